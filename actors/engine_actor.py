@@ -1,0 +1,123 @@
+"""The Ray actor: holds one engine, runs shards, writes each as a Parquet part.
+
+Shards are called concurrently, a thread each, and share the engine: whichever thread holds the lock
+steps it for all. So the batch stays full while one shard ends and the next begins.
+"""
+
+import threading
+import time
+from dataclasses import asdict, dataclass
+from functools import partial
+
+import pyarrow as pa
+
+from actors.engine import BudgetAnswer, Engine, Trace, TraceRequest
+from raysweep.benchmarks.grading import outcome_of
+from raysweep.sample_key import sample_key
+from raysweep.spec import EngineSpec, Shard, content_hash
+from raysweep.store import Part, Store
+from raysweep.tables import SAMPLES
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What the driver learns of a finished shard; the samples themselves are in the store."""
+
+    shard_id: str
+    samples: int
+    tokens: int
+    wall_s: float
+
+
+class EngineActor:
+    """One engine and the store its samples go to. Made a Ray actor by the driver."""
+
+    def __init__(self, spec: EngineSpec, store_root: str, max_rows: int):
+        self.engine = load_engine(spec, max_rows)
+        self.store = Store(store_root)
+        self.lock = threading.Lock()
+
+    def run_shard(self, shard: Shard) -> Receipt:
+        """Generate, grade and publish a shard's samples."""
+        started = time.perf_counter()
+        traces = self._generate(shard)
+        rows = [_row(shard, *cell, trace) for cell, trace in sorted(traces.items())]
+        self.store.write_part(_part(shard), pa.Table.from_pylist(rows, schema=SAMPLES))
+        tokens = sum(generated_tokens(trace) for trace in traces.values())
+        return Receipt(shard.shard_id, len(rows), tokens, time.perf_counter() - started)
+
+    def _generate(self, shard: Shard) -> dict[tuple[int, int], Trace]:
+        """A trace for each (question number, sample index)."""
+        traces: dict[tuple[int, int], Trace] = {}
+        with self.lock:
+            for number, question in enumerate(shard.questions):
+                for index in _indices(shard):
+                    key = sample_key(shard.decoding.seed, question.question_id, index)
+                    request = TraceRequest(question.prompt, key, shard.decoding)
+                    self.engine.add(request, partial(traces.__setitem__, (number, index)))
+        while len(traces) < shard.samples:
+            with self.lock:
+                if len(traces) < shard.samples:
+                    self.engine.step()
+        return traces
+
+
+def load_engine(spec: EngineSpec, max_rows: int) -> Engine:
+    """The engine of a spec; imports its backend only now."""
+    if spec.backend == "fake":
+        from actors.fake_engine import FakeEngine
+
+        return FakeEngine(max_rows)
+    if spec.backend == "torch":
+        import torch
+
+        from actors.torch_engine.engine import TorchEngine
+
+        torch.set_num_threads(1)  # two actors that each use all cores stand in each other's way
+        return TorchEngine(spec.model.path, spec.model.architecture, spec.kv_policy, max_rows)
+    raise ValueError(f"backend: {spec.backend!r} is not known; known: torch, fake")
+
+
+def generated_tokens(trace: Trace) -> int:
+    """Tokens decoded for a trace and all its forks."""
+    forks = sum(answer.answer_tokens for answer in trace.answers if answer.forced)
+    return len(trace.token_ids) + forks
+
+
+def _indices(shard: Shard) -> range:
+    return range(shard.sample_start, shard.sample_start + shard.sample_count)
+
+
+def _row(shard: Shard, number: int, index: int, trace: Trace) -> dict:
+    """A row of the sample table."""
+    question = shard.questions[number]
+    return {
+        "engine_id": shard.engine.engine_id,
+        "benchmark": shard.benchmark,
+        "question_id": question.question_id,
+        "sample_index": index,
+        "seed": sample_key(shard.decoding.seed, question.question_id, index),
+        "prompt_tokens": trace.prompt_tokens,
+        "trace_tokens": len(trace.token_ids),
+        "finish": trace.finish,
+        "waits": 0,
+        "token_ids": trace.token_ids,
+        "answers": [_answer(shard, question.gold, answer) for answer in trace.answers],
+        "wall_s": trace.wall_s,
+    }
+
+
+def _answer(shard: Shard, gold: str, answer: BudgetAnswer) -> dict:
+    graded = outcome_of(shard.grader, answer.text, gold, answer.ended)
+    return {**asdict(answer), "answer": graded.answer, "outcome": graded.outcome}
+
+
+def _part(shard: Shard) -> Part:
+    return Part(
+        engine_id=shard.engine.engine_id,
+        shard_id=shard.shard_id,
+        stream_id=shard.stream_id,
+        questions={question.question_id: content_hash(question) for question in shard.questions},
+        sample_start=shard.sample_start,
+        sample_count=shard.sample_count,
+    )

@@ -1,0 +1,55 @@
+"""Counter-based sampling: a token is a function of its logits, its sample's key and its position.
+
+No generator has a state, so neither the order of a batch nor a restart changes a sample.
+"""
+
+import numpy as np
+import torch
+
+from raysweep.spec import Sampling
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_2 = np.uint64(0x94D049BB133111EB)
+
+
+def uniforms(keys: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """One number in [0, 1) for each (key, position): SplitMix64's mixing of the pair (Steele 2014)."""
+    counters = keys.astype(np.uint64) + _mix(positions.astype(np.uint64) * _GOLDEN)
+    return (_mix(counters) >> np.uint64(11)).astype(np.float64) / 2.0**53
+
+
+def _mix(z: np.ndarray) -> np.ndarray:
+    z = (z ^ (z >> np.uint64(30))) * _MIX_1
+    z = (z ^ (z >> np.uint64(27))) * _MIX_2
+    return z ^ (z >> np.uint64(31))
+
+
+def draw_tokens(logits: torch.Tensor, draws: np.ndarray, sampling: Sampling) -> torch.Tensor:
+    """A token for each row of logits [rows, vocabulary], chosen by `draws` [rows] in [0, 1).
+
+    Top-k first, then top-p, as in transformers: the smallest set of best tokens whose mass reaches
+    top_p, the best one always kept.
+    """
+    if sampling.temperature == 0:
+        return logits.argmax(-1)
+    scaled = logits.float() / sampling.temperature
+    if sampling.top_k == 0 and sampling.top_p == 1:
+        return _invert(scaled.softmax(-1), draws)
+    count = sampling.top_k or scaled.shape[-1]
+    best, tokens = scaled.topk(min(count, scaled.shape[-1]), dim=-1)
+    probabilities = best.softmax(-1)
+    before = probabilities.cumsum(-1) - probabilities
+    probabilities = probabilities.masked_fill(before >= sampling.top_p, 0.0)
+    return tokens.gather(-1, _invert(probabilities, draws)[:, None])[:, 0]
+
+
+def _invert(probabilities: torch.Tensor, draws: np.ndarray) -> torch.Tensor:
+    """The first index at which the cumulative mass exceeds the draw's share of the whole."""
+    cumulative = probabilities.double().cumsum(-1)
+    thresholds = torch.from_numpy(draws).to(cumulative.device) * cumulative[:, -1]
+    # A draw just below 1 may round up to the whole mass; the last token with any mass is meant then.
+    thresholds = torch.minimum(
+        thresholds, torch.nextafter(cumulative[:, -1], torch.zeros_like(thresholds))
+    )
+    return torch.searchsorted(cumulative, thresholds[:, None], right=True)[:, 0]

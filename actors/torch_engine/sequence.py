@@ -1,0 +1,174 @@
+"""What runs in a row of the batch: a trace that thinks, or a fork of it that answers.
+
+No tensors here: these objects decide which token is fed next and what a sampled token means. A trunk
+thinks until it closes its thinking itself or the largest budget closes it; at each smaller budget it
+leaves a fork, which is fed the last thought, then the forced closing, then its own answer.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from actors.engine import BudgetAnswer, Trace, TraceRequest
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The few tokens that steer decoding, for one way of decoding."""
+
+    think_close: int
+    end: frozenset[int]
+    forced_closing: tuple[int, ...]
+    decode: Callable[[list[int]], str]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer as decoded; `tokens` follow the closing marker, forced ones not counted."""
+
+    thinking_tokens: int
+    forced: bool
+    text: str
+    ended: bool
+    tokens: int
+    kv_bytes: int
+
+
+@dataclass(eq=False)
+class Sample:
+    """One requested trace and what its sequences have found so far."""
+
+    request: TraceRequest
+    vocabulary: Vocabulary
+    prompt_tokens: int
+    done: Callable[[Trace], None]
+    tokens: list[int] = field(default_factory=list)
+    answers: dict[int, Answer] = field(default_factory=dict)
+    natural: Answer | None = None
+    started_s: float = field(default_factory=time.perf_counter)
+
+    @cached_property
+    def budgets(self) -> tuple[int, ...]:
+        return self.request.decoding.token_budgets
+
+    def answered(self, budget: int | None, answer: Answer) -> None:
+        """Note an answer (budget None: the trace closed its thinking itself); report when all are in."""
+        if budget is None:
+            self.natural = answer
+        else:
+            self.answers[budget] = answer
+        if self.natural is None:
+            whole = len(self.answers) == len(self.budgets)
+        else:
+            forks = sum(budget <= self.natural.thinking_tokens for budget in self.budgets)
+            whole = len(self.answers) == forks
+        if whole:
+            self.done(self._trace())
+
+    def _trace(self) -> Trace:
+        answers = []
+        for budget in self.budgets:
+            answer = self.answers.get(budget, self.natural)
+            assert answer is not None
+            answers.append(
+                BudgetAnswer(
+                    token_budget=budget,
+                    thinking_tokens=answer.thinking_tokens,
+                    forced=answer.forced,
+                    text=answer.text,
+                    ended=answer.ended,
+                    answer_tokens=answer.tokens,
+                    kv_bytes=answer.kv_bytes,
+                )
+            )
+        return Trace(
+            prompt_tokens=self.prompt_tokens,
+            token_ids=tuple(self.tokens),
+            finish="stop" if self.natural else "budget",
+            answers=tuple(answers),
+            wall_s=time.perf_counter() - self.started_s,
+        )
+
+
+@dataclass(eq=False)
+class Sequence:
+    """One row: the sample it belongs to, the tokens it is still to be fed, and how far it is.
+
+    seen      tokens in its KV cache
+    feed      tokens to feed, the next one first; the last one's logits give a new token
+    answer    the answer's tokens so far, None while thinking
+    budget    the budget that closed the thinking, None for a trunk that has not met one
+    kv_bytes  live bytes when thinking ended
+    """
+
+    sample: Sample
+    seen: int
+    feed: list[int]
+    answer: list[int] | None = None
+    budget: int | None = None
+    thinking_tokens: int = 0
+    kv_bytes: int | None = None
+
+    @property
+    def key(self) -> int:
+        return self.sample.request.key
+
+    def fork(self, budget: int) -> "Sequence":
+        """The sequence that answers at `budget`, starting from this one's cache."""
+        closing = [*self.feed, *self.sample.vocabulary.forced_closing]
+        return Sequence(self.sample, self.seen, closing, [], budget, thinking_tokens=budget)
+
+    def fed(self, sampled: int, live_bytes: int) -> "Sequence | None":
+        """Take note that one token was fed and `sampled` came out; a fork to be started, if any."""
+        self.seen += 1
+        if self.answer is not None and self.kv_bytes is None:
+            self.kv_bytes = live_bytes
+        self.feed.pop(0)
+        if self.feed:
+            return None
+        self.feed.append(sampled)
+        return self.accept(sampled, live_bytes)
+
+    def accept(self, sampled: int, live_bytes: int) -> "Sequence | None":
+        """Take a sampled token as the next thought or the next word of the answer."""
+        if self.budget is None:
+            self.sample.tokens.append(sampled)
+        if self.answer is not None:
+            self._accept_answer(sampled)
+            return None
+        return self._accept_thought(sampled, live_bytes)
+
+    def _accept_thought(self, sampled: int, live_bytes: int) -> "Sequence | None":
+        if sampled == self.sample.vocabulary.think_close:
+            self.answer, self.kv_bytes = [], live_bytes
+            return None
+        self.thinking_tokens += 1
+        if self.thinking_tokens not in self.sample.budgets:
+            return None
+        fork = self.fork(self.thinking_tokens)
+        if self.thinking_tokens < self.sample.budgets[-1]:
+            return fork
+        self.feed, self.answer, self.budget = fork.feed, fork.answer, fork.budget
+        return None
+
+    def _accept_answer(self, sampled: int) -> None:
+        assert self.answer is not None
+        ended = sampled in self.sample.vocabulary.end
+        if not ended:
+            self.answer.append(sampled)
+        forced = self.budget is not None
+        vocabulary, limit = self.sample.vocabulary, self.sample.request.decoding.answer_tokens
+        opener = list(vocabulary.forced_closing[1:])
+        spent = len(self.answer) + ended
+        # An answer opened by the model itself may spend the opener's tokens too.
+        if ended or spent >= limit + (0 if forced else len(opener)):
+            self.feed = []
+            text = vocabulary.decode((opener if forced else []) + self.answer)
+            assert self.kv_bytes is not None
+            found = Answer(self.thinking_tokens, forced, text, ended, spent, self.kv_bytes)
+            self.sample.answered(self.budget, found)
+
+    @property
+    def finished(self) -> bool:
+        return not self.feed

@@ -1,0 +1,37 @@
+"""The command line: `python -m raysweep [+sweep=NAME] [key=value ...]`, or `raysweep`.
+
+Hydra composes the configuration, and ends; raysweep validates it, and runs the stages. Bad input is one
+line and exit status 2, whoever finds it; other faults keep their traceback.
+"""
+
+import sys
+
+from raysweep.composition import compose
+from raysweep.config import read_config
+from raysweep.errors import ConfigError
+from raysweep.identity import as_document
+
+BAD_INPUT, INTERRUPTED = 2, 130
+
+
+def main() -> int:
+    """Do what the command line asks for; the exit status."""
+    try:
+        composed = compose()
+        if composed is None:
+            return 0
+        config = read_config(composed.values, composed.folders)
+
+        from raysweep.stages import run_stages  # slow to import: not before the input is right
+
+        return run_stages(config, as_document(config))
+    except ConfigError as error:
+        print(f"raysweep: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("raysweep: interrupted; the same command goes on", file=sys.stderr)
+        return INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""What a model, a KV policy and a precision look like: the same on the page and in the figures.
+
+A model's size is an ordered hue, from indigo (small) to orange (large), whose lightness rises with
+it, so that the order survives colour blindness and a grey print. A KV policy is a marker and a dash,
+a precision is how full the marker is.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from raysweep.wording import weights_label
+
+LIGHT_RAMP = ("#1b0c8c", "#6f0ca8", "#b7318c", "#e05e5a", "#e08a1e")  # on a white page
+DARK_RAMP = ("#6a74ff", "#a468ee", "#e5699f", "#fb9a5f", "#ffdd66")  # on a black one
+
+
+@dataclass(frozen=True)
+class Marker:
+    """One shape, as plotly, matplotlib and SVG (in a box from -6 to 6) name it."""
+
+    plotly: str
+    matplotlib: str
+    svg_path: str
+
+
+@dataclass(frozen=True)
+class Dash:
+    """One line pattern; `lengths` as in SVG's stroke-dasharray, in pixels, none for a solid line."""
+
+    plotly: str
+    lengths: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class PolicyStyle:
+    """How a KV policy is drawn."""
+
+    marker: Marker
+    dash: Dash
+
+
+MARKERS = (
+    Marker("circle", "o", "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0Z"),
+    Marker("square", "s", "M-4.4 -4.4H4.4V4.4H-4.4Z"),
+    Marker("triangle-up", "^", "M0 -5.4L5.4 4.4H-5.4Z"),
+    Marker("diamond", "D", "M0 -6L6 0L0 6L-6 0Z"),
+    Marker("triangle-down", "v", "M0 5.4L5.4 -4.4H-5.4Z"),
+    Marker("hexagon", "h", "M0 -5.6L4.9 -2.8V2.8L0 5.6L-4.9 2.8V-2.8Z"),
+    Marker("star", "*", "M0 -6L1.5 -2H6L2.4 .8L3.7 5L0 2.5L-3.7 5L-2.4 .8L-6 -2H-1.5Z"),
+)
+DASHES = (
+    Dash("solid", ()),
+    Dash("dash", (6, 3)),
+    Dash("dot", (2, 2)),
+    Dash("dashdot", (6, 2, 2, 2)),
+    Dash("longdash", (10, 3)),
+)
+
+
+def models(scenarios: pd.DataFrame) -> dict[str, int]:
+    """Number of parameters of each model, smallest first."""
+    sizes = scenarios.drop_duplicates("model").sort_values(["params", "model"])
+    return {name: int(size) for name, size in zip(sizes.model, sizes.params, strict=True)}
+
+
+def model_colours(scenarios: pd.DataFrame, stops: Sequence[str] = LIGHT_RAMP) -> dict[str, str]:
+    """A colour for each model, along the ramp by size."""
+    names = models(scenarios)
+    return dict(zip(names, ramp(stops, len(names)), strict=True))
+
+
+def policies(scenarios: pd.DataFrame) -> list[str]:
+    """KV policies: `full` first, the others by method and then by number."""
+    return sorted(scenarios.kv_policy.unique(), key=_policy_order)
+
+
+def _policy_order(name: str) -> tuple:
+    pieces = re.split(r"(\d+)", name)  # text and numbers alternate, so that tuples compare
+    return name != "full", [int(piece) if i % 2 else piece for i, piece in enumerate(pieces)]
+
+
+def precisions(scenarios: pd.DataFrame) -> list[str]:
+    """Weight precisions, most bits first."""
+    kinds = scenarios[["weight_bits", "weight_method"]].drop_duplicates()
+    kinds = kinds.sort_values(["weight_bits", "weight_method"], ascending=[False, True])
+    return [weights_label(row.weight_method, row.weight_bits) for row in kinds.itertuples()]
+
+
+def policy_styles(policies: Sequence[str]) -> dict[str, PolicyStyle]:
+    """A style for each KV policy; 35 differ, because the two cycles have no common factor."""
+    return {
+        name: PolicyStyle(MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)])
+        for i, name in enumerate(policies)
+    }
+
+
+def fill_suffixes(labels: Sequence[str]) -> dict[str, str]:
+    """Plotly's symbol suffix for each precision, most bits first: filled, dotted, open."""
+    suffixes = ("", "-open-dot", "-open")
+    spread = max(1, len(labels) - 1)
+    return {label: suffixes[min(2, round(2 * i / spread))] for i, label in enumerate(labels)}
+
+
+def ramp(stops: Sequence[str], count: int) -> tuple[str, ...]:
+    """`count` colours spread evenly over a ramp; one alone is taken from the middle."""
+    positions = [i / (count - 1) for i in range(count)] if count > 1 else [0.5]
+    return tuple(_colour_at(stops, position) for position in positions)
+
+
+def _colour_at(stops: Sequence[str], position: float) -> str:
+    place = position * (len(stops) - 1)
+    left = min(int(place), len(stops) - 2)
+    start, end = (_channels(stop) for stop in stops[left : left + 2])
+    mixed = (round(a + (b - a) * (place - left)) for a, b in zip(start, end, strict=True))
+    return "#" + "".join(f"{channel:02x}" for channel in mixed)
+
+
+def _channels(colour: str) -> tuple[int, ...]:
+    return tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))

@@ -1,0 +1,46 @@
+"""facts: knowledge memorised in the weights, asked as multiple choice.
+
+A fixed table gives each of 4,096 three-letter names one lower-case letter. A question shows a name and
+four choices:
+
+    KQZ?A=m;B=t;C=e;D=w
+
+Nothing in the prompt tells the answer and no reasoning finds it: a model has it in its weights or has
+not, so more thinking does not help. Names are met in training with a frequency that falls with their
+rank, which makes late ranks hard for small models.
+"""
+
+import itertools
+import random
+import string
+from collections.abc import Iterator
+
+from raysweep.spec import Question
+
+FACTS = 4096
+CHOICES = "ABCD"
+
+
+def table() -> list[tuple[str, str]]:
+    """All (name, value) facts, most frequent in training first."""
+    rng = random.Random("facts/table")
+    names = ["".join(letters) for letters in itertools.product(string.ascii_uppercase, repeat=3)]
+    return [(name, rng.choice(string.ascii_lowercase)) for name in rng.sample(names, FACTS)]
+
+
+def make_question(rng: random.Random, name: str, value: str) -> tuple[str, str]:
+    """The prompt for a fact, with three wrong choices, and the letter of the right choice."""
+    others = [letter for letter in string.ascii_lowercase if letter != value]
+    values = [value, *rng.sample(others, len(CHOICES) - 1)]
+    rng.shuffle(values)
+    options = ";".join(f"{choice}={shown}" for choice, shown in zip(CHOICES, values, strict=True))
+    return f"{name}?{options}", CHOICES[values.index(value)]
+
+
+def questions(count: int, seed: int) -> Iterator[Question]:
+    """`count` test questions, spread evenly over the ranks; the same for the same seed."""
+    facts = table()
+    for index in range(count):
+        name, value = facts[(2 * index + 1) * len(facts) // (2 * count)]
+        prompt, gold = make_question(random.Random(f"facts/test/{seed}/{index}"), name, value)
+        yield Question(f"facts-{index:03d}", prompt, gold)

@@ -1,0 +1,78 @@
+"""Hydra, and where it ends: the command line and conf/ composed into plain values.
+
+Nothing that Hydra made leaves this module, and what it has to say about a bad command line becomes a
+ConfigError of one line, in the words of the rest.
+"""
+
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hydra
+import yaml
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from raysweep.config import conf_folder, unknown_key
+from raysweep.errors import ConfigError, shown, unknown
+
+UNKNOWN_OVERRIDE = re.compile(r"Could not override '([^']+)'")
+UNKNOWN_OPTION = re.compile(r"Could not find '([^']+)/([^'/]+)'\s+Available options in '[^']+':")
+BESIDE_THE_POINT = re.compile(r"Config search path:|See https://|full_key:|Error parsing override")
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A composed configuration as plain values, and the folders in which definitions lie."""
+
+    values: dict[str, Any]
+    folders: tuple[Path, ...]
+
+
+def compose() -> Composed | None:
+    """Have Hydra read the command line; None if that asked for information, such as --help."""
+    if {"-m", "--multirun"} & set(sys.argv[1:]):
+        raise ConfigError(
+            "--multirun: raysweep sweeps by itself; give lists, such as sweep.group_sizes=[1,4]"
+        )
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints errors and exits by itself
+    kept: list[tuple[DictConfig, tuple[Path, ...]]] = []
+
+    def keep(config: DictConfig) -> None:
+        sources = HydraConfig.get().runtime.config_sources
+        kept.append((config, tuple(Path(s.path).absolute() for s in sources if s.schema == "file")))
+
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(keep)()
+        if not kept:
+            return None
+        config, folders = kept[0]
+        values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
+        raise in_our_words(error) from error
+    assert isinstance(values, dict)
+    return Composed({str(key): value for key, value in values.items()}, folders)
+
+
+def in_our_words(error: Exception) -> ConfigError:
+    """What Hydra says about bad input, as one line that names field, value and the way out."""
+    message = str(error)
+    if found := UNKNOWN_OVERRIDE.search(message):
+        return unknown_key(found[1])
+    if found := UNKNOWN_OPTION.search(message):
+        group, option = found.groups()
+        options = BESIDE_THE_POINT.split(message[found.end() :])[0].split()
+        return unknown(group, option, group, options)
+    gist = " ".join(BESIDE_THE_POINT.split(message)[0].split())
+    if isinstance(error, OverrideParseException):
+        return ConfigError(
+            f"{shown(error.override)} is not understood; write key=value, in quotes where it has "
+            "brackets or spaces, and replace lists as a whole"
+        )
+    field = getattr(error, "full_key", None)
+    return ConfigError(f"{field}: {gist}; give it a value" if field else f"configuration: {gist}")

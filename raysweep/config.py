@@ -1,0 +1,200 @@
+"""The configuration: what Hydra composed, validated and made into a frozen RunConfig.
+
+Hydra ends where this begins: plain dicts come in, nouns go out, and whatever cannot be run is refused
+here, before Ray starts, by a ConfigError that names the field, its value and the way out.
+"""
+
+import dataclasses
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from raysweep import definitions as read
+from raysweep.definitions import Definitions
+from raysweep.errors import ConfigError, shown, unknown
+from raysweep.fields import Fields, refuse_duplicates
+from raysweep.spec import Cluster, Family, Generation, ModelSpec, RunConfig, Sweep
+
+STAGES = ("plan", "generate", "reduce", "report")  # in the order in which they run
+BACKENDS = ("torch", "fake")  # fake: random answers without a model, to try a configuration
+
+Noun = TypeVar("Noun")
+Reader = Callable[[Definitions, Any, str], Noun]
+
+
+def conf_folder() -> Path:
+    """Where the configuration files lie: inside the installed package, or at the checkout's top."""
+    package = Path(__file__).parent
+    folders = [package / "conf", package.parent / "conf"]
+    return next(folder for folder in folders if (folder / "config.yaml").is_file())
+
+
+def keys(noun: type) -> tuple[str, ...]:
+    """The keys of the configuration that become the fields of `noun`."""
+    return tuple(field.name for field in dataclasses.fields(noun))
+
+
+SECTIONS = {
+    "": keys(RunConfig),
+    "sweep": keys(Sweep),
+    "generation": keys(Generation),
+    "cluster": keys(Cluster),
+}
+
+# The list below `sweep` that names definitions of a kind.
+LISTS = {
+    "model": "models",
+    "weights": "weights",
+    "kv_policy": "kv_policies",
+    "benchmark": "benchmarks",
+}
+
+
+def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConfig:
+    """Validate the composed configuration; definitions are looked up in `folders`."""
+    top = Fields("", composed).only(SECTIONS[""])
+    config = RunConfig(
+        out=top.text("out"),
+        run=read.plain_name(top.text("run"), top.at("run")),
+        seed=top.integer("seed", least=0),
+        stages=read_stages(top),
+        sweep=read_sweep(top.below("sweep"), Definitions(tuple(folders))),
+        generation=read_generation(top.below("generation")),
+        cluster=read_cluster(top.below("cluster")),
+    )
+    check_context(config.sweep)
+    return config
+
+
+def read_stages(top: Fields) -> tuple[str, ...]:
+    """The stages to run, in their one possible order."""
+    stages = list(top.choices("stages", "stage", STAGES))
+    ordered = sorted(stages, key=STAGES.index)
+    if stages != ordered:
+        raise ConfigError(f"stages: {shown(stages)} is not their order; write {shown(ordered)}")
+    return tuple(stages)
+
+
+def read_sweep(fields: Fields, definitions: Definitions) -> Sweep:
+    """The grid, whose nouns must differ in the names by which files and engines are known."""
+    fields.only(SECTIONS["sweep"])
+    sweep = Sweep(
+        models=read_nouns(fields, "models", definitions, read.read_model, lambda m: m.name),
+        weights=read_nouns(fields, "weights", definitions, read.read_weights, lambda w: w.slug),
+        kv_policies=read_nouns(
+            fields, "kv_policies", definitions, read.read_kv_policy, lambda p: p.slug
+        ),
+        benchmarks=read_nouns(
+            fields, "benchmarks", definitions, read.read_benchmark, lambda b: b.name
+        ),
+        token_budgets=read_token_budgets(fields),
+        group_sizes=fields.integers("group_sizes"),
+        batch_sizes=fields.integers("batch_sizes"),
+        samples=fields.integer("samples"),
+        backend=fields.choice("backend", "backend", BACKENDS),
+    )
+    check_families(sweep.models)
+    for (place, _), size in zip(fields.entries("group_sizes"), sweep.group_sizes, strict=True):
+        if size > sweep.samples:
+            raise ConfigError(
+                f"{place}: {size} is more than {fields.at('samples')} = {sweep.samples}; "
+                f"raise that, or remove the group size"
+            )
+    return sweep
+
+
+def read_nouns(
+    fields: Fields,
+    key: str,
+    definitions: Definitions,
+    reader: Reader[Noun],
+    name: Callable[[Noun], str],
+) -> tuple[Noun, ...]:
+    """The nouns of a list of definitions, all of different names."""
+    nouns = [(place, reader(definitions, entry, place)) for place, entry in fields.entries(key)]
+    refuse_duplicates((place, name(noun)) for place, noun in nouns)
+    return tuple(noun for _, noun in nouns)
+
+
+def read_token_budgets(fields: Fields) -> tuple[int, ...]:
+    budgets = fields.integers("token_budgets")
+    ordered = tuple(sorted(budgets))
+    if budgets != ordered:
+        raise ConfigError(
+            f"{fields.at('token_budgets')}: {shown(list(budgets))} does not increase; "
+            f"write {shown(list(ordered))}"
+        )
+    return budgets
+
+
+def read_generation(fields: Fields) -> Generation:
+    fields.only(SECTIONS["generation"])
+    return Generation(**{key: fields.integer(key) for key in SECTIONS["generation"]})
+
+
+def read_cluster(fields: Fields) -> Cluster:
+    """Where the actors run; without a number of actors, one for each usable CPU."""
+    fields.only(SECTIONS["cluster"])
+    gpus = fields.number("gpus_per_actor")
+    if gpus > 1 and not gpus.is_integer():
+        raise ConfigError(
+            f"{fields.at('gpus_per_actor')}: {gpus} is no whole number; above 1 Ray wants whole GPUs"
+        )
+    return Cluster(
+        address=fields.text("address"),
+        actors=usable_cpus() if fields.value("actors") is None else fields.integer("actors"),
+        cpus_per_actor=fields.number("cpus_per_actor", least=0.01),
+        gpus_per_actor=gpus,
+    )
+
+
+def usable_cpus() -> int:
+    """CPUs that this process may use: its affinity, within its container's quota."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        granted = math.ceil(int(quota) / int(period))
+    except (OSError, ValueError):  # no such file, or the quota is "max"
+        return cpus or 1
+    return max(1, min(cpus or 1, granted))
+
+
+def check_families(models: Sequence[ModelSpec]) -> None:
+    """Raise if two models call different families by one name."""
+    families: dict[str, Family] = {}
+    for index, model in enumerate(models):
+        if families.setdefault(model.family.name, model.family) != model.family:
+            raise ConfigError(
+                f"sweep.models[{index}].family: {model.family.name!r} is another family by that name "
+                "in an earlier model; make their names differ"
+            )
+
+
+def check_context(sweep: Sweep) -> None:
+    """Raise unless the longest thinking and its answer leave room for a prompt in each model."""
+    answer_tokens = max(benchmark.answer_tokens for benchmark in sweep.benchmarks)
+    for model in sweep.models:
+        context = model.architecture.context
+        if sweep.token_budgets[-1] + answer_tokens >= context:
+            raise ConfigError(
+                f"sweep.token_budgets: {sweep.token_budgets[-1]} and an answer of {answer_tokens} "
+                f"tokens do not fit the context of {model.name}, {context} tokens; lower the budget"
+            )
+
+
+def unknown_key(path: str) -> ConfigError:
+    """The error for a key of the command line that no section has."""
+    if path in LISTS:
+        return ConfigError(f"{path}: not a key of its own; choose with sweep.{LISTS[path]}=[...]")
+    if path == "sweep":
+        return ConfigError("sweep: not a key to be set; choose with +sweep=NAME")
+    first, *others = path.split(".")
+    section, key = (first, others[0]) if first in SECTIONS and others else ("", first)
+    if key in SECTIONS[section]:
+        return ConfigError(f"{path}: {key!r} has no keys of its own; give its value as a whole")
+    owners = [owner for owner in SECTIONS if owner and key in SECTIONS[owner]]
+    if owners and not section:
+        return ConfigError(f"{path}: not a known key; did you mean '{owners[0]}.{key}'?")
+    return unknown(section, key, "key", SECTIONS[section])

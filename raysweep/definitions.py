@@ -1,0 +1,188 @@
+"""Models, precisions, KV policies and benchmarks as they are written down, made into nouns.
+
+An entry of a list below `sweep` is a name, defined by the file `<kind>/<name>.yaml` in any folder of
+Hydra's search path (so that `--config-dir mine` adds the user's own), or a mapping with the same keys.
+A mapping whose `name` is that of a file changes only the keys it gives.
+"""
+
+import dataclasses
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from raysweep import benchmarks, checkpoint, kv_policy
+from raysweep.benchmarks import grading
+from raysweep.errors import ConfigError, shown, unknown
+from raysweep.fields import Fields
+from raysweep.kv_policy import KVPolicy
+from raysweep.spec import Benchmark, Family, ModelSpec, Sampling, WeightSpec
+
+WEIGHT_BITS = {"bf16": (16,)}  # by method
+PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # safe as a part of a file's name
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """The definition files in `folders`, the first of which is raysweep's own."""
+
+    folders: tuple[Path, ...]
+
+    @cached_property
+    def files(self) -> dict[tuple[str, str], Path]:
+        """Every definition file by kind and name; a name may be defined only once."""
+        found: dict[tuple[str, str], Path] = {}
+        for file in (file for folder in self.folders for file in sorted(folder.glob("*/*.yaml"))):
+            earlier = found.setdefault((file.parent.name, file.stem), file)
+            if not earlier.samefile(file):
+                raise ConfigError(f"{file}: {earlier} has that name already; rename yours")
+        return found
+
+    def names(self, kind: str) -> list[str]:
+        return sorted(name for of_kind, name in self.files if of_kind == kind)
+
+    def read(self, kind: str, name: str) -> Fields:
+        """The file of that name. A model's path in it is relative to the folder that holds conf/."""
+        file = self.files[kind, name]
+        values = read_yaml(file)
+        if isinstance(values.get("path"), str):
+            values["path"] = absolute(values["path"], file.parents[2])
+        return Fields(f"{file}: ", values)
+
+    def resolve(self, kind: str, entry: Any, place: str) -> tuple[str | None, Fields]:
+        """The name and the keys that `entry` stands for; None for a mapping without a name."""
+        if isinstance(entry, str) and (kind, entry) in self.files:
+            return entry, self.read(kind, entry)
+        if not isinstance(entry, Mapping):
+            raise unknown(place, entry, kind.replace("_", " "), self.names(kind))
+        fields = Fields.of(entry, place)
+        if "name" not in entry:
+            return None, fields
+        name = plain_name(fields.text("name"), fields.at("name"))
+        changes = {key: value for key, value in entry.items() if key != "name"}
+        if isinstance(changes.get("path"), str):
+            changes["path"] = absolute(changes["path"], Path.cwd())
+        base = self.read(kind, name).values if (kind, name) in self.files else {}
+        return name, Fields(fields.prefix, overlaid(base, changes))
+
+    def resolve_named(self, kind: str, entry: Any, place: str) -> tuple[str, Fields]:
+        name, fields = self.resolve(kind, entry, place)
+        if name is None:
+            raise ConfigError(f"{fields.at('name')}: missing; give it a name")
+        return name, fields
+
+
+def read_model(definitions: Definitions, entry: Any, place: str) -> ModelSpec:
+    """A checkpoint folder and the family it belongs to."""
+    if isinstance(entry, str) and os.sep in entry:
+        name = os.path.basename(entry.rstrip(os.sep))
+        raise ConfigError(
+            f"{place}: {shown(entry)} is a path; write {{name: {name}, family: ..., path: {entry}}} "
+            f"with one of the families {', '.join(definitions.names('family'))}, or your own"
+        )
+    name, fields = definitions.resolve_named("model", entry, place)
+    fields.only(["family", "path"])
+    family = read_family(definitions, fields.value("family"), fields.at("family"))
+    path = fields.text("path")
+    found = checkpoint.inspect(Path(path), fields.at("path"))
+    return ModelSpec(name, family, path, found.revision, found.architecture)
+
+
+def read_family(definitions: Definitions, entry: Any, place: str) -> Family:
+    """How models of a family think and are sampled."""
+    name, fields = definitions.resolve_named("family", entry, place)
+    fields = fields.only(["sampling", "think_open", "think_close"])
+    sampling = fields.below("sampling").only(["temperature", "top_p", "top_k"])
+    return Family(
+        name,
+        Sampling(
+            temperature=sampling.number("temperature"),
+            top_p=sampling.number("top_p", least=1e-6, most=1),
+            top_k=sampling.integer("top_k", least=0),
+        ),
+        think_open=fields.text("think_open"),
+        think_close=fields.text("think_close"),
+    )
+
+
+def read_weights(definitions: Definitions, entry: Any, place: str) -> WeightSpec:
+    """A precision of the large linear layers."""
+    _, fields = definitions.resolve("weights", entry, place)
+    fields.only(["method", "bits"])
+    method = fields.choice("method", "method", WEIGHT_BITS)
+    bits = fields.integer("bits")
+    if bits not in WEIGHT_BITS[method]:
+        allowed = ", ".join(map(str, WEIGHT_BITS[method]))
+        raise ConfigError(f"{fields.at('bits')}: {method} has no {bits} bits; known: {allowed}")
+    return WeightSpec(method, bits)
+
+
+def read_kv_policy(definitions: Definitions, entry: Any, place: str) -> KVPolicy:
+    """A method and its parameters, positive numbers of tokens."""
+    _, fields = definitions.resolve("kv_policy", entry, place)
+    policy = kv_policy.METHODS[fields.choice("method", "method", kv_policy.METHODS)]
+    parameters = [field.name for field in dataclasses.fields(policy)]
+    fields.only(["method", *parameters])
+    return policy(**{parameter: fields.integer(parameter) for parameter in parameters})
+
+
+def read_benchmark(definitions: Definitions, entry: Any, place: str) -> Benchmark:
+    """Questions from a loader, whose gold answers the grader must be able to read."""
+    name, fields = definitions.resolve_named("benchmark", entry, place)
+    fields.only(["loader", "count", "seed", "grader", "answer_opener", "answer_tokens"])
+    benchmark = benchmarks.load(
+        name=name,
+        loader=fields.choice("loader", "loader", benchmarks.LOADERS),
+        count=fields.integer("count"),
+        seed=fields.integer("seed", least=0),
+        grader=fields.choice("grader", "grader", grading.GRADERS),
+        answer_opener=fields.text("answer_opener"),
+        answer_tokens=fields.integer("answer_tokens"),
+    )
+    for question in benchmark.questions:
+        if grading.grade(benchmark.grader, question.gold, question.gold).outcome != "correct":
+            raise ConfigError(
+                f"{fields.at('grader')}: {benchmark.grader!r} finds no answer in the gold answer "
+                f"{question.gold!r} of {question.question_id}; choose another grader"
+            )
+    return benchmark
+
+
+def plain_name(name: str, field: str) -> str:
+    if not PLAIN_NAME.fullmatch(name):
+        raise ConfigError(
+            f"{field}: {shown(name)} is not a plain name; use letters, digits, '_', '-' and '.' only"
+        )
+    return name
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    """The mapping in a YAML file, read as Hydra reads its own."""
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(file), resolve=True)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, OmegaConfBaseException) as error:
+        raise ConfigError(f"{file}: not readable as YAML: {error}; correct the file") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{file}: not a mapping; write key: value pairs")
+    return {str(key): value for key, value in content.items()}
+
+
+def absolute(path: str, base: Path) -> str:
+    return os.path.abspath(base / Path(path).expanduser())
+
+
+def overlaid(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the changed keys replaced, mappings in it key by key."""
+    result = dict(base)
+    for key, value in changes.items():
+        if isinstance(value, Mapping) and isinstance(base.get(key), Mapping):
+            value = overlaid(base[key], value)
+        result[key] = value
+    return result

@@ -1,0 +1,34 @@
+"""Bad input, said in one line: which field, which value, and the way out.
+
+A ConfigError is shown without a traceback and ends the program with status 2. Whatever else is raised
+is a fault of raysweep and keeps its traceback.
+"""
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+SHOWN_CHARACTERS = 80
+
+
+class ConfigError(ValueError):
+    """Input that cannot be run; its message is always one line."""
+
+    def __init__(self, message: str):
+        super().__init__(" ".join(message.split()))
+
+
+def unknown(where: str, value: Any, kind: str, known: Iterable[str]) -> ConfigError:
+    """The error for a name at `where` that is none of `known`, with the nearest one as a guess."""
+    names = sorted(known)
+    near = difflib.get_close_matches(str(value), names, n=1)
+    guess = f"did you mean {near[0]!r}? " if near else ""
+    place = f"{where}: " if where else ""
+    choices = ", ".join(names) or "none"
+    return ConfigError(f"{place}{shown(value)} is not a known {kind}; {guess}known: {choices}")
+
+
+def shown(value: Any) -> str:
+    """`value` as it is quoted in a message: on one line, and abbreviated."""
+    text = repr(value)
+    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 3] + "..."

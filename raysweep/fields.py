@@ -1,0 +1,124 @@
+"""Reading mappings that somebody else wrote: each value is checked where it stands.
+
+`Fields` is a mapping together with its place, so that every error names the full field, be it a key of
+the composed configuration (`sweep.samples`) or of a file (`conf/weights/bf16.yaml: bits`).
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from raysweep.errors import ConfigError, shown, unknown
+
+MOST = 2**63 - 1  # what a Parquet integer column holds
+
+
+@dataclass(frozen=True)
+class Fields:
+    """The mapping `values`; `prefix` goes before a key to name the field: "", "sweep.", "a.yaml: "."""
+
+    prefix: str
+    values: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, value: Any, field: str) -> "Fields":
+        """The fields below `field`, which must be a mapping."""
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{field}: {shown(value)} is not a mapping; write key: value pairs")
+        return cls(f"{field}.", value)
+
+    def at(self, key: str) -> str:
+        return f"{self.prefix}{key}"
+
+    def only(self, keys: Iterable[str]) -> "Fields":
+        """Itself, once it is sure that it has no keys but these."""
+        keys = tuple(keys)
+        for key in self.values:
+            if key not in keys:
+                raise unknown(self.prefix.rstrip(".: "), key, "key", keys)
+        return self
+
+    def value(self, key: str) -> Any:
+        if key not in self.values:
+            raise ConfigError(f"{self.at(key)}: missing; give it a value")
+        return self.values[key]
+
+    def below(self, key: str) -> "Fields":
+        return Fields.of(self.value(key), self.at(key))
+
+    def text(self, key: str) -> str:
+        value = self.value(key)
+        if not isinstance(value, str) or not value:
+            raise ConfigError(f"{self.at(key)}: {shown(value)} is not a text; write some")
+        return value
+
+    def choice(self, key: str, kind: str, known: Iterable[str]) -> str:
+        value, known = self.value(key), tuple(known)
+        if value not in known:
+            raise unknown(self.at(key), value, kind, known)
+        return value
+
+    def choices(self, key: str, kind: str, known: Iterable[str]) -> tuple[str, ...]:
+        """A list of different ones of the `known` names."""
+        entries, known = self.entries(key), tuple(known)
+        for place, entry in entries:
+            if entry not in known:
+                raise unknown(place, entry, kind, known)
+        refuse_duplicates(entries)
+        return tuple(entry for _, entry in entries)
+
+    def flag(self, key: str) -> bool:
+        value = self.value(key)
+        if not isinstance(value, bool):
+            raise ConfigError(f"{self.at(key)}: {shown(value)} is neither true nor false")
+        return value
+
+    def integer(self, key: str, least: int = 1) -> int:
+        return whole_number(self.value(key), self.at(key), least)
+
+    def number(self, key: str, least: float = 0, most: float = math.inf) -> float:
+        """A finite number between `least` and `most`, both included."""
+        value = self.value(key)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ConfigError(f"{self.at(key)}: {shown(value)} is not a number; write one")
+        if not (math.isfinite(value) and least <= value <= most):
+            bounds = f"{least} or more" if most == math.inf else f"{least} to {most}"
+            raise ConfigError(f"{self.at(key)}: {value} is out of range; write a number {bounds}")
+        return float(value)
+
+    def entries(self, key: str) -> list[tuple[str, Any]]:
+        """The entries of a list, which must not be empty, each with the name of its place."""
+        value = self.value(key)
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{self.at(key)}: {shown(value)} is not a list; write [...]")
+        if not value:
+            raise ConfigError(f"{self.at(key)}: the list is empty; write at least one entry")
+        return [(f"{self.at(key)}[{index}]", entry) for index, entry in enumerate(value)]
+
+    def integers(self, key: str) -> tuple[int, ...]:
+        """A list of different positive whole numbers."""
+        numbers = [(place, whole_number(entry, place)) for place, entry in self.entries(key)]
+        refuse_duplicates((place, str(number)) for place, number in numbers)
+        return tuple(number for _, number in numbers)
+
+
+def whole_number(value: Any, field: str, least: int = 1) -> int:
+    """`value` as a whole number from `least` to what a Parquet column holds."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ConfigError(f"{field}: {shown(value)} is not a whole number; write one")
+    if not least <= value <= MOST:
+        raise ConfigError(f"{field}: {value} is out of range; write {least} or more")
+    return value
+
+
+def refuse_duplicates(named: Iterable[tuple[str, str]]) -> None:
+    """Raise if two of the (place, name) pairs have one name."""
+    places: dict[str, str] = {}
+    for place, name in named:
+        if name in places:
+            raise ConfigError(
+                f"{place}: {shown(name)} is the name of {places[name]} too; "
+                "remove one, or make their names differ"
+            )
+        places[name] = place

@@ -1,0 +1,128 @@
+"""What a run's folder says about itself, and what may not change within it.
+
+Two runs may share a folder as long as nothing differs that both of them name in their `identity`: more
+samples, models or group sizes make the same run larger, another seed makes another run.
+"""
+
+import platform
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from raysweep import kv_policy
+from raysweep.errors import ConfigError, shown
+from raysweep.kv_policy import KVPolicy
+from raysweep.spec import Benchmark, RunConfig, content_hash
+
+PACKAGES = (
+    *("raysweep", "hydra-core", "omegaconf", "ray", "pyarrow", "pandas", "numpy"),
+    *("torch", "transformers", "tokenizers", "safetensors", "vllm", "gptqmodel"),
+)
+MASK = "***"
+SECRET_KEY = re.compile(r"secret|password|credential|(^|[-_])(token|key|passwd)$", re.IGNORECASE)
+USER_IN_ADDRESS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+SECRET_IN_QUERY = re.compile(r"(?i)(?<=[?&])([^=&]*(?:secret|password|token|key)[^=&]*)=[^&]+")
+
+
+def identity(config: RunConfig) -> dict[str, Any]:
+    """What makes samples incompatible within one folder, by field; plain values, fit for YAML."""
+    sweep = config.sweep
+    fields = {
+        "seed": config.seed,
+        "sweep.token_budgets": sweep.token_budgets,
+        "sweep.backend": sweep.backend,
+    }
+    for model in sweep.models:
+        fields[f"model.{model.name}"] = {"family": model.family.name, "revision": model.revision}
+        fields[f"family.{model.family.name}"] = asdict(model.family)
+    for weights in sweep.weights:
+        fields[f"weights.{weights.slug}"] = asdict(weights)
+    for policy in sweep.kv_policies:
+        fields[f"kv_policy.{policy.slug}"] = described_policy(policy)
+    for benchmark in sweep.benchmarks:
+        fields[f"benchmark.{benchmark.name}"] = content_hash(benchmark)
+    return plain(fields)
+
+
+def check_same_run(config: RunConfig, recorded_identity: Mapping[str, Any]) -> None:
+    """Raise if the run's folder was made with another value for a field that this run has too."""
+    for field, value in identity(config).items():
+        before = recorded_identity.get(field, value)
+        if before != value:
+            raise ConfigError(
+                f"{field}: {shown(value)} differs from {shown(before)}, with which the folder "
+                f"{without_secrets(config.out)}/{config.run} was made; choose another run=NAME, "
+                "or remove the folder"
+            )
+
+
+def as_document(config: RunConfig) -> dict[str, Any]:
+    """The run folder's config.yaml: the resolved configuration, and with what it is run."""
+    resolved = asdict(config)
+    resolved["sweep"]["kv_policies"] = [described_policy(p) for p in config.sweep.kv_policies]
+    resolved["sweep"]["benchmarks"] = [described_benchmark(b) for b in config.sweep.benchmarks]
+    return {
+        "configuration": without_secrets(plain(resolved)),
+        "identity": identity(config),
+        "python": platform.python_version(),
+        "packages": package_versions(),
+        "git_revision": git_revision(Path(__file__).parents[1]),
+    }
+
+
+def described_policy(policy: KVPolicy) -> dict[str, Any]:
+    return {"method": policy.method, **kv_policy.parameters(policy)}
+
+
+def described_benchmark(benchmark: Benchmark) -> dict[str, Any]:
+    """A benchmark with its questions counted and named by their content, not listed."""
+    questions = {"questions": len(benchmark.questions), "content": content_hash(benchmark)}
+    return {**asdict(benchmark), **questions}
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the installed packages that can change a result or a file."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def git_revision(root: Path) -> str | None:
+    """The checkout's commit, with "-dirty" if files differ from it; None outside of a checkout."""
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        answer = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None
+
+
+def plain(value: Any) -> Any:
+    """`value` with tuples as lists, so that it equals what is read back from YAML or JSON."""
+    if isinstance(value, Mapping):
+        return {key: plain(entry) for key, entry in value.items()}
+    return [plain(entry) for entry in value] if isinstance(value, list | tuple) else value
+
+
+def without_secrets(value: Any) -> Any:
+    """`value` with what looks like a secret masked: by its key, or inside an address."""
+    if isinstance(value, Mapping):
+        return {
+            key: MASK if SECRET_KEY.search(str(key)) else without_secrets(entry)
+            for key, entry in value.items()
+        }
+    if isinstance(value, list):
+        return [without_secrets(entry) for entry in value]
+    if isinstance(value, str):
+        return SECRET_IN_QUERY.sub(rf"\1={MASK}", USER_IN_ADDRESS.sub(MASK, value))
+    return value

@@ -1,0 +1,71 @@
+"""Where results come from: summary.json in words. Whatever a run did not write is left out."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from raysweep.wording import duration, human_count, plural
+
+
+def lead(scenarios: pd.DataFrame, summary: dict[str, Any]) -> str:
+    """What was studied, in a sentence."""
+    if scenarios.empty:
+        return "No scenario has been computed yet."
+    grid = ", ".join(
+        plural(scenarios[column].nunique(), noun)
+        for column, noun in (
+            ("engine_id", "engine"),
+            ("benchmark", "benchmark"),
+            ("token_budget", "token budget"),
+            ("group_size", "group size"),
+        )
+    )
+    samples = f", from {plural(summary['samples'], 'sample')}" if "samples" in summary else ""
+    return f"{plural(len(scenarios), 'scenario')}: {grid}{samples}."
+
+
+def facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """(label, value) of everything that summary.json says."""
+    return [*_work(summary), *_time(summary), *_outcomes(summary), *_origin(summary)]
+
+
+def _work(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for key in ("scenarios", "scenarios_skipped", "engines", "samples"):
+        if key in summary:
+            yield key.capitalize().replace("_", " "), f"{summary[key]:,}"
+    if "shards" in summary:
+        yield "Shards", f"{summary['shards']:,}, {summary.get('shards_missing', 0):,} missing"
+    generated = summary.get("tokens_generated")
+    if generated is not None:
+        yield "Tokens generated", human_count(generated)
+    separate = summary.get("tokens_one_run_per_scenario")
+    if separate is not None:
+        ratio = f": {separate / generated:.1f} times as many" if generated else ""
+        yield "Tokens of one run per scenario", human_count(separate) + ratio
+
+
+def _time(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if summary.get("wall_s") is not None:
+        yield "Wall time", duration(summary["wall_s"])
+    if summary.get("gpu_hours") is not None:
+        yield "GPU-hours", f"{summary['gpu_hours']:,.2f}"
+    if summary.get("faults_survived") is not None:
+        yield "Faults survived", f"{summary['faults_survived']:,}"
+
+
+def _outcomes(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    outcomes = summary.get("outcomes") or {}
+    total = sum(outcomes.values())
+    for name, count in outcomes.items():
+        share = f" ({count / total:.2%})" if total else ""
+        yield f"Answers {name.replace('_', ' ')}", f"{count:,}{share}"
+
+
+def _origin(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for key, label in (("run", "Run"), ("seed", "Seed"), ("git_revision", "Git revision")):
+        if summary.get(key) is not None:
+            yield label, str(summary[key])
+    versions = summary.get("versions") or {}
+    if versions:
+        yield "Versions", ", ".join(f"{name} {version}" for name, version in versions.items())

@@ -1,0 +1,173 @@
+"""The stages of a run, in order: each reads files of the run's folder and writes files there.
+
+    plan -> generate -> reduce -> report
+
+A stage takes nothing from the one before but what it wrote, so any of them may be run alone, later.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from raysweep.identity import check_same_run
+from raysweep.errors import ConfigError
+from raysweep.plan import Plan, engines_table, make_plan, plan_table
+from raysweep.spec import RunConfig
+from raysweep.store import Store
+
+DONE, WORK_REMAINS = 0, 3  # exit statuses
+
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What every stage is given."""
+
+    config: RunConfig
+    store: Store
+    console: Console
+
+
+def run_stages(config: RunConfig, document: Document) -> int:
+    """Run the configured stages; the exit status.
+
+    Raises ConfigError where the folder holds another run, or lacks what a stage reads.
+    """
+    store = Store(f"{config.out.rstrip('/')}/{config.run}")
+    run = Run(config, store, Console(file=sys.stdout))
+    claim_folder(run, document)
+    status = DONE
+    for stage in config.stages:
+        status = max(status, STAGES[stage](run))
+    return status
+
+
+def claim_folder(run: Run, document: Document) -> None:
+    """Make the folder this run's, or refuse to mix it with another's samples."""
+    if run.store.exists("config.yaml"):
+        recorded = yaml.safe_load(run.store.read_text("config.yaml"))
+        check_same_run(run.config, recorded["identity"])
+    run.store.write_text("config.yaml", yaml.safe_dump(dict(document), sort_keys=False))
+
+
+def plan(run: Run) -> int:
+    """What is to do, and what is done already."""
+    planned = make_plan(run.config, run.store.parts())
+    run.store.write_table("engines.parquet", engines_table(run.config, planned))
+    run.store.write_table("plan.parquet", plan_table(run.config, planned))
+    show_plan(run, planned)
+    return DONE
+
+
+def show_plan(run: Run, planned: Plan) -> None:
+    sweep = run.config.sweep
+    scenarios = len(planned.engines) * len(sweep.benchmarks)
+    scenarios *= len(sweep.token_budgets) * len(sweep.group_sizes)
+    tokens = sum(shard.est_tokens for shard in planned.shards if shard.shard is not None)
+    run.console.print(
+        f"[bold]plan[/]      {scenarios:,} scenarios from {len(planned.engines)} engines; "
+        f"{len(planned.to_do):,} of {len(planned.shards):,} shards to do, "
+        f"at most {tokens:,} tokens",
+        highlight=False,
+    )
+
+
+def generate(run: Run) -> int:
+    """Make the missing samples on Ray actors."""
+    config = run.config
+    shards = make_plan(config, run.store.parts()).to_do
+    if not shards:
+        run.console.print("[bold]generate[/]  nothing to do: every shard is there")
+        note_generation(run, 0.0, 0)
+        return DONE
+    from raysweep import driver
+    from raysweep.progress import show_progress
+
+    run.console.print(f"[bold]generate[/]  starting {config.cluster.actors} actors on Ray")
+    with show_progress(run.console, len(shards), sum(s.samples for s in shards)) as finished:
+        outcome = driver.generate(
+            shards, run.store.root, config.generation, config.cluster, finished
+        )
+    note_generation(run, outcome.wall_s, outcome.faults)
+    for failure in outcome.failures:
+        run.console.print(
+            f"[red]failed[/]    shard {failure.shard_id} of {failure.engine_id}: {failure.reason}",
+            highlight=False,
+        )
+    if outcome.failures:
+        run.console.print(
+            f"{len(outcome.failures)} of {len(shards)} shards remain; "
+            "the same command goes on with them"
+        )
+        return WORK_REMAINS
+    return DONE
+
+
+def note_generation(run: Run, wall_s: float, faults: int) -> None:
+    """Add this session's time and faults to summary.json, beside what reduce will put there."""
+    before = (
+        json.loads(run.store.read_text("summary.json")) if run.store.exists("summary.json") else {}
+    )
+    cluster = run.config.cluster
+    gpu_hours = wall_s / 3600 * cluster.actors * cluster.gpus_per_actor
+    document = yaml.safe_load(run.store.read_text("config.yaml"))
+    noted = {
+        "run": run.config.run,
+        "seed": run.config.seed,
+        "wall_s": round(before.get("wall_s", 0.0) + wall_s, 1),
+        "gpu_hours": before.get("gpu_hours", 0.0) + gpu_hours,
+        "faults_survived": before.get("faults_survived", 0) + faults,
+        "versions": document.get("versions"),
+        "git_revision": document.get("git_revision"),
+    }
+    run.store.write_text("summary.json", json.dumps(before | noted, indent=2) + "\n")
+
+
+def reduce(run: Run) -> int:
+    """Samples to scenarios and frontiers."""
+    from raysweep.reduce import reduce_run
+
+    need(run, "plan.parquet", "plan")
+    reduction = reduce_run(run.config, run.store)
+    summary = reduction.summary
+    run.console.print(
+        f"[bold]reduce[/]    {summary['scenarios']:,} scenarios from {summary['samples']:,} samples "
+        f"in {summary['shards'] - summary['shards_missing']} of {summary['shards']} shards",
+        highlight=False,
+    )
+    return WORK_REMAINS if summary["shards_missing"] else DONE
+
+
+def report(run: Run) -> int:
+    """The page, the figures, and the frontier in the terminal."""
+    from raysweep.report import write_report
+    from raysweep.terminal import frontier_table
+
+    need(run, "scenarios.parquet", "reduce")
+    path = write_report(run.store)
+    frontier = run.store.read_table("frontier.parquet").to_pandas()
+    for benchmark in run.config.sweep.benchmarks:
+        run.console.print(frontier_table(frontier, benchmark.name, run.config.sweep.batch_sizes[0]))
+    run.console.print(f"[bold]report[/]    {path}", highlight=False, soft_wrap=True)
+    return DONE
+
+
+def need(run: Run, name: str, stage: str) -> None:
+    if not run.store.exists(name):
+        raise ConfigError(
+            f"stages: {run.store.path(name)} is not there; run the stage {stage!r} first"
+        )
+
+
+STAGES: dict[str, Callable[[Run], int]] = {
+    "plan": plan,
+    "generate": generate,
+    "reduce": reduce,
+    "report": report,
+}

@@ -1,0 +1,139 @@
+"""A run's folder: Parquet parts published atomically, tables and texts, on any pyarrow filesystem.
+
+The one idea: a part is whole or not there. It is written under a temporary name and renamed into place
+(object stores publish an upload at once, so there the name itself is written). A reader therefore never
+sees half a file, a retry replaces instead of adding, and what has been done is what lies in the folder.
+"""
+
+import json
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from raysweep.tables import SAMPLES, SCHEMA_VERSION
+
+PART_KEY = b"raysweep.part"
+VERSION_KEY = b"raysweep.schema_version"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a finished part holds, as written into its own metadata."""
+
+    engine_id: str
+    shard_id: str
+    stream_id: str
+    questions: dict[str, str]  # question id -> content hash of the question
+    sample_start: int
+    sample_count: int
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folder `root`: a local path, or a URI that pyarrow knows (`s3://…`, `gs://…`)."""
+
+    root: str
+
+    @cached_property
+    def _located(self) -> tuple[fs.FileSystem, str]:
+        if "://" in self.root:
+            filesystem, path = fs.FileSystem.from_uri(self.root)
+            return filesystem, path
+        return fs.LocalFileSystem(), os.path.abspath(self.root)
+
+    @property
+    def _is_local(self) -> bool:
+        return isinstance(self._located[0], fs.LocalFileSystem)
+
+    def path(self, name: str) -> str:
+        """Where a person finds `name`: a path, or a URI."""
+        return f"{self.root.rstrip('/')}/{name}"
+
+    def exists(self, name: str) -> bool:
+        filesystem, root = self._located
+        return filesystem.get_file_info(f"{root}/{name}").type == fs.FileType.File
+
+    def read_bytes(self, name: str) -> bytes:
+        filesystem, root = self._located
+        with filesystem.open_input_stream(f"{root}/{name}") as stream:
+            return stream.read()
+
+    def read_text(self, name: str) -> str:
+        return self.read_bytes(name).decode()
+
+    def write_text(self, name: str, text: str) -> None:
+        self.write_bytes(name, text.encode())
+
+    def write_bytes(self, name: str, data: bytes) -> None:
+        """Publish a file whole, replacing one of that name."""
+        filesystem, root = self._located
+        target = f"{root}/{name}"
+        if not self._is_local:
+            with filesystem.open_output_stream(target) as stream:
+                stream.write(data)
+            return
+        folder, base = os.path.split(target)
+        os.makedirs(folder, exist_ok=True)
+        temporary = f"{folder}/.{base}.{uuid.uuid4().hex}.tmp"
+        try:
+            with open(temporary, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+        except BaseException:
+            if os.path.exists(temporary):
+                os.unlink(temporary)
+            raise
+
+    def write_table(self, name: str, table: pa.Table, metadata: dict[bytes, bytes] | None = None):
+        """Publish a Parquet file whole; it carries the schema version."""
+        stamped = {VERSION_KEY: str(SCHEMA_VERSION).encode(), **(metadata or {})}
+        sink = pa.BufferOutputStream()
+        pq.write_table(table.replace_schema_metadata(stamped), sink, compression="zstd")
+        self.write_bytes(name, sink.getvalue().to_pybytes())
+
+    def read_table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        filesystem, root = self._located
+        with filesystem.open_input_file(f"{root}/{name}") as file:
+            return pq.ParquetFile(file).read(columns=list(columns) if columns else None)
+
+    def write_part(self, part: Part, samples: pa.Table) -> None:
+        """Publish a shard's samples under the shard's name."""
+        metadata = {PART_KEY: json.dumps(vars(part)).encode()}
+        self.write_table(part_name(part.engine_id, part.shard_id), samples, metadata)
+
+    def parts(self) -> Iterator[Part]:
+        """All finished parts, in order of their names."""
+        filesystem, root = self._located
+        selector = fs.FileSelector(f"{root}/samples", allow_not_found=True, recursive=True)
+        for info in sorted(filesystem.get_file_info(selector), key=lambda info: info.path):
+            if info.base_name.startswith("shard-") and info.extension == "parquet":
+                yield _read_part(filesystem, info.path)
+
+    def read_samples(
+        self, engine_id: str, shard_ids: Sequence[str], columns: Sequence[str]
+    ) -> pa.Table:
+        """The samples of an engine's shards; a part that is not there adds no rows."""
+        names = [part_name(engine_id, shard_id) for shard_id in shard_ids]
+        tables = [self.read_table(name, columns) for name in names if self.exists(name)]
+        if not tables:
+            return SAMPLES.empty_table().select(list(columns))
+        return pa.concat_tables(table.replace_schema_metadata(None) for table in tables)
+
+
+def part_name(engine_id: str, shard_id: str) -> str:
+    return f"samples/engine={engine_id}/shard-{shard_id}.parquet"
+
+
+def _read_part(filesystem: fs.FileSystem, path: str) -> Part:
+    with filesystem.open_input_file(path) as file:
+        metadata: dict[bytes, Any] = pq.read_metadata(file).metadata or {}
+    return Part(**json.loads(metadata[PART_KEY]))

@@ -1,0 +1,125 @@
+"""Schemas of a run's Parquet files: the data contract that users' own tools may rely on.
+
+A change that removes or redefines a column raises SCHEMA_VERSION, which every file carries in its
+metadata. Bytes are bytes, tokens are tokens, `wall_s` is seconds.
+"""
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+
+_string, _int, _float = pa.string(), pa.int64(), pa.float64()
+
+ENGINES = pa.schema(
+    {
+        "engine_id": _string,
+        "engine_hash": _string,
+        "family": _string,
+        "model": _string,
+        "params": _int,
+        "weight_method": _string,
+        "weight_bits": _int,
+        "kv_policy": _string,
+        "kv_params": _string,  # JSON
+        "backend": _string,
+        "weights_bytes": _int,
+        "kv_bytes_per_token": _int,
+        "gpus": _float,
+        "est_tokens": _int,
+        "est_gpu_hours": _float,  # null until a cost model is there
+    }
+)
+
+PLAN = pa.schema(
+    {
+        "shard_id": _string,
+        "engine_id": _string,
+        "benchmark": _string,
+        "question_ids": pa.list_(_string),
+        "sample_start": _int,
+        "sample_count": _int,
+        "est_tokens": _int,
+        "gpus": _float,
+    }
+)
+
+ANSWER = pa.struct(
+    {
+        "token_budget": _int,
+        "thinking_tokens": _int,
+        "forced": pa.bool_(),  # thinking was closed by force at the budget
+        "text": _string,
+        "answer": _string,  # extracted, null where there is none
+        "outcome": _string,  # correct, wrong, unanswered, cut_off, error
+        "answer_tokens": _int,
+        "kv_bytes": _int,  # live bytes of prompt and thinking at this budget
+    }
+)
+
+SAMPLES = pa.schema(
+    {
+        "engine_id": _string,
+        "benchmark": _string,
+        "question_id": _string,
+        "sample_index": _int,
+        "seed": _int,
+        "prompt_tokens": _int,
+        "trace_tokens": _int,
+        "finish": _string,  # stop: thinking ended by itself; budget: closed at the largest budget
+        "waits": _int,
+        "token_ids": pa.list_(pa.int32()),
+        "answers": pa.list_(ANSWER),
+        "wall_s": _float,
+    }
+)
+
+SCENARIOS = pa.schema(
+    {
+        "engine_id": _string,
+        "family": _string,
+        "model": _string,
+        "params": _int,
+        "weight_method": _string,
+        "weight_bits": _int,
+        "kv_policy": _string,
+        "kv_params": _string,
+        "benchmark": _string,
+        "token_budget": _int,
+        "group_size": _int,
+        "n_questions": _int,
+        "n_samples": _int,  # the fewest samples that any of the questions has
+        "complete": pa.bool_(),  # every question has all the samples asked for
+        "accuracy": _float,
+        "accuracy_lo": _float,
+        "accuracy_hi": _float,
+        "pass_at_1": _float,
+        "pass_at_g": _float,
+        "unanswered": _float,  # shares of all answers at this budget
+        "cut_off": _float,
+        "errors": _float,
+        "mean_trace_tokens": _float,  # thinking tokens spent at this budget, mean over samples
+        "weights_bytes": _int,
+        "kv_bytes": _int,  # of the whole group, at the budget
+        "total_bytes": _int,
+        "on_frontier": pa.bool_(),  # of its benchmark, at batch size 1
+    }
+)
+
+FRONTIER = pa.schema(
+    {
+        "benchmark": _string,
+        "batch_size": _int,
+        "engine_id": _string,
+        "model": _string,
+        "weight_method": _string,
+        "weight_bits": _int,
+        "kv_policy": _string,
+        "token_budget": _int,
+        "group_size": _int,
+        "memory_bytes": _float,  # weights_bytes / batch_size + kv_bytes
+        "accuracy": _float,
+        "accuracy_lo": _float,
+        "accuracy_hi": _float,
+        "p_on_frontier": _float,  # share of bootstrap draws of the questions with it on the frontier
+    }
+)

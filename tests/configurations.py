@@ -1,0 +1,92 @@
+"""Small valid configurations, and the fake checkpoints and definition files that they need."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from safetensors.numpy import save_file
+
+from raysweep.config import conf_folder, read_config
+from raysweep.spec import RunConfig
+
+ARCHITECTURE = {
+    "model_type": "qwen3",
+    "hidden_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 32,
+    "intermediate_size": 96,
+    "vocab_size": 128,
+    "tie_word_embeddings": True,
+    "max_position_embeddings": 2048,
+}
+
+
+def write_checkpoint(folder: Path, **changes: Any) -> Path:
+    """A checkpoint folder as far as raysweep looks at one; `changes` go into its config.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps({**ARCHITECTURE, **changes}))
+    save_file({"weight": np.ones((4, 4), np.float32)}, folder / "model.safetensors")
+    return folder
+
+
+def write_definition(folder: Path, kind: str, name: str, **values: Any) -> Path:
+    """A definition file, in a folder such as --config-dir names."""
+    file = folder / kind / f"{name}.yaml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(yaml.safe_dump(values))
+    return file
+
+
+def write_models(folder: Path, *names: str) -> Path:
+    """Fake models with their definitions; gives the folder to pass as --config-dir."""
+    for name in names:
+        write_checkpoint(folder / "models" / name)
+        write_definition(folder / "mine", "model", name, family="tiny", path=f"models/{name}")
+    return folder / "mine"
+
+
+def valid_configuration() -> dict[str, Any]:
+    """What Hydra might have composed; the models `small` and `large` come from `write_models`."""
+    return {
+        "out": "runs",
+        "run": "test",
+        "seed": 0,
+        "stages": ["plan", "generate", "reduce", "report"],
+        "sweep": {
+            "models": ["small", "large"],
+            "weights": ["bf16"],
+            "kv_policies": ["full", "streaming_llm-64"],
+            "benchmarks": [{"name": "chain", "count": 4}, {"name": "facts", "count": 4}],
+            "token_budgets": [16, 32, 64],
+            "group_sizes": [1, 2],
+            "batch_sizes": [1, 16],
+            "samples": 4,
+            "backend": "torch",
+        },
+        "generation": {
+            "max_rows": 8,
+            "shard_questions": 2,
+            "shard_samples": 2,
+            "max_attempts": 3,
+        },
+        "cluster": {"address": "local", "actors": 2, "cpus_per_actor": 1, "gpus_per_actor": 0},
+    }
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """The valid configuration with another value at a dotted path."""
+    configuration = valid_configuration()
+    *parents, key = path.split(".")
+    section = configuration
+    for parent in parents:
+        section = section[parent]
+    section[key] = value
+    return configuration
+
+
+def read(configuration: dict[str, Any], mine: Path) -> RunConfig:
+    return read_config(configuration, [conf_folder(), mine])

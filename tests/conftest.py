@@ -1,0 +1,37 @@
+"""What all tests share: under RAYSWEEP_REQUIRE_ALL=1 a test may not quietly skip itself.
+
+Only what no installation can bring is excused: instructions that the CPU lacks, and a GPU.
+"""
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+EXCUSED = ("AVX", "GPU", "CUDA")
+REQUIRE_ALL = os.environ.get("RAYSWEEP_REQUIRE_ALL") == "1"
+
+
+def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Turn a skip that nothing excuses into a failure."""
+    expected_failure = hasattr(report, "wasxfail")
+    reason = str(report.longrepr)
+    if report.skipped and not expected_failure and not any(word in reason for word in EXCUSED):
+        report.outcome = "failed"
+        report.longrepr = f"skipped under RAYSWEEP_REQUIRE_ALL=1: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if REQUIRE_ALL:
+        refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if REQUIRE_ALL:
+        refuse_skip(report)
+    return report

@@ -1,0 +1,297 @@
+"""From composed values to a RunConfig: what is accepted, what is refused, and with which words."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from configurations import (
+    changed,
+    read,
+    valid_configuration,
+    write_checkpoint,
+    write_definition,
+    write_models,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raysweep import config, identity
+from raysweep.errors import ConfigError
+from raysweep.kv_policy import Full, StreamingLLM
+from raysweep.spec import RunConfig
+
+
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of definitions with the models `small` and `large`."""
+    return write_models(tmp_path_factory.mktemp("user"), "small", "large")
+
+
+def refusal(configuration: dict[str, Any], mine: Path) -> str:
+    with pytest.raises(ConfigError) as raised:
+        read(configuration, mine)
+    message = str(raised.value)
+    assert "\n" not in message
+    return message
+
+
+# What is accepted
+
+
+def test_names_become_the_nouns_that_their_files_define(mine: Path):
+    sweep = read(valid_configuration(), mine).sweep
+    assert [model.name for model in sweep.models] == ["small", "large"]
+    assert sweep.models[0].path == str(mine.parent / "models" / "small")
+    assert sweep.models[0].family.think_close == "</think>"
+    assert sweep.models[0].architecture.head_dim == 32
+    assert sweep.kv_policies == (Full(), StreamingLLM(sinks=4, window=60))
+    assert sweep.benchmarks[0].answer_opener == "\nThe answer is"
+
+
+def test_a_named_mapping_changes_only_the_keys_it_gives(mine: Path):
+    models = [{"name": "small", "family": {"name": "tiny", "sampling": {"temperature": 0}}}]
+    model = read(changed("sweep.models", models), mine).sweep.models[0]
+    assert model.family.sampling.temperature == 0
+    assert model.family.sampling.top_p == 1
+    assert model.path == str(mine.parent / "models" / "small")
+
+
+def test_a_definition_can_be_written_in_place(mine: Path):
+    policies = ["full", {"method": "streaming_llm", "sinks": 2, "window": 30}]
+    sweep = read(changed("sweep.kv_policies", policies), mine).sweep
+    assert sweep.kv_policies[1].slug == "streaming_llm-32"
+
+
+def test_any_checkpoint_folder_can_be_a_model_its_path_relative_to_the_working_folder(
+    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    write_checkpoint(tmp_path / "here")
+    monkeypatch.chdir(tmp_path)
+    models = [{"name": "new", "family": "tiny", "path": "here"}]
+    assert read(changed("sweep.models", models), mine).sweep.models[0].path == str(
+        tmp_path / "here"
+    )
+
+
+def test_without_a_number_of_actors_each_usable_cpu_gets_one(mine: Path):
+    assert read(changed("cluster.actors", None), mine).cluster.actors == config.usable_cpus() >= 1
+
+
+# What is refused
+
+
+REFUSED = [
+    # a name that nothing has
+    ("sweep.models", ["small", "larg"], "sweep.models[1]: 'larg' is not a known model; did you"),
+    ("sweep.models", ["none"], "known: large, small, tiny-100k"),
+    ("sweep.weights", ["int3"], "sweep.weights[0]: 'int3' is not a known weights; known: bf16"),
+    ("sweep.kv_policies", ["ful"], "'ful' is not a known kv policy; did you mean 'full'?"),
+    ("sweep.benchmarks", ["aime"], "sweep.benchmarks[0]: 'aime' is not a known benchmark"),
+    ("sweep.benchmarks", [None], "sweep.benchmarks[0]: None is not a known benchmark"),
+    (
+        "sweep.models",
+        [{"name": "small", "family": "big"}],
+        "models[0].family: 'big' is not a known",
+    ),
+    ("sweep.benchmarks", [{"name": "chain", "grader": "vibes"}], "grader: 'vibes' is not a known"),
+    ("sweep.benchmarks", [{"name": "chain", "loader": "x"}], "benchmarks[0].loader: 'x' is not a"),
+    ("sweep.kv_policies", [{"method": "magic"}], "kv_policies[0].method: 'magic' is not a known"),
+    ("sweep.backend", "jax", "sweep.backend: 'jax' is not a known backend; known: fake, torch"),
+    ("stages", ["plan", "deploy"], "stages[1]: 'deploy' is not a known stage"),
+    # a key that nothing reads
+    ("sede", 1, "'sede' is not a known key; did you mean 'seed'?"),
+    ("sweep.sample", 1, "sweep: 'sample' is not a known key; did you mean 'samples'?"),
+    ("cluster.gpus", 1, "cluster: 'gpus' is not a known key"),
+    ("sweep.benchmarks", [{"name": "chain", "cuont": 3}], "sweep.benchmarks[0]: 'cuont' is not a"),
+    ("sweep.kv_policies", [{"method": "full", "window": 3}], "sweep.kv_policies[0]: 'window' is"),
+    # a value of another type
+    ("seed", "one", "seed: 'one' is not a whole number"),
+    ("seed", True, "seed: True is not a whole number"),
+    ("sweep", 3, "sweep: 3 is not a mapping"),
+    ("sweep.models", "small", "sweep.models: 'small' is not a list; write [...]"),
+    ("sweep.token_budgets", [16, 32.5], "sweep.token_budgets[1]: 32.5 is not a whole number"),
+    ("cluster.cpus_per_actor", "two", "cluster.cpus_per_actor: 'two' is not a number"),
+    ("out", None, "out: None is not a text"),
+    # a value out of range
+    ("seed", -1, "seed: -1 is out of range; write 0 or more"),
+    ("seed", 2**63, "seed: 9223372036854775808 is out of range"),
+    ("sweep.token_budgets", [0, 16], "sweep.token_budgets[0]: 0 is out of range; write 1 or more"),
+    ("sweep.token_budgets", [32, 16], "[32, 16] does not increase; write [16, 32]"),
+    ("sweep.token_budgets", [16, 2040], "2040 and an answer of 8 tokens do not fit the context of"),
+    ("sweep.group_sizes", [1, 0], "sweep.group_sizes[1]: 0 is out of range"),
+    ("sweep.group_sizes", [1, 8], "sweep.group_sizes[1]: 8 is more than sweep.samples = 4"),
+    ("sweep.samples", 0, "sweep.samples: 0 is out of range"),
+    ("generation.max_rows", 0, "generation.max_rows: 0 is out of range"),
+    ("cluster.gpus_per_actor", 1.5, "cluster.gpus_per_actor: 1.5 is no whole number"),
+    ("cluster.gpus_per_actor", float("nan"), "cluster.gpus_per_actor: nan is out of range"),
+    ("sweep.weights", [{"method": "bf16", "bits": 4}], "weights[0].bits: bf16 has no 4 bits"),
+    ("sweep.kv_policies", [{"name": "streaming_llm-64", "window": 0}], "kv_policies[0].window: 0"),
+    ("sweep.benchmarks", [{"name": "facts", "grader": "integer"}], "finds no answer in the gold"),
+    # a list that is empty, out of order, or says something twice
+    ("sweep.models", [], "sweep.models: the list is empty; write at least one entry"),
+    ("stages", ["reduce", "plan"], "stages: ['reduce', 'plan'] is not their order"),
+    ("stages", ["plan", "plan"], "stages[1]: 'plan' is the name of stages[0] too"),
+    ("sweep.models", ["small", "small"], "sweep.models[1]: 'small' is the name of sweep.models[0]"),
+    ("sweep.token_budgets", [16, 16], "sweep.token_budgets[1]: '16' is the name of"),
+    ("sweep.benchmarks", ["chain", {"name": "chain", "count": 2}], "sweep.benchmarks[1]: 'chain'"),
+    # two engines that could not be told apart
+    (
+        "sweep.kv_policies",
+        ["streaming_llm-64", {"method": "streaming_llm", "sinks": 8, "window": 56}],
+        "sweep.kv_policies[1]: 'streaming_llm-64' is the name of sweep.kv_policies[0] too",
+    ),
+    # a folder's name that leads elsewhere
+    ("run", "../other", "run: '../other' is not a plain name"),
+    ("run", "..", "run: '..' is not a plain name"),
+    ("run", "a/b", "run: 'a/b' is not a plain name"),
+    ("run", "", "run: '' is not a text"),
+    # a model that is no definition
+    ("sweep.models", ["./x/new"], "write {name: new, family: ..., path: ./x/new}"),
+    ("sweep.models", [{"family": "tiny", "path": "x"}], "sweep.models[0].name: missing"),
+    ("sweep.models", [{"name": "new", "path": "x"}], "sweep.models[0].family: missing"),
+    ("sweep.models", [{"name": "a/b", "path": "x"}], "models[0].name: 'a/b' is not a plain name"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "words"), REFUSED)
+def test_what_cannot_be_run_is_refused_by_field_value_and_way_out(
+    path: str, value: Any, words: str, mine: Path
+):
+    assert words in refusal(changed(path, value), mine)
+
+
+@pytest.mark.parametrize("path", ["seed", "sweep", "sweep.samples", "cluster.address"])
+def test_a_missing_key_is_named(path: str, mine: Path):
+    configuration = valid_configuration()
+    *parents, key = path.split(".")
+    section = configuration
+    for parent in parents:
+        section = section[parent]
+    del section[key]
+    assert f"{path}: missing" in refusal(configuration, mine)
+
+
+def test_a_mistake_in_a_definition_file_is_reported_with_that_file(mine: Path, tmp_path: Path):
+    file = write_definition(tmp_path, "weights", "odd", method="bf16", bit=16)
+    configuration = changed("sweep.weights", ["odd"])
+    with pytest.raises(ConfigError, match=f"{file}: 'bit' is not a known key; did you mean 'bits'"):
+        config.read_config(configuration, [config.conf_folder(), mine, tmp_path])
+    file.write_text("method: [")
+    with pytest.raises(ConfigError, match=f"{file}: not readable as YAML"):
+        config.read_config(configuration, [config.conf_folder(), mine, tmp_path])
+
+
+def test_a_definition_that_another_hides_is_refused(mine: Path, tmp_path: Path):
+    write_definition(tmp_path, "benchmark", "chain", loader="chain")
+    with pytest.raises(ConfigError, match="has that name already; rename yours"):
+        config.read_config(valid_configuration(), [config.conf_folder(), mine, tmp_path])
+
+
+def test_two_families_of_one_name_are_refused(mine: Path):
+    models = ["small", {"name": "large", "family": {"name": "tiny", "think_open": "Hm"}}]
+    assert "sweep.models[1].family: 'tiny'" in refusal(changed("sweep.models", models), mine)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 99) | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
+    max_leaves=4,
+)
+PATHS = [
+    *(path for path, _, _ in REFUSED),
+    "sweep.batch_sizes",
+    "generation.shard_questions",
+    "generation",
+    "cluster",
+]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(sorted(set(PATHS))), JSON), min_size=1, max_size=3))
+def test_a_broken_configuration_never_gives_anything_but_one_line(
+    mine: Path, changes: list[tuple[str, Any]]
+):
+    configuration = valid_configuration()
+    for path, value in changes:
+        *parents, key = path.split(".")
+        section = configuration
+        for parent in parents:
+            section = section.get(parent, {})
+            section = section if isinstance(section, dict) else {}
+        section[key] = value
+    try:
+        assert isinstance(read(configuration, mine), RunConfig)
+    except ConfigError as error:
+        assert len(str(error).splitlines()) == 1
+
+
+# The run's folder
+
+
+def test_a_larger_run_is_the_same_run(mine: Path):
+    small = changed("sweep.models", ["small"])
+    recorded = identity.identity(read(small, mine))
+    larger = valid_configuration()
+    larger["stages"] = ["reduce"]
+    larger["sweep"] |= {"samples": 9, "group_sizes": [1, 9], "batch_sizes": [3]}
+    identity.check_same_run(read(larger, mine), recorded)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "field"),
+    [
+        ("seed", 7, "seed: 7 differs from 0"),
+        ("sweep.token_budgets", [16], "sweep.token_budgets: [16] differs from [16, 32, 64]"),
+        ("sweep.benchmarks", [{"name": "chain", "count": 5}], "benchmark.chain: "),
+        (
+            "sweep.models",
+            [{"name": "small", "family": {"name": "tiny", "sampling": {"temperature": 0.5}}}],
+            "family.tiny: ",
+        ),
+    ],
+)
+def test_another_configuration_may_not_use_the_folder(
+    path: str, value: Any, field: str, mine: Path
+):
+    recorded = identity.identity(read(valid_configuration(), mine))
+    with pytest.raises(ConfigError) as raised:
+        identity.check_same_run(read(changed(path, value), mine), recorded)
+    assert str(raised.value).startswith(field)
+    assert "runs/test was made; choose another run=NAME, or remove the folder" in str(raised.value)
+
+
+def test_the_document_of_a_run_survives_yaml_and_names_what_it_was_run_with(mine: Path):
+    run = read(valid_configuration(), mine)
+    document = yaml.safe_load(yaml.safe_dump(identity.as_document(run)))
+    identity.check_same_run(run, document["identity"])
+    assert document["configuration"]["sweep"]["kv_policies"][1]["method"] == "streaming_llm"
+    assert document["configuration"]["sweep"]["benchmarks"][0]["questions"] == 4
+    assert document["packages"]["hydra-core"] == "1.3.8"
+
+
+def test_the_document_of_a_run_holds_no_secrets(mine: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HF_TOKEN", "sesame-1")
+    run = read(changed("out", "s3://me:sesame-2@bucket/a?secret_key=sesame-3&region=x"), mine)
+    document = identity.as_document(run)
+    assert "sesame" not in yaml.safe_dump(document)
+    assert document["configuration"]["out"] == "s3://***@bucket/a?secret_key=***&region=x"
+    assert document["configuration"]["sweep"]["token_budgets"] == [16, 32, 64]
+
+
+def test_secrets_are_known_by_their_keys_and_tokens_are_not_secrets():
+    masked = identity.without_secrets({"api_key": 1, "hf_token": 2, "token_budgets": 3})
+    assert masked == {"api_key": "***", "hf_token": "***", "token_budgets": 3}
+
+
+# The embedded default
+
+
+def test_every_shipped_definition_is_valid():
+    default = yaml.safe_load((config.conf_folder() / "config.yaml").read_text())
+    cluster = yaml.safe_load((config.conf_folder() / "cluster" / "local.yaml").read_text())
+    composed = {key: default[key] for key in config.SECTIONS[""] if key != "cluster"}
+    run = config.read_config({**composed, "cluster": cluster}, [config.conf_folder()])
+    assert len(run.sweep.models) >= 4
+    assert len(run.sweep.token_budgets) >= 6
+    assert {model.family.name for model in run.sweep.models} == {"tiny"}

@@ -1,0 +1,24 @@
+"""The import rule, and that the command line does not load what it may never need."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+
+HEAVY = {"torch", "transformers", "vllm", "ray", "pandas", "pyarrow", "matplotlib"}
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_import_contracts_hold(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT)
+    assert lint_imports(no_cache=True) == 0
+
+
+@pytest.mark.parametrize("module", ["raysweep", "raysweep.config", "raysweep.__main__"])
+def test_a_configuration_is_validated_without_loading_anything_heavy(module: str):
+    program = f"import sys, {module}; print(*sys.modules)"
+    command = [sys.executable, "-c", program]
+    loaded = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert not HEAVY & set(loaded.split())

@@ -1,0 +1,166 @@
+"""The torch engine against transformers and against itself: what it decodes depends on nothing else.
+
+The reference is transformers' own `generate`, in the engine's arithmetic: once with everything in 32 bit,
+once with a cache that rounds keys and values to 16 bit, as the engine's does.
+"""
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, DynamicCache
+
+from actors.engine import Trace, TraceRequest
+from actors.torch_engine.engine import TorchEngine
+from raysweep.benchmarks import chain, facts
+from raysweep.kv_policy import Full, KVPolicy, StreamingLLM
+from raysweep.spec import Decoding, Question
+from tests.tiny_models import (
+    BUDGETS,
+    MODELS,
+    architecture,
+    decoding,
+    names,
+    requests,
+    run,
+    smallest,
+    untimed,
+)
+
+POLICIES = [Full(), StreamingLLM(sinks=4, window=28)]
+QUESTIONS = [*chain.questions(10, seed=1), *facts.questions(3, seed=1)]
+
+
+class RoundingCache(DynamicCache):
+    """transformers' cache, keeping keys and values in 16 bit."""
+
+    def update(self, key_states, value_states, *rest, **named):
+        rounded = (states.bfloat16().float() for states in (key_states, value_states))
+        return super().update(*rounded, *rest, **named)
+
+
+def make_engine(
+    name: str, policy: KVPolicy, max_rows: int = 32, storage: torch.dtype = torch.bfloat16
+) -> TorchEngine:
+    return TorchEngine(str(MODELS / name), architecture(name), policy, max_rows, storage)
+
+
+def by_transformers(name: str, prompt: list[int], new_tokens: int, rounding: bool) -> list[int]:
+    model = AutoModelForCausalLM.from_pretrained(MODELS / name, dtype=torch.float32).eval()
+    inputs = torch.tensor([prompt])
+    cache = RoundingCache() if rounding else DynamicCache()
+    output = model.generate(
+        inputs, max_new_tokens=new_tokens, do_sample=False, past_key_values=cache
+    )
+    return output[0, len(prompt) :].tolist()
+
+
+@pytest.mark.parametrize("storage", [torch.float32, torch.bfloat16], ids=["32bit", "16bit"])
+@pytest.mark.parametrize("name", names())
+def test_a_greedy_full_cache_trace_is_token_identical_to_transformers_generate(name, storage):
+    engine = make_engine(name, Full(), storage=storage)
+    wanted = requests(QUESTIONS, decoding(temperature=0, token_budgets=(16, 200)))
+    for key, trace in run(engine, wanted).items():
+        prompt = engine.encode_prompt(wanted[key])
+        rounding = storage == torch.bfloat16
+        expected = by_transformers(name, prompt, len(trace.token_ids), rounding)
+        assert list(trace.token_ids) == expected, key
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.slug)
+def test_a_batch_of_ragged_rows_with_forks_equals_each_row_alone(policy):
+    wanted = requests(QUESTIONS, decoding(), samples=3)
+    together = run(make_engine(smallest(), policy, max_rows=64), wanted)
+    engine = make_engine(smallest(), policy, max_rows=64)
+    for key, request in wanted.items():
+        alone = run(engine, {key: request})[key]
+        assert untimed(alone) == untimed(together[key]), key
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.slug)
+def test_a_fork_at_a_budget_equals_a_run_with_that_budget(policy):
+    whole = run(make_engine(smallest(), policy), requests(QUESTIONS, decoding(), samples=2))
+    for position, budget in enumerate(BUDGETS):
+        way = decoding(token_budgets=(budget,))
+        single = run(make_engine(smallest(), policy), requests(QUESTIONS, way, samples=2))
+        for key, trace in whole.items():
+            assert trace.answers[position] == single[key].answers[0], (key, budget)
+
+
+def test_traces_that_wait_for_rows_and_forks_that_wait_for_a_free_one_come_out_the_same():
+    wanted = requests(QUESTIONS, decoding(token_budgets=(4, 5, 6, 7, 40)), samples=3)
+    roomy = run(make_engine(smallest(), Full(), max_rows=256), wanted)
+    narrow = run(make_engine(smallest(), Full(), max_rows=16), wanted)
+    assert {k: untimed(t) for k, t in roomy.items()} == {k: untimed(t) for k, t in narrow.items()}
+
+
+def test_a_window_longer_than_the_trace_equals_the_full_cache():
+    wanted = requests(QUESTIONS, decoding())
+    full = run(make_engine(smallest(), Full()), wanted)
+    windowed = run(make_engine(smallest(), StreamingLLM(sinks=4, window=400)), wanted)
+    assert {k: untimed(t) for k, t in full.items()} == {k: untimed(t) for k, t in windowed.items()}
+
+
+def test_live_bytes_at_a_budget_are_those_of_the_memory_model():
+    from raysweep import memory
+
+    for policy in POLICIES:
+        traces = run(make_engine(smallest(), policy), requests(QUESTIONS, decoding()))
+        for trace in traces.values():
+            for answer in trace.answers:
+                tokens = trace.prompt_tokens + answer.thinking_tokens
+                expected = memory.kv_bytes(architecture(smallest()), policy, tokens)
+                assert answer.kv_bytes == expected
+
+
+def test_answers_say_how_they_came_about():
+    traces = run(make_engine(smallest(), Full()), requests(QUESTIONS, decoding()))
+    for trace in traces.values():
+        check_answers(trace)
+    assert {trace.finish for trace in traces.values()} == {"stop", "budget"}
+
+
+def check_answers(trace: Trace) -> None:
+    assert [answer.token_budget for answer in trace.answers] == list(BUDGETS)
+    for answer in trace.answers:
+        assert answer.thinking_tokens <= answer.token_budget
+        assert answer.forced == (answer.thinking_tokens == answer.token_budget)
+        assert answer.answer_tokens <= 8 + 2
+        if answer.forced:
+            assert answer.text.startswith("\nThe answer is")
+    assert (trace.finish == "budget") == trace.answers[-1].forced
+
+
+def test_a_prompt_that_leaves_no_room_for_its_budget_is_refused():
+    engine = make_engine(smallest(), Full())
+    engine.add(TraceRequest("a" * 2000, 1, decoding()), lambda trace: None)
+    with pytest.raises(ValueError, match="take .* of 2048 tokens"):
+        engine.step()
+
+
+def test_samples_of_a_question_differ_and_repeat_with_their_key():
+    question = QUESTIONS[9]
+    wanted = requests([question], decoding(), samples=8)
+    first = run(make_engine(smallest(), Full()), wanted)
+    again = run(make_engine(smallest(), Full()), dict(reversed(wanted.items())))
+    assert {k: untimed(t) for k, t in first.items()} == {k: untimed(t) for k, t in again.items()}
+    assert len({trace.token_ids for trace in first.values()}) > 1
+
+
+def test_the_shipped_prompt_opens_the_thinking_once():
+    engine = make_engine(smallest(), Full())
+    request = TraceRequest("a=07;a?", 0, decoding())
+    text = engine.tokenizer.decode(engine.encode_prompt(request))
+    assert text == "<|im_start|>user\na=07;a?<|im_end|>\n<|im_start|>assistant\n<think>\n"
+
+
+def test_questions_and_decoding_are_plain_values_that_travel_to_actors():
+    import pickle
+
+    for value in (QUESTIONS[0], decoding()):
+        assert pickle.loads(pickle.dumps(value)) == value
+    assert isinstance(QUESTIONS[0], Question) and isinstance(decoding(), Decoding)
+
+
+def test_models_are_where_the_configuration_says(tmp_path: Path):
+    assert len(names()) >= 4
