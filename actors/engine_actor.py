@@ -1,10 +1,10 @@
 """The Ray actor: holds one engine, runs shards, writes each as a Parquet part.
 
-Shards are called concurrently, a thread each, and share the engine: whichever thread holds the lock
-steps it for all. So the batch stays full while one shard ends and the next begins.
+Shards run concurrently, a coroutine each, and share the engine: they step it in turn, for all of them.
+So the batch stays full while one shard ends and the next begins, and no two steps ever overlap.
 """
 
-import threading
+import asyncio
 import time
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -18,6 +18,8 @@ from raysweep.spec import EngineSpec, Shard, content_hash
 from raysweep.store import Part, Store
 from raysweep.tables import SAMPLES
 
+Traces = dict[tuple[int, int], Trace]  # by question number and sample index
+
 
 @dataclass(frozen=True)
 class Receipt:
@@ -30,35 +32,34 @@ class Receipt:
 
 
 class EngineActor:
-    """One engine and the store its samples go to. Made a Ray actor by the driver."""
+    """One engine and the store its samples go to. Made a Ray actor by the driver.
+
+    What goes wrong in a step may be any shard's fault and leaves the engine in an unknown state: the
+    driver ends an actor one of whose shards has failed.
+    """
 
     def __init__(self, spec: EngineSpec, store_root: str, max_rows: int):
         self.engine = load_engine(spec, max_rows)
         self.store = Store(store_root)
-        self.lock = threading.Lock()
 
-    def run_shard(self, shard: Shard) -> Receipt:
+    async def run_shard(self, shard: Shard) -> Receipt:
         """Generate, grade and publish a shard's samples."""
         started = time.perf_counter()
-        traces = self._generate(shard)
-        rows = [_row(shard, *cell, trace) for cell, trace in sorted(traces.items())]
-        self.store.write_part(_part(shard), pa.Table.from_pylist(rows, schema=SAMPLES))
+        traces = await self._generate(shard)
+        await asyncio.to_thread(publish, self.store, shard, traces)
         tokens = sum(generated_tokens(trace) for trace in traces.values())
-        return Receipt(shard.shard_id, len(rows), tokens, time.perf_counter() - started)
+        return Receipt(shard.shard_id, len(traces), tokens, time.perf_counter() - started)
 
-    def _generate(self, shard: Shard) -> dict[tuple[int, int], Trace]:
-        """A trace for each (question number, sample index)."""
-        traces: dict[tuple[int, int], Trace] = {}
-        with self.lock:
-            for number, question in enumerate(shard.questions):
-                for index in _indices(shard):
-                    key = sample_key(shard.decoding.seed, question.question_id, index)
-                    request = TraceRequest(question.prompt, key, shard.decoding)
-                    self.engine.add(request, partial(traces.__setitem__, (number, index)))
+    async def _generate(self, shard: Shard) -> Traces:
+        traces: Traces = {}
+        for number, question in enumerate(shard.questions):
+            for index in _indices(shard):
+                key = sample_key(shard.decoding.seed, question.question_id, index)
+                request = TraceRequest(question.prompt, key, shard.decoding)
+                self.engine.add(request, partial(traces.__setitem__, (number, index)))
         while len(traces) < shard.samples:
-            with self.lock:
-                if len(traces) < shard.samples:
-                    self.engine.step()
+            self.engine.step()
+            await asyncio.sleep(0)  # the other shards' turn
         return traces
 
 
@@ -82,6 +83,12 @@ def generated_tokens(trace: Trace) -> int:
     """Tokens decoded for a trace and all its forks."""
     forks = sum(answer.answer_tokens for answer in trace.answers if answer.forced)
     return len(trace.token_ids) + forks
+
+
+def publish(store: Store, shard: Shard, traces: Traces) -> None:
+    """Grade a shard's traces and write them as its part."""
+    rows = [_row(shard, *cell, trace) for cell, trace in sorted(traces.items())]
+    store.write_part(_part(shard), pa.Table.from_pylist(rows, schema=SAMPLES))
 
 
 def _indices(shard: Shard) -> range:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 from actors.engine import BudgetAnswer, Trace, TraceRequest
 
+ANSWER_TOKENS = 2
+
 
 class FakeEngine:
     """Finishes up to `max_rows` traces a step."""
@@ -27,21 +29,30 @@ class FakeEngine:
 
 
 def fake_trace(request: TraceRequest) -> Trace:
+    """Thinks for 1 to twice the largest budget, so that about half of the traces are closed by it."""
     budgets = request.decoding.token_budgets
-    length = 1 + request.key % (2 * budgets[-1])
-    stopped = length < budgets[-1]
-    answers = (_answer(request, budget, length) for budget in budgets)
+    thinking = 1 + request.key % (2 * budgets[-1])
+    stops = thinking < budgets[-1]
+    tokens = thinking + 1 + ANSWER_TOKENS if stops else budgets[-1]
     return Trace(
         prompt_tokens=len(request.prompt),
-        token_ids=tuple(range(min(length, budgets[-1]))),
-        finish="stop" if stopped else "budget",
-        answers=tuple(answers),
+        token_ids=tuple(range(tokens)),
+        finish="stop" if stops else "budget",
+        answers=tuple(_answer(request, budget, thinking) for budget in budgets),
         wall_s=0.0,
     )
 
 
-def _answer(request: TraceRequest, budget: int, length: int) -> BudgetAnswer:
-    forced = length >= budget
+def _answer(request: TraceRequest, budget: int, thinking: int) -> BudgetAnswer:
+    forced = thinking >= budget
     digit = (request.key // 7 + (budget if forced else 0)) % 10
-    thinking = min(length, budget)
-    return BudgetAnswer(budget, thinking, forced, f"\nThe answer is {digit}", True, 2, thinking)
+    spent = min(thinking, budget)
+    return BudgetAnswer(
+        token_budget=budget,
+        thinking_tokens=spent,
+        forced=forced,
+        text=f"\nThe answer is {digit}",
+        ended=True,
+        answer_tokens=ANSWER_TOKENS,
+        kv_bytes=len(request.prompt) + spent,
+    )

@@ -1,8 +1,8 @@
 """What a model, a KV policy and a precision look like: the same on the page and in the figures.
 
-A model's size is an ordered hue, from indigo (small) to orange (large), whose lightness rises with
-it, so that the order survives colour blindness and a grey print. A KV policy is a marker and a dash,
-a precision is how full the marker is.
+A model's size is an ordered hue, from indigo (small) to orange (large), whose lightness rises
+with it, so that the order survives colour blindness and a grey print. A KV policy is a marker and a
+dash, a precision is how full the marker is.
 """
 
 import re
@@ -28,7 +28,7 @@ class Marker:
 
 @dataclass(frozen=True)
 class Dash:
-    """One line pattern; `lengths` as in SVG's stroke-dasharray, in pixels, none for a solid line."""
+    """One line pattern; `lengths` in pixels, as in SVG's stroke-dasharray, none if solid."""
 
     plotly: str
     lengths: tuple[int, ...]
@@ -84,9 +84,9 @@ def _policy_order(name: str) -> tuple:
 
 def precisions(scenarios: pd.DataFrame) -> list[str]:
     """Weight precisions, most bits first."""
-    kinds = scenarios[["weight_bits", "weight_method"]].drop_duplicates()
-    kinds = kinds.sort_values(["weight_bits", "weight_method"], ascending=[False, True])
-    return [weights_label(row.weight_method, row.weight_bits) for row in kinds.itertuples()]
+    kinds = set(zip(scenarios.weight_bits, scenarios.weight_method, strict=True))
+    ordered = sorted(kinds, key=lambda kind: (-kind[0], kind[1]))
+    return [weights_label(method, bits) for bits, method in ordered]
 
 
 def policy_styles(policies: Sequence[str]) -> dict[str, PolicyStyle]:
@@ -106,7 +106,7 @@ def fill_suffixes(labels: Sequence[str]) -> dict[str, str]:
 
 def ramp(stops: Sequence[str], count: int) -> tuple[str, ...]:
     """`count` colours spread evenly over a ramp; one alone is taken from the middle."""
-    positions = [i / (count - 1) for i in range(count)] if count > 1 else [0.5]
+    positions = [0.5] if count == 1 else [i / (count - 1) for i in range(count)]
     return tuple(_colour_at(stops, position) for position in positions)
 
 

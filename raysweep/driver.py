@@ -1,30 +1,28 @@
 """Run shards on Ray actors until none is left: the only module that knows actors.
 
 One Ray call is one shard; the actor writes the samples, only a receipt comes back. Ray's own retries are
-off: a killed node burns them before Ray calls it dead, so lost shards are queued again here.
+off: a killed node burns them before Ray calls it dead, so lost shards are queued again here. Whatever
+goes wrong with a shard costs its actor, whose engine may be in any state: a fresh one goes on.
 """
 
-import logging
-import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import RayError, RayTaskError
 
 from actors.engine_actor import EngineActor, Receipt
+from raysweep.ray_session import ray_session
 from raysweep.schedule import EngineQueue, Failure, Schedule
 from raysweep.spec import Cluster, Generation, Shard
-
-POLL_S = 0.5
+from raysweep.store import Store
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a generate stage did: faults are attempts that were lost and made again."""
+    """What a generate stage did; `faults` are actors that were lost with work on them."""
 
     shards: int
     samples: int
@@ -36,59 +34,63 @@ class Outcome:
 
 @dataclass(eq=False)
 class Place:
-    """A running actor and the shards it is at."""
+    """A running actor, the shards it is at, and whether it has finished any."""
 
     queue: EngineQueue
     actor: Any
     in_flight: dict[ray.ObjectRef, Shard] = field(default_factory=dict)
+    worked: bool = False
 
 
 def generate(
-    shards: tuple[Shard, ...],
+    shards: Iterable[Shard],
     store_root: str,
     generation: Generation,
     cluster: Cluster,
     finished: Callable[[Receipt], None],
 ) -> Outcome:
-    """Run all shards; `finished` hears of each as it is published."""
-    with _ray(cluster):
-        return _Driver(shards, store_root, generation, cluster, finished).run()
+    """Run all shards; `finished` hears of each as it is published.
+
+    Raises ConfigError where the cluster can hold no actor.
+    """
+    with ray_session(cluster):
+        schedule = Schedule(shards, generation.max_attempts)
+        return _Driver(schedule, Store(store_root).absolute, generation, cluster, finished).run()
 
 
+@dataclass(eq=False)
 class _Driver:
-    """The loop: fill places with engines, engines with shards, and hear what comes back."""
+    """The loop: feed shards to actors, start actors in free places, hear what comes back."""
 
-    def __init__(
-        self,
-        shards: tuple[Shard, ...],
-        store_root: str,
-        generation: Generation,
-        cluster: Cluster,
-        finished: Callable[[Receipt], None],
-    ):
-        self.schedule = Schedule(shards, generation.max_attempts)
-        self.store_root = store_root
-        self.generation = generation
-        self.cluster = cluster
-        self.finished = finished
-        self.places: list[Place] = []
-        self.receipts: list[Receipt] = []
-        self.faults = 0
+    schedule: Schedule
+    store: Store
+    generation: Generation
+    cluster: Cluster
+    finished: Callable[[Receipt], None]
+    places: list[Place] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)
+    faults: int = 0
 
     def run(self) -> Outcome:
         started = time.perf_counter()
-        while True:
+        try:
             self._start_actors()
-            self._feed_actors()
-            if not self.places:
-                break
-            self._hear()
-            self._retire_idle()
+            while self.places:
+                self._hear()
+                self._feed_actors()
+                self._retire_idle()
+                self._start_actors()
+        finally:
+            for place in list(self.places):
+                self._release(place)
+        return self._outcome(time.perf_counter() - started)
+
+    def _outcome(self, wall_s: float) -> Outcome:
         return Outcome(
             shards=len(self.receipts),
             samples=sum(receipt.samples for receipt in self.receipts),
             tokens=sum(receipt.tokens for receipt in self.receipts),
-            wall_s=time.perf_counter() - started,
+            wall_s=wall_s,
             faults=self.faults,
             failures=tuple(self.schedule.failures),
         )
@@ -100,13 +102,15 @@ class _Driver:
         return 1 + -(-self.generation.max_rows // a_shard)
 
     def _start_actors(self) -> None:
+        """Fill free places with the engines that have most work waiting."""
         while len(self.places) < self.cluster.actors:
             queue = self.schedule.next_engine()
             if queue is None:
                 return
             queue.actors += 1
-            self.places.append(Place(queue, self._make_actor(queue)))
-            self._feed_actors()
+            place = Place(queue, self._make_actor(queue))
+            self.places.append(place)
+            self._feed(place)
 
     def _make_actor(self, queue: EngineQueue) -> Any:
         options = ray.remote(EngineActor).options(
@@ -117,55 +121,55 @@ class _Driver:
             max_task_retries=0,
             max_concurrency=self._depth,
         )
-        return options.remote(queue.engine, self.store_root, self.generation.max_rows)
+        return options.remote(queue.engine, self.store.root, self.generation.max_rows)
 
     def _feed_actors(self) -> None:
         for place in self.places:
-            while place.queue.waiting and len(place.in_flight) < self._depth:
-                shard = place.queue.waiting.popleft()
-                place.in_flight[place.actor.run_shard.remote(shard)] = shard
+            self._feed(place)
+
+    def _feed(self, place: Place) -> None:
+        while len(place.in_flight) < self._depth:
+            shard = place.queue.take(beside=place.in_flight.values())
+            if shard is None:
+                return
+            place.in_flight[place.actor.run_shard.remote(shard)] = shard
 
     def _hear(self) -> None:
-        """Wait for some news and take it in."""
-        references = [reference for place in self.places for reference in place.in_flight]
-        ready, _ = ray.wait(references, num_returns=1, timeout=POLL_S)
-        for reference in ready:
-            place = next((p for p in self.places if reference in p.in_flight), None)
-            if place is not None:  # its actor may have died with an earlier piece of this news
-                self._take(place, reference)
-
-    def _take(self, place: Place, reference: ray.ObjectRef) -> None:
-        try:
-            receipt = ray.get(reference)
-        except RayActorError as error:
-            self._lose(place, error)
-        except Exception as error:
-            self.faults += 1
-            self.schedule.failed(place.queue, place.in_flight.pop(reference), _reason(error))
-        else:
-            place.in_flight.pop(reference)
-            self.schedule.succeeded(place.queue)
-            self.receipts.append(receipt)
-            self.finished(receipt)
-
-    def _lose(self, place: Place, error: RayActorError) -> None:
-        """Bury an actor; receipts that it had already sent count, the rest runs again."""
-        for reference in ray.wait(list(place.in_flight), num_returns=len(place.in_flight), timeout=0)[0]:
+        """Wait for one call to end, and take in how it did."""
+        calls = {call: place for place in self.places for call in place.in_flight}
+        for call in ray.wait(list(calls), num_returns=1)[0]:
             try:
-                receipt = ray.get(reference)
-            except Exception:
+                self._receive(calls[call], call)
+            except RayError as error:
+                self._lose(calls[call], error)
+
+    def _receive(self, place: Place, call: ray.ObjectRef) -> None:
+        """Count a finished call; raises RayError if it failed."""
+        receipt = ray.get(call)
+        place.in_flight.pop(call)
+        place.worked = True
+        self.schedule.succeeded(place.queue)
+        self.receipts.append(receipt)
+        self.finished(receipt)
+
+    def _lose(self, place: Place, error: RayError) -> None:
+        """Give up an actor; what it had finished counts, the rest runs again."""
+        ended, _ = ray.wait(list(place.in_flight), num_returns=len(place.in_flight), timeout=0)
+        for call in ended:
+            try:
+                self._receive(place, call)
+            except RayError:
                 continue
-            place.in_flight.pop(reference)
-            self.receipts.append(receipt)
-            self.finished(receipt)
         self.faults += 1
-        self.schedule.actor_died(place.queue, place.in_flight.values(), _reason(error))
-        place.in_flight.clear()
+        self.schedule.actor_lost(
+            place.queue, place.in_flight.values(), place.worked, _reason(error)
+        )
         self._release(place)
 
     def _retire_idle(self) -> None:
+        """Give back the places of engines that have no work left to start."""
         for place in list(self.places):
-            if not place.in_flight and not place.queue.waiting:
+            if not place.in_flight:
                 self._release(place)
 
     def _release(self, place: Place) -> None:
@@ -174,27 +178,9 @@ class _Driver:
         ray.kill(place.actor)
 
 
-def _reason(error: Exception) -> str:
-    """The one line of a Ray error that says what happened: its last, and in a traceback the cause."""
+def _reason(error: RayError) -> str:
+    """What happened, in one line: the actor's own exception, or the last line that Ray says."""
+    if isinstance(error, RayTaskError):
+        return " ".join(f"{type(error.cause).__name__}: {error.cause}".split())
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
-
-
-@contextmanager
-def _ray(cluster: Cluster) -> Iterator[None]:
-    """A connection to the cluster, or a local Ray for as long as it is needed."""
-    if ray.is_initialized():
-        yield
-        return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    options: dict[str, Any] = {"logging_level": logging.WARNING, "log_to_driver": False}
-    if cluster.address == "local":
-        cpus = max(1, round(cluster.actors * cluster.cpus_per_actor))
-        ray.init(address="local", num_cpus=cpus, include_dashboard=False, **options)
-    else:
-        ray.init(address=cluster.address, **options)
-    try:
-        yield
-    finally:
-        ray.shutdown()

@@ -1,13 +1,15 @@
 """The figures of a run: pure functions from result tables to matplotlib figures.
 
-Three questions a benchmark: what does memory buy (all scenarios, with the frontier over them), what do
-thinking tokens buy, what do parallel samples buy (the last two per model, with the full KV cache).
-Nothing global is touched and nothing of the day of drawing is written, so equal tables give equal bytes.
+Three questions a benchmark: what does memory buy (all scenarios, with the frontier over them), what
+do thinking tokens buy, what do parallel samples buy (the last two per model, with the full KV cache).
+No global state is touched and no date is written, so equal tables give equal bytes.
 """
 
 import io
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import matplotlib
 import pandas as pd
@@ -15,7 +17,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.offsetbox import HPacker
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import (
+    FuncFormatter,
+    LogLocator,
+    NullFormatter,
+    NullLocator,
+    PercentFormatter,
+)
 
 from raysweep.appearance import (
     PolicyStyle,
@@ -25,12 +33,13 @@ from raysweep.appearance import (
     policy_styles,
     precisions,
 )
+from raysweep.results import Point, points_of, where
 from raysweep.spec import content_hash
 from raysweep.wording import human_bytes, human_count, weights_label
 
 INK, GREY, GRID = "#1c1e21", "#5c6169", "#e4e6ea"
 LINES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))  # precisions, most bits first
-STYLE = {
+STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": GREY,
     "axes.grid": True,
@@ -59,8 +68,8 @@ def all_figures(
 ) -> Iterator[tuple[str, dict[str, bytes]]]:
     """(file name without ending, bytes for `svg` and `png`) of each figure of each benchmark."""
     for benchmark in sorted(scenarios.benchmark.unique()):
-        rows = scenarios[scenarios.benchmark == benchmark]
-        points = frontier[frontier.benchmark == benchmark]
+        rows = where(scenarios, benchmark=benchmark)
+        points = where(frontier, benchmark=benchmark)
         stem = file_stem(benchmark)
         with matplotlib.rc_context(STYLE):
             yield f"{stem}-frontier", encoded(memory_figure(rows, points))
@@ -92,14 +101,14 @@ def memory_figure(scenarios: pd.DataFrame, frontier: pd.DataFrame) -> Figure:
     Both tables hold one benchmark; memory is bytes for one question at that batch size.
     """
     batch_size = frontier.batch_size.min() if len(frontier) else 1
-    points = frontier[frontier.batch_size == batch_size].sort_values("memory_bytes")
+    points = points_of(where(frontier, batch_size=batch_size))
     colours, styles = model_colours(scenarios), policy_styles(policies(scenarios))
     figure, axes = _canvas(_title(scenarios, "what memory buys"), width=8.0, height=4.6)
     memory = scenarios.weights_bytes / batch_size + scenarios.kv_bytes
-    for (model, policy), rows in scenarios.groupby(["model", "kv_policy"], sort=False):
-        marker, colour = styles[policy].marker.matplotlib, colours[model]
-        x = memory[rows.index]
-        axes.scatter(x, rows.accuracy, s=13, marker=marker, color=colour, alpha=0.35, lw=0)
+    for model, policy in itertools.product(colours, styles):
+        rows = where(scenarios, model=model, kv_policy=policy)
+        marker, x = styles[policy].marker.matplotlib, memory[rows.index]
+        axes.scatter(x, rows.accuracy, s=13, marker=marker, color=colours[model], alpha=0.35, lw=0)
     _draw_frontier(axes, points, colours, styles)
     _accuracy_axis(axes, scenarios.accuracy_hi)
     _memory_axis(axes, batch_size)
@@ -108,16 +117,18 @@ def memory_figure(scenarios: pd.DataFrame, frontier: pd.DataFrame) -> Figure:
 
 
 def _draw_frontier(
-    axes: Axes, points: pd.DataFrame, colours: dict[str, str], styles: dict[str, PolicyStyle]
+    axes: Axes, points: Sequence[Point], colours: dict[str, str], styles: dict[str, PolicyStyle]
 ) -> None:
-    axes.step(points.memory_bytes, points.accuracy, where="post", color=INK, lw=1.1, zorder=3)
-    for row in points.itertuples():
+    memory = [point.memory_bytes for point in points]
+    accuracy = [point.accuracy for point in points]
+    axes.step(memory, accuracy, where="post", color=INK, lw=1.1, zorder=3)
+    for point in points:
         axes.errorbar(
-            row.memory_bytes,
-            row.accuracy,
-            yerr=[[row.accuracy - row.accuracy_lo], [row.accuracy_hi - row.accuracy]],
-            fmt=styles[row.kv_policy].marker.matplotlib,
-            color=colours[row.model],
+            point.memory_bytes,
+            point.accuracy,
+            yerr=[[point.accuracy - point.accuracy_lo], [point.accuracy_hi - point.accuracy]],
+            fmt=styles[point.kv_policy].marker.matplotlib,
+            color=colours[point.model],
             markeredgecolor=INK,
             markeredgewidth=0.8,
             markersize=6,
@@ -129,7 +140,7 @@ def _draw_frontier(
 def token_budget_figure(scenarios: pd.DataFrame) -> Figure:
     """Accuracy of one sample over the token budget, a line per model and precision."""
     policy, group = policies(scenarios)[0], scenarios.group_size.min()
-    rows = scenarios[(scenarios.kv_policy == policy) & (scenarios.group_size == group)]
+    rows = where(scenarios, kv_policy=policy, group_size=group)
     figure, axes = _canvas(_title(scenarios, "what thinking tokens buy"), width=6.4, height=4.0)
     _draw_lines(axes, rows, "token_budget", model_colours(scenarios))
     _accuracy_axis(axes, rows.accuracy_hi)
@@ -141,7 +152,7 @@ def token_budget_figure(scenarios: pd.DataFrame) -> Figure:
 def group_size_figure(scenarios: pd.DataFrame) -> Figure:
     """Accuracy over the number of parallel samples at the largest token budget; pass@G dotted."""
     policy, budget = policies(scenarios)[0], scenarios.token_budget.max()
-    rows = scenarios[(scenarios.kv_policy == policy) & (scenarios.token_budget == budget)]
+    rows = where(scenarios, kv_policy=policy, token_budget=budget)
     figure, axes = _canvas(_title(scenarios, "what parallel samples buy"), width=6.4, height=4.0)
     colours = model_colours(scenarios)
     _draw_lines(axes, rows, "group_size", colours)
@@ -160,14 +171,14 @@ def group_size_figure(scenarios: pd.DataFrame) -> Figure:
 
 
 def _draw_lines(axes: Axes, rows: pd.DataFrame, x: str, colours: dict[str, str]) -> None:
-    """A line per engine with its 95% interval as a band."""
+    """A line per engine; those of the most bits have their 95% interval as a band."""
     dashes = dict(zip(precisions(rows), LINES * len(rows), strict=False))
     for _, line in rows.sort_values(x).groupby("engine_id", sort=False):
         colour = colours[line.model.iloc[0]]
         dash = dashes[weights_label(line.weight_method.iloc[0], line.weight_bits.iloc[0])]
-        axes.fill_between(
-            line[x], line.accuracy_lo, line.accuracy_hi, color=colour, alpha=0.1, lw=0
-        )
+        if dash == LINES[0]:
+            bounds = (line.accuracy_lo, line.accuracy_hi)
+            axes.fill_between(line[x], *bounds, color=colour, alpha=0.1, lw=0)
         axes.plot(line[x], line.accuracy, color=colour, ls=dash, marker="o", ms=4, lw=1.6)
 
 
@@ -253,7 +264,7 @@ def _outside_legend(figure: Figure, handles: list[Line2D]) -> None:
     texts = zip(handles, legend.get_texts(), strict=True)
     headings = [text for handle, text in texts if _is_heading(handle)]
     for text in headings:
-        text.set_weight("bold")
+        text.set_fontweight("bold")
     for entry in legend.findobj(HPacker):
         mark, *label = entry.get_children()
         if len(label) == 1 and any(text in headings for text in label[0].get_children()):

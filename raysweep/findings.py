@@ -1,20 +1,22 @@
 """What the frontier says, in words: every sentence is computed from the tables.
 
-A frontier is a staircase: at a memory of M bytes the best configuration is its last point at or below
-M. So a few round memory points, and where a choice (a model, more than one sample) first appears on
-the way up, tell most of the story.
+A frontier is a staircase: with M bytes the best configuration is its last point at or below M. So a
+few round memory points, and where a choice (a model, more than one sample) first appears on the way
+up, tell most of the story.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pandas as pd
+from raysweep.results import Point
+from raysweep.wording import human_bytes, interval, percent, plural
 
-from raysweep.wording import human_bytes, interval, percent, plural, scenario_label
-
-POINTS = 4  # memory points in the summary of a benchmark
+MEMORY_POINTS = 4  # in the summary of a benchmark
 LIKELY = 0.5  # a place on the frontier held in at least this share of the bootstrap draws
+
+Points = Sequence[Point]  # least memory first
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Pick:
     """The best configuration for a memory, all in words."""
 
     memory: str
-    scenario: str
+    configuration: str
     accuracy: str
     interval: str
 
@@ -37,18 +39,16 @@ class Finding:
     notes: tuple[str, ...]
 
 
-def find(frontier: pd.DataFrame) -> tuple[Finding, ...]:
-    """A finding for each benchmark of a frontier table (columns of `tables.FRONTIER`)."""
-    return tuple(
-        _finding(str(benchmark), points.sort_values("memory_bytes"))
-        for benchmark, points in frontier.groupby("benchmark", sort=True)
-    )
+def find(points: Points) -> tuple[Finding, ...]:
+    """A finding for each benchmark, from the frontiers of all batch sizes."""
+    names = sorted({point.benchmark for point in points})
+    return tuple(_finding([point for point in points if point.benchmark == name]) for name in names)
 
 
-def _finding(benchmark: str, points: pd.DataFrame) -> Finding:
-    """`points` are of one benchmark, all batch sizes, least memory first."""
-    alone = points[points.batch_size == points.batch_size.min()]
-    memories = memory_points(alone.memory_bytes.tolist(), POINTS)
+def _finding(points: Points) -> Finding:
+    """`points` are of one benchmark."""
+    alone = at_batch(points, min(point.batch_size for point in points))
+    memories = memory_points([point.memory_bytes for point in alone], MEMORY_POINTS)
     notes = (
         _half_of_the_gain(alone),
         _models(alone),
@@ -57,16 +57,21 @@ def _finding(benchmark: str, points: pd.DataFrame) -> Finding:
         _batch(points, memories[(len(memories) - 1) // 2]),
         _certainty(alone),
     )
+    picks = [_pick(alone, memory_bytes) for memory_bytes in memories]
     return Finding(
-        benchmark,
-        _headline(alone),
-        tuple(_pick(alone, memory_bytes) for memory_bytes in memories),
-        tuple(note for note in notes if note),
+        benchmark=points[0].benchmark,
+        headline=_headline(alone),
+        picks=tuple(pick for pick in picks if pick),
+        notes=tuple(note for note in notes if note),
     )
 
 
+def at_batch(points: Points, batch_size: int) -> list[Point]:
+    return [point for point in points if point.batch_size == batch_size]
+
+
 def memory_points(memories_bytes: Sequence[float], count: int) -> tuple[float, ...]:
-    """At most `count` round numbers of bytes, between the first frontier point and past the last.
+    """At most `count` round numbers of bytes, from the first frontier point to past the last.
 
     Of two round numbers with the same best configuration the smaller is kept.
     """
@@ -81,31 +86,36 @@ def memory_points(memories_bytes: Sequence[float], count: int) -> tuple[float, .
 
 
 def _round_numbers(low: float, high: float) -> list[float]:
-    """1, 2, 5, 10, ... times a power of ten, from the first at or above `low` to that of `high`."""
+    """1, 2, 5, 10, ... times a power of ten: those at or above `low`, up to the first past `high`."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     rounds = [float(mantissa * 10**power) for power in powers for mantissa in (1, 2, 5)]
     last = next(number for number in rounds if number >= high)
     return [number for number in rounds if low <= number <= last]
 
 
-def best_within(points: pd.DataFrame, memory_bytes: float):
-    """The frontier point with most accuracy at or below a memory, as a named tuple, or None."""
-    affordable = points[points.memory_bytes <= memory_bytes]
-    return next(affordable.nlargest(1, "accuracy").itertuples(), None)
+def best_within(points: Points, memory_bytes: float) -> Point | None:
+    """The point with most accuracy at or below a memory, None if there is none."""
+    affordable = [point for point in points if point.memory_bytes <= memory_bytes]
+    return max(affordable, key=lambda point: point.accuracy, default=None)
 
 
-def _pick(points: pd.DataFrame, memory_bytes: float) -> Pick:
+def _pick(points: Points, memory_bytes: float) -> Pick | None:
     best = best_within(points, memory_bytes)
-    return Pick(
-        human_bytes(memory_bytes),
-        scenario_label(best),
-        percent(best.accuracy),
-        interval(best.accuracy_lo, best.accuracy_hi),
+    return best and Pick(
+        memory=human_bytes(memory_bytes),
+        configuration=_in_words(best),
+        accuracy=percent(best.accuracy),
+        interval=interval(best.accuracy_lo, best.accuracy_hi),
     )
 
 
-def _headline(points: pd.DataFrame) -> str:
-    first, last = points.iloc[0], points.iloc[-1]
+def _in_words(point: Point) -> str:
+    tokens, samples = plural(point.token_budget, "token"), plural(point.group_size, "sample")
+    return f"{point.model}, {point.weights}, {point.kv_policy} KV, {tokens}, {samples}"
+
+
+def _headline(points: Points) -> str:
+    first, last = points[0], points[-1]
     if len(points) == 1:
         return (
             f"One configuration beats all others: {percent(first.accuracy)} "
@@ -118,65 +128,67 @@ def _headline(points: pd.DataFrame) -> str:
     )
 
 
-def _half_of_the_gain(points: pd.DataFrame) -> str:
+def _half_of_the_gain(points: Points) -> str:
     if len(points) < 3:
         return ""
-    low, high = points.accuracy.iloc[0], points.accuracy.iloc[-1]
-    reached = points[points.accuracy >= (low + high) / 2].iloc[0]
-    share = reached.memory_bytes / points.memory_bytes.iloc[-1]
+    first, last = points[0], points[-1]
+    half = (first.accuracy + last.accuracy) / 2
+    reached = next(point for point in points if point.accuracy >= half)
     return (
         f"Half of that gain is reached with {human_bytes(reached.memory_bytes)}, "
-        f"{share:.0%} of the memory of the most accurate."
+        f"{reached.memory_bytes / last.memory_bytes:.0%} of the memory of the most accurate."
     )
 
 
-def _models(points: pd.DataFrame) -> str:
-    entries = points.drop_duplicates("model")
+def _models(points: Points) -> str:
+    entries = {point.model: point for point in reversed(points)}  # the first point of each
     if len(entries) == 1:
-        return f"Every configuration on the frontier uses {entries.model.iloc[0]}."
-    steps = [f"{row.model} from {human_bytes(row.memory_bytes)}" for row in entries.itertuples()]
+        return f"Every configuration on the frontier uses {points[0].model}."
+    ordered = sorted(entries.values(), key=lambda point: point.memory_bytes)
+    steps = [f"{point.model} from {human_bytes(point.memory_bytes)}" for point in ordered]
     return "Models join the frontier in this order: " + ", ".join(steps) + "."
 
 
-def _samples(points: pd.DataFrame) -> str:
-    several = points[points.group_size > 1]
-    if several.empty:
+def _samples(points: Points) -> str:
+    several = [point for point in points if point.group_size > 1]
+    if not several:
         return "One sample is enough: no point of the frontier votes over several."
-    first, largest = several.iloc[0], int(several.group_size.max())
+    largest = max(point.group_size for point in several)
     return (
-        f"Voting over several samples first reaches the frontier at {human_bytes(first.memory_bytes)}; "
-        f"{len(several)} of {plural(len(points), 'point')} vote, over at most {largest} samples."
+        "Voting over several samples first reaches the frontier at "
+        f"{human_bytes(several[0].memory_bytes)}; {len(several)} of "
+        f"{plural(len(points), 'point')} vote, over at most {largest} samples."
     )
 
 
-def _kv_policies(points: pd.DataFrame) -> str:
-    counts = points.kv_policy.value_counts()
+def _kv_policies(points: Points) -> str:
+    counts = Counter(point.kv_policy for point in points).most_common()
     if len(counts) == 1:
-        return f"KV policy: {counts.index[0]} at every point."
-    parts = [f"{name} at {count}" for name, count in counts.items()]
+        return f"KV policy: {counts[0][0]} at every point."
+    parts = [f"{name} at {count}" for name, count in counts]
     return "KV policy: " + ", ".join(parts) + f" of {plural(len(points), 'point')}."
 
 
-def _batch(points: pd.DataFrame, memory_bytes: float) -> str:
-    """How sharing the weights among a batch changes the best choice at one memory."""
-    small, large = points.batch_size.min(), points.batch_size.max()
-    alone = best_within(points[points.batch_size == small], memory_bytes)
-    shared = best_within(points[points.batch_size == large], memory_bytes)
+def _batch(points: Points, memory_bytes: float) -> str:
+    """How sharing the weights among the largest batch changes the best choice at one memory."""
+    sizes = [point.batch_size for point in points]
+    alone = best_within(at_batch(points, min(sizes)), memory_bytes)
+    shared = best_within(at_batch(points, max(sizes)), memory_bytes)
     if alone is None or shared is None or shared.accuracy <= alone.accuracy:
         return ""
     return (
-        f"With the weights shared by a batch of {large}, {human_bytes(memory_bytes)} a question "
+        f"With the weights shared by a batch of {max(sizes)}, {human_bytes(memory_bytes)} a question "
         f"reach {percent(shared.accuracy)} instead of {percent(alone.accuracy)}: "
-        f"{scenario_label(shared)}."
+        f"{_in_words(shared)}."
     )
 
 
-def _certainty(points: pd.DataFrame) -> str:
-    known = points.p_on_frontier.dropna()
-    if known.empty:
+def _certainty(points: Points) -> str:
+    known = [p.p_on_frontier for p in points if not math.isnan(p.p_on_frontier)]
+    if not known:
         return ""
-    likely = int((known >= LIKELY).sum())
+    likely = sum(share >= LIKELY for share in known)
     return (
         f"{likely} of {plural(len(known), 'point')} keep their place on the frontier in at least "
-        f"half of the bootstrap draws of the questions."
+        "half of the bootstrap draws of the questions."
     )

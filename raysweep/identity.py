@@ -68,8 +68,7 @@ def as_document(config: RunConfig) -> dict[str, Any]:
     return {
         "configuration": without_secrets(plain(resolved)),
         "identity": identity(config),
-        "python": platform.python_version(),
-        "packages": package_versions(),
+        "versions": {"python": platform.python_version(), **package_versions()},
         "git_revision": git_revision(Path(__file__).parents[1]),
     }
 

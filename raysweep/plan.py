@@ -1,29 +1,21 @@
 """From a configuration to the work that is missing: engines, shards, and their cost in tokens.
 
-A finished part covers cells (stream, question, sample index). The plan keeps the parts that cover what
-is wanted and cuts the uncovered cells into new shards, so raising the number of samples, adding
-questions or starting again after a crash all generate the difference and nothing else.
+The plan keeps the finished parts that hold wanted samples and cuts the rest into new shards (`cutting`).
+It is a function of the configuration and of the folder's parts, and of nothing else.
 """
 
 import itertools
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from raysweep import memory
+from raysweep.cutting import finished_pieces, missing_shards
 from raysweep.kv_policy import parameters
-from raysweep.spec import (
-    Benchmark,
-    EngineSpec,
-    Question,
-    RunConfig,
-    Shard,
-    Sweep,
-    content_hash,
-)
+from raysweep.spec import Benchmark, EngineSpec, RunConfig, Shard, Sweep, content_hash
 from raysweep.store import Part
 from raysweep.tables import ENGINES, PLAN
 
@@ -62,21 +54,20 @@ def engines(sweep: Sweep) -> tuple[EngineSpec, ...]:
 
 def make_plan(config: RunConfig, parts: Iterable[Part]) -> Plan:
     """The run's plan, given the parts that are finished."""
-    finished = defaultdict(list)
+    finished: dict[str, list[Part]] = defaultdict(list)
     for part in parts:
         finished[part.stream_id].append(part)
     specs = engines(config.sweep)
-    shards = []
+    shards: list[PlannedShard] = []
     for engine, benchmark in itertools.product(specs, config.sweep.benchmarks):
-        shards += _plan_stream(config, engine, benchmark, finished)
+        whole = whole_stream(config, engine, benchmark)
+        shards += _plan_stream(whole, finished[whole.stream_id], config)
     return Plan(specs, tuple(shards))
 
 
-def _plan_stream(
-    config: RunConfig, engine: EngineSpec, benchmark: Benchmark, finished: dict[str, list[Part]]
-) -> Iterator[PlannedShard]:
-    """The shards of one engine on one benchmark."""
-    whole = Shard(
+def whole_stream(config: RunConfig, engine: EngineSpec, benchmark: Benchmark) -> Shard:
+    """All that is wanted of one engine on one benchmark, as if it were one shard."""
+    return Shard(
         engine=engine,
         benchmark=benchmark.name,
         grader=benchmark.grader,
@@ -85,81 +76,6 @@ def _plan_stream(
         sample_start=0,
         sample_count=config.sweep.samples,
     )
-    hashes = {question.question_id: content_hash(question) for question in whole.questions}
-    useful = [
-        part for part in finished[whole.stream_id] if _covers_any(part, hashes, whole.sample_count)
-    ]
-    yield from (_kept(part, whole) for part in useful)
-    done = _done_samples(useful, hashes)
-    for shard in _missing(whole, done, config):
-        yield _planned(shard)
-
-
-def _covers_any(part: Part, hashes: dict[str, str], samples: int) -> bool:
-    current = any(hashes.get(key) == value for key, value in part.questions.items())
-    return current and part.sample_start < samples
-
-
-def _done_samples(parts: Iterable[Part], hashes: dict[str, str]) -> dict[str, set[int]]:
-    done: dict[str, set[int]] = {question_id: set() for question_id in hashes}
-    for part in parts:
-        for question_id, question_hash in part.questions.items():
-            if hashes.get(question_id) == question_hash:
-                indices = range(part.sample_start, part.sample_start + part.sample_count)
-                done[question_id].update(indices)
-    return done
-
-
-def _missing(whole: Shard, done: dict[str, set[int]], config: RunConfig) -> Iterator[Shard]:
-    """Cut the cells of `whole` that are not done into shards of the configured size."""
-    step = config.generation.shard_samples
-    for start in range(0, whole.sample_count, step):
-        wanted = range(start, min(start + step, whole.sample_count))
-        by_range: dict[tuple[int, int], list[Question]] = defaultdict(list)
-        for question in whole.questions:
-            missing = [index for index in wanted if index not in done[question.question_id]]
-            for run in _runs(missing):
-                by_range[run].append(question)
-        for (first, count), questions in by_range.items():
-            for block in _blocks(questions, config.generation.shard_questions):
-                yield replace(whole, questions=block, sample_start=first, sample_count=count)
-
-
-def _blocks(questions: list[Question], size: int) -> Iterator[tuple[Question, ...]]:
-    for start in range(0, len(questions), size):
-        yield tuple(questions[start : start + size])
-
-
-def _runs(indices: list[int]) -> Iterator[tuple[int, int]]:
-    """(start, length) of each run of consecutive integers in a sorted list."""
-    for _, group in itertools.groupby(enumerate(indices), key=lambda pair: pair[1] - pair[0]):
-        members = [index for _, index in group]
-        yield members[0], len(members)
-
-
-def _planned(shard: Shard) -> PlannedShard:
-    question_ids = tuple(question.question_id for question in shard.questions)
-    return PlannedShard(
-        shard.shard_id,
-        shard.engine.engine_id,
-        shard.benchmark,
-        question_ids,
-        shard.sample_start,
-        shard.sample_count,
-        est_tokens(shard),
-        shard,
-    )
-
-
-def _kept(part: Part, whole: Shard) -> PlannedShard:
-    questions = tuple(q for q in whole.questions if q.question_id in part.questions)
-    cells = replace(
-        whole,
-        questions=questions,
-        sample_start=part.sample_start,
-        sample_count=part.sample_count,
-    )
-    return replace(_planned(cells), shard_id=part.shard_id, shard=None)
 
 
 def est_tokens(shard: Shard) -> int:
@@ -167,6 +83,28 @@ def est_tokens(shard: Shard) -> int:
     decoding = shard.decoding
     budgets = decoding.token_budgets
     return shard.samples * (budgets[-1] + len(budgets) * decoding.answer_tokens)
+
+
+def _plan_stream(whole: Shard, parts: list[Part], config: RunConfig) -> Iterator[PlannedShard]:
+    """The shards of one stream: what is there first, then what is missing."""
+    finished = list(finished_pieces(whole, parts))
+    for shard_id, piece in finished:
+        yield _planned(shard_id, piece, None)
+    for shard in missing_shards(whole, (piece for _, piece in finished), config.generation):
+        yield _planned(shard.shard_id, shard, shard)
+
+
+def _planned(shard_id: str, piece: Shard, to_do: Shard | None) -> PlannedShard:
+    return PlannedShard(
+        shard_id=shard_id,
+        engine_id=piece.engine.engine_id,
+        benchmark=piece.benchmark,
+        question_ids=tuple(question.question_id for question in piece.questions),
+        sample_start=piece.sample_start,
+        sample_count=piece.sample_count,
+        est_tokens=est_tokens(piece),
+        shard=to_do,
+    )
 
 
 def engines_table(config: RunConfig, plan: Plan) -> pa.Table:
@@ -201,17 +139,6 @@ def _engine_row(engine: EngineSpec, config: RunConfig, tokens: int) -> dict:
 
 def plan_table(config: RunConfig, plan: Plan) -> pa.Table:
     """plan.parquet."""
-    rows = [
-        {
-            "shard_id": planned.shard_id,
-            "engine_id": planned.engine_id,
-            "benchmark": planned.benchmark,
-            "question_ids": list(planned.question_ids),
-            "sample_start": planned.sample_start,
-            "sample_count": planned.sample_count,
-            "est_tokens": planned.est_tokens,
-            "gpus": config.cluster.gpus_per_actor,
-        }
-        for planned in plan.shards
-    ]
+    gpus = config.cluster.gpus_per_actor
+    rows = [{**vars(planned), "gpus": gpus} for planned in plan.shards]
     return pa.Table.from_pylist(rows, schema=PLAN)

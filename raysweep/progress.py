@@ -18,7 +18,9 @@ class Receipt(Protocol):
 
 
 @contextmanager
-def show_progress(console: Console, shards: int, samples: int) -> Iterator[Callable[[Receipt], None]]:
+def show_progress(
+    console: Console, shards: int, samples: int
+) -> Iterator[Callable[[Receipt], None]]:
     """Shows progress while the context lasts; gives the function to call for each finished shard.
 
     On something that is not a terminal, only the last state is printed.

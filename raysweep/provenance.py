@@ -13,7 +13,7 @@ def lead(scenarios: pd.DataFrame, summary: dict[str, Any]) -> str:
     if scenarios.empty:
         return "No scenario has been computed yet."
     grid = ", ".join(
-        plural(scenarios[column].nunique(), noun)
+        plural(len(set(scenarios[column])), noun)
         for column, noun in (
             ("engine_id", "engine"),
             ("benchmark", "benchmark"),

@@ -86,8 +86,7 @@
 
   // ---- traces ----
   function curves(rows, xOf, view, theme) {
-    const engines = Map.groupBy ? Map.groupBy(rows, (row) => row.engine_id) : groupBy(rows);
-    return [...engines.values()].map((line) => {
+    return [...byEngine(rows).values()].map((line) => {
       line.sort((a, b) => xOf(a) - xOf(b) || a.accuracy - b.accuracy);
       const colour = theme.model(line[0].model);
       return {
@@ -98,9 +97,9 @@
       };
     });
   }
-  function groupBy(rows) {
-    const groups = new Map();
-    for (const row of rows) groups.set(row.engine_id, [...(groups.get(row.engine_id) || []), row]);
+  function byEngine(rows) {
+    const groups = new Map(rows.map((row) => [row.engine_id, []]));
+    for (const row of rows) groups.get(row.engine_id).push(row);
     return groups;
   }
   function frontierTraces(points, view, theme) {
@@ -161,10 +160,11 @@
     };
   }
   const plotWidth = () => (printing ? printWidth : document.getElementById("memory-plot").clientWidth);
-  function retick(event) { // after a zoom; its own change has no range, and so ends here
-    if (!Object.keys(event).some((key) => key.startsWith("xaxis.range") || key === "xaxis.autorange")) return;
-    const { tickvals, ticktext } = byteTicks(this.layout.xaxis.range, plotWidth());
-    Plotly.relayout(this, { "xaxis.tickvals": tickvals, "xaxis.ticktext": ticktext });
+  function retick() { // the range may be one to which a person has zoomed
+    const plot = document.getElementById("memory-plot"), axis = plot.layout.xaxis;
+    const { tickvals, ticktext } = byteTicks(axis.range, plotWidth());
+    if (ticktext.join() === axis.ticktext.join()) return plot;
+    return Plotly.relayout(plot, { "xaxis.tickvals": tickvals, "xaxis.ticktext": ticktext });
   }
   const doublingAxis = (values, title) => ({
     title: { text: title, font: { size: 13 } }, tickmode: "array", tickvals: values,
@@ -236,7 +236,7 @@
     return Promise.all([
       plot("memory", [...faint, ...frontierTraces(points, view, theme)], theme, view,
         memoryAxis(view.batch, scenarios.filter((row) => row.benchmark === view.benchmark)
-          .map((row) => memoryOf(row, view.batch)))),
+          .map((row) => memoryOf(row, view.batch)))).then(retick),
       plot("tokens", curves(ofGroup, (row) => row.token_budget, view, theme), theme, view,
         doublingAxis(data.token_budgets, "Token budget")),
       plot("groups", curves(ofBudget, (row) => row.group_size, view, theme), theme, view,
@@ -279,8 +279,7 @@
   addEventListener("beforeprint", () => drawForPrint(true));
   addEventListener("afterprint", () => drawForPrint(false));
   draw().then(() => {
-    const memoryPlot = document.getElementById("memory-plot");
-    memoryPlot.on("plotly_relayout", retick.bind(memoryPlot));
+    document.getElementById("memory-plot").on("plotly_relayout", retick);
     finished();
   });
 })();

@@ -1,11 +1,10 @@
 """The report: one self-contained page and the figures, from scenarios, frontier and summary.
 
-The page carries its data as JSON and its libraries inline, so that it opens from a disk, years later,
-with no network; a content security policy in the page forbids any request. Names from the data reach
+The page carries its data as JSON and its libraries inline, so that it opens from a disk, years
+later, with no network; a content security policy in it forbids any request. Names from the data reach
 it through Jinja's autoescape, or as JSON in which `<` is written `\\u003c`: never as markup.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from raysweep.appearance import (
 from raysweep.figures import all_figures
 from raysweep.findings import find
 from raysweep.provenance import facts, lead
+from raysweep.results import Results, points_of, read_results
 from raysweep.store import Store
 from raysweep.wording import human_count, percent, tied, weights_label
 
@@ -45,15 +45,6 @@ SCENARIO_COLUMNS = (
 FRONTIER_COLUMNS = (*_SHARED_COLUMNS, "batch_size", "memory_bytes", "p_on_frontier")
 
 
-@dataclass(frozen=True)
-class Results:
-    """What `reduce` wrote: two tables in the columns of `tables`, and summary.json."""
-
-    scenarios: pd.DataFrame
-    frontier: pd.DataFrame
-    summary: dict[str, Any]
-
-
 def write_report(store: Store) -> str:
     """Write the page and the figures into the run's folder; where the page is."""
     results = read_results(store)
@@ -62,15 +53,6 @@ def write_report(store: Store) -> str:
         for ending, data in encodings.items():
             store.write_bytes(f"figures/{stem}.{ending}", data)
     return store.path(PAGE)
-
-
-def read_results(store: Store) -> Results:
-    """The results of a run; a missing summary is an empty one."""
-    return Results(
-        store.read_table("scenarios.parquet").to_pandas(),
-        store.read_table("frontier.parquet").to_pandas(),
-        json.loads(store.read_text("summary.json")) if store.exists("summary.json") else {},
-    )
 
 
 def render(results: Results) -> str:
@@ -86,7 +68,7 @@ def render(results: Results) -> str:
     return environment.get_template("report.html.j2").render(
         run=str(results.summary.get("run", "")),
         lead=lead(results.scenarios, results.summary),
-        findings=find(results.frontier),
+        findings=find(points_of(results.frontier)),
         quality=quality(results.scenarios),
         facts=facts(results.summary),
         data=page_data(results),
@@ -175,21 +157,26 @@ def quality(scenarios: pd.DataFrame) -> list[Quality]:
     """A row for each benchmark and model, models by size."""
     order = list(models(scenarios))
     groups = scenarios.groupby(["benchmark", "model"])
-    rows = [_quality(*map(str, key), rows) for key, rows in groups]  # pyright: ignore
+    rows = [_quality(rows) for _, rows in groups]
     return sorted(rows, key=lambda row: (row.benchmark, order.index(row.model)))
 
 
-def _quality(benchmark: str, model: str, rows: pd.DataFrame) -> Quality:
+def _quality(rows: pd.DataFrame) -> Quality:
+    """`rows` are of one benchmark and model."""
     answers = rows.drop_duplicates(["engine_id", "token_budget"])  # shared by all group sizes
     return Quality(
-        benchmark,
-        model,
+        rows.benchmark.iloc[0],
+        rows.model.iloc[0],
         int(rows.n_questions.max()),
         int(rows.n_samples.min()),
         {
-            name: (percent(answers[name].mean()), percent(answers[name].max()))
+            name: _mean_and_worst(answers[name].tolist())
             for name in ("unanswered", "cut_off", "errors")
         },
         int((~rows.complete).sum()),
         len(rows),
     )
+
+
+def _mean_and_worst(shares: list[float]) -> tuple[str, str]:
+    return percent(sum(shares) / len(shares)), percent(max(shares))

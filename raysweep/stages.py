@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from raysweep.identity import check_same_run
 from raysweep.errors import ConfigError
+from raysweep.identity import check_same_run
 from raysweep.plan import Plan, engines_table, make_plan, plan_table
 from raysweep.spec import RunConfig
 from raysweep.store import Store
@@ -50,10 +50,24 @@ def run_stages(config: RunConfig, document: Document) -> int:
 
 def claim_folder(run: Run, document: Document) -> None:
     """Make the folder this run's, or refuse to mix it with another's samples."""
-    if run.store.exists("config.yaml"):
-        recorded = yaml.safe_load(run.store.read_text("config.yaml"))
-        check_same_run(run.config, recorded["identity"])
-    run.store.write_text("config.yaml", yaml.safe_dump(dict(document), sort_keys=False))
+    recorded = recorded_identity(run)
+    check_same_run(run.config, recorded)
+    # What an earlier, larger run of this folder was made of stays on record.
+    kept = {**document, "identity": recorded | document["identity"]}
+    run.store.write_text("config.yaml", yaml.safe_dump(kept, sort_keys=False))
+
+
+def recorded_identity(run: Run) -> dict[str, Any]:
+    """What the folder's samples were made of; nothing in a new folder."""
+    if not run.store.exists("config.yaml"):
+        return {}
+    try:
+        return yaml.safe_load(run.store.read_text("config.yaml"))["identity"]
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        path = run.store.path("config.yaml")
+        raise ConfigError(
+            f"run: {path} cannot be read, so nobody knows what its samples are; choose another run="
+        ) from error
 
 
 def plan(run: Run) -> int:

@@ -9,14 +9,14 @@ import json
 import os
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from raysweep.errors import ConfigError, shown
 from raysweep.tables import SAMPLES, SCHEMA_VERSION
 
 PART_KEY = b"raysweep.part"
@@ -43,14 +43,25 @@ class Store:
 
     @cached_property
     def _located(self) -> tuple[fs.FileSystem, str]:
-        if "://" in self.root:
+        if "://" not in self.root:
+            return fs.LocalFileSystem(), os.path.abspath(self.root)
+        try:
             filesystem, path = fs.FileSystem.from_uri(self.root)
-            return filesystem, path
-        return fs.LocalFileSystem(), os.path.abspath(self.root)
+        except pa.ArrowInvalid as error:
+            raise ConfigError(
+                f"out: {shown(self.root)} is no address that pyarrow knows ({error}); "
+                "write a folder, or file://, s3:// or gs://"
+            ) from error
+        return filesystem, path
 
     @property
     def _is_local(self) -> bool:
         return isinstance(self._located[0], fs.LocalFileSystem)
+
+    @property
+    def absolute(self) -> "Store":
+        """The same folder, for a process that may have another working directory."""
+        return self if "://" in self.root else Store(os.path.abspath(self.root))
 
     def path(self, name: str) -> str:
         """Where a person finds `name`: a path, or a URI."""
@@ -74,26 +85,15 @@ class Store:
     def write_bytes(self, name: str, data: bytes) -> None:
         """Publish a file whole, replacing one of that name."""
         filesystem, root = self._located
-        target = f"{root}/{name}"
-        if not self._is_local:
-            with filesystem.open_output_stream(target) as stream:
-                stream.write(data)
+        if self._is_local:
+            _publish_local(f"{root}/{name}", data)
             return
-        folder, base = os.path.split(target)
-        os.makedirs(folder, exist_ok=True)
-        temporary = f"{folder}/.{base}.{uuid.uuid4().hex}.tmp"
-        try:
-            with open(temporary, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
-        except BaseException:
-            if os.path.exists(temporary):
-                os.unlink(temporary)
-            raise
+        with filesystem.open_output_stream(f"{root}/{name}") as stream:
+            stream.write(data)
 
-    def write_table(self, name: str, table: pa.Table, metadata: dict[bytes, bytes] | None = None):
+    def write_table(
+        self, name: str, table: pa.Table, metadata: dict[bytes, bytes] | None = None
+    ) -> None:
         """Publish a Parquet file whole; it carries the schema version."""
         stamped = {VERSION_KEY: str(SCHEMA_VERSION).encode(), **(metadata or {})}
         sink = pa.BufferOutputStream()
@@ -107,7 +107,7 @@ class Store:
 
     def write_part(self, part: Part, samples: pa.Table) -> None:
         """Publish a shard's samples under the shard's name."""
-        metadata = {PART_KEY: json.dumps(vars(part)).encode()}
+        metadata = {PART_KEY: json.dumps(asdict(part)).encode()}
         self.write_table(part_name(part.engine_id, part.shard_id), samples, metadata)
 
     def parts(self) -> Iterator[Part]:
@@ -133,7 +133,30 @@ def part_name(engine_id: str, shard_id: str) -> str:
     return f"samples/engine={engine_id}/shard-{shard_id}.parquet"
 
 
+def _publish_local(target: str, data: bytes) -> None:
+    """Write beside the target and rename into place; a failure leaves nothing behind."""
+    folder, name = os.path.split(target)
+    os.makedirs(folder, exist_ok=True)
+    temporary = f"{folder}/.{name}.{uuid.uuid4().hex}.tmp"
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+
+
 def _read_part(filesystem: fs.FileSystem, path: str) -> Part:
-    with filesystem.open_input_file(path) as file:
-        metadata: dict[bytes, Any] = pq.read_metadata(file).metadata or {}
-    return Part(**json.loads(metadata[PART_KEY]))
+    """Raises ConfigError for a file that raysweep did not write, or that was damaged since."""
+    try:
+        with filesystem.open_input_file(path) as file:
+            metadata = pq.read_metadata(file).metadata or {}
+        return Part(**json.loads(metadata[PART_KEY]))
+    except (pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{path}: not a whole part of a run ({error}); remove it, and its samples are made again"
+        ) from error

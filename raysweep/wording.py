@@ -1,8 +1,7 @@
-"""How numbers and configurations are written for people: on the page, in figures, in the terminal.
+"""How quantities are written for people: on the page, in figures, in the terminal.
 
-Three significant digits are all that the data bear, so every quantity is written in one place with
-as many. Halves are rounded up, as in report.js, which has twins of these functions. Bytes are decimal:
-GB = 1e9 bytes.
+Three significant digits are all that the data bear. Halves are rounded up, as in report.js, which has
+twins of these functions. Bytes are decimal: GB = 1e9 bytes.
 """
 
 import re
@@ -71,12 +70,3 @@ def plural(count: int, noun: str) -> str:
 def weights_label(method: str, bits: int) -> str:
     """`bf16`, `gptq4`: as in an engine's id."""
     return WeightSpec(method, int(bits)).slug
-
-
-def scenario_label(row) -> str:
-    """A configuration in one line, from a row of scenarios or frontier as a named tuple."""
-    weights = weights_label(row.weight_method, row.weight_bits)
-    samples = plural(row.group_size, "sample")
-    return (
-        f"{row.model}, {weights}, {row.kv_policy} KV, {plural(row.token_budget, 'token')}, {samples}"
-    )

@@ -1,7 +1,7 @@
 """Result tables from a formula, shaped like a real run's: for tests of what reads them.
 
-Five models of 50k to 755k parameters, three KV policies, two benchmarks, budgets 16 to 256 and groups
-of 1 to 16. Accuracy saturates with tokens, grows with size and votes, and suffers from eviction.
+Five models of 50k to 755k parameters, three KV policies, two benchmarks, budgets 16 to 256 and
+groups of 1 to 16. Accuracy saturates with tokens, grows with size and votes, and suffers from eviction.
 """
 
 import itertools
@@ -50,7 +50,9 @@ def scenarios() -> pd.DataFrame:
     best = frontier_of(rows, batch_size=1)
     keys = ["benchmark", "engine_id", "token_budget", "group_size"]
     on_frontier = set(best[keys].itertuples(index=False, name=None))
-    rows["on_frontier"] = [key in on_frontier for key in rows[keys].itertuples(index=False, name=None)]
+    rows["on_frontier"] = [
+        key in on_frontier for key in rows[keys].itertuples(index=False, name=None)
+    ]
     return typed(rows, SCENARIOS)
 
 
@@ -64,7 +66,9 @@ def frontier_of(rows: pd.DataFrame, batch_size: int) -> pd.DataFrame:
     memory = rows.weights_bytes / batch_size + rows.kv_bytes
     rows = rows.assign(memory_bytes=memory, batch_size=batch_size)
     rows = rows.sort_values(["memory_bytes", "accuracy"], ascending=[True, False])
-    best_before = rows.groupby("benchmark").accuracy.transform(lambda a: a.cummax().shift(fill_value=0))
+    best_before = rows.groupby("benchmark").accuracy.transform(
+        lambda a: a.cummax().shift(fill_value=0)
+    )
     best = rows[rows.accuracy > best_before]
     lead = (best.accuracy - best_before[best.index]).clip(upper=0.1)
     return best.assign(p_on_frontier=0.3 + 6.5 * lead)

@@ -30,14 +30,6 @@ def test_the_architecture_is_read_from_config_json(folder: Path):
     assert not architecture.qkv_bias
 
 
-def test_transformers_own_config_is_understood(tmp_path: Path):
-    transformers = pytest.importorskip("transformers")
-    saved = transformers.Qwen3Config(num_hidden_layers=5, tie_word_embeddings=False).to_dict()
-    write_checkpoint(tmp_path, **saved)
-    architecture = checkpoint.inspect(tmp_path, "field").architecture
-    assert (architecture.layers, architecture.tied_embeddings) == (5, False)
-
-
 def test_a_head_size_that_is_not_given_is_the_hidden_size_split_over_the_heads(folder: Path):
     values = json.loads((folder / "config.json").read_text())
     del values["head_dim"]

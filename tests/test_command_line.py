@@ -1,5 +1,6 @@
 """The command line as its user meets it: what it prints, and how it ends."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -37,8 +38,12 @@ class Command:
     def __call__(self, *arguments: str) -> tuple[int, str, str]:
         """Exit status, standard output, standard error."""
         self.monkeypatch.setattr(sys, "argv", ["raysweep", *arguments])
-        status = main()
-        return (status, *self.capsys.readouterr())
+        try:
+            status = main()
+        except SystemExit as end:  # how Hydra ends after --help
+            status = int(end.code or 0)
+        output, errors = self.capsys.readouterr()
+        return status, output, errors
 
 
 @pytest.fixture
@@ -49,6 +54,8 @@ def command(
     write_models(tmp_path, "small")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # Hydra's last for one test only
+    monkeypatch.setattr(logging.getLogger(), "level", logging.WARNING)
     return Command(monkeypatch, capsys)
 
 

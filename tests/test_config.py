@@ -267,7 +267,7 @@ def test_the_document_of_a_run_survives_yaml_and_names_what_it_was_run_with(mine
     identity.check_same_run(run, document["identity"])
     assert document["configuration"]["sweep"]["kv_policies"][1]["method"] == "streaming_llm"
     assert document["configuration"]["sweep"]["benchmarks"][0]["questions"] == 4
-    assert document["packages"]["hydra-core"] == "1.3.8"
+    assert document["versions"]["hydra-core"] == "1.3.8"
 
 
 def test_the_document_of_a_run_holds_no_secrets(mine: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,5 +1,7 @@
 """Counter-based sampling: the distribution it must have, and what it must not depend on."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -20,11 +22,14 @@ def frequencies(logits: torch.Tensor, sampling: Sampling) -> torch.Tensor:
 
 
 def by_transformers(logits: torch.Tensor, sampling: Sampling) -> torch.Tensor:
-    scores = TemperatureLogitsWarper(sampling.temperature)(torch.tensor([[0]]), logits[None])
+    warpers: list[Any] = [TemperatureLogitsWarper(sampling.temperature)]
     if sampling.top_k:
-        scores = TopKLogitsWarper(sampling.top_k)(torch.tensor([[0]]), scores)
+        warpers.append(TopKLogitsWarper(sampling.top_k))
     if sampling.top_p < 1:
-        scores = TopPLogitsWarper(sampling.top_p)(torch.tensor([[0]]), scores)
+        warpers.append(TopPLogitsWarper(sampling.top_p))
+    scores = logits[None]
+    for warp in warpers:
+        scores = warp(None, scores)
     return scores.softmax(-1)[0]
 
 

@@ -59,12 +59,12 @@ class ExampleMaker:
             source = ";".join(definitions)
             self.rng.shuffle(definitions)
             target = ";".join(definitions)
-        return self._example(self._prompt(source), self.encode(target + "<|im_end|>"))
+        return self._example(self.prompt(source), self.encode(target + "<|im_end|>"))
 
     def _draw_facts(self, count: int) -> list[tuple[str, str]]:
         return self.rng.choices(self.facts, self.fact_weights, k=count)
 
-    def _prompt(self, text: str) -> list[int]:
+    def prompt(self, text: str) -> list[int]:
         return self.encode(f"<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n<think>\n")
 
     def _dialogue(self, prompt: str, trace: str, answer: str) -> Example:
@@ -72,8 +72,8 @@ class ExampleMaker:
         closing = self.encode(f"</think>\nThe answer is {answer}<|im_end|>")
         if self.rng.random() < 0.1:
             thinking = thinking[: self.rng.randrange(len(thinking))]
-            return self._example(self._prompt(prompt) + thinking, closing)
-        return self._example(self._prompt(prompt), thinking + closing)
+            return self._example(self.prompt(prompt) + thinking, closing)
+        return self._example(self.prompt(prompt), thinking + closing)
 
     @staticmethod
     def _example(given: list[int], trained: list[int]) -> Example:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
@@ -44,13 +45,13 @@ SIZES = {
     "tiny-60k": Size(32, 3, 4, 2, 32, 64, 12_000_000),
     "tiny-140k": Size(64, 3, 4, 2, 32, 96, 11_000_000),
     "tiny-340k": Size(96, 3, 4, 2, 32, 256, 10_000_000),
-    "tiny-755k": Size(128, 3, 4, 2, 64, 384, 9_000_000),
+    "tiny-755k": Size(128, 3, 8, 4, 32, 384, 9_000_000),
 }
 
 
 def build_model(size: Size) -> Qwen3ForCausalLM:
     """A fresh model, initialised as the recipe needs it."""
-    tokenizer = build_tokenizer()
+    tokenizer: Any = build_tokenizer()
     config = Qwen3Config(
         vocab_size=VOCABULARY_SIZE,
         hidden_size=size.hidden,
@@ -60,7 +61,7 @@ def build_model(size: Size) -> Qwen3ForCausalLM:
         head_dim=size.head_dim,
         intermediate_size=size.intermediate,
         max_position_embeddings=2048,
-        rope_theta=1_000_000.0,
+        rope_parameters={"rope_type": "default", "rope_theta": 1_000_000.0},
         tie_word_embeddings=True,
         eos_token_id=tokenizer.eos_token_id,
         bos_token_id=None,
@@ -70,7 +71,8 @@ def build_model(size: Size) -> Qwen3ForCausalLM:
     with torch.no_grad():
         torch.nn.init.normal_(model.model.embed_tokens.weight, std=0.4)
         model.model.norm.weight.fill_(1 / (0.4 * math.sqrt(size.hidden)))
-        for index, layer in enumerate(model.model.layers):
+        layers: Any = model.model.layers
+        for index, layer in enumerate(layers):
             for linear in layer.modules():
                 if isinstance(linear, torch.nn.Linear):
                     torch.nn.init.normal_(linear.weight, std=linear.in_features**-0.5)
@@ -136,31 +138,43 @@ def train(size: Size, seed: int) -> Qwen3ForCausalLM:
     """The whole training of one model; prints losses and teacher-forced accuracies as it goes."""
     torch.manual_seed(seed)
     rng = random.Random(seed)
-    tokenizer = build_tokenizer()
     model = build_model(size)
     optimizers = make_optimizers(model)
+    maker = ExampleMaker(build_tokenizer(), rng)
     started, report_at, losses = time.monotonic(), 0.0, []
-    for progress, inputs, targets in batches(ExampleMaker(tokenizer, rng), rng, size.tokens):
-        scale = min(1.0, (1 - progress) / 0.8) + 1e-3
-        for optimizer in optimizers:
-            for param_group in optimizer.param_groups:
-                param_group["lr"] = param_group["base_lr"] * scale
-        logits = model(input_ids=inputs, use_cache=False).logits
-        loss = torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED
-        )
-        loss.backward()
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad()
-        losses.append(loss.item())
+    for progress, inputs, targets in batches(maker, rng, size.tokens):
+        set_learning_rates(optimizers, min(1.0, (1 - progress) / 0.8) + 1e-3)
+        losses.append(learn(model, optimizers, inputs, targets))
         if progress >= report_at:
             report_at += 0.05
-            mean = sum(losses) / len(losses)
+            loss, elapsed = sum(losses) / len(losses), time.monotonic() - started
+            print(f"{progress:4.0%} {elapsed:5.0f} s loss {loss:.3f} {check(model)}", flush=True)
             losses.clear()
-            elapsed = time.monotonic() - started
-            print(f"{progress:4.0%} {elapsed:5.0f} s loss {mean:.3f} {check(model)}", flush=True)
     return model
+
+
+def learn(
+    model: Qwen3ForCausalLM,
+    optimizers: list[torch.optim.Optimizer],
+    inputs: torch.Tensor,
+    targets: torch.Tensor,
+) -> float:
+    """One step of training; the loss before it."""
+    logits = model(input_ids=inputs, use_cache=False).logits
+    loss = torch.nn.functional.cross_entropy(
+        logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED
+    )
+    loss.backward()
+    for optimizer in optimizers:
+        optimizer.step()
+        optimizer.zero_grad()
+    return loss.item()
+
+
+def set_learning_rates(optimizers: list[torch.optim.Optimizer], scale: float) -> None:
+    for optimizer in optimizers:
+        for param_group in optimizer.param_groups:
+            param_group["lr"] = param_group["base_lr"] * scale
 
 
 def make_optimizers(model: Qwen3ForCausalLM) -> list[torch.optim.Optimizer]:
@@ -196,14 +210,14 @@ def check(model: Qwen3ForCausalLM) -> dict[str, float]:
 
 
 def follows(model: Qwen3ForCausalLM, maker: ExampleMaker, prompt: str, trace: str) -> bool:
-    given, expected = maker._prompt(prompt), maker.encode(trace)
+    given, expected = maker.prompt(prompt), maker.encode(trace)
     logits = model(input_ids=torch.tensor([given + expected]), use_cache=False).logits[0]
     return logits[len(given) - 1 : -1].argmax(-1).tolist() == expected
 
 
 def save(model: Qwen3ForCausalLM, folder: Path, record: dict) -> None:
     """Write the model in 16 bit with its tokenizer, in Hugging Face form."""
-    model.to(torch.bfloat16).save_pretrained(folder)
+    model.bfloat16().save_pretrained(folder)
     build_tokenizer().save_pretrained(folder)
     (folder / "training.json").write_text(json.dumps(record, indent=2) + "\n")
 

@@ -26,10 +26,10 @@ class Decoder:
         self.device = device
         self.storage = storage
         self.compute = storage if device.type == "cuda" else torch.float32
-        self.model: Any = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             path, dtype=storage, use_safetensors=True, trust_remote_code=False
-        ).to(device)
-        self.model.eval()
+        )
+        self.model = model.to(device).eval()
 
     @torch.inference_mode()
     def prefill(self, tokens: list[int]) -> tuple[PromptKV, torch.Tensor]:

@@ -1,8 +1,8 @@
 """chain: a procedural reasoning task of graded difficulty, exactly verifiable.
 
 A problem of level n defines one letter by a two-digit number and n further letters by one operation
-each (+, - or x by a digit, modulo 100) on the letter before. The definitions are shuffled, each written with the
-known letter first ("h-2=s" defines s), and the last letter is asked for:
+each (+, - or x by a digit, modulo 100) on the letter before. The definitions are shuffled, each
+written with the known letter first ("h-2=s" defines s), and the last letter is asked for:
 
     s*7=r;h=09;h-2=s;r?
 
@@ -10,6 +10,7 @@ Solving it takes n dependent steps, so a longer token budget reaches deeper leve
 of the reasoning-against-knowledge contrast (its counterpart is `facts`).
 """
 
+import itertools
 import random
 import string
 from collections.abc import Iterator
@@ -60,7 +61,7 @@ def make_problem(rng: random.Random, level: int) -> Problem:
     letters = rng.sample(string.ascii_lowercase, level + 1)
     first_value = value = rng.randrange(MODULUS)
     steps = []
-    for source, target in zip(letters, letters[1:], strict=False):
+    for source, target in itertools.pairwise(letters):
         operator = rng.choice("+-*")
         operand = rng.randint(2, 9)
         result = apply(operator, value, operand)

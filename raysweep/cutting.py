@@ -1,0 +1,73 @@
+"""What is there of a stream of samples, and how the rest is cut into shards.
+
+A cell is one sample: (question id, sample index). Finished parts cover cells, of whatever shape they
+were cut in; the uncovered ones are cut anew. Raising the number of samples, adding questions and going
+on after a crash are therefore the same thing: the difference is cut, and nothing else.
+"""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from raysweep.spec import Generation, Question, Shard, content_hash
+from raysweep.store import Part
+
+Cell = tuple[str, int]
+
+
+def cells(shard: Shard) -> Iterator[Cell]:
+    indices = range(shard.sample_start, shard.sample_start + shard.sample_count)
+    return itertools.product((question.question_id for question in shard.questions), indices)
+
+
+def finished_pieces(whole: Shard, parts: Iterable[Part]) -> Iterator[tuple[str, Shard]]:
+    """The parts that hold samples of `whole`, each as (its shard id, what of it counts).
+
+    A part that adds nothing to those before it is left out; one that holds more than is wanted is kept.
+    """
+    missing = set(cells(whole))
+    for part in parts:
+        piece = _unchanged(whole, part)
+        covered = missing.intersection(cells(piece))
+        if covered:
+            missing -= covered
+            yield part.shard_id, piece
+
+
+def missing_shards(whole: Shard, pieces: Iterable[Shard], cut: Generation) -> Iterator[Shard]:
+    """Cut the cells of `whole` that no piece covers into shards of the configured size."""
+    done = {cell for piece in pieces for cell in cells(piece)}
+    for start in range(0, whole.sample_count, cut.shard_samples):
+        indices = range(start, min(start + cut.shard_samples, whole.sample_count))
+        by_run: dict[tuple[int, int], list[Question]] = defaultdict(list)
+        for question in whole.questions:
+            missing = [index for index in indices if (question.question_id, index) not in done]
+            for run in runs(missing):
+                by_run[run].append(question)
+        for (first, count), questions in by_run.items():
+            for block in _blocks(questions, cut.shard_questions):
+                yield replace(whole, questions=block, sample_start=first, sample_count=count)
+
+
+def runs(indices: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """(first, length) of each run of consecutive integers in an increasing sequence."""
+    for _, run in itertools.groupby(enumerate(indices), key=lambda pair: pair[1] - pair[0]):
+        members = [index for _, index in run]
+        yield members[0], len(members)
+
+
+def _unchanged(whole: Shard, part: Part) -> Shard:
+    """The part as a shard of those of its questions whose content is still the same."""
+    known = (question for question in whole.questions if question.question_id in part.questions)
+    return replace(
+        whole,
+        questions=tuple(q for q in known if content_hash(q) == part.questions[q.question_id]),
+        sample_start=part.sample_start,
+        sample_count=part.sample_count,
+    )
+
+
+def _blocks(questions: Sequence[Question], size: int) -> Iterator[tuple[Question, ...]]:
+    for start in range(0, len(questions), size):
+        yield tuple(questions[start : start + size])

@@ -1,0 +1,71 @@
+"""A connection to a Ray cluster, or a private Ray on this machine for as long as it is needed."""
+
+import logging
+import math
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+
+from raysweep.errors import ConfigError
+from raysweep.spec import Cluster
+
+OBJECT_STORE_BYTES = 100_000_000  # next to Ray's least: nothing but shards and receipts travels
+
+# Of a setting that the user has made already, the user's value stays.
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # without it Ray warns of a change to come
+}
+
+
+@contextmanager
+def ray_session(cluster: Cluster) -> Iterator[None]:
+    """Ray for the context's duration; one that runs in this process already is used and left alone."""
+    if ray.is_initialized():
+        yield
+        return
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        if cluster.address == "local":
+            _start_local(cluster)
+        else:
+            _connect(cluster)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _connect(cluster: Cluster) -> None:
+    try:
+        _init(address=cluster.address)
+    except (ConnectionError, ValueError) as error:
+        raise ConfigError(
+            f"cluster.address: no Ray cluster answers at {cluster.address!r} ({error}); "
+            "correct it, or write local"
+        ) from error
+
+
+def _init(**options: Any) -> None:
+    ray.init(logging_level=logging.ERROR, log_to_driver=False, **options)
+
+
+def _start_local(cluster: Cluster) -> None:
+    """Start a Ray that only this process can talk to, and that ends with it."""
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray writes one to ~/.ray
+    _init(
+        address="local",
+        num_cpus=math.ceil(cluster.actors * cluster.cpus_per_actor),
+        include_dashboard=False,
+        object_store_memory=OBJECT_STORE_BYTES,
+    )
+    gpus = ray.cluster_resources().get("GPU", 0)
+    if cluster.gpus_per_actor > gpus:
+        raise ConfigError(
+            f"cluster.gpus_per_actor: {cluster.gpus_per_actor:g} is more than the {gpus:g} GPUs here; "
+            "set it to 0, or give the cluster.address of a Ray with GPUs"
+        )

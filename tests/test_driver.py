@@ -1,0 +1,261 @@
+"""The driver on a real Ray, with the fake engine and actors that are killed on purpose."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+import ray
+from examples import a_cluster, a_generation, a_model, a_run_config, some_questions, some_shards
+
+from actors.engine_actor import EngineActor, Receipt
+from raysweep import driver
+from raysweep.driver import Outcome
+from raysweep.errors import ConfigError
+from raysweep.plan import make_plan
+from raysweep.ray_session import ray_session
+from raysweep.spec import Shard
+from raysweep.store import Store
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[1]
+
+
+class Killed(EngineActor):
+    """Is killed in its third shard, but only once."""
+
+    async def run_shard(self, shard: Shard) -> Receipt:
+        await asyncio.sleep(0.05)
+        self.shards = getattr(self, "shards", 0) + 1
+        if self.shards == 3 and is_first_time(self.store):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return await super().run_shard(shard)
+
+
+class KilledInMidWrite(EngineActor):
+    """Is killed with a part written, but not yet renamed into place; only once."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        fsync = os.fsync
+
+        def fsync_or_die(file: int) -> None:
+            fsync(file)
+            if is_first_time(self.store):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        os.fsync = fsync_or_die
+
+
+class Poisoned(EngineActor):
+    """One question breaks its engine, whoever steps it, at every attempt."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        engine_step = self.engine.step
+
+        def step() -> None:
+            if any("2 + 1" in request.prompt for request, _ in self.engine.waiting):
+                self.engine.waiting.clear()
+                raise ValueError("this question\nbreaks the engine")
+            engine_step()
+
+        self.engine.step = step
+
+
+class Slow(EngineActor):
+    async def run_shard(self, shard: Shard) -> Receipt:
+        await asyncio.sleep(0.3)
+        return await super().run_shard(shard)
+
+
+def is_first_time(store: Store) -> bool:
+    try:
+        os.close(os.open(f"{store.root}/fault", os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_ray() -> Iterator[None]:
+    """One Ray for all tests here, whose workers get these classes by value."""
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    with ray_session(a_cluster()):
+        yield
+    assert not ray.is_initialized()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(str(tmp_path))
+
+
+def generate(
+    store: Store,
+    shards: Iterable[Shard],
+    actor: type[EngineActor] = EngineActor,
+    finished=lambda receipt: None,
+    **changes,
+) -> Outcome:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(driver, "EngineActor", actor)
+        return driver.generate(shards, store.root, a_generation(**changes), a_cluster(), finished)
+
+
+def assert_whole(store: Store, shards: Iterable[Shard]) -> None:
+    """Each sample of the shards is in the store, once."""
+    wanted = Counter(
+        (shard.engine.engine_id, question.question_id, index)
+        for shard in shards
+        for question in shard.questions
+        for index in range(shard.sample_start, shard.sample_start + shard.sample_count)
+    )
+    found = Counter()
+    for part in store.parts():
+        columns = ["engine_id", "question_id", "sample_index"]
+        rows = store.read_samples(part.engine_id, [part.shard_id], columns)
+        found.update(tuple(row.values()) for row in rows.to_pylist())
+    assert found == wanted
+
+
+def actors_left() -> list[str]:
+    """Names of the actors that live on, some seconds later if need be."""
+    for _ in range(50):
+        if not (names := ray.util.list_named_actors()):
+            break
+        time.sleep(0.1)
+    return names
+
+
+def test_every_shard_comes_back_and_its_part_is_in_the_store(store):
+    shards = some_shards(models=tuple(a_model(name) for name in "abc"))
+    receipts = []
+    outcome = generate(store, shards, finished=receipts.append)
+    assert Counter(r.shard_id for r in receipts) == Counter(s.shard_id for s in shards)
+    assert outcome.shards == len(shards) == 12
+    assert outcome.samples == 36
+    assert outcome.tokens == sum(receipt.tokens for receipt in receipts)
+    assert (outcome.faults, outcome.failures) == (0, ())
+    assert_whole(store, shards)
+    assert actors_left() == []
+
+
+def test_what_was_generated_is_not_planned_again(store):
+    generate(store, some_shards())
+    assert make_plan(a_run_config(), store.parts()).to_do == ()
+
+
+def test_a_killed_actor_loses_nothing_and_doubles_nothing(store):
+    shards = some_shards(samples=8, shard_samples=1)
+    receipts = []
+    outcome = generate(store, shards, Killed, receipts.append)
+    assert store.exists("fault")
+    assert outcome.faults == 1
+    assert outcome.failures == ()
+    assert Counter(r.shard_id for r in receipts) == Counter(s.shard_id for s in shards)
+    assert_whole(store, shards)
+
+
+def test_a_shard_killed_in_mid_write_is_rerun_and_counted_once(store):
+    shards = some_shards()
+    outcome = generate(store, shards, KilledInMidWrite)
+    assert list(Path(store.root).rglob("*.tmp"))
+    assert outcome.faults == 1
+    assert (outcome.shards, outcome.samples) == (4, 12)
+    assert_whole(store, shards)
+
+
+def test_an_engine_that_cannot_load_fails_with_its_reason_and_the_others_finish(store):
+    bad = some_shards(models=(a_model("bad"),), backend="nonsense")
+    good = some_shards(models=(a_model("good"),))
+    outcome = generate(store, (*bad, *good), max_attempts=2)
+    assert {failure.shard_id for failure in outcome.failures} == {s.shard_id for s in bad}
+    for failure in outcome.failures:
+        assert failure.engine_id == "bad.bf16.full"
+        assert "ValueError: backend: 'nonsense' is not known" in failure.reason
+        assert "\n" not in failure.reason
+    assert outcome.shards == len(good)
+    assert_whole(store, good)
+
+
+def test_a_shard_that_always_breaks_the_engine_takes_no_other_down_with_it(store):
+    poison = some_questions(3)[2]
+    shards = some_shards(shard_questions=1)
+    outcome = generate(store, shards, Poisoned, shard_questions=1, shard_samples=1)
+    bad = [shard for shard in shards if poison in shard.questions]
+    assert {failure.shard_id for failure in outcome.failures} == {s.shard_id for s in bad}
+    assert "ValueError: this question breaks the engine" in outcome.failures[0].reason
+    assert_whole(store, [shard for shard in shards if shard not in bad])
+
+
+def test_an_interruption_leaves_no_actor_behind_and_keeps_what_is_done(store):
+    def interrupt(receipt: Receipt) -> None:
+        raise KeyboardInterrupt
+
+    shards = some_shards(shard_questions=1, shard_samples=1)
+    with pytest.raises(KeyboardInterrupt):
+        generate(store, shards, Slow, interrupt, max_rows=1)
+    assert actors_left() == []
+    left = make_plan(a_run_config(shard_questions=1, shard_samples=1), store.parts()).to_do
+    assert 0 < len(left) < len(shards)
+    outcome = generate(store, left)
+    assert outcome.shards == len(left)
+    assert_whole(store, shards)
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+sys.path.append({tests!r})
+from examples import a_cluster, a_generation, some_shards
+import ray
+from raysweep.driver import generate
+outcome = generate(some_shards(), "runs", a_generation(), a_cluster(actors=1), lambda receipt: None)
+print(outcome.samples, ray.is_initialized(), len(list(Path("runs/samples").glob("*/*.parquet"))))
+"""
+
+
+def test_a_local_ray_is_started_from_anywhere_quietly_and_leaves_nothing_behind(tmp_path):
+    home, work = tmp_path / "home", tmp_path / "work"
+    home.mkdir()
+    work.mkdir()
+    unset = ("RAY_ADDRESS", "RAY_AUTH_TOKEN", "RAY_AUTH_MODE")
+    environment = {name: value for name, value in os.environ.items() if name not in unset}
+    ended = subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(tests=str(ROOT / "tests"))],
+        cwd=work,
+        env={**environment, "HOME": str(home), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (ended.stdout, ended.stderr) == ("12 False 4\n", "")
+    assert list(home.iterdir()) == []
+
+
+def test_more_gpus_than_there_are_is_bad_input():
+    script = (
+        "from raysweep.ray_session import ray_session; from raysweep.spec import Cluster\n"
+        "with ray_session(Cluster('local', 1, 1.0, 999.0)): pass"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert "ConfigError: cluster.gpus_per_actor: 999 is more than the" in ended.stderr
+
+
+def test_an_address_that_is_none_is_bad_input(monkeypatch):
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    with (
+        pytest.raises(ConfigError, match="cluster.address: no Ray cluster answers at 'nonsense'"),
+        ray_session(a_cluster(address="nonsense")),
+    ):
+        pass
