@@ -57,10 +57,11 @@ class EngineActor:
                 key = sample_key(shard.decoding.seed, question.question_id, index)
                 request = TraceRequest(question.prompt, key, shard.decoding)
                 self.engine.add(request, partial(traces.__setitem__, (number, index)))
-        while len(traces) < shard.samples:
-            self.engine.step()
+        while True:
             await asyncio.sleep(0)  # the other shards' turn
-        return traces
+            if len(traces) == shard.samples:
+                return traces
+            self.engine.step()
 
 
 def load_engine(spec: EngineSpec, max_rows: int) -> Engine:

@@ -34,12 +34,12 @@ class Outcome:
 
 @dataclass(eq=False)
 class Place:
-    """A running actor, the shards it is at, and whether it has finished any."""
+    """A running actor, the call that ends once its engine is loaded, and the shards it is at."""
 
     queue: EngineQueue
     actor: Any
+    loaded: ray.ObjectRef
     in_flight: dict[ray.ObjectRef, Shard] = field(default_factory=dict)
-    worked: bool = False
 
 
 def generate(
@@ -108,7 +108,8 @@ class _Driver:
             if queue is None:
                 return
             queue.actors += 1
-            place = Place(queue, self._make_actor(queue))
+            actor = self._make_actor(queue)
+            place = Place(queue, actor, actor.__ray_ready__.remote())
             self.places.append(place)
             self._feed(place)
 
@@ -147,23 +148,18 @@ class _Driver:
         """Count a finished call; raises RayError if it failed."""
         receipt = ray.get(call)
         place.in_flight.pop(call)
-        place.worked = True
         self.schedule.succeeded(place.queue)
         self.receipts.append(receipt)
         self.finished(receipt)
 
     def _lose(self, place: Place, error: RayError) -> None:
         """Give up an actor; what it had finished counts, the rest runs again."""
-        ended, _ = ray.wait(list(place.in_flight), num_returns=len(place.in_flight), timeout=0)
-        for call in ended:
-            try:
+        for call in list(place.in_flight):
+            if _succeeded(call):
                 self._receive(place, call)
-            except RayError:
-                continue
         self.faults += 1
-        self.schedule.actor_lost(
-            place.queue, place.in_flight.values(), place.worked, _reason(error)
-        )
+        lost = self.schedule.actor_lost if _succeeded(place.loaded) else self.schedule.load_failed
+        lost(place.queue, place.in_flight.values(), _reason(error))
         self._release(place)
 
     def _retire_idle(self) -> None:
@@ -176,6 +172,17 @@ class _Driver:
         place.queue.actors -= 1
         self.places.remove(place)
         ray.kill(place.actor)
+
+
+def _succeeded(call: ray.ObjectRef) -> bool:
+    """Whether a call has ended, and well."""
+    if not ray.wait([call], timeout=0)[0]:
+        return False
+    try:
+        ray.get(call)
+    except RayError:
+        return False
+    return True
 
 
 def _reason(error: RayError) -> str:

@@ -18,15 +18,17 @@ from raysweep.spec import EngineSpec, Shard
 class EngineQueue:
     """An engine's waiting shards, and its history in this run.
 
-    actors  those that hold the engine now
-    tries   lost attempts by shard id
-    deaths  actors that died before their first finished shard, since any of them finished one
+    actors        those that hold the engine now
+    tries         lost attempts by shard id
+    failed_loads  actors that were lost before their engine was loaded, since the last success
+    deaths        actors that were lost after that, since the last success
     """
 
     engine: EngineSpec
     waiting: deque[Shard] = field(default_factory=deque)
     actors: int = 0
     tries: dict[str, int] = field(default_factory=dict)
+    failed_loads: int = 0
     deaths: int = 0
 
     @property
@@ -75,31 +77,34 @@ class Schedule:
 
     def succeeded(self, queue: EngineQueue) -> None:
         """A shard came back: the engine works."""
-        queue.deaths = 0
+        queue.failed_loads = queue.deaths = 0
 
-    def actor_lost(
-        self, queue: EngineQueue, at_work: Iterable[Shard], worked: bool, reason: str
-    ) -> None:
-        """An actor is gone with what it was at; `worked` if it had finished any shard before.
+    def load_failed(self, queue: EngineQueue, shards: Collection[Shard], reason: str) -> None:
+        """An actor was lost before it could begin with its shards: not their fault, they wait again."""
+        queue.waiting.extendleft(reversed(list(shards)))
+        queue.failed_loads += 1
+        if queue.failed_loads >= self.max_attempts:
+            said = f"its engine failed to load {queue.failed_loads} times, last: {reason}"
+            self._give_up_engine(queue, said)
 
-        Its shards wait for another attempt or are given up; an engine whose actors only die is given
-        up whole.
+    def actor_lost(self, queue: EngineQueue, shards: Iterable[Shard], reason: str) -> None:
+        """An actor was lost, perhaps by the fault of one of its shards: each has lost an attempt.
+
+        An engine on which shard after shard is lost is given up whole.
         """
-        for shard in at_work:
-            self._lose(queue, shard, reason)
-        queue.deaths += not worked
-        if queue.deaths >= self.max_attempts:
-            while queue.waiting:
-                said = f"its engine died {queue.deaths} times, last: {reason}"
-                self._give_up(queue, queue.waiting.popleft(), said)
+        for shard in shards:
+            tries = queue.tries[shard.shard_id] = queue.tries.get(shard.shard_id, 0) + 1
+            if tries < self.max_attempts:
+                queue.waiting.append(shard)
+            else:
+                self._give_up(queue, shard, f"failed {tries} times, last: {reason}")
+        queue.deaths += 1
+        if queue.deaths >= self.max_attempts**2:
+            self._give_up_engine(queue, f"its engine died {queue.deaths} times, last: {reason}")
 
-    def _lose(self, queue: EngineQueue, shard: Shard, reason: str) -> None:
-        tries = queue.tries.get(shard.shard_id, 0) + 1
-        queue.tries[shard.shard_id] = tries
-        if tries < self.max_attempts:
-            queue.waiting.append(shard)
-        else:
-            self._give_up(queue, shard, f"failed {tries} times, last: {reason}")
+    def _give_up_engine(self, queue: EngineQueue, reason: str) -> None:
+        while queue.waiting:
+            self._give_up(queue, queue.waiting.popleft(), reason)
 
     def _give_up(self, queue: EngineQueue, shard: Shard, reason: str) -> None:
         self.failures.append(Failure(shard.shard_id, queue.engine.engine_id, reason))

@@ -1,4 +1,4 @@
-"""The frontier as a table for the terminal, within 100 columns: what a run says when it ends."""
+"""The frontier as a table for the terminal, within 80 columns: what a run says when it ends."""
 
 import pandas as pd
 from rich import box
@@ -19,18 +19,10 @@ def frontier_table(frontier: pd.DataFrame, benchmark: str, batch_size: int) -> T
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,
+        pad_edge=False,
     )
-    for name in (
-        "memory",
-        "model",
-        "weights",
-        "KV policy",
-        "tokens",
-        "G",
-        "accuracy",
-        "95% interval",
-    ):
-        is_word = name in ("model", "weights", "KV policy")
+    for name in ("memory", "model, weights", "KV policy", "tokens", "G", "accuracy", "95%"):
+        is_word = name in ("model, weights", "KV policy")
         # Only words may fold where the terminal is narrow: a number is whole or useless.
         table.add_column(
             name, justify="left" if is_word else "right", no_wrap=not is_word, overflow="fold"
@@ -48,8 +40,7 @@ def _title(benchmark: str, batch_size: int) -> Text:
 def _cells(point: Point) -> tuple[str, ...]:
     return (
         human_bytes(point.memory_bytes),
-        point.model,
-        point.weights,
+        f"{point.model} {point.weights}",
         point.kv_policy,
         f"{point.token_budget:,}",
         str(point.group_size),

@@ -69,4 +69,6 @@ def test_a_window_holds_the_bytes_of_the_tokens_it_keeps(sinks, window, tokens):
     kept = {token for token in range(tokens) if token < sinks or token >= tokens - window}
     held = kv_bytes(ARCHITECTURE, StreamingLLM(sinks, window), tokens)
     assert held == len(kept) * kv_bytes_per_token(ARCHITECTURE)
-    assert held <= kv_bytes(ARCHITECTURE, Full(), tokens) == tokens * kv_bytes_per_token(ARCHITECTURE)
+    assert (
+        held <= kv_bytes(ARCHITECTURE, Full(), tokens) == tokens * kv_bytes_per_token(ARCHITECTURE)
+    )

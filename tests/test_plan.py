@@ -1,5 +1,6 @@
 """What is planned, given what is there: each wanted sample once, whatever was finished before."""
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -201,4 +202,4 @@ def test_engines_are_the_whole_grid_with_their_bytes_and_tokens():
 def test_runs_cover_the_indices_and_never_touch(indices):
     found = list(runs(sorted(indices)))
     assert [i for first, count in found for i in range(first, first + count)] == sorted(indices)
-    assert all(a + n < b for (a, n), (b, _) in zip(found, found[1:], strict=False))
+    assert all(a + n < b for (a, n), (b, _) in itertools.pairwise(found))

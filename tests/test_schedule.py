@@ -2,7 +2,7 @@
 
 from examples import a_model, some_shards
 
-from raysweep.schedule import EngineQueue, Schedule
+from raysweep.schedule import EngineQueue, Failure, Schedule
 from raysweep.spec import Shard
 
 
@@ -63,56 +63,68 @@ def test_a_lost_shard_goes_to_the_end_and_runs_alone():
     first, second, *others = some_shards()
     schedule = a_schedule(first, second, *others)
     queue = started(schedule)
-    lost, innocent = taken(queue), taken(queue)
-    schedule.actor_lost(queue, [lost, innocent], worked=False, reason="killed")
+    schedule.actor_lost(queue, [taken(queue), taken(queue)], "killed")
     assert [taken(queue, *others[:i]) for i in range(2)] == others
     assert queue.take(others) is None
-    assert taken(queue) == lost
-    assert queue.take([lost]) is None
-    assert taken(queue) == innocent
+    assert taken(queue) == first
+    assert queue.take([first]) is None
+    assert taken(queue) == second
 
 
-def test_a_shard_that_fails_at_every_attempt_is_given_up_and_the_others_go_on():
-    schedule = a_schedule(max_attempts=2)
+def test_a_shard_that_is_lost_at_every_attempt_is_given_up_and_the_others_go_on():
+    bad, *others = some_shards()
+    schedule = a_schedule(bad, *others, max_attempts=2)
     queue = started(schedule)
-    bad = taken(queue)
-    schedule.actor_lost(queue, [bad], worked=True, reason="first")
+    schedule.actor_lost(queue, [taken(queue)], "first")
     assert schedule.failures == []
-    queue.waiting.rotate(1)
-    schedule.actor_lost(queue, [taken(queue)], worked=True, reason="second")
-    (failure,) = schedule.failures
-    assert (failure.shard_id, failure.engine_id) == (bad.shard_id, "toy.bf16.full")
-    assert failure.reason == "failed 2 times, last: second"
-    assert len(queue.waiting) == 3
+    assert [taken(queue) for _ in others] == others
+    schedule.actor_lost(queue, [taken(queue)], "second")
+    reason = "failed 2 times, last: second"
+    assert schedule.failures == [Failure(bad.shard_id, "toy.bf16.full", reason)]
 
 
-def test_an_engine_that_only_dies_is_given_up_whole():
+def test_an_engine_that_does_not_load_is_given_up_whole():
     schedule = a_schedule(*two_engines())
     queue = schedule.queues["large.bf16.full"]
     for _ in range(3):
-        schedule.actor_lost(queue, [taken(queue)], worked=False, reason="no such folder")
+        schedule.load_failed(queue, [taken(queue), taken(queue)], "no such folder")
     assert not queue.waiting
     assert {failure.engine_id for failure in schedule.failures} == {"large.bf16.full"}
-    assert len(schedule.failures) == 4
-    assert all("its engine died 3 times, last: no such folder" in f.reason for f in schedule.failures)
+    assert {failure.shard_id for failure in schedule.failures} == {
+        shard.shard_id for shard in two_engines()[4:]
+    }
+    for failure in schedule.failures:
+        assert failure.reason == "its engine failed to load 3 times, last: no such folder"
     assert started(schedule).engine.model.name == "small"
 
 
-def test_losing_machines_with_engines_that_worked_is_no_reason_to_give_up():
-    schedule = a_schedule()
+def test_shards_of_an_engine_that_did_not_load_keep_their_order_and_may_run_together():
+    shards = some_shards()
+    schedule = a_schedule(*shards)
     queue = started(schedule)
-    for _ in range(4):
-        schedule.actor_lost(queue, [taken(queue)], worked=True, reason="node died")
-    assert len(queue.waiting) == 4
-    assert schedule.failures == []
+    schedule.load_failed(queue, [taken(queue), taken(queue)], "node died")
+    assert list(queue.waiting) == list(shards)
+    assert queue.take([taken(queue)]) == shards[1]
+
+
+def test_an_engine_on_which_every_shard_dies_is_given_up_before_each_was_tried_thrice():
+    shards = some_shards(samples=16)
+    schedule = a_schedule(*shards)
+    queue = started(schedule)
+    deaths = 0
+    while queue.waiting:
+        schedule.actor_lost(queue, [taken(queue)], "out of memory")
+        deaths += 1
+    assert deaths == 9
+    assert len(schedule.failures) == len(shards) == 16
 
 
 def test_a_success_forgives_earlier_deaths():
     schedule = a_schedule()
     queue = started(schedule)
     for _ in range(4):
-        schedule.actor_lost(queue, [], worked=False, reason="killed")
-        schedule.actor_lost(queue, [], worked=False, reason="killed")
+        schedule.load_failed(queue, [], "killed")
+        schedule.load_failed(queue, [], "killed")
         schedule.succeeded(queue)
     assert len(queue.waiting) == 4
 

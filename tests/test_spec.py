@@ -13,25 +13,20 @@ from raysweep.spec import INCIDENTAL, Question, WeightSpec, content_hash
 
 def changed_copies(noun: Any) -> list[tuple[str, Any]]:
     """(field, copy of `noun` that differs in it), for every field of it and of the nouns within."""
-    copies = []
-    for field in fields(noun):
-        value = getattr(noun, field.name)
-        if is_dataclass(value):
-            inner = changed_copies(value)
-        else:
-            inner = [("", value + type(value)(another(value)))]
-        copies += [
-            (f"{field.name}.{path}".rstrip("."), replace(noun, **{field.name: copy}))
-            for path, copy in inner
-        ]
-    return copies
+    return [
+        (f"{field.name}.{path}".rstrip("."), replace(noun, **{field.name: copy}))
+        for field in fields(noun)
+        for path, copy in changed_values(getattr(noun, field.name))
+    ]
+
+
+def changed_values(value: Any) -> list[tuple[str, Any]]:
+    return changed_copies(value) if is_dataclass(value) else [("", value + another(value))]
 
 
 def another(value: Any) -> Any:
     """Something to add to a value of that type."""
-    if isinstance(value, tuple):
-        return value[:1]
-    return {str: "x", int: 1, float: 1.0, bool: True}[type(value)]
+    return value[:1] if isinstance(value, tuple) else type(value)(1)
 
 
 def is_incidental(noun: Any, path: str) -> bool:

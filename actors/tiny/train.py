@@ -202,9 +202,12 @@ def check(model: Qwen3ForCausalLM) -> dict[str, float]:
         result[f"chain{level}"] = sum(
             follows(model, maker, p.prompt, chain_trace(p)) for p in problems
         ) / len(problems)
-    known = facts.table()[::32]
-    asked = [(name, value, facts.make_question(rng, name, value)[0]) for name, value in known]
-    hits = [follows(model, maker, prompt, f"{name}={value}") for name, value, prompt in asked]
+    known = facts.table()[::64]
+    asked = [(name, value, *facts.make_question(rng, name, value)) for name, value in known]
+    hits = [
+        follows(model, maker, prompt, f"{name}={value};{value}={choice}")
+        for name, value, prompt, choice in asked
+    ]
     result["facts"] = round(sum(hits) / len(hits), 2)
     return result
 

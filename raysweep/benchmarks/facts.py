@@ -1,9 +1,9 @@
 """facts: knowledge memorised in the weights, asked as multiple choice.
 
-A fixed table gives each of 4,096 three-letter names one lower-case letter. A question shows a name and
+A fixed table gives each of 6,144 three-letter names one lower-case letter. A question shows a name and
 four choices:
 
-    KQZ?A=m;B=t;C=e;D=w
+    KQZ?m=A;t=B;e=C;w=D
 
 Nothing in the prompt tells the answer and no reasoning finds it: a model has it in its weights or has
 not, so more thinking does not help. Names are met in training with a frequency that falls with their
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 from raysweep.spec import Question
 
-FACTS = 4096
+FACTS = 6144
 CHOICES = "ABCD"
 
 
@@ -33,7 +33,7 @@ def make_question(rng: random.Random, name: str, value: str) -> tuple[str, str]:
     others = [letter for letter in string.ascii_lowercase if letter != value]
     values = [value, *rng.sample(others, len(CHOICES) - 1)]
     rng.shuffle(values)
-    options = ";".join(f"{choice}={shown}" for choice, shown in zip(CHOICES, values, strict=True))
+    options = ";".join(f"{shown}={choice}" for choice, shown in zip(CHOICES, values, strict=True))
     return f"{name}?{options}", CHOICES[values.index(value)]
 
 
