@@ -6,10 +6,10 @@ line and exit status 2, whoever finds it; other faults keep their traceback.
 
 import sys
 
-from raysweep.composition import compose
-from raysweep.config import read_config
+from raysweep.configuration.composition import compose
+from raysweep.configuration.config import read_config
+from raysweep.configuration.identity import as_document
 from raysweep.errors import ConfigError
-from raysweep.identity import as_document
 
 BAD_INPUT, INTERRUPTED = 2, 130
 

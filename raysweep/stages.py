@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 from rich.console import Console
 
+from raysweep.configuration.identity import check_same_run
 from raysweep.errors import ConfigError
-from raysweep.identity import check_same_run
 from raysweep.plan import Plan, engines_table, make_plan, plan_table
 from raysweep.spec import RunConfig
 from raysweep.store import Store
@@ -160,8 +160,8 @@ def reduce(run: Run) -> int:
 
 def report(run: Run) -> int:
     """The page, the figures, and the frontier in the terminal."""
-    from raysweep.report import write_report
-    from raysweep.terminal import frontier_table
+    from raysweep.reporting.page import write_report
+    from raysweep.reporting.terminal import frontier_table
 
     need(run, "scenarios.parquet", "reduce")
     path = write_report(run.store)

@@ -8,7 +8,7 @@ import numpy as np
 import yaml
 from safetensors.numpy import save_file
 
-from raysweep.config import conf_folder, read_config
+from raysweep.configuration.config import conf_folder, read_config
 from raysweep.spec import RunConfig
 
 ARCHITECTURE = {

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from configurations import write_checkpoint
 
-from raysweep import checkpoint
+from raysweep.configuration import checkpoint
 from raysweep.errors import ConfigError
 
 

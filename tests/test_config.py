@@ -16,7 +16,7 @@ from configurations import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raysweep import config, identity
+from raysweep.configuration import config, identity
 from raysweep.errors import ConfigError
 from raysweep.kv_policy import Full, StreamingLLM
 from raysweep.spec import RunConfig
@@ -84,7 +84,7 @@ def test_without_a_number_of_actors_each_usable_cpu_gets_one(mine: Path):
 REFUSED = [
     # a name that nothing has
     ("sweep.models", ["small", "larg"], "sweep.models[1]: 'larg' is not a known model; did you"),
-    ("sweep.models", ["none"], "known: large, small, tiny-100k"),
+    ("sweep.models", ["none"], "known: large, small, tiny-140k"),
     ("sweep.weights", ["int3"], "sweep.weights[0]: 'int3' is not a known weights; known: bf16"),
     ("sweep.kv_policies", ["ful"], "'ful' is not a known kv policy; did you mean 'full'?"),
     ("sweep.benchmarks", ["aime"], "sweep.benchmarks[0]: 'aime' is not a known benchmark"),

@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 import result_tables
 
-from raysweep.appearance import fill_suffixes, model_colours, policies, policy_styles, ramp
-from raysweep.figures import all_figures, file_stem, memory_figure
-from raysweep.results import points_of, where
+from raysweep.reporting.appearance import (
+    fill_suffixes,
+    model_colours,
+    policies,
+    policy_styles,
+    ramp,
+)
+from raysweep.reporting.figures import all_figures, file_stem, memory_figure
+from raysweep.reporting.results import points_of, where
 
 SCENARIOS = result_tables.scenarios()
 FRONTIER = result_tables.frontier(SCENARIOS)

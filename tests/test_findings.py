@@ -6,10 +6,10 @@ import pytest
 import result_tables
 from rich.console import Console
 
-from raysweep.findings import best_within, find, memory_points
-from raysweep.results import points_of, where
-from raysweep.terminal import frontier_table
-from raysweep.wording import duration, human_bytes, human_count, interval, percent, tied
+from raysweep.reporting.findings import best_within, find, memory_points
+from raysweep.reporting.results import points_of, where
+from raysweep.reporting.terminal import frontier_table
+from raysweep.reporting.wording import duration, human_bytes, human_count, interval, percent, tied
 
 
 def test_findings_pick_the_best_configuration_within_a_memory():

@@ -16,7 +16,9 @@ def test_the_import_contracts_hold(monkeypatch: pytest.MonkeyPatch):
     assert lint_imports(no_cache=True) == 0
 
 
-@pytest.mark.parametrize("module", ["raysweep", "raysweep.config", "raysweep.__main__"])
+@pytest.mark.parametrize(
+    "module", ["raysweep", "raysweep.configuration.config", "raysweep.__main__"]
+)
 def test_a_configuration_is_validated_without_loading_anything_heavy(module: str):
     program = f"import sys, {module}; print(*sys.modules)"
     command = [sys.executable, "-c", program]

@@ -64,6 +64,7 @@ def test_a_token_keeps_two_bytes_for_each_number_of_its_keys_and_values():
     assert kv_bytes_per_token(ARCHITECTURE) == 2 * len(keys_and_values) * ARCHITECTURE.head_dim
 
 
+@settings(deadline=None)
 @given(sinks=st.integers(1, 8), window=st.integers(1, 30), tokens=st.integers(0, 60))
 def test_a_window_holds_the_bytes_of_the_tokens_it_keeps(sinks, window, tokens):
     kept = {token for token in range(tokens) if token < sinks or token >= tokens - window}

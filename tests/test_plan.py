@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 from examples import a_benchmark, a_model, a_run_config, some_questions
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raysweep.cutting import cells, runs
@@ -67,6 +67,7 @@ def a_config(samples: int, questions: int, sizes: dict[str, int], **changes) -> 
     )
 
 
+@settings(deadline=None)
 @given(SAMPLES, QUESTIONS, SIZES)
 def test_every_sample_of_a_new_run_is_planned_once_in_shards_of_the_configured_size(
     samples, questions, sizes
@@ -80,6 +81,7 @@ def test_every_sample_of_a_new_run_is_planned_once_in_shards_of_the_configured_s
         assert shard.sample_count <= sizes["shard_samples"]
 
 
+@settings(deadline=None)
 @given(st.data(), SIZES, SIZES, QUESTIONS, QUESTIONS, SAMPLES, SAMPLES)
 def test_every_sample_is_planned_once_whatever_part_of_another_cutting_is_finished(
     data, sizes, other_sizes, questions, other_questions, samples, other_samples
@@ -96,6 +98,7 @@ def test_every_sample_is_planned_once_whatever_part_of_another_cutting_is_finish
     assert all(counted[cell] == 1 for cell in wanted_cells(config))
 
 
+@settings(deadline=None)
 @given(st.data(), SIZES, QUESTIONS, SAMPLES)
 def test_going_on_after_a_crash_makes_the_shards_that_were_left_and_no_others(
     data, sizes, questions, samples
@@ -198,6 +201,7 @@ def test_engines_are_the_whole_grid_with_their_bytes_and_tokens():
     assert rows[0]["est_tokens"] == 3 * 4 * (8 + 2 * 4)
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(0, 12)))
 def test_runs_cover_the_indices_and_never_touch(indices):
     found = list(runs(sorted(indices)))

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 import result_tables
 
-from raysweep.report import (
+from raysweep.reporting.page import (
     FRONTIER_COLUMNS,
     PAGE,
     SCENARIO_COLUMNS,
@@ -21,10 +21,10 @@ from raysweep.report import (
     render,
     write_report,
 )
-from raysweep.results import Point, Results, points_of, where
+from raysweep.reporting.results import Point, Results, points_of, where
+from raysweep.reporting.wording import human_bytes, interval, percent
 from raysweep.store import Store
 from raysweep.tables import FRONTIER, SCENARIOS
-from raysweep.wording import human_bytes, interval, percent
 
 HOSTILE = "</script><!--<img src=x onerror=\"document.body.dataset.error='xss'\">&lt;b&gt;"
 VOID = {"meta", "input", "br", "img", "link", "hr"}

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from raysweep.appearance import (
+from raysweep.reporting.appearance import (
     DARK_RAMP,
     fill_suffixes,
     model_colours,
@@ -23,12 +23,12 @@ from raysweep.appearance import (
     policy_styles,
     precisions,
 )
-from raysweep.figures import all_figures
-from raysweep.findings import find
-from raysweep.provenance import facts, lead
-from raysweep.results import Results, points_of, read_results
+from raysweep.reporting.figures import all_figures
+from raysweep.reporting.findings import find
+from raysweep.reporting.provenance import facts, lead
+from raysweep.reporting.results import Results, points_of, read_results
+from raysweep.reporting.wording import human_count, percent, tied, weights_label
 from raysweep.store import Store
-from raysweep.wording import human_count, percent, tied, weights_label
 
 PAGE = "report/index.html"
 HERE = Path(__file__).parent
@@ -65,15 +65,15 @@ def render(results: Results) -> str:
         lstrip_blocks=True,
     )
     environment.filters["tied"] = tied
-    return environment.get_template("report.html.j2").render(
+    return environment.get_template("page.html.j2").render(
         run=str(results.summary.get("run", "")),
         lead=lead(results.scenarios, results.summary),
         findings=find(points_of(results.frontier)),
         quality=quality(results.scenarios),
         facts=facts(results.summary),
         data=page_data(results),
-        css=_own_file("report.css"),
-        js=_own_file("report.js"),
+        css=_own_file("page.css"),
+        js=_own_file("page.js"),
         plotly_js=Markup(get_plotlyjs()),
     )
 
@@ -83,7 +83,7 @@ def _own_file(name: str) -> Markup:
 
 
 def page_data(results: Results) -> dict[str, Any]:
-    """What report.js draws: the axes of the sweep with their looks, and both tables by column."""
+    """What page.js draws: the axes of the sweep with their looks, and both tables by column."""
     scenarios, frontier = results.scenarios, results.frontier
     return {
         "benchmarks": sorted(scenarios.benchmark.unique()),

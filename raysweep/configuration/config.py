@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from raysweep import definitions as read
-from raysweep.definitions import Definitions
+from raysweep.configuration import definitions as read
+from raysweep.configuration.definitions import Definitions
+from raysweep.configuration.fields import Fields, refuse_duplicates
 from raysweep.errors import ConfigError, shown, unknown
-from raysweep.fields import Fields, refuse_duplicates
 from raysweep.spec import Cluster, Family, Generation, ModelSpec, RunConfig, Sweep
 
 STAGES = ("plan", "generate", "reduce", "report")  # in the order in which they run
@@ -26,7 +26,7 @@ Reader = Callable[[Definitions, Any, str], Noun]
 
 def conf_folder() -> Path:
     """Where the configuration files lie: inside the installed package, or at the checkout's top."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     folders = [package / "conf", package.parent / "conf"]
     return next(folder for folder in folders if (folder / "config.yaml").is_file())
 

@@ -25,7 +25,7 @@ from matplotlib.ticker import (
     PercentFormatter,
 )
 
-from raysweep.appearance import (
+from raysweep.reporting.appearance import (
     PolicyStyle,
     model_colours,
     models,
@@ -33,9 +33,9 @@ from raysweep.appearance import (
     policy_styles,
     precisions,
 )
-from raysweep.results import Point, points_of, where
+from raysweep.reporting.results import Point, points_of, where
+from raysweep.reporting.wording import human_bytes, human_count, weights_label
 from raysweep.spec import content_hash
-from raysweep.wording import human_bytes, human_count, weights_label
 
 INK, GREY, GRID = "#1c1e21", "#5c6169", "#e4e6ea"
 LINES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))  # precisions, most bits first

@@ -1,6 +1,6 @@
 """How quantities are written for people: on the page, in figures, in the terminal.
 
-Three significant digits are all that the data bear. Halves are rounded up, as in report.js, which has
+Three significant digits are all that the data bear. Halves are rounded up, as in page.js, which has
 twins of these functions. Bytes are decimal: GB = 1e9 bytes.
 """
 

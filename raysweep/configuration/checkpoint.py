@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from raysweep.configuration.fields import Fields
 from raysweep.errors import ConfigError, unknown
-from raysweep.fields import Fields
 from raysweep.spec import Architecture
 
 DECISIVE_SUFFIXES = {".json", ".safetensors", ".jinja", ".txt", ".model"}

@@ -69,7 +69,7 @@ def as_document(config: RunConfig) -> dict[str, Any]:
         "configuration": without_secrets(plain(resolved)),
         "identity": identity(config),
         "versions": {"python": platform.python_version(), **package_versions()},
-        "git_revision": git_revision(Path(__file__).parents[1]),
+        "git_revision": git_revision(Path(__file__).parents[2]),
     }
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from raysweep.reporting.wording import weights_label
 from raysweep.store import Store
-from raysweep.wording import weights_label
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,11 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from raysweep import benchmarks, checkpoint, kv_policy
+from raysweep import benchmarks, kv_policy
 from raysweep.benchmarks import grading
+from raysweep.configuration import checkpoint
+from raysweep.configuration.fields import Fields
 from raysweep.errors import ConfigError, shown, unknown
-from raysweep.fields import Fields
 from raysweep.kv_policy import KVPolicy
 from raysweep.spec import Benchmark, Family, ModelSpec, Sampling, WeightSpec
 

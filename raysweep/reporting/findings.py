@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from raysweep.results import Point
-from raysweep.wording import human_bytes, interval, percent, plural
+from raysweep.reporting.results import Point
+from raysweep.reporting.wording import human_bytes, interval, percent, plural
 
 MEMORY_POINTS = 4  # in the summary of a benchmark
 LIKELY = 0.5  # a place on the frontier held in at least this share of the bootstrap draws

@@ -18,7 +18,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from raysweep.config import conf_folder, unknown_key
+from raysweep.configuration.config import conf_folder, unknown_key
 from raysweep.errors import ConfigError, shown, unknown
 
 UNKNOWN_OVERRIDE = re.compile(r"Could not override '([^']+)'")

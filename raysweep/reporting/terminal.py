@@ -5,8 +5,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from raysweep.results import Point, points_of, where
-from raysweep.wording import human_bytes, interval, percent
+from raysweep.reporting.results import Point, points_of, where
+from raysweep.reporting.wording import human_bytes, interval, percent
 
 
 def frontier_table(frontier: pd.DataFrame, benchmark: str, batch_size: int) -> Table:
