@@ -64,7 +64,7 @@ def test_a_greedy_full_cache_trace_is_token_identical_to_transformers_generate(n
     engine = make_engine(name, Full(), storage=storage)
     wanted = requests(QUESTIONS, decoding(temperature=0, token_budgets=(16, 200)))
     for key, trace in run(engine, wanted).items():
-        prompt = engine.encode_prompt(wanted[key])
+        prompt = list(engine.encode_prompt(wanted[key]))
         rounding = storage == torch.bfloat16
         expected = by_transformers(MODELS / name, prompt, len(trace.token_ids), rounding)
         assert list(trace.token_ids) == expected, key
@@ -136,9 +136,8 @@ def check_answers(trace: Trace) -> None:
 
 def test_a_prompt_that_leaves_no_room_for_its_budget_is_refused():
     engine = make_engine(smallest(), Full())
-    engine.add(TraceRequest("a" * 2000, 1, decoding()), lambda trace: None)
     with pytest.raises(ValueError, match=r"take \d+ of 2048 tokens"):
-        engine.step()
+        engine.add(TraceRequest("a" * 2000, 1, decoding()), lambda trace: None)
 
 
 def test_samples_of_a_question_differ_and_repeat_with_their_key():
@@ -176,7 +175,7 @@ def test_a_model_without_query_norms_and_with_biases_is_decoded_as_transformers_
     engine = TorchEngine(str(tmp_path), numbers, Full(), 16, torch.float32)
     wanted = requests(QUESTIONS[:3], decoding(temperature=0))
     for key, trace in run(engine, wanted).items():
-        prompt = engine.encode_prompt(wanted[key])
+        prompt = list(engine.encode_prompt(wanted[key]))
         expected = by_transformers(tmp_path, prompt, len(trace.token_ids), rounding=False)
         assert list(trace.token_ids) == expected
 

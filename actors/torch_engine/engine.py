@@ -10,6 +10,7 @@ does, its trunk is fed the same token again, which changes nothing.
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -57,8 +58,13 @@ class TorchEngine:
         self.forks: list[tuple[Sequence, Sequence]] = []  # (trunk, fork that waits for a row)
         self.prompts: OrderedDict[str, Prefilled] = OrderedDict()
         self.vocabularies: dict[Decoding, Vocabulary] = {}
+        self._encoded = lru_cache(maxsize=256)(self._encode)
 
     def add(self, request: TraceRequest, done: Callable[[Trace], None]) -> None:
+        """Queue a sample. Raises ValueError if the context has no room for it."""
+        tokens, context = self._most_tokens(request), self.context
+        if tokens > context:
+            raise ValueError(f"prompt, budget and answer take {tokens} of {context} tokens")
         self.waiting.append((request, done))
 
     def step(self) -> None:
@@ -99,28 +105,31 @@ class TorchEngine:
         """The prompt's keys, values and last logits; samples of one question share them."""
         if request.prompt not in self.prompts:
             tokens = self.encode_prompt(request)
-            longest = len(tokens) + request.decoding.token_budgets[-1]
-            longest += len(self._vocabulary(request.decoding).forced_closing)
-            longest += 2 * request.decoding.answer_tokens
-            if longest > self.context:
-                raise ValueError(
-                    f"prompt, budget and answer take {longest} of {self.context} tokens"
-                )
-            self.pool.reserve(longest)
+            self.pool.reserve(self._most_tokens(request))
             self.prompts[request.prompt] = Prefilled(len(tokens), *self.decoder.prefill(tokens))
             if len(self.prompts) > KEPT_PROMPTS:
                 self.prompts.popitem(last=False)
         return self.prompts[request.prompt]
 
-    def encode_prompt(self, request: TraceRequest) -> list[int]:
+    def _most_tokens(self, request: TraceRequest) -> int:
+        """The tokens that a row of this request can come to see."""
+        decoding = request.decoding
+        closing = len(self._vocabulary(decoding).forced_closing)
+        prompt = len(self.encode_prompt(request))
+        return prompt + decoding.token_budgets[-1] + closing + decoding.answer_tokens
+
+    def encode_prompt(self, request: TraceRequest) -> tuple[int, ...]:
         """The chat template's rendering of the question, with thinking opened."""
-        messages = [{"role": "user", "content": request.prompt}]
+        return self._encoded(request.prompt, request.decoding.think_open)
+
+    def _encode(self, prompt: str, think_open: str) -> tuple[int, ...]:
+        messages = [{"role": "user", "content": prompt}]
         text = self.tokenizer.apply_chat_template(
             messages, tokenize=False, add_generation_prompt=True
         )
-        if not text.endswith(request.decoding.think_open):
-            text += request.decoding.think_open
-        return self.tokenizer.encode(text, add_special_tokens=False)
+        if not text.endswith(think_open):
+            text += think_open
+        return tuple(self.tokenizer.encode(text, add_special_tokens=False))
 
     def _vocabulary(self, decoding: Decoding) -> Vocabulary:
         if decoding not in self.vocabularies:

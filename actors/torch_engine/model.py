@@ -6,6 +6,7 @@ A row's result does not depend on its neighbours: rows are padded to a multiple 
 to SLOT_BLOCK, because BLAS picks other kernels, with other roundings, for a handful of rows.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -32,7 +33,7 @@ class Decoder:
         self.model = model.to(device).eval()
 
     @torch.inference_mode()
-    def prefill(self, tokens: list[int]) -> tuple[PromptKV, torch.Tensor]:
+    def prefill(self, tokens: Sequence[int]) -> tuple[PromptKV, torch.Tensor]:
         """A prompt's keys and values, and the logits [vocabulary] after its last token.
 
         One prompt at a time: its shape, and so its rounding, is its own.
