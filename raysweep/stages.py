@@ -17,6 +17,7 @@ from rich.console import Console
 from raysweep.configuration.identity import check_same_run
 from raysweep.errors import ConfigError
 from raysweep.plan import Plan, engines_table, make_plan, plan_table
+from raysweep.reporting.wording import human_count
 from raysweep.spec import RunConfig
 from raysweep.store import Store
 
@@ -87,7 +88,7 @@ def show_plan(run: Run, planned: Plan) -> None:
     run.console.print(
         f"[bold]plan[/]      {scenarios:,} scenarios from {len(planned.engines)} engines; "
         f"{len(planned.to_do):,} of {len(planned.shards):,} shards to do, "
-        f"at most {tokens:,} tokens",
+        f"at most {human_count(tokens)} tokens",
         highlight=False,
     )
 

@@ -45,6 +45,14 @@ def test_the_last_letter_that_stands_alone_is_the_choice(text: str, answer: str 
     assert grading.last_choice(text) == answer
 
 
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [("\nThe answer is q", "q"), (" a", "a"), ("m, no: t.", "t"), ("Q", None), ("ab", None)],
+)
+def test_the_last_lower_case_letter_that_stands_alone_is_the_answer(text: str, answer: str | None):
+    assert grading.last_letter(text) == answer
+
+
 def test_an_answer_equal_to_the_gold_one_but_for_its_spelling_is_correct():
     assert grade("integer", " 8", "08") == Graded("8", "correct")
     assert grade("integer", " 9", "08") == Graded("9", "wrong")

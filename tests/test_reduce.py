@@ -29,7 +29,7 @@ from raysweep.spec import (
     content_hash,
 )
 from raysweep.store import Part, Store
-from raysweep.tables import FRONTIER, PLAN, SAMPLES, SCENARIOS
+from raysweep.tables import FRONTIER, SAMPLES, SCENARIOS
 
 SHORT, LONG = 10, 20  # token budgets
 PROMPT, THINKING, ANSWER = 7, 8, 3  # tokens of every sample, unless it says otherwise

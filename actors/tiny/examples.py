@@ -37,8 +37,8 @@ class ExampleMaker:
     def fact(self) -> Example:
         """A multiple-choice question about a fact, with its short thinking."""
         name, value = self._draw_facts(1)[0]
-        prompt, choice = facts.make_question(self.rng, name, value)
-        return self._dialogue(prompt, f"{name}={value};{value}={choice}", choice)
+        prompt = facts.make_question(self.rng, name, value)
+        return self._dialogue(prompt, f"{name}={value}", value)
 
     def fact_sheet(self, count: int = 24) -> Example:
         """Facts one after another; only their values are trained."""

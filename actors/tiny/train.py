@@ -42,10 +42,10 @@ class Size:
 
 
 SIZES = {
-    "tiny-60k": Size(32, 3, 4, 2, 32, 64, 12_000_000),
-    "tiny-140k": Size(64, 3, 4, 2, 32, 96, 11_000_000),
-    "tiny-340k": Size(96, 3, 4, 2, 32, 256, 10_000_000),
-    "tiny-755k": Size(128, 3, 8, 4, 32, 384, 9_000_000),
+    "tiny-60k": Size(32, 3, 4, 2, 32, 64, 10_000_000),
+    "tiny-140k": Size(64, 3, 4, 2, 32, 96, 10_000_000),
+    "tiny-340k": Size(96, 3, 4, 2, 32, 256, 9_000_000),
+    "tiny-755k": Size(128, 3, 8, 4, 32, 384, 8_000_000),
 }
 
 
@@ -203,11 +203,8 @@ def check(model: Qwen3ForCausalLM) -> dict[str, float]:
             follows(model, maker, p.prompt, chain_trace(p)) for p in problems
         ) / len(problems)
     known = facts.table()[::64]
-    asked = [(name, value, *facts.make_question(rng, name, value)) for name, value in known]
-    hits = [
-        follows(model, maker, prompt, f"{name}={value};{value}={choice}")
-        for name, value, prompt, choice in asked
-    ]
+    asked = [(name, value, facts.make_question(rng, name, value)) for name, value in known]
+    hits = [follows(model, maker, prompt, f"{name}={value}") for name, value, prompt in asked]
     result["facts"] = round(sum(hits) / len(hits), 2)
     return result
 

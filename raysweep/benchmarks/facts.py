@@ -3,7 +3,7 @@
 A fixed table gives each of 6,144 three-letter names one lower-case letter. A question shows a name and
 four choices:
 
-    KQZ?m=A;t=B;e=C;w=D
+    KQZ?m;t;e;w
 
 Nothing in the prompt tells the answer and no reasoning finds it: a model has it in its weights or has
 not, so more thinking does not help. Names are met in training with a frequency that falls with their
@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from raysweep.spec import Question
 
 FACTS = 6144
-CHOICES = "ABCD"
+CHOICES = 4
 
 
 def table() -> list[tuple[str, str]]:
@@ -28,13 +28,12 @@ def table() -> list[tuple[str, str]]:
     return [(name, rng.choice(string.ascii_lowercase)) for name in rng.sample(names, FACTS)]
 
 
-def make_question(rng: random.Random, name: str, value: str) -> tuple[str, str]:
-    """The prompt for a fact, with three wrong choices, and the letter of the right choice."""
+def make_question(rng: random.Random, name: str, value: str) -> str:
+    """The prompt for a fact: its value among three wrong ones. The right choice is the value itself."""
     others = [letter for letter in string.ascii_lowercase if letter != value]
-    values = [value, *rng.sample(others, len(CHOICES) - 1)]
-    rng.shuffle(values)
-    options = ";".join(f"{shown}={choice}" for choice, shown in zip(CHOICES, values, strict=True))
-    return f"{name}?{options}", CHOICES[values.index(value)]
+    choices = [value, *rng.sample(others, CHOICES - 1)]
+    rng.shuffle(choices)
+    return f"{name}?{';'.join(choices)}"
 
 
 def questions(count: int, seed: int) -> Iterator[Question]:
@@ -42,5 +41,5 @@ def questions(count: int, seed: int) -> Iterator[Question]:
     facts = table()
     for index in range(count):
         name, value = facts[(2 * index + 1) * len(facts) // (2 * count)]
-        prompt, gold = make_question(random.Random(f"facts/test/{seed}/{index}"), name, value)
-        yield Question(f"facts-{index:03d}", prompt, gold)
+        prompt = make_question(random.Random(f"facts/test/{seed}/{index}"), name, value)
+        yield Question(f"facts-{index:03d}", prompt, value)

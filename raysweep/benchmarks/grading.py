@@ -15,6 +15,7 @@ Outcome = Literal["correct", "wrong", "unanswered", "cut_off", "error"]
 # A number that is no part of a word or of a decimal fraction; a sign after a digit is an operator.
 INTEGER = re.compile(r"(?<![\w.])(-|\+|)([0-9]+)(?!\w|\.[0-9])")
 CHOICE = re.compile(r"(?<!\w)[A-H](?!\w)")  # stops before "I", which is a word
+LETTER = re.compile(r"(?<!\w)[a-z](?!\w)")
 
 
 @dataclass(frozen=True)
@@ -58,4 +59,14 @@ def last_choice(text: str) -> str | None:
     return found[-1] if found else None
 
 
-GRADERS: dict[str, Callable[[str], str | None]] = {"integer": last_integer, "choice": last_choice}
+def last_letter(text: str) -> str | None:
+    """The last lower-case letter that stands alone: "The answer is q" gives "q"."""
+    found = LETTER.findall(text)
+    return found[-1] if found else None
+
+
+GRADERS: dict[str, Callable[[str], str | None]] = {
+    "integer": last_integer,
+    "choice": last_choice,
+    "letter": last_letter,
+}

@@ -20,6 +20,7 @@ def frontier_table(frontier: pd.DataFrame, benchmark: str, batch_size: int) -> T
         title_style="bold",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
+        collapse_padding=True,
     )
     for name in ("memory", "model, weights", "KV policy", "tokens", "G", "accuracy", "95%"):
         is_word = name in ("model, weights", "KV policy")
