@@ -4,8 +4,7 @@ Full KV cache, 16 bit, 16 samples a question at temperature 1. One row for each 
 """
 
 import sys
-
-import pandas as pd
+from typing import Any
 
 from raysweep.store import Store
 
@@ -17,25 +16,30 @@ HEADER = (
     + f" | maj@{GROUP}, {BUDGETS[-1]} | pass@{GROUP}, {BUDGETS[-1]} |"
 )
 
+Row = dict[str, Any]  # of scenarios.parquet
 
-def card_rows(scenarios: pd.DataFrame) -> list[str]:
+
+def card_rows(scenarios: list[Row]) -> list[str]:
     """Markdown rows, models by size within each benchmark."""
-    full = scenarios[scenarios["kv_policy"] == "full"].sort_values(["benchmark", "params"])
+    full = {
+        (row["benchmark"], row["params"], row["token_budget"], row["group_size"]): row
+        for row in scenarios
+        if row["kv_policy"] == "full"
+    }
     rows = []
-    for (benchmark, params, model), own in full.groupby(["benchmark", "params", "model"]):
-        cells = own.set_index(["token_budget", "group_size"])
-        shares = [cells.loc[(budget, 1), "pass_at_1"] for budget in BUDGETS]
-        group = cells.loc[(BUDGETS[-1], GROUP)]
+    for benchmark, params in sorted({key[:2] for key in full}):
+        one, group = (full[benchmark, params, BUDGETS[-1], size] for size in (1, GROUP))
+        shares = [full[benchmark, params, budget, 1]["pass_at_1"] for budget in BUDGETS]
         shares += [group["accuracy"], group["pass_at_g"]]
         shown = " | ".join(f"{share:.2f}" for share in shares)
-        rows.append(f"| {model} | {params:,} | {benchmark} | {shown} |")
+        rows.append(f"| {one['model']} | {params:,} | {benchmark} | {shown} |")
     return rows
 
 
 def main() -> None:
     if len(sys.argv) != 2:
         sys.exit("usage: python -m actors.tiny.card FOLDER-OF-A-RUN")
-    scenarios = Store(sys.argv[1]).read_table("scenarios.parquet").to_pandas()
+    scenarios = Store(sys.argv[1]).read_table("scenarios.parquet").to_pylist()
     print(HEADER, "|" + " --- |" * (HEADER.count("|") - 1), *card_rows(scenarios), sep="\n")
 
 
