@@ -2,7 +2,8 @@
 
     plan -> generate -> reduce -> report
 
-A stage takes nothing from the one before but what it wrote, so any of them may be run alone, later.
+A stage takes nothing from the one before but what it wrote, so any of them may be run alone, later:
+generate and reduce start from the parts that lie in the folder, whatever an earlier plan said.
 """
 
 import json
@@ -16,7 +17,7 @@ from rich.console import Console
 
 from raysweep.configuration.identity import check_same_run
 from raysweep.errors import ConfigError
-from raysweep.plan import Plan, engines_table, make_plan, plan_table
+from raysweep.plan import Plan, make_plan, write_plan
 from raysweep.reporting.wording import human_count
 from raysweep.spec import RunConfig
 from raysweep.store import Store
@@ -73,10 +74,7 @@ def recorded_identity(run: Run) -> dict[str, Any]:
 
 def plan(run: Run) -> int:
     """What is to do, and what is done already."""
-    planned = make_plan(run.config, run.store.parts())
-    run.store.write_table("engines.parquet", engines_table(run.config, planned))
-    run.store.write_table("plan.parquet", plan_table(run.config, planned))
-    show_plan(run, planned)
+    show_plan(run, write_plan(run.config, run.store))
     return DONE
 
 
@@ -148,15 +146,21 @@ def reduce(run: Run) -> int:
     """Samples to scenarios and frontiers."""
     from raysweep.reduce import reduce_run
 
-    need(run, "plan.parquet", "plan")
-    reduction = reduce_run(run.config, run.store)
-    summary = reduction.summary
+    summary = reduce_run(run.config, run.store).summary
     run.console.print(
-        f"[bold]reduce[/]    {summary['scenarios']:,} scenarios from {summary['samples']:,} samples "
-        f"in {summary['shards'] - summary['shards_missing']} of {summary['shards']} shards",
+        f"[bold]reduce[/]    {summary['scenarios']:,} scenarios from {summary['samples']:,} samples",
         highlight=False,
     )
-    return WORK_REMAINS if summary["shards_missing"] else DONE
+    if not summary["shards_missing"]:
+        return DONE
+    run.console.print(
+        f"{summary['shards_missing']:,} of {summary['shards']:,} shards are missing, so "
+        f"{summary['scenarios_skipped']:,} scenarios could not be computed for lack of samples; "
+        "the stage generate makes them",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return WORK_REMAINS
 
 
 def report(run: Run) -> int:
