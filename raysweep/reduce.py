@@ -6,7 +6,6 @@ What is there is planned anew, so that no sample is overlooked. A missing shard 
 incomplete, never wrong: what is there is reduced, and what cannot be said from it is counted.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import pyarrow as pa
 
 from raysweep.metrics import Floats, bootstrap_weights
 from raysweep.plan import Plan, PlannedShard, engines_table, write_plan
+from raysweep.record import add_to_summary
 from raysweep.scenarios import Scenario, frontier_table, make_scenario, scenario_table
 from raysweep.spec import Benchmark, EngineSpec, RunConfig, Sweep
 from raysweep.store import Store
@@ -32,7 +32,6 @@ from raysweep.tally import (
 BOOTSTRAP_DRAWS = 1000
 BOOTSTRAP_SEED = 1  # fixed: the same samples give the same results
 
-SUMMARY = "summary.json"
 SAMPLE_COLUMNS = ("question_id", "sample_index", "prompt_tokens", "trace_tokens", "answers")
 
 Row = dict[str, Any]
@@ -180,5 +179,4 @@ def _write(reduction: Reduction, store: Store) -> None:
     """The tables, and the counts into summary.json beside what the other stages put there."""
     store.write_table("scenarios.parquet", reduction.scenarios)
     store.write_table("frontier.parquet", reduction.frontier)
-    before = json.loads(store.read_text(SUMMARY)) if store.exists(SUMMARY) else {}
-    store.write_text(SUMMARY, json.dumps(before | reduction.summary, indent=2) + "\n")
+    add_to_summary(store, reduction.summary)

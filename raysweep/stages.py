@@ -6,25 +6,21 @@ A stage takes nothing from the one before but what it wrote, so any of them may 
 generate and reduce start from the parts that lie in the folder, whatever an earlier plan said.
 """
 
-import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import yaml
 from rich.console import Console
 
-from raysweep.configuration.identity import check_same_run
 from raysweep.errors import ConfigError
 from raysweep.plan import Plan, make_plan, write_plan
+from raysweep.record import CONFIG, Document, add_to_summary, claim_folder, read_summary
 from raysweep.reporting.wording import human_count
 from raysweep.spec import RunConfig
 from raysweep.store import Store
 
 DONE, WORK_REMAINS = 0, 3  # exit statuses
-
-Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -43,33 +39,11 @@ def run_stages(config: RunConfig, document: Document) -> int:
     """
     store = Store(f"{config.out.rstrip('/')}/{config.run}")
     run = Run(config, store, Console(file=sys.stdout))
-    claim_folder(run, document)
+    claim_folder(store, config, document)
     status = DONE
     for stage in config.stages:
         status = max(status, STAGES[stage](run))
     return status
-
-
-def claim_folder(run: Run, document: Document) -> None:
-    """Make the folder this run's, or refuse to mix it with another's samples."""
-    recorded = recorded_identity(run)
-    check_same_run(run.config, recorded)
-    # What an earlier, larger run of this folder was made of stays on record.
-    kept = {**document, "identity": recorded | document["identity"]}
-    run.store.write_text("config.yaml", yaml.safe_dump(kept, sort_keys=False))
-
-
-def recorded_identity(run: Run) -> dict[str, Any]:
-    """What the folder's samples were made of; nothing in a new folder."""
-    if not run.store.exists("config.yaml"):
-        return {}
-    try:
-        return yaml.safe_load(run.store.read_text("config.yaml"))["identity"]
-    except (yaml.YAMLError, KeyError, TypeError) as error:
-        path = run.store.path("config.yaml")
-        raise ConfigError(
-            f"run: {path} cannot be read, so nobody knows what its samples are; choose another run="
-        ) from error
 
 
 def plan(run: Run) -> int:
@@ -124,12 +98,10 @@ def generate(run: Run) -> int:
 
 def note_generation(run: Run, wall_s: float, faults: int) -> None:
     """Add this session's time and faults to summary.json, beside what reduce will put there."""
-    before = (
-        json.loads(run.store.read_text("summary.json")) if run.store.exists("summary.json") else {}
-    )
+    before = read_summary(run.store)
     cluster = run.config.cluster
     gpu_hours = wall_s / 3600 * cluster.actors * cluster.gpus_per_actor
-    document = yaml.safe_load(run.store.read_text("config.yaml"))
+    document = yaml.safe_load(run.store.read_text(CONFIG))
     noted = {
         "run": run.config.run,
         "seed": run.config.seed,
@@ -139,7 +111,7 @@ def note_generation(run: Run, wall_s: float, faults: int) -> None:
         "versions": document.get("versions"),
         "git_revision": document.get("git_revision"),
     }
-    run.store.write_text("summary.json", json.dumps(before | noted, indent=2) + "\n")
+    add_to_summary(run.store, noted)
 
 
 def reduce(run: Run) -> int:

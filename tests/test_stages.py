@@ -1,6 +1,7 @@
 """The stages one by one, on the fake engine and without Ray: what they say, write, and return."""
 
 import asyncio
+import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from actors.engine_actor import EngineActor, Receipt
 from raysweep import driver
 from raysweep.configuration.identity import as_document
 from raysweep.driver import Outcome
+from raysweep.errors import ConfigError
 from raysweep.spec import Shard
 from raysweep.stages import DONE, WORK_REMAINS, run_stages
 
@@ -68,3 +70,27 @@ def test_reduce_of_what_was_not_generated_says_what_is_missing_and_who_makes_it(
     assert "2 of 4 shards are missing" in said
     assert "2 scenarios could not be computed for lack of samples" in said
     assert "the stage generate makes them" in said
+
+
+@pytest.mark.parametrize("content", ["identity: 3", "identity: [a]", "[", "seed: 0", "\xff"])
+def test_a_folder_that_cannot_say_what_its_samples_are_is_refused(run: Command, content: str):
+    folder = run.out / "test"
+    folder.mkdir()
+    (folder / "config.yaml").write_bytes(content.encode("latin-1"))
+    with pytest.raises(ConfigError, match="nobody knows what its samples are; choose another run"):
+        run("plan")
+
+
+@pytest.mark.parametrize("content", ["", '{"wall_s": 1', "[]", "\xff"])
+def test_a_damaged_summary_is_written_anew(run: Command, content: str):
+    run("generate")
+    (run.out / "test" / "summary.json").write_bytes(content.encode("latin-1"))
+    assert run("reduce")[0] == DONE
+    assert json.loads((run.out / "test" / "summary.json").read_text())["samples"] == 12
+
+
+def test_plan_and_engine_tables_are_written_never_read(run: Command):
+    run("plan", "generate")
+    for name in ("plan.parquet", "engines.parquet"):
+        (run.out / "test" / name).write_bytes(b"damaged")
+    assert run("generate", "reduce")[0] == DONE
