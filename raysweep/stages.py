@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import yaml
 from rich.console import Console
+from rich.text import Text
 
 from raysweep.errors import ConfigError
 from raysweep.plan import Plan, make_plan, write_plan
@@ -30,6 +31,11 @@ class Run:
     config: RunConfig
     store: Store
     console: Console
+
+    def say(self, label: str, text: str, style: str = "bold") -> None:
+        """Print a line in literal text: ids, paths and reasons are not ours, and no markup."""
+        line = Text.assemble((f"{label:<10}", style), text)
+        self.console.print(line, soft_wrap=True)
 
 
 def run_stages(config: RunConfig, document: Document) -> int:
@@ -57,11 +63,11 @@ def show_plan(run: Run, planned: Plan) -> None:
     scenarios = len(planned.engines) * len(sweep.benchmarks)
     scenarios *= len(sweep.token_budgets) * len(sweep.group_sizes)
     tokens = sum(shard.est_tokens for shard in planned.shards if shard.shard is not None)
-    run.console.print(
-        f"[bold]plan[/]      {scenarios:,} scenarios from {len(planned.engines)} engines; "
+    run.say(
+        "plan",
+        f"{scenarios:,} scenarios from {len(planned.engines)} engines; "
         f"{len(planned.to_do):,} of {len(planned.shards):,} shards to do, "
         f"at most {human_count(tokens)} tokens",
-        highlight=False,
     )
 
 
@@ -70,28 +76,24 @@ def generate(run: Run) -> int:
     config = run.config
     shards = make_plan(config, run.store.parts()).to_do
     if not shards:
-        run.console.print("[bold]generate[/]  nothing to do: every shard is there")
+        run.say("generate", "nothing to do: every shard is there")
         note_generation(run, 0.0, 0)
         return DONE
     from raysweep import driver
     from raysweep.progress import show_progress
 
-    run.console.print(f"[bold]generate[/]  starting {config.cluster.actors} actors on Ray")
+    run.say("generate", f"starting {config.cluster.actors} actors on Ray")
     with show_progress(run.console, len(shards), sum(s.samples for s in shards)) as finished:
         outcome = driver.generate(
             shards, run.store.root, config.generation, config.cluster, finished
         )
     note_generation(run, outcome.wall_s, outcome.faults)
     for failure in outcome.failures:
-        run.console.print(
-            f"[red]failed[/]    shard {failure.shard_id} of {failure.engine_id}: {failure.reason}",
-            highlight=False,
-        )
+        said = f"shard {failure.shard_id} of {failure.engine_id}: {failure.reason}"
+        run.say("failed", said, style="red")
     if outcome.failures:
-        run.console.print(
-            f"{len(outcome.failures)} of {len(shards)} shards remain; "
-            "the same command goes on with them"
-        )
+        remain = f"{len(outcome.failures):,} of {len(shards):,} shards remain"
+        run.say("", f"{remain}; the same command goes on with them")
         return WORK_REMAINS
     return DONE
 
@@ -119,18 +121,14 @@ def reduce(run: Run) -> int:
     from raysweep.reduce import reduce_run
 
     summary = reduce_run(run.config, run.store).summary
-    run.console.print(
-        f"[bold]reduce[/]    {summary['scenarios']:,} scenarios from {summary['samples']:,} samples",
-        highlight=False,
-    )
+    run.say("reduce", f"{summary['scenarios']:,} scenarios from {summary['samples']:,} samples")
     if not summary["shards_missing"]:
         return DONE
-    run.console.print(
+    run.say(
+        "",
         f"{summary['shards_missing']:,} of {summary['shards']:,} shards are missing, so "
         f"{summary['scenarios_skipped']:,} scenarios could not be computed for lack of samples; "
         "the stage generate makes them",
-        highlight=False,
-        soft_wrap=True,
     )
     return WORK_REMAINS
 
@@ -145,7 +143,7 @@ def report(run: Run) -> int:
     frontier = run.store.read_table("frontier.parquet").to_pandas()
     for benchmark in run.config.sweep.benchmarks:
         run.console.print(frontier_table(frontier, benchmark.name, run.config.sweep.batch_sizes[0]))
-    run.console.print(f"[bold]report[/]    {path}", highlight=False, soft_wrap=True)
+    run.say("report", path)
     return DONE
 
 

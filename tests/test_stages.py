@@ -14,6 +14,7 @@ from raysweep import driver
 from raysweep.configuration.identity import as_document
 from raysweep.driver import Outcome
 from raysweep.errors import ConfigError
+from raysweep.schedule import Failure
 from raysweep.spec import Shard
 from raysweep.stages import DONE, WORK_REMAINS, run_stages
 
@@ -94,3 +95,23 @@ def test_plan_and_engine_tables_are_written_never_read(run: Command):
     for name in ("plan.parquet", "engines.parquet"):
         (run.out / "test" / name).write_bytes(b"damaged")
     assert run("generate", "reduce")[0] == DONE
+
+
+def test_a_path_is_printed_as_it_is_even_if_it_looks_like_markup(run: Command):
+    run.out = run.out / "p[" / "y]"
+    status, said = run("generate", "reduce", "report")
+    assert status == DONE
+    assert f"{run.out}/test/report/index.html" in said
+
+
+def test_a_reason_is_printed_as_it_is_even_if_it_looks_like_markup(
+    run: Command, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*_: Any) -> Outcome:
+        return Outcome(0, 0, 0, 1.0, 1, (Failure("aa", "toy[red]", "KeyError: [/a]"),))
+
+    monkeypatch.setattr(driver, "generate", fail)
+    status, said = run("generate")
+    assert status == WORK_REMAINS
+    assert "shard aa of toy[red]: KeyError: [/a]" in said
+    assert "1 of 4 shards remain; the same command goes on with them" in said
