@@ -18,6 +18,7 @@ OBJECT_STORE_BYTES = 100_000_000  # next to Ray's least: nothing but shards and 
 # Of a setting that the user has made already, the user's value stays.
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",  # of lost calls: the driver handles them, without asking each
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # without it Ray warns of a change to come
 }
 
