@@ -48,14 +48,17 @@ def generate(
     generation: Generation,
     cluster: Cluster,
     finished: Callable[[Receipt], None],
+    ended: Callable[[Outcome], None] = lambda outcome: None,
 ) -> Outcome:
     """Run all shards; `finished` hears of each as it is published.
 
+    `ended` hears the outcome, also where an interruption or a fault ends the work before its time.
     Raises ConfigError where the cluster can hold no actor.
     """
     with ray_session(cluster):
         schedule = Schedule(shards, generation.max_attempts)
-        return _Driver(schedule, Store(store_root).absolute, generation, cluster, finished).run()
+        store = Store(store_root).absolute
+        return _Driver(schedule, store, generation, cluster, finished, ended).run()
 
 
 @dataclass(eq=False)
@@ -67,6 +70,7 @@ class _Driver:
     generation: Generation
     cluster: Cluster
     finished: Callable[[Receipt], None]
+    ended: Callable[[Outcome], None]
     places: list[Place] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
     faults: int = 0
@@ -83,7 +87,9 @@ class _Driver:
         finally:
             for place in list(self.places):
                 self._release(place)
-        return self._outcome(time.perf_counter() - started)
+            outcome = self._outcome(time.perf_counter() - started)
+            self.ended(outcome)
+        return outcome
 
     def _outcome(self, wall_s: float) -> Outcome:
         return Outcome(

@@ -10,13 +10,19 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import yaml
 from rich.console import Console
 from rich.text import Text
 
 from raysweep.errors import ConfigError
 from raysweep.plan import Plan, make_plan, write_plan
-from raysweep.record import CONFIG, Document, add_to_summary, claim_folder, read_summary
+from raysweep.record import (
+    Document,
+    add_to_summary,
+    claim_folder,
+    note_origin,
+    note_session,
+    origin,
+)
 from raysweep.reporting.wording import human_count
 from raysweep.spec import RunConfig
 from raysweep.store import Store
@@ -29,6 +35,7 @@ class Run:
     """What every stage is given."""
 
     config: RunConfig
+    document: Document
     store: Store
     console: Console
 
@@ -44,7 +51,7 @@ def run_stages(config: RunConfig, document: Document) -> int:
     Raises ConfigError where the folder holds another run, or lacks what a stage reads.
     """
     store = Store(f"{config.out.rstrip('/')}/{config.run}")
-    run = Run(config, store, Console(file=sys.stdout))
+    run = Run(config, document, store, Console(file=sys.stdout))
     claim_folder(store, config, document)
     status = DONE
     for stage in config.stages:
@@ -77,17 +84,19 @@ def generate(run: Run) -> int:
     shards = make_plan(config, run.store.parts()).to_do
     if not shards:
         run.say("generate", "nothing to do: every shard is there")
-        note_generation(run, 0.0, 0)
         return DONE
     from raysweep import driver
     from raysweep.progress import show_progress
 
+    def ended(outcome: driver.Outcome) -> None:
+        note_session(run.store, config.cluster, outcome.wall_s, outcome.faults)
+
+    note_origin(run.store, run.document)
     run.say("generate", f"starting {config.cluster.actors} actors on Ray")
     with show_progress(run.console, len(shards), sum(s.samples for s in shards)) as finished:
         outcome = driver.generate(
-            shards, run.store.root, config.generation, config.cluster, finished
+            shards, run.store.root, config.generation, config.cluster, finished, ended
         )
-    note_generation(run, outcome.wall_s, outcome.faults)
     for failure in outcome.failures:
         said = f"shard {failure.shard_id} of {failure.engine_id}: {failure.reason}"
         run.say("failed", said, style="red")
@@ -98,29 +107,12 @@ def generate(run: Run) -> int:
     return DONE
 
 
-def note_generation(run: Run, wall_s: float, faults: int) -> None:
-    """Add this session's time and faults to summary.json, beside what reduce will put there."""
-    before = read_summary(run.store)
-    cluster = run.config.cluster
-    gpu_hours = wall_s / 3600 * cluster.actors * cluster.gpus_per_actor
-    document = yaml.safe_load(run.store.read_text(CONFIG))
-    noted = {
-        "run": run.config.run,
-        "seed": run.config.seed,
-        "wall_s": round(before.get("wall_s", 0.0) + wall_s, 1),
-        "gpu_hours": before.get("gpu_hours", 0.0) + gpu_hours,
-        "faults_survived": before.get("faults_survived", 0) + faults,
-        "versions": document.get("versions"),
-        "git_revision": document.get("git_revision"),
-    }
-    add_to_summary(run.store, noted)
-
-
 def reduce(run: Run) -> int:
     """Samples to scenarios and frontiers."""
     from raysweep.reduce import reduce_run
 
     summary = reduce_run(run.config, run.store).summary
+    add_to_summary(run.store, origin(run.store, run.config))
     run.say("reduce", f"{summary['scenarios']:,} scenarios from {summary['samples']:,} samples")
     if not summary["shards_missing"]:
         return DONE

@@ -117,11 +117,13 @@ def generate(
     shards: Iterable[Shard],
     actor: type[EngineActor] = EngineActor,
     finished=lambda receipt: None,
+    ended=lambda outcome: None,
     **changes,
 ) -> Outcome:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(driver, "EngineActor", actor)
-        return driver.generate(shards, store.root, a_generation(**changes), a_cluster(), finished)
+        generation = a_generation(**changes)
+        return driver.generate(shards, store.root, generation, a_cluster(), finished, ended)
 
 
 def assert_whole(store: Store, shards: Iterable[Shard]) -> None:
@@ -228,11 +230,14 @@ def test_an_interruption_leaves_no_actor_behind_and_keeps_what_is_done(store):
         raise KeyboardInterrupt
 
     shards = some_shards(shard_questions=1, shard_samples=1)
+    outcomes: list[Outcome] = []
     with pytest.raises(KeyboardInterrupt):
-        generate(store, shards, Slow, interrupt, max_rows=1)
+        generate(store, shards, Slow, interrupt, outcomes.append, max_rows=1)
     assert actors_left() == []
     left = make_plan(a_run_config(shard_questions=1, shard_samples=1), store.parts()).to_do
     assert 0 < len(left) < len(shards)
+    assert outcomes[0].shards == 1
+    assert outcomes[0].wall_s > 0
     outcome = generate(store, left)
     assert outcome.shards == len(left)
     assert_whole(store, shards)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from examples import a_run_config
 
 from actors.engine_actor import EngineActor, Receipt
@@ -25,8 +26,9 @@ def generate_here(
     generation: Any,
     cluster: Any,
     finished: Callable[[Receipt], None],
+    ended: Callable[[Outcome], None],
 ) -> Outcome:
-    """Stands in for driver.generate: one shard after the other, in this process."""
+    """Stands in for driver.generate: one shard after the other, in this process, in one second."""
     receipts = []
     for shard in shards:
         actor = EngineActor(shard.engine, store_root, generation.max_rows)
@@ -34,7 +36,9 @@ def generate_here(
         finished(receipts[-1])
     tokens = sum(receipt.tokens for receipt in receipts)
     samples = sum(receipt.samples for receipt in receipts)
-    return Outcome(len(receipts), samples, tokens, wall_s=1.0, faults=0, failures=())
+    outcome = Outcome(len(receipts), samples, tokens, wall_s=1.0, faults=0, failures=())
+    ended(outcome)
+    return outcome
 
 
 class Command:
@@ -42,11 +46,19 @@ class Command:
 
     def __init__(self, out: Path, capsys: pytest.CaptureFixture[str]):
         self.out, self.capsys = out, capsys
+        self.version = "1"
 
     def __call__(self, *stages: str, **changes: Any) -> tuple[int, str]:
         config = a_run_config(**{"out": str(self.out), "stages": stages, **changes})
-        status = run_stages(config, as_document(config))
+        document = {**as_document(config), "versions": {"raysweep": self.version}}
+        status = run_stages(config, document)
         return status, " ".join(self.capsys.readouterr().out.split())
+
+    def record(self) -> dict[str, Any]:
+        return yaml.safe_load((self.out / "test" / "config.yaml").read_text())
+
+    def summary(self) -> dict[str, Any]:
+        return json.loads((self.out / "test" / "summary.json").read_text())
 
 
 @pytest.fixture
@@ -87,7 +99,7 @@ def test_a_damaged_summary_is_written_anew(run: Command, content: str):
     run("generate")
     (run.out / "test" / "summary.json").write_bytes(content.encode("latin-1"))
     assert run("reduce")[0] == DONE
-    assert json.loads((run.out / "test" / "summary.json").read_text())["samples"] == 12
+    assert (run.summary()["samples"], run.summary()["run"]) == (12, "test")
 
 
 def test_plan_and_engine_tables_are_written_never_read(run: Command):
@@ -115,3 +127,43 @@ def test_a_reason_is_printed_as_it_is_even_if_it_looks_like_markup(
     assert status == WORK_REMAINS
     assert "shard aa of toy[red]: KeyError: [/a]" in said
     assert "1 of 4 shards remain; the same command goes on with them" in said
+
+
+def test_time_and_faults_of_an_interrupted_session_count(
+    run: Command, monkeypatch: pytest.MonkeyPatch
+):
+    def interrupted(*arguments: Any) -> Outcome:
+        arguments[-1](Outcome(1, 4, 9, wall_s=2.5, faults=3, failures=()))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(driver, "generate", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run("generate")
+    run("generate")
+    assert (run.summary()["wall_s"], run.summary()["faults_survived"]) == (3.5, 3)
+
+
+def test_stages_that_make_no_samples_leave_the_record_of_what_made_them(run: Command):
+    run("plan", "generate", samples=2)
+    before = run.record()
+    run("reduce", samples=8)
+    assert run.record() == before
+    run("plan", samples=8)
+    assert run.record()["configuration"]["sweep"]["samples"] == 8
+
+
+def test_the_folder_is_checked_whatever_the_stages(run: Command):
+    run("plan")
+    with pytest.raises(ConfigError, match="seed: 1 differs from 0"):
+        run("reduce", seed=1)
+
+
+def test_versions_on_record_are_those_with_which_samples_were_last_made(run: Command):
+    run("plan", "generate", "reduce", samples=2)
+    run.version = "2"
+    said = run("plan", "generate", "reduce", samples=2)[1]
+    assert "nothing to do" in said
+    assert run.record()["versions"] == run.summary()["versions"] == {"raysweep": "1"}
+    run("generate", "reduce", samples=4)
+    assert run.record()["versions"] == run.summary()["versions"] == {"raysweep": "2"}
