@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from raysweep.configuration import definitions as read
 from raysweep.configuration.definitions import Definitions
 from raysweep.configuration.fields import Fields, refuse_duplicates
+from raysweep.configuration.tokens import check_tokens
 from raysweep.errors import ConfigError, shown, unknown
 from raysweep.spec import Cluster, Family, Generation, ModelSpec, RunConfig, Sweep
 
@@ -64,7 +65,7 @@ def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConf
         generation=read_generation(top.below("generation")),
         cluster=read_cluster(top.below("cluster")),
     )
-    check_context(config.sweep)
+    check_tokens(config.sweep)
     return config
 
 
@@ -169,18 +170,6 @@ def check_families(models: Sequence[ModelSpec]) -> None:
             raise ConfigError(
                 f"sweep.models[{index}].family: {model.family.name!r} is another family by that name "
                 "in an earlier model; make their names differ"
-            )
-
-
-def check_context(sweep: Sweep) -> None:
-    """Raise unless the longest thinking and its answer leave room for a prompt in each model."""
-    answer_tokens = max(benchmark.answer_tokens for benchmark in sweep.benchmarks)
-    for model in sweep.models:
-        context = model.architecture.context
-        if sweep.token_budgets[-1] + answer_tokens >= context:
-            raise ConfigError(
-                f"sweep.token_budgets: {sweep.token_budgets[-1]} and an answer of {answer_tokens} "
-                f"tokens do not fit the context of {model.name}, {context} tokens; lower the budget"
             )
 
 
