@@ -273,13 +273,20 @@ def test_a_local_ray_is_started_from_anywhere_quietly_and_leaves_nothing_behind(
     assert list(home.iterdir()) == []
 
 
-def test_more_gpus_than_there_are_is_bad_input(monkeypatch):
+@pytest.mark.parametrize("address", ["local", "10.0.0.1:6379"])
+@pytest.mark.parametrize(("cpus", "gpus"), [(1.0, 999.0), (999.0, 0.0), (8.0, 2.0)])
+def test_an_actor_that_fits_no_node_is_bad_input(monkeypatch, address, cpus, gpus):
     for name in ("init", "shutdown"):
         monkeypatch.setattr(ray, name, lambda **_: None)
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    nodes = [{"CPU": 8.0, "GPU": 1.0}, {"CPU": 4.0, "GPU": 2.0}, {"CPU": 999.0, "GPU": 999.0}]
+    states = [{"Alive": node["CPU"] < 10, "Resources": node} for node in nodes]
+    monkeypatch.setattr(ray, "nodes", lambda: states)
+    with ray_session(a_cluster(address=address, cpus_per_actor=4.0, gpus_per_actor=2.0)):
+        pass
     with (
-        pytest.raises(ConfigError, match=r"cluster\.gpus_per_actor: 999 is more than the"),
-        ray_session(a_cluster(gpus_per_actor=999.0)),
+        pytest.raises(ConfigError, match=f"no Ray node has the {cpus:g} CPUs and {gpus:g} GPUs"),
+        ray_session(a_cluster(address=address, cpus_per_actor=cpus, gpus_per_actor=gpus)),
     ):
         pass
 
