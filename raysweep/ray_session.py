@@ -61,7 +61,7 @@ def _start_local(cluster: Cluster) -> None:
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray writes one to ~/.ray
     _init(
         address="local",
-        num_cpus=math.ceil(cluster.actors * cluster.cpus_per_actor),
+        num_cpus=math.ceil((cluster.actors or 1) * cluster.cpus_per_actor),
         include_dashboard=False,
         object_store_memory=OBJECT_STORE_BYTES,
     )

@@ -13,7 +13,7 @@ import yaml
 
 from raysweep.configuration.identity import check_same_run
 from raysweep.errors import ConfigError
-from raysweep.spec import Cluster, RunConfig
+from raysweep.spec import RunConfig
 from raysweep.store import Store
 
 CONFIG, SUMMARY = "config.yaml", "summary.json"
@@ -79,13 +79,12 @@ def add_to_summary(store: Store, noted: Mapping[str, Any]) -> None:
     store.write_text(SUMMARY, json.dumps({**read_summary(store), **noted}, indent=2) + "\n")
 
 
-def note_session(store: Store, cluster: Cluster, wall_s: float, faults: int) -> None:
-    """Add a generate stage's time and faults to those of the sessions before it."""
+def note_session(store: Store, wall_s: float, gpus: float, faults: int) -> None:
+    """Add a generate stage's time, its GPUs' time and its faults to those of the sessions before."""
     before = read_summary(store)
-    gpu_hours = wall_s / 3600 * cluster.actors * cluster.gpus_per_actor
     noted = {
         "wall_s": round(before.get("wall_s", 0.0) + wall_s, 1),
-        "gpu_hours": before.get("gpu_hours", 0.0) + gpu_hours,
+        "gpu_hours": before.get("gpu_hours", 0.0) + wall_s / 3600 * gpus,
         "faults_survived": before.get("faults_survived", 0) + faults,
     }
     add_to_summary(store, noted)

@@ -89,10 +89,11 @@ def generate(run: Run) -> int:
     from raysweep.progress import show_progress
 
     def ended(outcome: driver.Outcome) -> None:
-        note_session(run.store, config.cluster, outcome.wall_s, outcome.faults)
+        gpus = outcome.actors * config.cluster.gpus_per_actor
+        note_session(run.store, outcome.wall_s, gpus, outcome.faults)
 
     note_origin(run.store, run.document)
-    run.say("generate", f"starting {config.cluster.actors} actors on Ray")
+    run.say("generate", "starting Ray")
     with show_progress(run.console, len(shards), sum(s.samples for s in shards)) as finished:
         outcome = driver.generate(
             shards, run.store.root, config.generation, config.cluster, finished, ended

@@ -74,8 +74,8 @@ def test_any_checkpoint_folder_can_be_a_model_its_path_relative_to_the_working_f
     )
 
 
-def test_without_a_number_of_actors_each_usable_cpu_gets_one(mine: Path):
-    assert read(changed("cluster.actors", None), mine).cluster.actors == config.usable_cpus() >= 1
+def test_the_number_of_actors_may_be_left_to_the_machine(mine: Path):
+    assert read(changed("cluster.actors", None), mine).cluster.actors is None
 
 
 # What is refused

@@ -112,6 +112,17 @@ def store(tmp_path: Path) -> Store:
     return Store(str(tmp_path))
 
 
+def test_without_a_number_of_actors_each_engine_with_work_gets_one(store, monkeypatch):
+    monkeypatch.setattr(driver, "affordable_actors", lambda engines: engines)
+    shards = some_shards(models=tuple(a_model(name) for name in "ab"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(driver, "EngineActor", Slow)
+        outcome = driver.generate(
+            shards, store.root, a_generation(), a_cluster(actors=None), lambda receipt: None
+        )
+    assert (outcome.shards, outcome.actors) == (8, 2)
+
+
 def generate(
     store: Store,
     shards: Iterable[Shard],

@@ -36,7 +36,7 @@ def generate_here(
         finished(receipts[-1])
     tokens = sum(receipt.tokens for receipt in receipts)
     samples = sum(receipt.samples for receipt in receipts)
-    outcome = Outcome(len(receipts), samples, tokens, wall_s=1.0, faults=0, failures=())
+    outcome = Outcome(len(receipts), samples, tokens, wall_s=1.0, faults=0, actors=2, failures=())
     ended(outcome)
     return outcome
 
@@ -120,7 +120,7 @@ def test_a_reason_is_printed_as_it_is_even_if_it_looks_like_markup(
     run: Command, monkeypatch: pytest.MonkeyPatch
 ):
     def fail(*_: Any) -> Outcome:
-        return Outcome(0, 0, 0, 1.0, 1, (Failure("aa", "toy[red]", "KeyError: [/a]"),))
+        return Outcome(0, 0, 0, 1.0, 1, 1, (Failure("aa", "toy[red]", "KeyError: [/a]"),))
 
     monkeypatch.setattr(driver, "generate", fail)
     status, said = run("generate")
@@ -133,7 +133,7 @@ def test_time_and_faults_of_an_interrupted_session_count(
     run: Command, monkeypatch: pytest.MonkeyPatch
 ):
     def interrupted(*arguments: Any) -> Outcome:
-        arguments[-1](Outcome(1, 4, 9, wall_s=2.5, faults=3, failures=()))
+        arguments[-1](Outcome(1, 4, 9, wall_s=2.5, faults=3, actors=1, failures=()))
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -167,3 +167,8 @@ def test_versions_on_record_are_those_with_which_samples_were_last_made(run: Com
     assert run.record()["versions"] == run.summary()["versions"] == {"raysweep": "1"}
     run("generate", "reduce", samples=4)
     assert run.record()["versions"] == run.summary()["versions"] == {"raysweep": "2"}
+
+
+def test_gpu_hours_are_those_of_the_actors_that_ran(run: Command):
+    run("generate", gpus_per_actor=0.5, actors=None)
+    assert run.summary()["gpu_hours"] == pytest.approx(1 / 3600)

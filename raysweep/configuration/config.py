@@ -5,8 +5,6 @@ here, before Ray starts, by a ConfigError that names the field, its value and th
 """
 
 import dataclasses
-import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -136,7 +134,7 @@ def read_generation(fields: Fields) -> Generation:
 
 
 def read_cluster(fields: Fields) -> Cluster:
-    """Where the actors run; without a number of actors, one for each usable CPU."""
+    """Where the actors run."""
     fields.only(SECTIONS["cluster"])
     gpus = fields.number("gpus_per_actor")
     if gpus > 1 and not gpus.is_integer():
@@ -145,21 +143,10 @@ def read_cluster(fields: Fields) -> Cluster:
         )
     return Cluster(
         address=fields.text("address"),
-        actors=usable_cpus() if fields.value("actors") is None else fields.integer("actors"),
+        actors=None if fields.value("actors") is None else fields.integer("actors"),
         cpus_per_actor=fields.number("cpus_per_actor", least=0.01),
         gpus_per_actor=gpus,
     )
-
-
-def usable_cpus() -> int:
-    """CPUs that this process may use: its affinity, within its container's quota."""
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        granted = math.ceil(int(quota) / int(period))
-    except (OSError, ValueError):  # no such file, or the quota is "max"
-        return cpus or 1
-    return max(1, min(cpus or 1, granted))
 
 
 def check_families(models: Sequence[ModelSpec]) -> None:
