@@ -74,6 +74,12 @@ def test_any_checkpoint_folder_can_be_a_model_its_path_relative_to_the_working_f
     )
 
 
+def test_a_number_may_be_a_name(mine: Path):
+    assert read(changed("run", 1), mine).run == "1"
+    models = [{"name": 7, "family": "tiny", "path": str(mine.parent / "models" / "small")}]
+    assert read(changed("sweep.models", models), mine).sweep.models[0].name == "7"
+
+
 def test_the_number_of_actors_may_be_left_to_the_machine(mine: Path):
     assert read(changed("cluster.actors", None), mine).cluster.actors is None
 
@@ -145,6 +151,13 @@ REFUSED = [
     ("run", "../other", "run: '../other' is not a plain name"),
     ("run", "..", "run: '..' is not a plain name"),
     ("run", "a/b", "run: 'a/b' is not a plain name"),
+    (
+        "run",
+        True,
+        "run: True is a truth value, not a name; put it in two pairs of quotes, \"'true'\"",
+    ),
+    ("run", 1.5, "run: 1.5 is not a text"),
+    ("run", -1, "run: '-1' is not a plain name"),
     ("run", "", "run: '' is not a text"),
     # a model that is no definition
     ("sweep.models", ["./x/new"], "write {name: new, family: ..., path: ./x/new}"),

@@ -56,7 +56,7 @@ def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConf
     top = Fields("", composed).only(SECTIONS[""])
     config = RunConfig(
         out=top.text("out"),
-        run=read.plain_name(top.text("run"), top.at("run")),
+        run=top.name("run"),
         seed=top.integer("seed", least=0),
         stages=read_stages(top),
         sweep=read_sweep(top.below("sweep"), Definitions(tuple(folders))),
