@@ -73,8 +73,8 @@ def show_plan(run: Run, planned: Plan) -> None:
     run.say(
         "plan",
         f"{scenarios:,} scenarios from {len(planned.engines)} engines; "
-        f"{len(planned.to_do):,} of {len(planned.shards):,} shards to do, "
-        f"at most {human_count(tokens)} tokens",
+        f"{len(planned.to_do):,} of {len(planned.shards):,} shards, "
+        f"≤ {human_count(tokens)} tokens to do",
     )
 
 
