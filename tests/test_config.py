@@ -16,7 +16,7 @@ from configurations import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raysweep.configuration import config, identity
+from raysweep.configuration import config
 from raysweep.errors import ConfigError
 from raysweep.kv_policy import Full, StreamingLLM
 from raysweep.spec import RunConfig
@@ -275,64 +275,6 @@ def test_a_broken_configuration_never_gives_anything_but_one_line(
         assert isinstance(read(configuration, mine), RunConfig)
     except ConfigError as error:
         assert len(str(error).splitlines()) == 1
-
-
-# The run's folder
-
-
-def test_a_larger_run_is_the_same_run(mine: Path):
-    small = changed("sweep.models", ["small"])
-    recorded = identity.identity(read(small, mine))
-    larger = valid_configuration()
-    larger["stages"] = ["reduce"]
-    larger["sweep"] |= {"samples": 9, "group_sizes": [1, 9], "batch_sizes": [3]}
-    identity.check_same_run(read(larger, mine), recorded)
-
-
-@pytest.mark.parametrize(
-    ("path", "value", "field"),
-    [
-        ("seed", 7, "seed: 7 differs from 0"),
-        ("sweep.token_budgets", [16], "sweep.token_budgets: [16] differs from [16, 32, 64]"),
-        ("sweep.benchmarks", [{"name": "chain", "count": 5}], "benchmark.chain: "),
-        (
-            "sweep.models",
-            [{"name": "small", "family": {"name": "tiny", "sampling": {"temperature": 0.5}}}],
-            "family.tiny: ",
-        ),
-    ],
-)
-def test_another_configuration_may_not_use_the_folder(
-    path: str, value: Any, field: str, mine: Path
-):
-    recorded = identity.identity(read(valid_configuration(), mine))
-    with pytest.raises(ConfigError) as raised:
-        identity.check_same_run(read(changed(path, value), mine), recorded)
-    assert str(raised.value).startswith(field)
-    assert "runs/test was made; choose another run=NAME, or remove the folder" in str(raised.value)
-
-
-def test_the_document_of_a_run_survives_yaml_and_names_what_it_was_run_with(mine: Path):
-    run = read(valid_configuration(), mine)
-    document = yaml.safe_load(yaml.safe_dump(identity.as_document(run)))
-    identity.check_same_run(run, document["identity"])
-    assert document["configuration"]["sweep"]["kv_policies"][1]["method"] == "streaming_llm"
-    assert document["configuration"]["sweep"]["benchmarks"][0]["questions"] == 4
-    assert document["versions"]["hydra-core"] == "1.3.8"
-
-
-def test_the_document_of_a_run_holds_no_secrets(mine: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("HF_TOKEN", "sesame-1")
-    run = read(changed("out", "s3://me:sesame-2@bucket/a?secret_key=sesame-3&region=x"), mine)
-    document = identity.as_document(run)
-    assert "sesame" not in yaml.safe_dump(document)
-    assert document["configuration"]["out"] == "s3://***@bucket/a?secret_key=***&region=x"
-    assert document["configuration"]["sweep"]["token_budgets"] == [16, 32, 64]
-
-
-def test_secrets_are_known_by_their_keys_and_tokens_are_not_secrets():
-    masked = identity.without_secrets({"api_key": 1, "hf_token": 2, "token_budgets": 3})
-    assert masked == {"api_key": "***", "hf_token": "***", "token_budgets": 3}
 
 
 # The embedded default

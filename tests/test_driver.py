@@ -1,10 +1,8 @@
 """The driver on a real Ray, with the fake engine and actors that are killed on purpose."""
 
 import asyncio
-import gc
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -15,20 +13,17 @@ import pytest
 import ray
 from examples import a_cluster, a_generation, a_model, a_run_config, some_questions, some_shards
 from ray import cloudpickle
-from ray._private import worker as ray_worker
 
 from actors.engine_actor import EngineActor, Receipt
 from actors.fake_engine import FakeEngine
 from raysweep import driver
 from raysweep.driver import Outcome
-from raysweep.errors import ConfigError
 from raysweep.plan import make_plan
 from raysweep.ray_session import ray_session
 from raysweep.spec import Shard
 from raysweep.store import Store
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parents[1]
 
 
 class Killed(EngineActor):
@@ -73,15 +68,6 @@ class Poisoned(EngineActor):
             engine_step()
 
         engine.step = step
-
-
-class Failing(EngineActor):
-    """Its shards fail one soon after the other."""
-
-    async def run_shard(self, shard: Shard) -> Receipt:
-        self.shards = getattr(self, "shards", 0) + 1
-        await asyncio.sleep(0.05 + 0.0005 * self.shards)
-        raise ValueError("no luck")
 
 
 class Slow(EngineActor):
@@ -233,17 +219,6 @@ def test_a_shard_that_always_breaks_the_engine_takes_no_other_down_with_it(store
     assert_whole(store, [shard for shard in shards if shard not in bad])
 
 
-def test_a_fault_that_is_survived_is_not_printed_into_the_live_display(store, monkeypatch):
-    printed = []
-    monkeypatch.setattr(ray_worker, "_unhandled_error_handler", printed.append)
-    shards = some_shards(shard_questions=1, shard_samples=1)
-    outcome = generate(store, shards, Failing, shard_questions=1, shard_samples=1, max_attempts=2)
-    gc.collect()
-    time.sleep(0.5)  # Ray looks at dropped calls in a thread of its own
-    assert outcome.faults > 0
-    assert printed == []
-
-
 def test_an_actor_without_gpus_sees_none(store):
     generate(store, some_shards(), Telling)
     assert store.read_text("gpus") == ""
@@ -265,61 +240,3 @@ def test_an_interruption_leaves_no_actor_behind_and_keeps_what_is_done(store):
     outcome = generate(store, left)
     assert outcome.shards == len(left)
     assert_whole(store, shards)
-
-
-SCRIPT = """
-import sys
-from pathlib import Path
-sys.path.append({tests!r})
-from examples import a_cluster, a_generation, some_shards
-import ray
-from raysweep.driver import generate
-outcome = generate(some_shards(), "runs", a_generation(), a_cluster(actors=1), lambda receipt: None)
-print(outcome.samples, ray.is_initialized(), len(list(Path("runs/samples").glob("*/*.parquet"))))
-"""
-
-
-def test_a_local_ray_is_started_from_anywhere_quietly_and_leaves_nothing_behind(tmp_path):
-    home, work = tmp_path / "home", tmp_path / "work"
-    home.mkdir()
-    work.mkdir()
-    unset = ("RAY_ADDRESS", "RAY_AUTH_TOKEN", "RAY_AUTH_MODE")
-    environment = {name: value for name, value in os.environ.items() if name not in unset}
-    ended = subprocess.run(
-        [sys.executable, "-c", SCRIPT.format(tests=str(ROOT / "tests"))],
-        cwd=work,
-        env={**environment, "HOME": str(home), "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert (ended.stdout, ended.stderr) == ("12 False 4\n", "")
-    assert list(home.iterdir()) == []
-
-
-@pytest.mark.parametrize("address", ["local", "10.0.0.1:6379"])
-@pytest.mark.parametrize(("cpus", "gpus"), [(1.0, 999.0), (999.0, 0.0), (8.0, 2.0)])
-def test_an_actor_that_fits_no_node_is_bad_input(monkeypatch, address, cpus, gpus):
-    for name in ("init", "shutdown"):
-        monkeypatch.setattr(ray, name, lambda **_: None)
-    monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    nodes = [{"CPU": 8.0, "GPU": 1.0}, {"CPU": 4.0, "GPU": 2.0}, {"CPU": 999.0, "GPU": 999.0}]
-    states = [{"Alive": node["CPU"] < 10, "Resources": node} for node in nodes]
-    monkeypatch.setattr(ray, "nodes", lambda: states)
-    with ray_session(a_cluster(address=address, cpus_per_actor=4.0, gpus_per_actor=2.0)):
-        pass
-    with (
-        pytest.raises(ConfigError, match=f"no Ray node has the {cpus:g} CPUs and {gpus:g} GPUs"),
-        ray_session(a_cluster(address=address, cpus_per_actor=cpus, gpus_per_actor=gpus)),
-    ):
-        pass
-
-
-def test_an_address_that_is_none_is_bad_input(monkeypatch):
-    monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(ray, "shutdown", lambda: None)
-    with (
-        pytest.raises(ConfigError, match=r"cluster\.address: no Ray cluster answers at 'nonsense'"),
-        ray_session(a_cluster(address="nonsense")),
-    ):
-        pass
