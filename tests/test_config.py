@@ -16,9 +16,10 @@ from configurations import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actors.kv.full import Full
+from actors.kv.streaming_llm import StreamingLLM
 from raysweep.configuration import config, identity
 from raysweep.errors import ConfigError
-from raysweep.kv_policy import Full, StreamingLLM
 from raysweep.spec import RunConfig
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from actors.kv.full import Full
+from actors.kv.streaming_llm import StreamingLLM
 from raysweep import memory
 from raysweep.errors import ConfigError
-from raysweep.kv_policy import Full, StreamingLLM
 from raysweep.plan import engines, engines_table, make_plan, plan_table
 from raysweep.reduce import Reduction, Skipped, reduce_run
 from raysweep.spec import (

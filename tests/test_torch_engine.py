@@ -13,10 +13,12 @@ import torch
 from transformers import AutoModelForCausalLM, DynamicCache, Qwen2Config, Qwen2ForCausalLM
 
 from actors.engine import Trace, TraceRequest
+from actors.kv.full import Full
+from actors.kv.streaming_llm import StreamingLLM
 from actors.tiny.tokenizer import build_tokenizer
 from actors.torch_engine.engine import TorchEngine
 from raysweep.benchmarks import chain, facts
-from raysweep.kv_policy import Full, KVPolicy, StreamingLLM
+from raysweep.kv_policy import KVPolicy
 from raysweep.spec import Decoding, Question
 from tests.tiny_models import (
     BUDGETS,
