@@ -65,7 +65,8 @@ SAMPLES = pa.schema(
         "seed": _int,
         "prompt_tokens": _int,
         "trace_tokens": _int,
-        "finish": _string,  # stop: thinking ended by itself; budget: closed at the largest budget
+        "finish": _string,  # stop: thinking ended by itself; budget: closed at the largest one;
+        # end: the text ended in mid-thinking, without an answer
         "waits": _int,
         "token_ids": pa.list_(pa.int32()),
         "answers": pa.list_(ANSWER),

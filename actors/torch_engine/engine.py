@@ -54,7 +54,7 @@ class TorchEngine:
         self.cache = KVCache(architecture, policy, self.max_rows, storage, device)
         self.waiting: deque[tuple[TraceRequest, Callable[[Trace], None]]] = deque()
         self.running: list[Sequence] = []
-        self.prompts: OrderedDict[str, Prefilled] = OrderedDict()
+        self.prompts: OrderedDict[tuple[int, ...], Prefilled] = OrderedDict()
         self.vocabularies: dict[Decoding, Vocabulary] = {}
         self._encoded = lru_cache(maxsize=256)(self._encode)
 
@@ -84,16 +84,16 @@ class TorchEngine:
 
     def _prefilled(self, request: TraceRequest) -> Prefilled:
         """The prompt's keys, values and last logits; samples of one question share them."""
-        if request.prompt not in self.prompts:
-            tokens = self.encode_prompt(request)
-            self.cache.reserve(self._most_tokens(request))
+        self.cache.reserve(self._most_tokens(request))
+        tokens = self.encode_prompt(request)
+        if tokens not in self.prompts:
             policy = self.cache.policy
             looks_back = bool(policy.observed_queries or policy.scores_attention)
             prefilled = self.decoder.prefill(tokens, keep_queries=looks_back)
-            self.prompts[request.prompt] = Prefilled(len(tokens), *prefilled)
+            self.prompts[tokens] = Prefilled(len(tokens), *prefilled)
             if len(self.prompts) > KEPT_PROMPTS:
                 self.prompts.popitem(last=False)
-        return self.prompts[request.prompt]
+        return self.prompts[tokens]
 
     def _most_tokens(self, request: TraceRequest) -> int:
         """The tokens that a row of this request can come to see."""

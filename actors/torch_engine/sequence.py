@@ -87,10 +87,15 @@ class Sample:
         return Trace(
             prompt_tokens=self.prompt_tokens,
             token_ids=tuple(self.tokens),
-            finish="stop" if self.natural else "budget",
+            finish=self._finish(),
             answers=tuple(answers),
             wall_s=time.perf_counter() - self.started_s,
         )
+
+    def _finish(self) -> str:
+        if self.natural is None:
+            return "budget"
+        return "stop" if self.vocabulary.think_close in self.tokens else "end"
 
 
 @dataclass(frozen=True)
@@ -173,8 +178,16 @@ class Sequence:
             self._accept_answer(sampled)
         elif sampled == self.sample.vocabulary.think_close:
             self.answer, self.kv_bytes = [], live_bytes
+        elif sampled in self.sample.vocabulary.end:
+            self._end_without_answer(live_bytes)
         else:
             self.thinking_tokens += 1
+
+    def _end_without_answer(self, live_bytes: int) -> None:
+        """The model ended its text while thinking, which leaves nothing to grade."""
+        self.feed = []
+        nothing = Answer(self.thinking_tokens, False, "", True, 0, live_bytes)
+        self.sample.answered(None, nothing)
 
     def _accept_answer(self, sampled: int) -> None:
         assert self.answer is not None
