@@ -101,6 +101,7 @@ SCENARIOS = pa.schema(
         "mean_trace_tokens": _float,  # thinking tokens spent at this budget, mean over samples
         "weights_bytes": _int,
         "kv_bytes": _int,  # of the whole group, at the budget
+        "kv_peak_bytes": _int,  # the same with the policy's buffers at their fullest on the way there
         "total_bytes": _int,
         "on_frontier": pa.bool_(),  # of its benchmark, at batch size 1
     }

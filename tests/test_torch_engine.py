@@ -25,6 +25,7 @@ from actors.torch_engine.sequence import Sample, Sequence, Vocabulary
 from raysweep.benchmarks import chain, facts
 from raysweep.kv_policy import KVPolicy
 from raysweep.spec import Decoding, Question
+from tests.own_policy import LargestKeys
 from tests.tiny_models import (
     BUDGETS,
     MODELS,
@@ -46,6 +47,7 @@ POLICIES = [
     Quantized(8, group_size=16, residual=16),
     Quantized(4, group_size=16, residual=16, layout="kivi"),
     Quantized(4, 16, 16, "token", RKV(budget=48, window=8, buffer=16)),
+    LargestKeys(budget=40, buffer=16),
 ]
 ROOMY = [  # nothing is ever evicted or packed
     StreamingLLM(sinks=4, window=400),
@@ -186,8 +188,8 @@ def test_a_text_that_ends_in_mid_thinking_has_no_answer_and_is_no_stop():
     request = TraceRequest("?", 0, decoding(token_budgets=(2, 9)))
     found: list[Trace] = []
     sequence = Sequence(Sample(request, vocabulary, 5, found.append), seen=5, feed=[])
-    sequence.accept(thought, live_bytes=10)
-    sequence.accept(end, live_bytes=11)
+    sequence.accept(thought, live_bytes=lambda: 10)
+    sequence.accept(end, live_bytes=lambda: 11)
     (trace,) = found
     assert sequence.finished
     assert (trace.finish, trace.token_ids) == ("end", (thought, end))

@@ -7,6 +7,7 @@ its own: kernels see one row's numbers a time, and what lies beyond a row's exte
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -36,6 +37,22 @@ class Block:
     native: int  # slots attended to by the longest row
     packed: int
     mask: torch.Tensor  # [rows, 1, 1, native + packed], 0 or -inf
+
+
+class Scratch:
+    """The room in which a block is widened, used again for every block, layer and step."""
+
+    def __init__(self) -> None:
+        self.buffers: dict[str, torch.Tensor] = {}
+
+    def view(
+        self, name: str, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device
+    ) -> torch.Tensor:
+        """A tensor of that shape with anything in it, good until the name is asked for again."""
+        numbers = math.prod(shape)
+        if name not in self.buffers or self.buffers[name].numel() < numbers:
+            self.buffers[name] = torch.empty(numbers, dtype=dtype, device=device)
+        return self.buffers[name][:numbers].view(shape)
 
 
 def blocks_of(cache: KVCache, native: Sequence[int], packed: Sequence[int]) -> Iterator[Block]:
@@ -102,11 +119,14 @@ def _numbers(
     """A block's keys or values in the arithmetic's type: [rows, kv_heads, native + packed, head_dim]."""
     rows = slice(block.start, block.stop)
     native = cache.native[f"{side}s"][layer, rows, :, : block.native]
-    if cache.packed is None or block.packed == 0:
-        return native.to(dtype)
+    if block.packed == 0 and native.dtype == dtype:
+        return native
     shape = (*native.shape[:2], block.native + block.packed, native.shape[-1])
-    out = torch.empty(shape, dtype=dtype, device=cache.device)
+    out = cache.scratch.view(side, shape, dtype, cache.device)
     out[:, :, : block.native] = native
+    if block.packed == 0:
+        return out
+    assert cache.packed is not None
     packing, lanes = cache.policy.packing, cache.packed.lanes
     entries = {
         name: lane.tensor[layer, rows, :, : block.packed // lane.tokens]

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from actors.kv.attention import Block, attend_block, blocks_of
+from actors.kv.attention import Block, Scratch, attend_block, blocks_of
 from actors.kv.settling import settle
 from actors.kv.slots import SLOT_BLOCK, Slots, native_slots, packed_slots, round_up
 from raysweep.spec import Architecture
@@ -70,6 +70,7 @@ class KVCache:
     native: Slots = field(init=False)
     packed: Slots | None = field(init=False, default=None)
     queries: torch.Tensor = field(init=False)  # [layers, rows, kv_heads, group, observed, head_dim]
+    scratch: Scratch = field(init=False, default_factory=Scratch)
     step: Step = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

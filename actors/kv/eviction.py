@@ -76,8 +76,12 @@ class Eviction:
 
 
 def best(scores: torch.Tensor, count: int) -> torch.Tensor:
-    """Indices of the `count` best tokens, oldest first: [layers, kv_heads, count]."""
-    return scores.topk(count, dim=-1).indices.sort(dim=-1).values
+    """Indices of the `count` best tokens, oldest first: [layers, kv_heads, count].
+
+    Of equal scores, which pooling makes common, the older token's counts as better.
+    """
+    ranked = scores.sort(dim=-1, descending=True, stable=True).indices
+    return ranked[..., :count].sort(dim=-1).values
 
 
 def observed_attention(row: Row, window: int) -> torch.Tensor:

@@ -62,12 +62,12 @@ class Quantized:
 
     @property
     def slug(self) -> str:
-        """`quantized-4`, `kivi-4`, `r_kv-256+quantized-4`; other groups or residuals are added."""
+        """`quantized-4`, `kivi-4`, `r_kv-256_quantized-4`; other groups or residuals are added."""
         name = "kivi" if self.layout == "kivi" else "quantized"
         changes = [] if self.group_size == 64 else [f"g{self.group_size}"]
         changes += [] if self.residual == 128 else [f"r{self.residual}"]
         changes += ["token"] if self.layout == "token" and self.evict is None else []
-        evict = "" if self.evict is None else f"{self.evict.slug}+"
+        evict = "" if self.evict is None else f"{self.evict.slug}_"
         return evict + "-".join([name, str(self.bits), *changes])
 
     @property

@@ -9,7 +9,7 @@ budget a row answers, is rolled back, and thinks on; so forks take no rows and c
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -79,7 +79,7 @@ class TorchEngine:
         sequence = Sequence(sample, seen=prompt.tokens, feed=[])
         start_row(self.cache, row, prompt.kv)
         first = self._draw(prompt.logits[None], [sequence])[0]
-        sequence.accept(first, self.cache.row_bytes(row))
+        sequence.accept(first, partial(self.cache.row_bytes, row))
         self.running.append(sequence)
 
     def _prefilled(self, request: TraceRequest) -> Prefilled:
@@ -158,14 +158,14 @@ class TorchEngine:
             sequence.feed.pop(0)
             if sequence.feed:
                 continue
-            live_bytes = self.cache.row_bytes(row)
+            live_bytes = partial(self.cache.row_bytes, row)
             if sequence.at_budget:
                 sequence.close_by_force(live_bytes, self._fork(row, sequence, token))
                 continue
             sequence.accept(token, live_bytes)
             if sequence.finished and sequence.fork is not None:
                 self.cache.restore(row, sequence.fork.saved)
-                sequence.resume(self.cache.row_bytes(row))
+                sequence.resume(live_bytes)
 
     def _fork(self, row: int, sequence: Sequence, thought: int) -> Fork | None:
         """What a trace needs to go on after an answer; at the last budget it does not."""

@@ -14,6 +14,8 @@ from typing import Any
 
 from actors.engine import BudgetAnswer, Trace, TraceRequest
 
+LiveBytes = Callable[[], int]  # bytes that a row's KV cache holds now
+
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -156,20 +158,20 @@ class Sequence:
         closing = len(self.sample.vocabulary.forced_closing)
         return closing + self.sample.request.decoding.answer_tokens
 
-    def close_by_force(self, live_bytes: int, fork: Fork | None) -> None:
+    def close_by_force(self, live_bytes: LiveBytes, fork: Fork | None) -> None:
         """Answer at the budget that is full now; the trace goes on from `fork` after, if there is one."""
         self.budget, self.answer, self.fork = self.thinking_tokens, [], fork
         self.feed = list(self.sample.vocabulary.forced_closing)
-        self.kv_bytes = live_bytes
+        self.kv_bytes = live_bytes()
 
-    def resume(self, live_bytes: int) -> None:
+    def resume(self, live_bytes: LiveBytes) -> None:
         """Think on where the fork began; its cache is restored already."""
         assert self.fork is not None
         self.seen, self.budget, self.answer = self.fork.seen, None, None
         thought, self.fork = self.fork.thought, None
         self.accept(thought, live_bytes)
 
-    def accept(self, sampled: int, live_bytes: int) -> None:
+    def accept(self, sampled: int, live_bytes: LiveBytes) -> None:
         """Take a sampled token as the next thought, or the next word of the answer, and feed it next."""
         self.feed = [sampled]
         if self.budget is None:
@@ -177,16 +179,16 @@ class Sequence:
         if self.answer is not None:
             self._accept_answer(sampled)
         elif sampled == self.sample.vocabulary.think_close:
-            self.answer, self.kv_bytes = [], live_bytes
+            self.answer, self.kv_bytes = [], live_bytes()
         elif sampled in self.sample.vocabulary.end:
             self._end_without_answer(live_bytes)
         else:
             self.thinking_tokens += 1
 
-    def _end_without_answer(self, live_bytes: int) -> None:
+    def _end_without_answer(self, live_bytes: LiveBytes) -> None:
         """The model ended its text while thinking, which leaves nothing to grade."""
         self.feed = []
-        nothing = Answer(self.thinking_tokens, False, "", True, 0, live_bytes)
+        nothing = Answer(self.thinking_tokens, False, "", True, 0, live_bytes())
         self.sample.answered(None, nothing)
 
     def _accept_answer(self, sampled: int) -> None:
