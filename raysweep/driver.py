@@ -7,13 +7,14 @@ goes wrong with a shard costs its actor, whose engine may be in any state: a fre
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
 from actors.engine_actor import EngineActor, Receipt
+from raysweep.machine import affordable_actors
 from raysweep.ray_session import ray_session
 from raysweep.schedule import EngineQueue, Failure, Schedule
 from raysweep.spec import Cluster, Generation, Shard
@@ -22,13 +23,17 @@ from raysweep.store import Store
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a generate stage did; `faults` are actors that were lost with work on them."""
+    """What a generate stage did; `faults` are actors that were lost with work on them.
+
+    actors  the most that ran at a time
+    """
 
     shards: int
     samples: int
     tokens: int
     wall_s: float
     faults: int
+    actors: int
     failures: tuple[Failure, ...]
 
 
@@ -48,14 +53,18 @@ def generate(
     generation: Generation,
     cluster: Cluster,
     finished: Callable[[Receipt], None],
+    ended: Callable[[Outcome], None] = lambda outcome: None,
 ) -> Outcome:
     """Run all shards; `finished` hears of each as it is published.
 
+    `ended` hears the outcome, also where an interruption or a fault ends the work before its time.
     Raises ConfigError where the cluster can hold no actor.
     """
+    schedule = Schedule(shards, generation.max_attempts)
+    store = Store(store_root).absolute
+    cluster = replace(cluster, actors=cluster.actors or affordable_actors(len(schedule.queues)))
     with ray_session(cluster):
-        schedule = Schedule(shards, generation.max_attempts)
-        return _Driver(schedule, Store(store_root).absolute, generation, cluster, finished).run()
+        return _Driver(schedule, store, generation, cluster, finished, ended).run()
 
 
 @dataclass(eq=False)
@@ -67,9 +76,11 @@ class _Driver:
     generation: Generation
     cluster: Cluster
     finished: Callable[[Receipt], None]
+    ended: Callable[[Outcome], None]
     places: list[Place] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
     faults: int = 0
+    most_places: int = 0
 
     def run(self) -> Outcome:
         started = time.perf_counter()
@@ -83,7 +94,9 @@ class _Driver:
         finally:
             for place in list(self.places):
                 self._release(place)
-        return self._outcome(time.perf_counter() - started)
+            outcome = self._outcome(time.perf_counter() - started)
+            self.ended(outcome)
+        return outcome
 
     def _outcome(self, wall_s: float) -> Outcome:
         return Outcome(
@@ -92,6 +105,7 @@ class _Driver:
             tokens=sum(receipt.tokens for receipt in self.receipts),
             wall_s=wall_s,
             faults=self.faults,
+            actors=self.most_places,
             failures=tuple(self.schedule.failures),
         )
 
@@ -103,7 +117,7 @@ class _Driver:
 
     def _start_actors(self) -> None:
         """Fill free places with the engines that have most work waiting."""
-        while len(self.places) < self.cluster.actors:
+        while len(self.places) < (self.cluster.actors or 1):
             queue = self.schedule.next_engine()
             if queue is None:
                 return
@@ -111,6 +125,7 @@ class _Driver:
             actor = self._make_actor(queue)
             place = Place(queue, actor, actor.__ray_ready__.remote())
             self.places.append(place)
+            self.most_places = max(self.most_places, len(self.places))
             self._feed(place)
 
     def _make_actor(self, queue: EngineQueue) -> Any:

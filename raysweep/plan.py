@@ -1,7 +1,8 @@
 """From a configuration to the work that is missing: engines, shards, and their cost in tokens.
 
 The plan keeps the finished parts that hold wanted samples and cuts the rest into new shards (`cutting`).
-It is a function of the configuration and of the folder's parts, and of nothing else.
+It is a function of the configuration and of the folder's parts, and of nothing else: its files are for
+readers, and no stage takes them for the truth.
 """
 
 import itertools
@@ -16,7 +17,7 @@ from raysweep import memory
 from raysweep.cutting import finished_pieces, missing_shards
 from raysweep.kv_policy import parameters
 from raysweep.spec import Benchmark, EngineSpec, RunConfig, Shard, Sweep, content_hash
-from raysweep.store import Part
+from raysweep.store import Part, Store
 from raysweep.tables import ENGINES, PLAN
 
 
@@ -63,6 +64,14 @@ def make_plan(config: RunConfig, parts: Iterable[Part]) -> Plan:
         whole = whole_stream(config, engine, benchmark)
         shards += _plan_stream(whole, finished[whole.stream_id], config)
     return Plan(specs, tuple(shards))
+
+
+def write_plan(config: RunConfig, store: Store) -> Plan:
+    """Plan with the parts that are in the store, and write engines.parquet and plan.parquet."""
+    planned = make_plan(config, store.parts())
+    store.write_table("engines.parquet", engines_table(config, planned))
+    store.write_table("plan.parquet", plan_table(config, planned))
+    return planned
 
 
 def whole_stream(config: RunConfig, engine: EngineSpec, benchmark: Benchmark) -> Shard:

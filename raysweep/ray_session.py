@@ -18,6 +18,7 @@ OBJECT_STORE_BYTES = 100_000_000  # next to Ray's least: nothing but shards and 
 # Of a setting that the user has made already, the user's value stays.
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",  # of lost calls: the driver handles them, without asking each
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # without it Ray warns of a change to come
 }
 
@@ -35,6 +36,7 @@ def ray_session(cluster: Cluster) -> Iterator[None]:
             _start_local(cluster)
         else:
             _connect(cluster)
+        check_room(cluster)
         yield
     finally:
         ray.shutdown()
@@ -59,13 +61,22 @@ def _start_local(cluster: Cluster) -> None:
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray writes one to ~/.ray
     _init(
         address="local",
-        num_cpus=math.ceil(cluster.actors * cluster.cpus_per_actor),
+        num_cpus=math.ceil((cluster.actors or 1) * cluster.cpus_per_actor),
         include_dashboard=False,
         object_store_memory=OBJECT_STORE_BYTES,
     )
-    gpus = ray.cluster_resources().get("GPU", 0)
-    if cluster.gpus_per_actor > gpus:
-        raise ConfigError(
-            f"cluster.gpus_per_actor: {cluster.gpus_per_actor:g} is more than the {gpus:g} GPUs here; "
-            "set it to 0, or give the cluster.address of a Ray with GPUs"
-        )
+
+
+def check_room(cluster: Cluster) -> None:
+    """Raise if no node can ever hold an actor, for which Ray would wait without a word."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    cpus, gpus = cluster.cpus_per_actor, cluster.gpus_per_actor
+    if any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in nodes):
+        return
+    most_cpus = max((node.get("CPU", 0) for node in nodes), default=0)
+    most_gpus = max((node.get("GPU", 0) for node in nodes), default=0)
+    raise ConfigError(
+        f"cluster: no Ray node has the {cpus:g} CPUs and {gpus:g} GPUs of an actor; there are at most "
+        f"{most_cpus:g} CPUs and {most_gpus:g} GPUs a node; lower cluster.cpus_per_actor or "
+        "cluster.gpus_per_actor, or give the cluster.address of a larger Ray"
+    )

@@ -2,11 +2,10 @@
 
 The one idea: a scenario is computed, not run. Engine by engine the samples shrink to votes
 (`tally`), the votes become rows (`scenarios`), and only votes and rows are ever in memory together.
-A missing shard makes a result incomplete, never wrong: what is there is reduced, and what cannot be
-said from it is listed as skipped.
+What is there is planned anew, so that no sample is overlooked. A missing shard makes a result
+incomplete, never wrong: what is there is reduced, and what cannot be said from it is counted.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +14,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from raysweep import plan
-from raysweep.errors import ConfigError
 from raysweep.metrics import Floats, bootstrap_weights
+from raysweep.plan import Plan, PlannedShard, engines_table, write_plan
+from raysweep.record import add_to_summary
 from raysweep.scenarios import Scenario, frontier_table, make_scenario, scenario_table
 from raysweep.spec import Benchmark, EngineSpec, RunConfig, Sweep
 from raysweep.store import Store
@@ -33,7 +32,6 @@ from raysweep.tally import (
 BOOTSTRAP_DRAWS = 1000
 BOOTSTRAP_SEED = 1  # fixed: the same samples give the same results
 
-SUMMARY = "summary.json"
 SAMPLE_COLUMNS = ("question_id", "sample_index", "prompt_tokens", "trace_tokens", "answers")
 
 Row = dict[str, Any]
@@ -45,97 +43,75 @@ class Stream:
 
     tallies: tuple[Tally, ...]
     shards: int
-    shards_read: int
+    shards_missing: int
     samples: int
     tokens_generated: int
 
 
 @dataclass(frozen=True)
-class Skipped:
-    """A scenario without a row: some question has fewer samples than the group takes."""
-
-    engine_id: str
-    benchmark: str
-    token_budget: int
-    group_size: int
-    n_samples: int
-
-
-@dataclass(frozen=True)
 class Reduction:
-    """The tables as written, what was merged into summary.json, and what could not be computed."""
+    """The tables as written, and what was merged into summary.json."""
 
     scenarios: pa.Table
     frontier: pa.Table
     summary: Row
-    skipped: tuple[Skipped, ...]
 
 
 def reduce_run(config: RunConfig, store: Store) -> Reduction:
-    """Reduce the samples that plan.parquet names, and write the results."""
+    """Reduce the wanted samples that are in the store, and write plan and results."""
     sweep = config.sweep
-    engine_rows = _engine_rows(config, store)
-    streams = _read_streams(config, store)
+    planned = write_plan(config, store)
+    engine_rows = {row["engine_id"]: row for row in engines_table(config, planned).to_pylist()}
+    streams = _read_streams(planned, sweep, store)
     weights = {benchmark.name: _weights(benchmark) for benchmark in sweep.benchmarks}
     scenarios = _scenarios(streams, sweep, engine_rows, weights)
-    skipped = _skipped(streams, sweep)
     reduction = Reduction(
         scenario_table(scenarios),
         frontier_table(scenarios, sweep.batch_sizes, weights),
-        _summary(streams, scenarios, skipped),
-        skipped,
+        _summary(streams, scenarios, sweep),
     )
     _write(reduction, store)
     return reduction
 
 
-def _engine_rows(config: RunConfig, store: Store) -> dict[str, Row]:
-    rows = {row["engine_id"]: row for row in store.read_table("engines.parquet").to_pylist()}
-    missing = {engine.engine_id for engine in plan.engines(config.sweep)} - rows.keys()
-    if missing:
-        raise ConfigError(
-            f"engines.parquet is of another configuration: it lacks {', '.join(sorted(missing))}; "
-            "run the stages plan and reduce together"
-        )
-    return rows
-
-
-def _read_streams(config: RunConfig, store: Store) -> list[Stream]:
+def _read_streams(planned: Plan, sweep: Sweep, store: Store) -> list[Stream]:
     """Each engine on each benchmark, one after the other."""
     shards = defaultdict(list)
-    for row in store.read_table("plan.parquet").to_pylist():
-        shards[row["engine_id"], row["benchmark"]].append(row)
+    for shard in planned.shards:
+        shards[shard.engine_id, shard.benchmark].append(shard)
     return [
-        _read_stream(
-            config.sweep, store, engine, benchmark, shards[engine.engine_id, benchmark.name]
-        )
-        for engine in plan.engines(config.sweep)
-        for benchmark in config.sweep.benchmarks
+        _read_stream(sweep, store, engine, benchmark, shards[engine.engine_id, benchmark.name])
+        for engine in planned.engines
+        for benchmark in sweep.benchmarks
     ]
 
 
 def _read_stream(
-    sweep: Sweep, store: Store, engine: EngineSpec, benchmark: Benchmark, shards: Sequence[Row]
+    sweep: Sweep,
+    store: Store,
+    engine: EngineSpec,
+    benchmark: Benchmark,
+    shards: Sequence[PlannedShard],
 ) -> Stream:
-    engine_id = engine.engine_id
-    parts = [store.read_samples(engine_id, [row["shard_id"]], SAMPLE_COLUMNS) for row in shards]
-    planned = [_of_shard(part, row) for part, row in zip(parts, shards, strict=True)]
-    nothing = store.read_samples(engine_id, [], SAMPLE_COLUMNS)
-    samples = _wanted(pa.concat_tables([nothing, *planned]), benchmark, sweep.samples)
+    finished = [shard for shard in shards if shard.shard is None]
+    nothing = store.read_samples(engine.engine_id, [], SAMPLE_COLUMNS)
+    parts = [_read_shard(store, shard) for shard in finished]
+    samples = _wanted(pa.concat_tables([nothing, *parts]), benchmark, sweep.samples)
     answers = flatten_answers(samples, benchmark)
     longest = int(samples["prompt_tokens"].to_numpy().max(initial=0))
     return Stream(
         tuple(tallies(answers, longest, engine, benchmark, sweep.token_budgets)),
         shards=len(shards),
-        shards_read=sum(part.num_rows > 0 for part in parts),
+        shards_missing=len(shards) - len(finished),
         samples=samples.num_rows,
         tokens_generated=tokens_generated(samples, answers),
     )
 
 
-def _of_shard(part: pa.Table, shard: Row) -> pa.Table:
+def _read_shard(store: Store, shard: PlannedShard) -> pa.Table:
     """The samples that the plan counts on: a part of an earlier run may hold other questions."""
-    return part.filter(pa.array(positions(part["question_id"], shard["question_ids"]) >= 0))
+    part = store.read_samples(shard.engine_id, [shard.shard_id], SAMPLE_COLUMNS)
+    return part.filter(pa.array(positions(part["question_id"], shard.question_ids) >= 0))
 
 
 def _wanted(samples: pa.Table, benchmark: Benchmark, n_samples: int) -> pa.Table:
@@ -178,38 +154,21 @@ def _scenarios(
     ]
 
 
-def _skipped(streams: Iterable[Stream], sweep: Sweep) -> tuple[Skipped, ...]:
-    """Every tally at every group size that its samples do not allow."""
-    return tuple(
-        Skipped(
-            tally.engine.engine_id,
-            tally.benchmark.name,
-            tally.token_budget,
-            group_size,
-            tally.n_samples,
-        )
-        for tally in _tallies(streams)
-        for group_size in sweep.group_sizes
-        if group_size > tally.n_samples
-    )
-
-
 def _tallies(streams: Iterable[Stream]) -> Iterator[Tally]:
     return (tally for stream in streams for tally in stream.tallies)
 
 
-def _summary(
-    streams: Sequence[Stream], scenarios: Sequence[Scenario], skipped: Sequence[Skipped]
-) -> Row:
+def _summary(streams: Sequence[Stream], scenarios: Sequence[Scenario], sweep: Sweep) -> Row:
     """What summary.json says of the samples and the scenarios."""
-    outcomes = np.sum([tally.outcomes for tally in _tallies(streams)], axis=0).tolist()
+    all_tallies = list(_tallies(streams))
+    outcomes = np.sum([tally.outcomes for tally in all_tallies], axis=0).tolist()
     return {
-        "engines": len({tally.engine.engine_id for tally in _tallies(streams)}),
+        "engines": len({tally.engine.engine_id for tally in all_tallies}),
         "shards": sum(stream.shards for stream in streams),
-        "shards_missing": sum(stream.shards - stream.shards_read for stream in streams),
+        "shards_missing": sum(stream.shards_missing for stream in streams),
         "samples": sum(stream.samples for stream in streams),
         "scenarios": len(scenarios),
-        "scenarios_skipped": len(skipped),
+        "scenarios_skipped": len(all_tallies) * len(sweep.group_sizes) - len(scenarios),
         "tokens_generated": sum(stream.tokens_generated for stream in streams),
         "tokens_one_run_per_scenario": round(sum(one.run_tokens for one in scenarios)),
         "outcomes": dict(zip(OUTCOMES, outcomes, strict=True)),
@@ -220,5 +179,4 @@ def _write(reduction: Reduction, store: Store) -> None:
     """The tables, and the counts into summary.json beside what the other stages put there."""
     store.write_table("scenarios.parquet", reduction.scenarios)
     store.write_table("frontier.parquet", reduction.frontier)
-    before = json.loads(store.read_text(SUMMARY)) if store.exists(SUMMARY) else {}
-    store.write_text(SUMMARY, json.dumps(before | reduction.summary, indent=2) + "\n")
+    add_to_summary(store, reduction.summary)

@@ -215,10 +215,13 @@ class Generation:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where the actors run. `address` is "local" (start Ray here) or a Ray address."""
+    """Where the actors run. `address` is "local" (start Ray here) or a Ray address.
+
+    Without a number of `actors` there are as many as the engines need and this machine affords.
+    """
 
     address: str
-    actors: int
+    actors: int | None
     cpus_per_actor: float
     gpus_per_actor: float
 

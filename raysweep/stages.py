@@ -2,28 +2,32 @@
 
     plan -> generate -> reduce -> report
 
-A stage takes nothing from the one before but what it wrote, so any of them may be run alone, later.
+A stage takes nothing from the one before but what it wrote, so any of them may be run alone, later:
+generate and reduce start from the parts that lie in the folder, whatever an earlier plan said.
 """
 
-import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import yaml
 from rich.console import Console
+from rich.text import Text
 
-from raysweep.configuration.identity import check_same_run
 from raysweep.errors import ConfigError
-from raysweep.plan import Plan, engines_table, make_plan, plan_table
+from raysweep.plan import Plan, make_plan, write_plan
+from raysweep.record import (
+    Document,
+    add_to_summary,
+    claim_folder,
+    note_origin,
+    note_session,
+    origin,
+)
 from raysweep.reporting.wording import human_count
 from raysweep.spec import RunConfig
 from raysweep.store import Store
 
 DONE, WORK_REMAINS = 0, 3  # exit statuses
-
-Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,14 @@ class Run:
     """What every stage is given."""
 
     config: RunConfig
+    document: Document
     store: Store
     console: Console
+
+    def say(self, label: str, text: str, style: str = "bold") -> None:
+        """Print a line in literal text: ids, paths and reasons are not ours, and no markup."""
+        line = Text.assemble((f"{label:<10}", style), text)
+        self.console.print(line, soft_wrap=True)
 
 
 def run_stages(config: RunConfig, document: Document) -> int:
@@ -41,42 +51,17 @@ def run_stages(config: RunConfig, document: Document) -> int:
     Raises ConfigError where the folder holds another run, or lacks what a stage reads.
     """
     store = Store(f"{config.out.rstrip('/')}/{config.run}")
-    run = Run(config, store, Console(file=sys.stdout))
-    claim_folder(run, document)
+    run = Run(config, document, store, Console(file=sys.stdout))
+    claim_folder(store, config, document)
     status = DONE
     for stage in config.stages:
         status = max(status, STAGES[stage](run))
     return status
 
 
-def claim_folder(run: Run, document: Document) -> None:
-    """Make the folder this run's, or refuse to mix it with another's samples."""
-    recorded = recorded_identity(run)
-    check_same_run(run.config, recorded)
-    # What an earlier, larger run of this folder was made of stays on record.
-    kept = {**document, "identity": recorded | document["identity"]}
-    run.store.write_text("config.yaml", yaml.safe_dump(kept, sort_keys=False))
-
-
-def recorded_identity(run: Run) -> dict[str, Any]:
-    """What the folder's samples were made of; nothing in a new folder."""
-    if not run.store.exists("config.yaml"):
-        return {}
-    try:
-        return yaml.safe_load(run.store.read_text("config.yaml"))["identity"]
-    except (yaml.YAMLError, KeyError, TypeError) as error:
-        path = run.store.path("config.yaml")
-        raise ConfigError(
-            f"run: {path} cannot be read, so nobody knows what its samples are; choose another run="
-        ) from error
-
-
 def plan(run: Run) -> int:
     """What is to do, and what is done already."""
-    planned = make_plan(run.config, run.store.parts())
-    run.store.write_table("engines.parquet", engines_table(run.config, planned))
-    run.store.write_table("plan.parquet", plan_table(run.config, planned))
-    show_plan(run, planned)
+    show_plan(run, write_plan(run.config, run.store))
     return DONE
 
 
@@ -85,11 +70,11 @@ def show_plan(run: Run, planned: Plan) -> None:
     scenarios = len(planned.engines) * len(sweep.benchmarks)
     scenarios *= len(sweep.token_budgets) * len(sweep.group_sizes)
     tokens = sum(shard.est_tokens for shard in planned.shards if shard.shard is not None)
-    run.console.print(
-        f"[bold]plan[/]      {scenarios:,} scenarios from {len(planned.engines)} engines; "
+    run.say(
+        "plan",
+        f"{scenarios:,} scenarios from {len(planned.engines)} engines; "
         f"{len(planned.to_do):,} of {len(planned.shards):,} shards to do, "
         f"at most {human_count(tokens)} tokens",
-        highlight=False,
     )
 
 
@@ -98,65 +83,47 @@ def generate(run: Run) -> int:
     config = run.config
     shards = make_plan(config, run.store.parts()).to_do
     if not shards:
-        run.console.print("[bold]generate[/]  nothing to do: every shard is there")
-        note_generation(run, 0.0, 0)
+        run.say("generate", "nothing to do: every shard is there")
         return DONE
     from raysweep import driver
     from raysweep.progress import show_progress
 
-    run.console.print(f"[bold]generate[/]  starting {config.cluster.actors} actors on Ray")
+    def ended(outcome: driver.Outcome) -> None:
+        gpus = outcome.actors * config.cluster.gpus_per_actor
+        note_session(run.store, outcome.wall_s, gpus, outcome.faults)
+
+    note_origin(run.store, run.document)
+    run.say("generate", "starting Ray")
     with show_progress(run.console, len(shards), sum(s.samples for s in shards)) as finished:
         outcome = driver.generate(
-            shards, run.store.root, config.generation, config.cluster, finished
+            shards, run.store.root, config.generation, config.cluster, finished, ended
         )
-    note_generation(run, outcome.wall_s, outcome.faults)
     for failure in outcome.failures:
-        run.console.print(
-            f"[red]failed[/]    shard {failure.shard_id} of {failure.engine_id}: {failure.reason}",
-            highlight=False,
-        )
+        said = f"shard {failure.shard_id} of {failure.engine_id}: {failure.reason}"
+        run.say("failed", said, style="red")
     if outcome.failures:
-        run.console.print(
-            f"{len(outcome.failures)} of {len(shards)} shards remain; "
-            "the same command goes on with them"
-        )
+        remain = f"{len(outcome.failures):,} of {len(shards):,} shards remain"
+        run.say("", f"{remain}; the same command goes on with them")
         return WORK_REMAINS
     return DONE
-
-
-def note_generation(run: Run, wall_s: float, faults: int) -> None:
-    """Add this session's time and faults to summary.json, beside what reduce will put there."""
-    before = (
-        json.loads(run.store.read_text("summary.json")) if run.store.exists("summary.json") else {}
-    )
-    cluster = run.config.cluster
-    gpu_hours = wall_s / 3600 * cluster.actors * cluster.gpus_per_actor
-    document = yaml.safe_load(run.store.read_text("config.yaml"))
-    noted = {
-        "run": run.config.run,
-        "seed": run.config.seed,
-        "wall_s": round(before.get("wall_s", 0.0) + wall_s, 1),
-        "gpu_hours": before.get("gpu_hours", 0.0) + gpu_hours,
-        "faults_survived": before.get("faults_survived", 0) + faults,
-        "versions": document.get("versions"),
-        "git_revision": document.get("git_revision"),
-    }
-    run.store.write_text("summary.json", json.dumps(before | noted, indent=2) + "\n")
 
 
 def reduce(run: Run) -> int:
     """Samples to scenarios and frontiers."""
     from raysweep.reduce import reduce_run
 
-    need(run, "plan.parquet", "plan")
-    reduction = reduce_run(run.config, run.store)
-    summary = reduction.summary
-    run.console.print(
-        f"[bold]reduce[/]    {summary['scenarios']:,} scenarios from {summary['samples']:,} samples "
-        f"in {summary['shards'] - summary['shards_missing']} of {summary['shards']} shards",
-        highlight=False,
+    summary = reduce_run(run.config, run.store).summary
+    add_to_summary(run.store, origin(run.store, run.config))
+    run.say("reduce", f"{summary['scenarios']:,} scenarios from {summary['samples']:,} samples")
+    if not summary["shards_missing"]:
+        return DONE
+    run.say(
+        "",
+        f"{summary['shards_missing']:,} of {summary['shards']:,} shards are missing, so "
+        f"{summary['scenarios_skipped']:,} scenarios could not be computed for lack of samples; "
+        "the stage generate makes them",
     )
-    return WORK_REMAINS if summary["shards_missing"] else DONE
+    return WORK_REMAINS
 
 
 def report(run: Run) -> int:
@@ -169,7 +136,7 @@ def report(run: Run) -> int:
     frontier = run.store.read_table("frontier.parquet").to_pandas()
     for benchmark in run.config.sweep.benchmarks:
         run.console.print(frontier_table(frontier, benchmark.name, run.config.sweep.batch_sizes[0]))
-    run.console.print(f"[bold]report[/]    {path}", highlight=False, soft_wrap=True)
+    run.say("report", path)
     return DONE
 
 

@@ -9,6 +9,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
@@ -55,10 +56,6 @@ class Store:
         return filesystem, path
 
     @property
-    def _is_local(self) -> bool:
-        return isinstance(self._located[0], fs.LocalFileSystem)
-
-    @property
     def absolute(self) -> "Store":
         """The same folder, for a process that may have another working directory."""
         return self if "://" in self.root else Store(os.path.abspath(self.root))
@@ -67,13 +64,27 @@ class Store:
         """Where a person finds `name`: a path, or a URI."""
         return f"{self.root.rstrip('/')}/{name}"
 
+    @contextmanager
+    def _reaching(self, name: str) -> Iterator[tuple[fs.FileSystem, str]]:
+        """The file system and the path of `name`; what it says of trouble is told as bad input."""
+        try:
+            filesystem, root = self._located
+            yield filesystem, f"{root}/{name}"
+        except OSError as error:
+            raise ConfigError(
+                f"out: {name} in the run's folder cannot be read or written ({error}); give a folder "
+                "or an address where it can, or remove the file if it is damaged"
+            ) from error
+
     def exists(self, name: str) -> bool:
-        filesystem, root = self._located
-        return filesystem.get_file_info(f"{root}/{name}").type == fs.FileType.File
+        with self._reaching(name) as (filesystem, path):
+            return filesystem.get_file_info(path).type == fs.FileType.File
 
     def read_bytes(self, name: str) -> bytes:
-        filesystem, root = self._located
-        with filesystem.open_input_stream(f"{root}/{name}") as stream:
+        with (
+            self._reaching(name) as (filesystem, path),
+            filesystem.open_input_stream(path) as stream,
+        ):
             return stream.read()
 
     def read_text(self, name: str) -> str:
@@ -84,12 +95,12 @@ class Store:
 
     def write_bytes(self, name: str, data: bytes) -> None:
         """Publish a file whole, replacing one of that name."""
-        filesystem, root = self._located
-        if self._is_local:
-            _publish_local(f"{root}/{name}", data)
-            return
-        with filesystem.open_output_stream(f"{root}/{name}") as stream:
-            stream.write(data)
+        with self._reaching(name) as (filesystem, path):
+            if isinstance(filesystem, fs.LocalFileSystem):
+                _publish_local(path, data)
+                return
+            with filesystem.open_output_stream(path) as stream:
+                stream.write(data)
 
     def write_table(
         self, name: str, table: pa.Table, metadata: dict[bytes, bytes] | None = None
@@ -101,9 +112,17 @@ class Store:
         self.write_bytes(name, sink.getvalue().to_pybytes())
 
     def read_table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-        filesystem, root = self._located
-        with filesystem.open_input_file(f"{root}/{name}") as file:
-            return pq.ParquetFile(file).read(columns=list(columns) if columns else None)
+        try:
+            with (
+                self._reaching(name) as (filesystem, path),
+                filesystem.open_input_file(path) as file,
+            ):
+                return pq.ParquetFile(file).read(columns=list(columns) if columns else None)
+        except pa.ArrowInvalid as error:
+            raise ConfigError(
+                f"{self.path(name)}: not a whole Parquet file ({error}); "
+                "remove it, and have its stage write it again"
+            ) from error
 
     def write_part(self, part: Part, samples: pa.Table) -> None:
         """Publish a shard's samples under the shard's name."""
@@ -112,11 +131,11 @@ class Store:
 
     def parts(self) -> Iterator[Part]:
         """All finished parts, in order of their names."""
-        filesystem, root = self._located
-        selector = fs.FileSelector(f"{root}/samples", allow_not_found=True, recursive=True)
-        for info in sorted(filesystem.get_file_info(selector), key=lambda info: info.path):
-            if info.base_name.startswith("shard-") and info.extension == "parquet":
-                yield _read_part(filesystem, info.path)
+        with self._reaching("samples") as (filesystem, path):
+            selector = fs.FileSelector(path, allow_not_found=True, recursive=True)
+            for info in sorted(filesystem.get_file_info(selector), key=lambda info: info.path):
+                if info.base_name.startswith("shard-") and info.extension == "parquet":
+                    yield _read_part(filesystem, info.path)
 
     def read_samples(
         self, engine_id: str, shard_ids: Sequence[str], columns: Sequence[str]

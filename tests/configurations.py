@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import yaml
 from safetensors.numpy import save_file
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
 
 from raysweep.configuration.config import conf_folder, read_config
 from raysweep.spec import RunConfig
@@ -29,8 +31,17 @@ def write_checkpoint(folder: Path, **changes: Any) -> Path:
     """A checkpoint folder as far as raysweep looks at one; `changes` go into its config.json."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps({**ARCHITECTURE, **changes}))
+    tokenizer_of_characters().save(str(folder / "tokenizer.json"))
     save_file({"weight": np.ones((4, 4), np.float32)}, folder / "model.safetensors")
     return folder
+
+
+def tokenizer_of_characters() -> Tokenizer:
+    """A token a character, and one for `</think>`."""
+    vocabulary = {character: index for index, character in enumerate(map(chr, range(10, 127)))}
+    tokenizer = Tokenizer(BPE(vocabulary, merges=[]))
+    tokenizer.add_tokens(["</think>"])
+    return tokenizer
 
 
 def write_definition(folder: Path, kind: str, name: str, **values: Any) -> Path:

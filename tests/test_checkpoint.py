@@ -41,9 +41,10 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path):
     assert "is not a folder" in refusal(tmp_path / "nowhere")
 
 
-def test_a_folder_without_config_is_refused(folder: Path):
-    (folder / "config.json").unlink()
-    assert "has no config.json" in refusal(folder)
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
+def test_a_folder_without_config_or_tokenizer_is_refused(folder: Path, name: str):
+    (folder / name).unlink()
+    assert f"'{folder}' has no {name}; give a checkpoint's folder" in refusal(folder)
 
 
 def test_a_folder_without_weights_is_refused(folder: Path):

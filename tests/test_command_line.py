@@ -77,6 +77,20 @@ def test_a_named_sweep_replaces_the_embedded_one(command: Command):
     assert len(command.runs[0][0].sweep.benchmarks[0].questions) == 12
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run=x", "--config-dir", "mine", "sweep.models=[small]", "+sweep=smoke"],
+        ["run=x", "-cd", "mine", "+sweep=smoke", "sweep.models=[small]"],
+        ["--config-dir=mine", "+sweep=smoke", "sweep.models=[small]", "run=x"],
+    ],
+)
+def test_flags_and_overrides_may_come_in_any_order(command: Command, arguments: list[str]):
+    assert command(*arguments)[::2] == (0, "")
+    config = command.runs[0][0]
+    assert (config.run, config.sweep.samples, config.sweep.models[0].name) == ("x", 4, "small")
+
+
 def test_nothing_is_written_into_the_working_folder(command: Command, tmp_path: Path):
     before = sorted(tmp_path.rglob("*"))
     command(*MINE)
@@ -106,6 +120,10 @@ def test_nothing_is_written_into_the_working_folder(command: Command, tmp_path: 
         (["sweep.models=[qwen3-9b]"], "sweep.models[0]: 'qwen3-9b' is not a known model; known:"),
         (["--config-dir", "nowhere"], "nowhere' not found"),
         (["--config-name", "other"], "Cannot find primary config 'other'"),
+        (["--sweep", "smoke"], "command line: unrecognized arguments: --sweep; write key=value"),
+        (["--config-dir"], "command line: argument --config-dir/-cd: expected one argument"),
+        (["--cfg", "jobs"], "argument --cfg/-c: invalid choice: 'jobs'"),
+        (["seed=1", "-m"], "--multirun: raysweep sweeps by itself; give lists"),
         (["--multirun"], "--multirun: raysweep sweeps by itself; give lists"),
     ],
 )
@@ -155,6 +173,7 @@ def test_help_tells_the_stages_the_definitions_and_the_exit_statuses(command: Co
 
 def test_cfg_job_prints_the_configuration(command: Command):
     assert "run: smoke" in command("--cfg", "job", "+sweep=smoke")[1]
+    assert "run: smoke" in command("+sweep=smoke", "--cfg", "job", "seed=1")[1]
 
 
 def test_it_runs_as_a_module_and_bad_input_costs_about_a_second(tmp_path: Path):

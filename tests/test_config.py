@@ -77,8 +77,14 @@ def test_any_checkpoint_folder_can_be_a_model_its_path_relative_to_the_working_f
     )
 
 
-def test_without_a_number_of_actors_each_usable_cpu_gets_one(mine: Path):
-    assert read(changed("cluster.actors", None), mine).cluster.actors == config.usable_cpus() >= 1
+def test_a_number_may_be_a_name(mine: Path):
+    assert read(changed("run", 1), mine).run == "1"
+    models = [{"name": 7, "family": "tiny", "path": str(mine.parent / "models" / "small")}]
+    assert read(changed("sweep.models", models), mine).sweep.models[0].name == "7"
+
+
+def test_the_number_of_actors_may_be_left_to_the_machine(mine: Path):
+    assert read(changed("cluster.actors", None), mine).cluster.actors is None
 
 
 def test_a_policy_has_its_parameters_defaults_and_a_policy_within(mine: Path):
@@ -167,7 +173,7 @@ REFUSED = [
     ("seed", 2**63, "seed: 9223372036854775808 is out of range"),
     ("sweep.token_budgets", [0, 16], "sweep.token_budgets[0]: 0 is out of range; write 1 or more"),
     ("sweep.token_budgets", [32, 16], "[32, 16] does not increase; write [16, 32]"),
-    ("sweep.token_budgets", [16, 2040], "2040 and an answer of 8 tokens do not fit the context of"),
+    ("sweep.token_budgets", [16, 2040], "2040, a prompt of chain with up to"),
     ("sweep.group_sizes", [1, 0], "sweep.group_sizes[1]: 0 is out of range"),
     ("sweep.group_sizes", [1, 8], "sweep.group_sizes[1]: 8 is more than sweep.samples = 4"),
     ("sweep.samples", 0, "sweep.samples: 0 is out of range"),
@@ -194,6 +200,13 @@ REFUSED = [
     ("run", "../other", "run: '../other' is not a plain name"),
     ("run", "..", "run: '..' is not a plain name"),
     ("run", "a/b", "run: 'a/b' is not a plain name"),
+    (
+        "run",
+        True,
+        "run: True is a truth value, not a name; put it in two pairs of quotes, \"'true'\"",
+    ),
+    ("run", 1.5, "run: 1.5 is not a text"),
+    ("run", -1, "run: '-1' is not a plain name"),
     ("run", "", "run: '' is not a text"),
     # a model that is no definition
     ("sweep.models", ["./x/new"], "write {name: new, family: ..., path: ./x/new}"),
@@ -235,6 +248,44 @@ def test_a_definition_that_another_hides_is_refused(mine: Path, tmp_path: Path):
     write_definition(tmp_path, "benchmark", "chain", loader="chain")
     with pytest.raises(ConfigError, match="has that name already; rename yours"):
         config.read_config(valid_configuration(), [config.conf_folder(), mine, tmp_path])
+
+
+def room_for_the_prompt(mine: Path, token_budget: int, opener: str) -> RunConfig:
+    """Two questions of facts, each a prompt of 11 characters, in a context of 2048 tokens."""
+    configuration = changed("sweep.token_budgets", [16, token_budget])
+    facts = {"name": "facts", "count": 2, "answer_opener": opener, "answer_tokens": 8}
+    configuration["sweep"]["benchmarks"] = [facts]
+    return read(configuration, mine)
+
+
+def test_prompt_template_thinking_opener_and_answer_must_fit_the_context(mine: Path):
+    opener = "\nIt is"  # after the one token </think>
+    most = 2048 - 11 - 64 - 1 - len(opener) - 8
+    assert room_for_the_prompt(mine, most, opener).sweep.token_budgets[-1] == most
+    with pytest.raises(ConfigError) as raised:
+        room_for_the_prompt(mine, most + 1, opener)
+    assert str(raised.value) == (
+        f"sweep.token_budgets: {most + 1}, a prompt of facts with up to 75 tokens (64 of them for the "
+        "chat template) and an answer of 15 do not fit the context of small, 2048 tokens; "
+        f"lower the budget to {most}"
+    )
+    with pytest.raises(ConfigError, match="leave out the model or the benchmark"):
+        room_for_the_prompt(mine, 17, 2000 * " ")
+
+
+def test_thinking_must_close_with_one_token_of_the_model(mine: Path):
+    models = [{"name": "small", "family": {"name": "tiny", "think_close": "</end>"}}]
+    words = refusal(changed("sweep.models", models), mine)
+    assert words.startswith(
+        "sweep.models[0].family: think_close '</end>' is not one token of small"
+    )
+
+
+def test_a_damaged_tokenizer_is_refused(tmp_path: Path):
+    mine = write_models(tmp_path, "small", "large")
+    (tmp_path / "models" / "large" / "tokenizer.json").write_text("version https://git-lfs")
+    words = refusal(valid_configuration(), mine)
+    assert "sweep.models[1]: the tokenizer.json in" in words and "fetch it again" in words
 
 
 def test_two_families_of_one_name_are_refused(mine: Path):

@@ -1,6 +1,7 @@
 """The driver on a real Ray, with the fake engine and actors that are killed on purpose."""
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 import ray
 from examples import a_cluster, a_generation, a_model, a_run_config, some_questions, some_shards
 from ray import cloudpickle
+from ray._private import worker as ray_worker
 
 from actors.engine_actor import EngineActor, Receipt
 from actors.fake_engine import FakeEngine
@@ -73,6 +75,15 @@ class Poisoned(EngineActor):
         engine.step = step
 
 
+class Failing(EngineActor):
+    """Its shards fail one soon after the other."""
+
+    async def run_shard(self, shard: Shard) -> Receipt:
+        self.shards = getattr(self, "shards", 0) + 1
+        await asyncio.sleep(0.05 + 0.0005 * self.shards)
+        raise ValueError("no luck")
+
+
 class Slow(EngineActor):
     async def run_shard(self, shard: Shard) -> Receipt:
         await asyncio.sleep(0.3)
@@ -101,16 +112,29 @@ def store(tmp_path: Path) -> Store:
     return Store(str(tmp_path))
 
 
+def test_without_a_number_of_actors_each_engine_with_work_gets_one(store, monkeypatch):
+    monkeypatch.setattr(driver, "affordable_actors", lambda engines: engines)
+    shards = some_shards(models=tuple(a_model(name) for name in "ab"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(driver, "EngineActor", Slow)
+        outcome = driver.generate(
+            shards, store.root, a_generation(), a_cluster(actors=None), lambda receipt: None
+        )
+    assert (outcome.shards, outcome.actors) == (8, 2)
+
+
 def generate(
     store: Store,
     shards: Iterable[Shard],
     actor: type[EngineActor] = EngineActor,
     finished=lambda receipt: None,
+    ended=lambda outcome: None,
     **changes,
 ) -> Outcome:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(driver, "EngineActor", actor)
-        return driver.generate(shards, store.root, a_generation(**changes), a_cluster(), finished)
+        generation = a_generation(**changes)
+        return driver.generate(shards, store.root, generation, a_cluster(), finished, ended)
 
 
 def assert_whole(store: Store, shards: Iterable[Shard]) -> None:
@@ -201,16 +225,30 @@ def test_a_shard_that_always_breaks_the_engine_takes_no_other_down_with_it(store
     assert_whole(store, [shard for shard in shards if shard not in bad])
 
 
+def test_a_fault_that_is_survived_is_not_printed_into_the_live_display(store, monkeypatch):
+    printed = []
+    monkeypatch.setattr(ray_worker, "_unhandled_error_handler", printed.append)
+    shards = some_shards(shard_questions=1, shard_samples=1)
+    outcome = generate(store, shards, Failing, shard_questions=1, shard_samples=1)
+    gc.collect()
+    time.sleep(0.5)  # Ray looks at dropped calls in a thread of its own
+    assert outcome.faults > 0
+    assert printed == []
+
+
 def test_an_interruption_leaves_no_actor_behind_and_keeps_what_is_done(store):
     def interrupt(receipt: Receipt) -> None:
         raise KeyboardInterrupt
 
     shards = some_shards(shard_questions=1, shard_samples=1)
+    outcomes: list[Outcome] = []
     with pytest.raises(KeyboardInterrupt):
-        generate(store, shards, Slow, interrupt, max_rows=1)
+        generate(store, shards, Slow, interrupt, outcomes.append, max_rows=1)
     assert actors_left() == []
     left = make_plan(a_run_config(shard_questions=1, shard_samples=1), store.parts()).to_do
     assert 0 < len(left) < len(shards)
+    assert outcomes[0].shards == 1
+    assert outcomes[0].wall_s > 0
     outcome = generate(store, left)
     assert outcome.shards == len(left)
     assert_whole(store, shards)
@@ -246,13 +284,20 @@ def test_a_local_ray_is_started_from_anywhere_quietly_and_leaves_nothing_behind(
     assert list(home.iterdir()) == []
 
 
-def test_more_gpus_than_there_are_is_bad_input(monkeypatch):
+@pytest.mark.parametrize("address", ["local", "10.0.0.1:6379"])
+@pytest.mark.parametrize(("cpus", "gpus"), [(1.0, 999.0), (999.0, 0.0), (8.0, 2.0)])
+def test_an_actor_that_fits_no_node_is_bad_input(monkeypatch, address, cpus, gpus):
     for name in ("init", "shutdown"):
         monkeypatch.setattr(ray, name, lambda **_: None)
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    nodes = [{"CPU": 8.0, "GPU": 1.0}, {"CPU": 4.0, "GPU": 2.0}, {"CPU": 999.0, "GPU": 999.0}]
+    states = [{"Alive": node["CPU"] < 10, "Resources": node} for node in nodes]
+    monkeypatch.setattr(ray, "nodes", lambda: states)
+    with ray_session(a_cluster(address=address, cpus_per_actor=4.0, gpus_per_actor=2.0)):
+        pass
     with (
-        pytest.raises(ConfigError, match=r"cluster\.gpus_per_actor: 999 is more than the"),
-        ray_session(a_cluster(gpus_per_actor=999.0)),
+        pytest.raises(ConfigError, match=f"no Ray node has the {cpus:g} CPUs and {gpus:g} GPUs"),
+        ray_session(a_cluster(address=address, cpus_per_actor=cpus, gpus_per_actor=gpus)),
     ):
         pass
 

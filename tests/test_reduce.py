@@ -11,9 +11,8 @@ import pytest
 from actors.kv.full import Full
 from actors.kv.streaming_llm import StreamingLLM
 from raysweep import memory
-from raysweep.errors import ConfigError
-from raysweep.plan import engines, engines_table, make_plan, plan_table
-from raysweep.reduce import Reduction, Skipped, reduce_run
+from raysweep.plan import engines, make_plan
+from raysweep.reduce import Reduction, reduce_run
 from raysweep.spec import (
     Architecture,
     Benchmark,
@@ -140,17 +139,13 @@ def write_part(store: Store, shard: Shard, samples: Iterable[dict]) -> None:
     store.write_part(part, pa.Table.from_pylist(rows, schema=SAMPLES))
 
 
-def write_plan(config: RunConfig, store: Store) -> tuple[Shard, ...]:
-    """The plan and engines files; returns the shards that are still to do."""
-    plan = make_plan(config, store.parts())
-    store.write_table("plan.parquet", plan_table(config, plan))
-    store.write_table("engines.parquet", engines_table(config, plan))
-    return plan.to_do
+def to_do(config: RunConfig, store: Store) -> tuple[Shard, ...]:
+    return make_plan(config, store.parts()).to_do
 
 
 def generate(config: RunConfig, store: Store, samples: Iterable[dict], lost: int = 0) -> None:
-    """Plan, and write every planned shard but the last `lost` ones."""
-    shards = write_plan(config, store)
+    """Write every missing shard but the last `lost` ones."""
+    shards = to_do(config, store)
     for shard in shards[: len(shards) - lost]:
         write_part(store, shard, samples)
 
@@ -284,18 +279,13 @@ def test_missing_shards_leave_smaller_groups_and_an_incomplete_result(store):
     assert rows[1]["accuracy"] == (2 / 4 + 1 / 2) / 2
     assert all(row["n_samples"] == 2 and row["n_questions"] == 2 for row in rows.values())
     assert not any(row["complete"] for row in rows.values())
-    engine_id = engines(sweep_of().sweep)[0].engine_id
-    assert reduction.skipped == tuple(
-        Skipped(engine_id, "sums", budget, group_size=4, n_samples=2) for budget in (SHORT, LONG)
-    )
     assert reduction.summary["shards"] == 4
     assert reduction.summary["shards_missing"] == 1
-    assert reduction.summary["scenarios_skipped"] == 2
+    assert reduction.summary["scenarios_skipped"] == 2  # four samples at the two budgets
 
 
 def test_a_question_without_any_sample_has_no_say_and_is_not_counted(store):
-    shards = write_plan(sweep_of(), store)
-    for shard in shards:
+    for shard in to_do(sweep_of(), store):
         if shard.questions[0].question_id == "sums-0":
             write_part(store, shard, MIXED)
     row = rows_at(reduce_run(sweep_of(), store), LONG)[4]
@@ -304,12 +294,11 @@ def test_a_question_without_any_sample_has_no_say_and_is_not_counted(store):
     assert row["accuracy_lo"] < 0.5  # one question says little
 
 
-def test_nothing_generated_gives_empty_tables_and_a_list_of_what_is_missing(store):
+def test_nothing_generated_gives_empty_tables_and_the_number_of_what_is_missing(store):
     generate(sweep_of(), store, MIXED, lost=4)
     reduction = reduce_run(sweep_of(), store)
     assert reduction.scenarios.num_rows == reduction.frontier.num_rows == 0
-    assert len(reduction.skipped) == 2 * 3
-    assert {skip.n_samples for skip in reduction.skipped} == {0}
+    assert reduction.summary["scenarios_skipped"] == 2 * 3
     assert store.read_table("scenarios.parquet").schema.names == SCENARIOS.names
 
 
@@ -317,7 +306,7 @@ def test_a_complete_run_says_so(store):
     generate(sweep_of(), store, MIXED)
     reduction = reduce_run(sweep_of(), store)
     assert all(row["complete"] and row["n_samples"] == 4 for row in reduction.scenarios.to_pylist())
-    assert reduction.skipped == ()
+    assert reduction.summary["scenarios_skipped"] == 0
 
 
 def test_samples_and_questions_of_an_earlier_larger_run_are_left_out(store):
@@ -325,7 +314,7 @@ def test_samples_and_questions_of_an_earlier_larger_run_are_left_out(store):
     larger = replace(larger, generation=replace(larger.generation, shard_questions=3))
     generate(larger, store, [*MIXED, *polls({"sums-2": ("no", "no", "no", "no")})])
     smaller = sweep_of(samples=3, group_sizes=(1, 3))
-    assert write_plan(smaller, store) == ()
+    assert to_do(smaller, store) == ()
     reduction = reduce_run(smaller, store)
     rows = rows_at(reduction, LONG)
     assert rows[1]["accuracy"] == pytest.approx((2 / 3 + 1 / 3) / 2)
@@ -339,7 +328,7 @@ def test_a_sample_that_two_shards_hold_votes_once(store):
         part = replace(whole_shard(sweep_of()), sample_start=start, sample_count=3)
         held = [row for row in MIXED if start <= row["sample_index"] < start + 3]
         write_part(store, part, held)
-    assert write_plan(sweep_of(), store) == ()
+    assert to_do(sweep_of(), store) == ()
     reduction = reduce_run(sweep_of(), store)
     assert reduction.summary["shards"] == 2
     assert reduction.summary["samples"] == 8
@@ -360,7 +349,7 @@ def test_only_the_questions_that_the_plan_gives_a_shard_are_read_from_its_part(s
     write_part(store, outdated, polls({"sums-0": ("no", "no"), "sums-1": ("right", "right")}))
     renewed = replace(whole, questions=(first,))
     write_part(store, renewed, polls({"sums-0": ("right", "right")}))
-    assert write_plan(config, store) == ()
+    assert to_do(config, store) == ()
     reduction = reduce_run(config, store)
     assert rows_at(reduction, LONG)[1]["accuracy"] == 1
     assert reduction.summary["samples"] == 4
@@ -394,11 +383,25 @@ def test_the_summary_keeps_what_the_other_stages_wrote(store):
     assert (summary["engines"], summary["samples"], summary["scenarios"]) == (1, 8, 6)
 
 
-def test_engines_of_another_configuration_are_refused_with_the_way_out(store):
+def test_samples_that_came_after_the_last_plan_count(store):
+    fewer, more = sweep_of(samples=2, group_sizes=(1, 2)), sweep_of(samples=4)
+    generate(fewer, store, MIXED)
+    reduce_run(fewer, store)
+    generate(more, store, MIXED)
+    reduction = reduce_run(more, store)
+    assert reduction.summary["samples"] == 8
+    assert reduction.summary["shards_missing"] == 0
+    assert store.read_table("plan.parquet").num_rows == 4
+
+
+def test_a_configuration_without_samples_is_reduced_to_what_is_missing(store):
     generate(sweep_of(), store, MIXED)
-    other = sweep_of(kv_policies=(StreamingLLM(1, 4),))
-    with pytest.raises(ConfigError, match="stages plan and reduce"):
-        reduce_run(other, store)
+    other = sweep_of(kv_policies=(Full(), StreamingLLM(1, 4)))
+    reduction = reduce_run(other, store)
+    assert reduction.summary["samples"] == 8
+    assert (reduction.summary["shards"], reduction.summary["shards_missing"]) == (8, 4)
+    assert reduction.summary["scenarios_skipped"] == 2 * 3
+    assert store.read_table("engines.parquet").num_rows == 2
 
 
 def test_an_outcome_that_is_not_in_the_contract_is_an_error(store):

@@ -1,12 +1,14 @@
 """The run's folder: a part is whole or not there, whatever happens while it is written."""
 
 import os
+import types
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import fs
 
 from raysweep.errors import ConfigError
 from raysweep.store import Part, Store, part_name
@@ -61,7 +63,7 @@ def test_a_failure_in_mid_write_leaves_neither_part_nor_temporary_file(store, mo
 
     with monkeypatch.context() as patch:
         patch.setattr(os, call, fail)
-        with pytest.raises(OSError, match="no space left"):
+        with pytest.raises(ConfigError, match="no space left"):
             store.write_part(PART, rows(2))
     assert files(Path(store.root)) == []
     assert list(store.parts()) == []
@@ -129,6 +131,28 @@ def test_a_relative_folder_is_found_from_another_one(tmp_path, monkeypatch):
 def test_an_address_that_nobody_knows_is_bad_input():
     with pytest.raises(ConfigError, match="out: 'ftp://host/runs' is no address"):
         Store("ftp://host/runs").exists("config.yaml")
+
+
+def test_a_folder_that_cannot_be_reached_is_bad_input(tmp_path, monkeypatch):
+    def fail(uri: str) -> None:
+        raise OSError("AWS Error: access denied")
+
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setattr(fs, "FileSystem", types.SimpleNamespace(from_uri=fail))
+    for root in (str(tmp_path / "file" / "run"), "/proc/nowhere/run", "s3://bucket/run"):
+        with pytest.raises(ConfigError, match=r"out: config\.yaml in the run's folder cannot be"):
+            Store(root).write_text("config.yaml", "seed: 0")
+    for read in (Store.exists, Store.read_text, Store.read_table):
+        with pytest.raises(ConfigError, match="access denied"):
+            read(Store("s3://bucket/run"), "config.yaml")
+    with pytest.raises(ConfigError, match="access denied"):
+        list(Store("s3://bucket/run").parts())
+
+
+def test_a_damaged_table_is_named_with_the_way_out(store):
+    store.write_bytes("scenarios.parquet", b"PAR1 and no more")
+    with pytest.raises(ConfigError, match=r"scenarios\.parquet: not a whole Parquet file"):
+        store.read_table("scenarios.parquet")
 
 
 def test_every_table_carries_the_version_of_its_schema(store):

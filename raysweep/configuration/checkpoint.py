@@ -36,8 +36,11 @@ def inspect(folder: Path, field: str) -> Checkpoint:
         raise ConfigError(
             f"{field}: '{folder}' is not a folder; give that of a Hugging Face checkpoint"
         )
-    if not (folder / "config.json").is_file():
-        raise ConfigError(f"{field}: '{folder}' has no config.json; give a checkpoint's folder")
+    for name in ("config.json", "tokenizer.json"):
+        if not (folder / name).is_file():
+            raise ConfigError(
+                f"{field}: '{folder}' has no {name}; give a checkpoint's folder, all files of it"
+            )
     try:
         for part in weight_files(folder, field):
             check_whole(part, field)

@@ -9,10 +9,11 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 import yaml
+from hydra._internal.utils import get_args_parser  # the only list of Hydra's flags
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
@@ -36,10 +37,7 @@ class Composed:
 
 def compose() -> Composed | None:
     """Have Hydra read the command line; None if that asked for information, such as --help."""
-    if {"-m", "--multirun"} & set(sys.argv[1:]):
-        raise ConfigError(
-            "--multirun: raysweep sweeps by itself; give lists, such as sweep.group_sizes=[1,4]"
-        )
+    sys.argv[1:] = overrides_first(sys.argv[1:])
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints errors and exits by itself
     kept: list[tuple[DictConfig, tuple[Path, ...]]] = []
 
@@ -57,6 +55,27 @@ def compose() -> Composed | None:
         raise in_our_words(error) from error
     assert isinstance(values, dict)
     return Composed({str(key): value for key, value in values.items()}, folders)
+
+
+def overrides_first(arguments: list[str]) -> list[str]:
+    """The arguments with all overrides together, as Hydra's parser wants them; refuses other flags."""
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        raise ConfigError(
+            f"command line: {message}; write key=value, or +sweep=NAME; --help tells what there is"
+        )
+
+    parser.error = refuse  # it would print the usage of all flags, and exit
+    parsed = parser.parse_intermixed_args(arguments)
+    if parsed.multirun:
+        raise ConfigError(
+            "--multirun: raysweep sweeps by itself; give lists, such as sweep.group_sizes=[1,4]"
+        )
+    flags = list(arguments)
+    for override in parsed.overrides:
+        flags.remove(override)
+    return [*parsed.overrides, *flags]
 
 
 def in_our_words(error: Exception) -> ConfigError:

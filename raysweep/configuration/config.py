@@ -6,8 +6,6 @@ here, before Ray starts, by a ConfigError that names the field, its value and th
 
 import dataclasses
 import itertools
-import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +13,7 @@ from typing import Any, TypeVar
 from raysweep.configuration import definitions as read
 from raysweep.configuration.definitions import Definitions
 from raysweep.configuration.fields import Fields, refuse_duplicates
+from raysweep.configuration.tokens import check_tokens
 from raysweep.errors import ConfigError, shown, unknown
 from raysweep.spec import Cluster, Family, Generation, ModelSpec, RunConfig, Sweep
 
@@ -58,14 +57,14 @@ def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConf
     top = Fields("", composed).only(SECTIONS[""])
     config = RunConfig(
         out=top.text("out"),
-        run=read.plain_name(top.text("run"), top.at("run")),
+        run=top.name("run"),
         seed=top.integer("seed", least=0),
         stages=read_stages(top),
         sweep=read_sweep(top.below("sweep"), Definitions(tuple(folders))),
         generation=read_generation(top.below("generation")),
         cluster=read_cluster(top.below("cluster")),
     )
-    check_context(config.sweep)
+    check_tokens(config.sweep)
     return config
 
 
@@ -137,7 +136,7 @@ def read_generation(fields: Fields) -> Generation:
 
 
 def read_cluster(fields: Fields) -> Cluster:
-    """Where the actors run; without a number of actors, one for each usable CPU."""
+    """Where the actors run."""
     fields.only(SECTIONS["cluster"])
     gpus = fields.number("gpus_per_actor")
     if gpus > 1 and not gpus.is_integer():
@@ -146,21 +145,10 @@ def read_cluster(fields: Fields) -> Cluster:
         )
     return Cluster(
         address=fields.text("address"),
-        actors=usable_cpus() if fields.value("actors") is None else fields.integer("actors"),
+        actors=None if fields.value("actors") is None else fields.integer("actors"),
         cpus_per_actor=fields.number("cpus_per_actor", least=0.01),
         gpus_per_actor=gpus,
     )
-
-
-def usable_cpus() -> int:
-    """CPUs that this process may use: its affinity, within its container's quota."""
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        granted = math.ceil(int(quota) / int(period))
-    except (OSError, ValueError):  # no such file, or the quota is "max"
-        return cpus or 1
-    return max(1, min(cpus or 1, granted))
 
 
 def check_families(models: Sequence[ModelSpec]) -> None:
@@ -184,18 +172,6 @@ def check_packing(sweep: Sweep) -> None:
             raise ConfigError(
                 f"sweep.kv_policies[{index}].group_size: {packing.group_size} channels do not divide "
                 f"the heads of {model.name}, {head_dim}; choose a divisor"
-            )
-
-
-def check_context(sweep: Sweep) -> None:
-    """Raise unless the longest thinking and its answer leave room for a prompt in each model."""
-    answer_tokens = max(benchmark.answer_tokens for benchmark in sweep.benchmarks)
-    for model in sweep.models:
-        context = model.architecture.context
-        if sweep.token_budgets[-1] + answer_tokens >= context:
-            raise ConfigError(
-                f"sweep.token_budgets: {sweep.token_budgets[-1]} and an answer of {answer_tokens} "
-                f"tokens do not fit the context of {model.name}, {context} tokens; lower the budget"
             )
 
 

@@ -7,7 +7,6 @@ A mapping whose `name` is that of a file changes only the keys it gives.
 
 import dataclasses
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,7 +26,6 @@ from raysweep.kv_policy import METHODS, KVPolicy, load_method
 from raysweep.spec import Benchmark, Family, ModelSpec, Sampling, WeightSpec
 
 WEIGHT_BITS = {"bf16": (16,)}  # by method
-PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # safe as a part of a file's name
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class Definitions:
         fields = Fields.of(entry, place)
         if "name" not in entry:
             return None, fields
-        name = plain_name(fields.text("name"), fields.at("name"))
+        name = fields.name("name")
         changes = {key: value for key, value in entry.items() if key != "name"}
         if isinstance(changes.get("path"), str):
             changes["path"] = absolute(changes["path"], Path.cwd())
@@ -183,14 +181,6 @@ def read_benchmark(definitions: Definitions, entry: Any, place: str) -> Benchmar
                 f"{question.gold!r} of {question.question_id}; choose another grader"
             )
     return benchmark
-
-
-def plain_name(name: str, field: str) -> str:
-    if not PLAIN_NAME.fullmatch(name):
-        raise ConfigError(
-            f"{field}: {shown(name)} is not a plain name; use letters, digits, '_', '-' and '.' only"
-        )
-    return name
 
 
 def read_yaml(file: Path) -> dict[str, Any]:

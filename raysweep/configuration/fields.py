@@ -5,12 +5,14 @@ the composed configuration (`sweep.samples`) or of a file (`conf/weights/bf16.ya
 """
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from raysweep.errors import ConfigError, shown, unknown
 
+PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # safe as a part of a file's name
 MOST = 2**63 - 1  # what a Parquet integer column holds
 
 
@@ -52,6 +54,22 @@ class Fields:
         if not isinstance(value, str) or not value:
             raise ConfigError(f"{self.at(key)}: {shown(value)} is not a text; write some")
         return value
+
+    def name(self, key: str) -> str:
+        """A text that is fit for a file's name; a whole number is taken for its digits."""
+        value = self.value(key)
+        if isinstance(value, bool):
+            raise ConfigError(
+                f"{self.at(key)}: {value} is a truth value, not a name; put it in two pairs of quotes, "
+                f"\"'{str(value).lower()}'\""
+            )
+        name = str(value) if isinstance(value, int) else self.text(key)
+        if not PLAIN_NAME.fullmatch(name):
+            raise ConfigError(
+                f"{self.at(key)}: {shown(name)} is not a plain name; use letters, digits, '_', '-' and "
+                "'.' only"
+            )
+        return name
 
     def choice(self, key: str, kind: str, known: Iterable[str]) -> str:
         value, known = self.value(key), tuple(known)

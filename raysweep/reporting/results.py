@@ -1,12 +1,12 @@
 """Results as they are read back: the tables of `reduce`, and a frontier's rows as plain values."""
 
-import json
 from collections.abc import Hashable
 from dataclasses import dataclass, fields
 from typing import Any
 
 import pandas as pd
 
+from raysweep.record import read_summary
 from raysweep.reporting.wording import weights_label
 from raysweep.store import Store
 
@@ -46,11 +46,11 @@ class Point:
 
 
 def read_results(store: Store) -> Results:
-    """The results of a run; a missing summary is an empty one."""
+    """The results of a run."""
     return Results(
         store.read_table("scenarios.parquet").to_pandas(),
         store.read_table("frontier.parquet").to_pandas(),
-        json.loads(store.read_text("summary.json")) if store.exists("summary.json") else {},
+        read_summary(store),
     )
 
 

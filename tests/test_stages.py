@@ -1,0 +1,174 @@
+"""The stages one by one, on the fake engine and without Ray: what they say, write, and return."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from examples import a_run_config
+
+from actors.engine_actor import EngineActor, Receipt
+from raysweep import driver
+from raysweep.configuration.identity import as_document
+from raysweep.driver import Outcome
+from raysweep.errors import ConfigError
+from raysweep.schedule import Failure
+from raysweep.spec import Shard
+from raysweep.stages import DONE, WORK_REMAINS, run_stages
+
+
+def generate_here(
+    shards: Iterable[Shard],
+    store_root: str,
+    generation: Any,
+    cluster: Any,
+    finished: Callable[[Receipt], None],
+    ended: Callable[[Outcome], None],
+) -> Outcome:
+    """Stands in for driver.generate: one shard after the other, in this process, in one second."""
+    receipts = []
+    for shard in shards:
+        actor = EngineActor(shard.engine, store_root, generation.max_rows)
+        receipts.append(asyncio.run(actor.run_shard(shard)))
+        finished(receipts[-1])
+    tokens = sum(receipt.tokens for receipt in receipts)
+    samples = sum(receipt.samples for receipt in receipts)
+    outcome = Outcome(len(receipts), samples, tokens, wall_s=1.0, faults=0, actors=2, failures=())
+    ended(outcome)
+    return outcome
+
+
+class Command:
+    """Runs stages in one folder; gives the exit status and what was printed."""
+
+    def __init__(self, out: Path, capsys: pytest.CaptureFixture[str]):
+        self.out, self.capsys = out, capsys
+        self.version = "1"
+
+    def __call__(self, *stages: str, **changes: Any) -> tuple[int, str]:
+        config = a_run_config(**{"out": str(self.out), "stages": stages, **changes})
+        document = {**as_document(config), "versions": {"raysweep": self.version}}
+        status = run_stages(config, document)
+        return status, " ".join(self.capsys.readouterr().out.split())
+
+    def record(self) -> dict[str, Any]:
+        return yaml.safe_load((self.out / "test" / "config.yaml").read_text())
+
+    def summary(self) -> dict[str, Any]:
+        return json.loads((self.out / "test" / "summary.json").read_text())
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Command:
+    monkeypatch.setattr(driver, "generate", generate_here)
+    return Command(tmp_path, capsys)
+
+
+def test_reduce_counts_the_samples_that_are_there_whatever_an_earlier_plan_said(run: Command):
+    run("plan", "generate", "reduce", samples=2)
+    status, said = run("generate", "reduce", samples=4)
+    assert status == DONE
+    assert "4 scenarios from 12 samples" in said
+
+
+def test_reduce_of_what_was_not_generated_says_what_is_missing_and_who_makes_it(run: Command):
+    run("plan", "generate", "reduce", samples=2, group_sizes=(1, 2))
+    status, said = run("reduce", samples=4, group_sizes=(1, 2, 4))
+    assert status == WORK_REMAINS
+    assert "2 of 4 shards are missing" in said
+    assert "2 scenarios could not be computed for lack of samples" in said
+    assert "the stage generate makes them" in said
+
+
+@pytest.mark.parametrize("content", ["identity: 3", "identity: [a]", "[", "seed: 0", "\xff"])
+def test_a_folder_that_cannot_say_what_its_samples_are_is_refused(run: Command, content: str):
+    folder = run.out / "test"
+    folder.mkdir()
+    (folder / "config.yaml").write_bytes(content.encode("latin-1"))
+    with pytest.raises(ConfigError, match="nobody knows what its samples are; choose another run"):
+        run("plan")
+
+
+@pytest.mark.parametrize("content", ["", '{"wall_s": 1', "[]", "\xff"])
+def test_a_damaged_summary_is_written_anew(run: Command, content: str):
+    run("generate")
+    (run.out / "test" / "summary.json").write_bytes(content.encode("latin-1"))
+    assert run("reduce")[0] == DONE
+    assert (run.summary()["samples"], run.summary()["run"]) == (12, "test")
+
+
+def test_plan_and_engine_tables_are_written_never_read(run: Command):
+    run("plan", "generate")
+    for name in ("plan.parquet", "engines.parquet"):
+        (run.out / "test" / name).write_bytes(b"damaged")
+    assert run("generate", "reduce")[0] == DONE
+
+
+def test_a_path_is_printed_as_it_is_even_if_it_looks_like_markup(run: Command):
+    run.out = run.out / "p[" / "y]"
+    status, said = run("generate", "reduce", "report")
+    assert status == DONE
+    assert f"{run.out}/test/report/index.html" in said
+
+
+def test_a_reason_is_printed_as_it_is_even_if_it_looks_like_markup(
+    run: Command, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*_: Any) -> Outcome:
+        return Outcome(0, 0, 0, 1.0, 1, 1, (Failure("aa", "toy[red]", "KeyError: [/a]"),))
+
+    monkeypatch.setattr(driver, "generate", fail)
+    status, said = run("generate")
+    assert status == WORK_REMAINS
+    assert "shard aa of toy[red]: KeyError: [/a]" in said
+    assert "1 of 4 shards remain; the same command goes on with them" in said
+
+
+def test_time_and_faults_of_an_interrupted_session_count(
+    run: Command, monkeypatch: pytest.MonkeyPatch
+):
+    def interrupted(*arguments: Any) -> Outcome:
+        arguments[-1](Outcome(1, 4, 9, wall_s=2.5, faults=3, actors=1, failures=()))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(driver, "generate", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run("generate")
+    run("generate")
+    assert (run.summary()["wall_s"], run.summary()["faults_survived"]) == (3.5, 3)
+
+
+def test_stages_that_make_no_samples_leave_the_record_of_what_made_them(run: Command):
+    run("plan", "generate", samples=2)
+    before = run.record()
+    run("reduce", samples=8)
+    assert run.record() == before
+    run("plan", samples=8)
+    assert run.record()["configuration"]["sweep"]["samples"] == 8
+
+
+def test_the_folder_is_checked_whatever_the_stages(run: Command):
+    run("plan")
+    with pytest.raises(ConfigError, match="seed: 1 differs from 0"):
+        run("reduce", seed=1)
+
+
+def test_versions_on_record_are_those_with_which_samples_were_last_made(run: Command):
+    run("plan", "generate", "reduce", samples=2)
+    run.version = "2"
+    said = run("plan", "generate", "reduce", samples=2)[1]
+    assert "nothing to do" in said
+    assert run.record()["versions"] == run.summary()["versions"] == {"raysweep": "1"}
+    run("generate", "reduce", samples=4)
+    assert run.record()["versions"] == run.summary()["versions"] == {"raysweep": "2"}
+
+
+def test_gpu_hours_are_those_of_the_actors_that_ran(run: Command):
+    run("generate", gpus_per_actor=0.5, actors=None)
+    assert run.summary()["gpu_hours"] == pytest.approx(1 / 3600)
