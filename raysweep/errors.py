@@ -18,6 +18,10 @@ class ConfigError(ValueError):
         super().__init__(" ".join(message.split()))
 
 
+class Terminated(KeyboardInterrupt):
+    """An interruption by SIGTERM, as cluster managers send it: everything is tidied up alike."""
+
+
 def unknown(where: str, value: Any, kind: str, known: Iterable[str]) -> ConfigError:
     """The error for a name at `where` that is none of `known`, with the nearest one as a guess."""
     names = sorted(known)

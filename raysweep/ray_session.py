@@ -4,13 +4,14 @@ import logging
 import math
 import os
 import secrets
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import ray
 
-from raysweep.errors import ConfigError
+from raysweep.errors import ConfigError, Terminated
 from raysweep.spec import Cluster
 
 OBJECT_STORE_BYTES = 100_000_000  # next to Ray's least: nothing but shards and receipts travels
@@ -37,9 +38,24 @@ def ray_session(cluster: Cluster) -> Iterator[None]:
         else:
             _connect(cluster)
         check_room(cluster)
-        yield
+        with interrupted_by_sigterm():
+            yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def interrupted_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends the context as Ctrl-C does; Ray's own handler would exit without a word."""
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _connect(cluster: Cluster) -> None:

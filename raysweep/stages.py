@@ -73,8 +73,8 @@ def show_plan(run: Run, planned: Plan) -> None:
     run.say(
         "plan",
         f"{scenarios:,} scenarios from {len(planned.engines)} engines; "
-        f"{len(planned.to_do):,} of {len(planned.shards):,} shards to do, "
-        f"at most {human_count(tokens)} tokens",
+        f"{len(planned.to_do):,} of {len(planned.shards):,} shards, "
+        f"≤ {human_count(tokens)} tokens to do",
     )
 
 
@@ -92,6 +92,7 @@ def generate(run: Run) -> int:
         gpus = outcome.actors * config.cluster.gpus_per_actor
         note_session(run.store, outcome.wall_s, gpus, outcome.faults)
 
+    run.store.remove_leftovers()
     note_origin(run.store, run.document)
     run.say("generate", "starting Ray")
     with show_progress(run.console, len(shards), sum(s.samples for s in shards)) as finished:

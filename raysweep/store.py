@@ -7,11 +7,13 @@ sees half a file, a retry replaces instead of adding, and what has been done is 
 
 import json
 import os
+import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +22,7 @@ from pyarrow import fs
 from raysweep.errors import ConfigError, shown
 from raysweep.tables import SAMPLES, SCHEMA_VERSION
 
+LEFTOVER_AGE_S = 3600  # a younger file may still be written to
 PART_KEY = b"raysweep.part"
 VERSION_KEY = b"raysweep.schema_version"
 
@@ -136,6 +139,15 @@ class Store:
             for info in sorted(filesystem.get_file_info(selector), key=lambda info: info.path):
                 if info.base_name.startswith("shard-") and info.extension == "parquet":
                     yield _read_part(filesystem, info.path)
+
+    def remove_leftovers(self) -> None:
+        """Remove what killed writers left half written; object stores keep no such files."""
+        with self._reaching("samples") as (filesystem, path):
+            if isinstance(filesystem, fs.LocalFileSystem):
+                for file in Path(path).rglob(".shard-*.tmp"):
+                    with suppress(FileNotFoundError):  # published or removed by another run
+                        if time.time() - file.stat().st_mtime > LEFTOVER_AGE_S:
+                            file.unlink()
 
     def read_samples(
         self, engine_id: str, shard_ids: Sequence[str], columns: Sequence[str]

@@ -99,6 +99,7 @@ def test_a_config_that_is_not_json_is_refused(folder: Path):
 def test_the_revision_follows_what_decides_the_model_and_nothing_else(folder: Path, tmp_path: Path):
     first = checkpoint.fingerprint(folder)
     (folder / "README.md").write_text("a model card")
+    (folder / "training.json").write_text('{"steps": 9}')
     assert checkpoint.fingerprint(folder) == first
     assert checkpoint.fingerprint(folder.rename(tmp_path / "moved")) == first
     write_checkpoint(tmp_path / "moved", num_hidden_layers=4)

@@ -12,7 +12,7 @@ import pytest
 from configurations import write_models
 
 from raysweep.__main__ import main
-from raysweep.errors import ConfigError
+from raysweep.errors import ConfigError, Terminated
 from raysweep.spec import RunConfig
 
 ROOT = Path(__file__).parents[1]
@@ -146,9 +146,13 @@ def test_the_exit_status_is_that_of_the_stages(command: Command):
     assert command(*MINE)[0] == 3
 
 
-def test_an_interrupted_run_ends_with_status_130(command: Command):
-    command.outcome = KeyboardInterrupt()
-    assert command(*MINE)[0] == 130
+@pytest.mark.parametrize(("interruption", "status"), [(KeyboardInterrupt, 130), (Terminated, 143)])
+def test_an_interrupted_run_says_that_the_same_command_goes_on(
+    command: Command, interruption: type[BaseException], status: int
+):
+    command.outcome = interruption()
+    said = "raysweep: interrupted; the same command goes on\n"
+    assert command(*MINE)[::2] == (status, said)
 
 
 def test_a_fault_of_a_stage_keeps_its_traceback(command: Command):
@@ -169,11 +173,26 @@ def test_help_tells_the_stages_the_definitions_and_the_exit_statuses(command: Co
     for word in ("plan", "generate", "+sweep=smoke", "benchmark: chain, facts", "token_budgets"):
         assert word in output
     assert "2 bad input" in output
+    assert "130 interrupted by" in output and "143 by SIGTERM" in output
 
 
 def test_cfg_job_prints_the_configuration(command: Command):
     assert "run: smoke" in command("--cfg", "job", "+sweep=smoke")[1]
     assert "run: smoke" in command("+sweep=smoke", "--cfg", "job", "seed=1")[1]
+
+
+def test_the_plan_of_the_embedded_sweep_is_one_line_of_80_columns(tmp_path: Path):
+    answer = subprocess.run(
+        [sys.executable, "-m", "raysweep", "stages=[plan]"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    (line,) = answer.stdout.splitlines()
+    assert line.startswith("plan      ") and line.endswith(" tokens to do")
+    assert len(line) <= 80
 
 
 def test_it_runs_as_a_module_and_bad_input_costs_about_a_second(tmp_path: Path):

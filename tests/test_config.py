@@ -188,7 +188,7 @@ REFUSED = [
     ("stages", ["reduce", "plan"], "stages: ['reduce', 'plan'] is not their order"),
     ("stages", ["plan", "plan"], "stages[1]: 'plan' is the name of stages[0] too"),
     ("sweep.models", ["small", "small"], "sweep.models[1]: 'small' is the name of sweep.models[0]"),
-    ("sweep.token_budgets", [16, 16], "sweep.token_budgets[1]: '16' is the name of"),
+    ("sweep.token_budgets", [16, 16], "sweep.token_budgets[1]: 16 stands there twice; remove"),
     ("sweep.benchmarks", ["chain", {"name": "chain", "count": 2}], "sweep.benchmarks[1]: 'chain'"),
     # two engines that could not be told apart
     (

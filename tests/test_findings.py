@@ -33,6 +33,22 @@ def test_findings_of_a_single_point_make_sense():
     assert len(finding.picks) == 1
 
 
+@pytest.mark.parametrize(
+    ("group_sizes", "shares", "said"),
+    [
+        ([1], [0.9], ["1 of 1 point keeps its place"]),
+        ([1, 4], [0.9, 0.2], ["1 of 2 points votes, over", "1 of 2 points keeps its place"]),
+        ([2, 4], [0.2, 0.2], ["2 of 2 points vote, over", "0 of 2 points keep their place"]),
+    ],
+)
+def test_findings_count_one_in_the_singular(group_sizes, shares, said):
+    frontier = result_tables.frontier(result_tables.scenarios())
+    rows = where(frontier, benchmark="chain", batch_size=1).head(len(shares))
+    (finding,) = find(points_of(rows.assign(group_size=group_sizes, p_on_frontier=shares)))
+    for words in said:
+        assert words in " ".join(finding.notes)
+
+
 def test_memory_points_are_round_and_distinct():
     assert memory_points([120e3, 150e3, 1.2e6, 13e6], 4) == (200e3, 2e6, 20e6)
     assert memory_points([1e9], 4) == (1e9,)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -172,3 +173,12 @@ def test_versions_on_record_are_those_with_which_samples_were_last_made(run: Com
 def test_gpu_hours_are_those_of_the_actors_that_ran(run: Command):
     run("generate", gpus_per_actor=0.5, actors=None)
     assert run.summary()["gpu_hours"] == pytest.approx(1 / 3600)
+
+
+def test_generate_tidies_up_behind_killed_writers(run: Command):
+    leftover = run.out / "test" / "samples" / "engine=toy" / ".shard-aa.parquet.01.tmp"
+    leftover.parent.mkdir(parents=True)
+    leftover.write_bytes(b"half")
+    os.utime(leftover, (0, 0))
+    run("generate")
+    assert not leftover.exists()

@@ -1,6 +1,7 @@
 """The run's folder: a part is whole or not there, whatever happens while it is written."""
 
 import os
+import time
 import types
 from dataclasses import replace
 from pathlib import Path
@@ -86,6 +87,16 @@ def test_what_a_killed_writer_left_behind_is_no_part(store):
     (whole.parent / "shard-cc.parquet.tmp").write_bytes(half)
     assert list(store.parts()) == [PART]
     assert indices(store, "aa", "bb", "cc") == [2]
+
+
+def test_leftovers_of_killed_writers_are_removed_once_nobody_can_be_at_them(store):
+    store.write_part(PART, rows(2))
+    folder = Path(store.path(part_name(ENGINE, "aa"))).parent
+    for name, age_s in ((".shard-bb.parquet.01.tmp", 2 * 3600), (".shard-cc.parquet.02.tmp", 60)):
+        (folder / name).write_bytes(b"half")
+        os.utime(folder / name, (time.time() - age_s, time.time() - age_s))
+    store.remove_leftovers()
+    assert files(folder) == [".shard-cc.parquet.02.tmp", "shard-aa.parquet"]
 
 
 def test_a_part_that_was_damaged_is_named_with_the_way_out(store):

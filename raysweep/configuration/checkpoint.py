@@ -16,6 +16,7 @@ from raysweep.errors import ConfigError, unknown
 from raysweep.spec import Architecture
 
 DECISIVE_SUFFIXES = {".json", ".safetensors", ".jinja", ".txt", ".model"}
+IDLE_FILES = {"training.json"}  # tells how a model was made
 PICKLED_SUFFIXES = {".bin", ".pt", ".pth", ".ckpt"}
 WHOLE_BYTES = 256 * 2**20  # larger files are fingerprinted by their two ends
 END_BYTES = 16 * 2**20
@@ -124,7 +125,8 @@ def fingerprint(folder: Path) -> str:
     """16 hex digits for names, sizes and contents of the files that decide what the model computes."""
     digest = hashlib.blake2b(digest_size=8)
     for file in sorted(folder.iterdir()):
-        if file.suffix in DECISIVE_SUFFIXES and file.is_file():
+        decides = file.suffix in DECISIVE_SUFFIXES and file.name not in IDLE_FILES
+        if decides and file.is_file():
             size = file.stat().st_size
             digest.update(f"{file.name}\0{size}\0".encode())
             with file.open("rb") as stream:

@@ -117,7 +117,11 @@ class Fields:
     def integers(self, key: str) -> tuple[int, ...]:
         """A list of different positive whole numbers."""
         numbers = [(place, whole_number(entry, place)) for place, entry in self.entries(key)]
-        refuse_duplicates((place, str(number)) for place, number in numbers)
+        seen: set[int] = set()
+        for place, number in numbers:
+            if number in seen:
+                raise ConfigError(f"{place}: {number} stands there twice; remove one")
+            seen.add(number)
         return tuple(number for _, number in numbers)
 
 

@@ -151,13 +151,14 @@ def _models(points: Points) -> str:
 
 def _samples(points: Points) -> str:
     several = [point for point in points if point.group_size > 1]
+    vote = "votes" if len(several) == 1 else "vote"
     if not several:
         return "One sample is enough: no point of the frontier votes over several."
     largest = max(point.group_size for point in several)
     return (
         "Voting over several samples first reaches the frontier at "
         f"{human_bytes(several[0].memory_bytes)}; {len(several)} of "
-        f"{plural(len(points), 'point')} vote, over at most {largest} samples."
+        f"{plural(len(points), 'point')} {vote}, over at most {largest} samples."
     )
 
 
@@ -188,7 +189,8 @@ def _certainty(points: Points) -> str:
     if not known:
         return ""
     likely = sum(share >= LIKELY for share in known)
+    keep = "keeps its place" if likely == 1 else "keep their place"
     return (
-        f"{likely} of {plural(len(known), 'point')} keep their place on the frontier in at least "
+        f"{likely} of {plural(len(known), 'point')} {keep} on the frontier in at least "
         "half of the bootstrap draws of the questions."
     )
