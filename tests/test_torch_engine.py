@@ -243,3 +243,18 @@ def test_questions_and_decoding_are_plain_values_that_travel_to_actors():
     for value in (QUESTIONS[0], decoding()):
         assert pickle.loads(pickle.dumps(value)) == value
     assert isinstance(QUESTIONS[0], Question) and isinstance(decoding(), Decoding)
+
+
+@pytest.mark.slow
+def test_no_sampled_token_of_100_000_depends_on_the_batch():
+    """Every policy, sampled at temperature 1, in wide and in narrow batches."""
+    tokens = 0
+    wanted = requests(chain.questions(48, seed=2), decoding(token_budgets=(24, 72, 128)), samples=5)
+    for policy in POLICIES:
+        wide = run(make_engine(smallest(), policy, max_rows=128), wanted)
+        narrow = run(make_engine(smallest(), policy, max_rows=16), dict(reversed(wanted.items())))
+        for key, trace in wide.items():
+            assert untimed(trace) == untimed(narrow[key]), (policy.slug, key)
+            forks = sum(answer.answer_tokens for answer in trace.answers if answer.forced)
+            tokens += len(trace.token_ids) + forks
+    assert tokens > 100_000
