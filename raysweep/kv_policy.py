@@ -7,8 +7,7 @@ tensor library at its top, and a plan needs none.
 """
 
 import importlib
-from collections.abc import Iterable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol, runtime_checkable
 
 METHODS = {
@@ -89,10 +88,11 @@ def load_method(method: str) -> type:
     path = METHODS.get(method, method)
     module_name, _, class_name = path.rpartition(".")
     try:
-        policy = getattr(importlib.import_module(module_name), class_name)
+        policy: Any = getattr(importlib.import_module(module_name), class_name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(f"{method!r} cannot be imported ({error})") from error
-    if not (is_dataclass(policy) and policy.__dataclass_params__.frozen):  # type: ignore[attr-defined]
+    parameters = getattr(policy, "__dataclass_params__", None)
+    if parameters is None or not parameters.frozen:
         raise ValueError(f"{method!r} is not a frozen dataclass")
     wanted = ("slug", "packing", "observed_queries", "scores_attention", "held", "reserved")
     if missing := [name for name in wanted if not hasattr(policy, name)]:
@@ -108,14 +108,11 @@ def method_of(policy: KVPolicy) -> str:
 
 def parameters(policy: KVPolicy) -> dict[str, Any]:
     """The policy's parameters by name, `{}` for `full`; a policy inside it with its method."""
-    return {field.name: _plain(getattr(policy, field.name)) for field in _fields(policy)}
-
-
-def _fields(policy: Any) -> Iterable[Any]:
-    return fields(policy)
+    chosen: Any = policy
+    return {field.name: _plain(getattr(chosen, field.name)) for field in fields(chosen)}
 
 
 def _plain(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return {"method": method_of(value), **parameters(value)}  # type: ignore[arg-type]
+    if isinstance(value, KVPolicy):
+        return {"method": method_of(value), **parameters(value)}
     return value

@@ -34,7 +34,7 @@ ARCHITECTURES = st.builds(
 @st.composite
 def evicting(draw: st.DrawFn, least: int = 4) -> Any:
     """r_kv, snap_kv, h2o or streaming_llm with a budget of `least` tokens or more."""
-    kind = draw(st.sampled_from([RKV, SnapKV, H2O, StreamingLLM]))
+    kind: Any = draw(st.sampled_from([RKV, SnapKV, H2O, StreamingLLM]))
     budget = draw(st.integers(least, least + 20))
     if kind is StreamingLLM:
         sinks = draw(st.integers(1, 3))
@@ -50,7 +50,7 @@ def quantized(draw: st.DrawFn) -> Quantized:
     if draw(st.booleans()):
         evict = draw(evicting(least=residual + 1))
         return Quantized(bits, group_size, residual, "token", evict)
-    layout = draw(st.sampled_from(["channel", "kivi", "token"]))
+    layout: Any = draw(st.sampled_from(["channel", "kivi", "token"]))
     return Quantized(bits, group_size, residual, layout)
 
 

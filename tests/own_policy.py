@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 class LargestKeys(Eviction):
     """Keep the tokens whose keys are longest."""
 
-    observed_queries = 0
+    @property
+    def observed_queries(self) -> int:
+        return 0
 
     @property
     def slug(self) -> str:

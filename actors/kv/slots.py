@@ -86,7 +86,8 @@ def packed_slots(
     """Lanes `<side>_codes`, `<side>_scales` and, if asymmetric, `<side>_zeros` for keys and values."""
     shape = (a.layers, rows, a.kv_heads, 0)
     lanes = {}
-    for side, axis in (("key", packing.key_axis), ("value", packing.value_axis)):
+    axes: dict[str, Axis] = {"key": packing.key_axis, "value": packing.value_axis}
+    for side, axis in axes.items():
         width = a.head_dim * packing.bits // 8
         codes = torch.zeros(*shape, width, dtype=torch.uint8, device=device)
         lanes[f"{side}_codes"] = Lane(codes)

@@ -43,6 +43,7 @@ class Decoder:
         One prompt at a time, so that its shape, and with it its rounding, is its own; in chunks.
         """
         chunks: list[_Chunk] = []
+        hidden = torch.empty(0)
         for start in range(0, len(tokens), PREFILL_CHUNK):
             chunk = _Chunk(start, chunks, self.storage, keep_queries)
             ids = torch.tensor(tokens[start : start + PREFILL_CHUNK], device=self.device)
