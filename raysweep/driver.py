@@ -20,6 +20,9 @@ from raysweep.schedule import EngineQueue, Failure, Schedule
 from raysweep.spec import Cluster, Generation, Shard
 from raysweep.store import Store
 
+# Ray only hides the GPUs of an actor that has some; one that has none would use the first.
+NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -136,6 +139,7 @@ class _Driver:
             max_restarts=0,
             max_task_retries=0,
             max_concurrency=self._depth,
+            runtime_env={"env_vars": {} if self.cluster.gpus_per_actor else NO_GPU},
         )
         return options.remote(queue.engine, self.store.root, self.generation.max_rows)
 

@@ -90,6 +90,14 @@ class Slow(EngineActor):
         return await super().run_shard(shard)
 
 
+class Telling(EngineActor):
+    """Writes down which GPUs it sees."""
+
+    async def run_shard(self, shard: Shard) -> Receipt:
+        self.store.write_text("gpus", os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
+        return await super().run_shard(shard)
+
+
 def is_first_time(store: Store) -> bool:
     try:
         os.close(os.open(f"{store.root}/fault", os.O_CREAT | os.O_EXCL))
@@ -229,11 +237,16 @@ def test_a_fault_that_is_survived_is_not_printed_into_the_live_display(store, mo
     printed = []
     monkeypatch.setattr(ray_worker, "_unhandled_error_handler", printed.append)
     shards = some_shards(shard_questions=1, shard_samples=1)
-    outcome = generate(store, shards, Failing, shard_questions=1, shard_samples=1)
+    outcome = generate(store, shards, Failing, shard_questions=1, shard_samples=1, max_attempts=2)
     gc.collect()
     time.sleep(0.5)  # Ray looks at dropped calls in a thread of its own
     assert outcome.faults > 0
     assert printed == []
+
+
+def test_an_actor_without_gpus_sees_none(store):
+    generate(store, some_shards(), Telling)
+    assert store.read_text("gpus") == ""
 
 
 def test_an_interruption_leaves_no_actor_behind_and_keeps_what_is_done(store):
