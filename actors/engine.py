@@ -46,8 +46,9 @@ class BudgetAnswer:
 class Trace:
     """A finished sample: its own tokens, and an answer for each token budget, smallest first.
 
-    finish is `stop` (thinking ended by itself) or `budget` (closed at the largest budget);
-    token_ids are those that the trace generated, forced ones left out.
+    finish is `stop` (thinking ended by itself), `budget` (closed at the largest budget) or `end` (the
+    text ended in mid-thinking, and so without an answer). token_ids are those that the trace generated,
+    forced ones left out.
     """
 
     prompt_tokens: int

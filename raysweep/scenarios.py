@@ -110,10 +110,12 @@ def _memory_columns(tally: Tally, group_size: int) -> Row:
     engine = tally.engine
     tokens = tally.longest_prompt_tokens + tally.token_budget
     weights_bytes = memory.weights_bytes(engine.model, engine.weights)
-    kv_bytes = group_size * memory.kv_bytes(engine.model.architecture, engine.kv_policy, tokens)
+    cache = (engine.model.architecture, engine.kv_policy, tokens)
+    kv_bytes = group_size * memory.kv_bytes(*cache)
     return {
         "weights_bytes": weights_bytes,
         "kv_bytes": kv_bytes,
+        "kv_peak_bytes": group_size * memory.kv_peak_bytes(*cache),
         "total_bytes": weights_bytes + kv_bytes,
     }
 

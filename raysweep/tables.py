@@ -65,7 +65,8 @@ SAMPLES = pa.schema(
         "seed": _int,
         "prompt_tokens": _int,
         "trace_tokens": _int,
-        "finish": _string,  # stop: thinking ended by itself; budget: closed at the largest budget
+        "finish": _string,  # stop: thinking ended by itself; budget: closed at the largest one;
+        # end: the text ended in mid-thinking, without an answer
         "waits": _int,
         "token_ids": pa.list_(pa.int32()),
         "answers": pa.list_(ANSWER),
@@ -100,6 +101,7 @@ SCENARIOS = pa.schema(
         "mean_trace_tokens": _float,  # thinking tokens spent at this budget, mean over samples
         "weights_bytes": _int,
         "kv_bytes": _int,  # of the whole group, at the budget
+        "kv_peak_bytes": _int,  # the same with the policy's buffers at their fullest on the way there
         "total_bytes": _int,
         "on_frontier": pa.bool_(),  # of its benchmark, at batch size 1
     }

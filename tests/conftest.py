@@ -8,6 +8,10 @@ from collections.abc import Generator
 
 import pytest
 
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # before torch: as in an actor, and faster for small models
+
 EXCUSED = ("AVX", "GPU", "CUDA")
 REQUIRE_ALL = os.environ.get("RAYSWEEP_REQUIRE_ALL") == "1"
 

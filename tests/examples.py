@@ -6,7 +6,7 @@
 from dataclasses import fields, replace
 from typing import Any
 
-from raysweep.kv_policy import Full
+from actors.kv.full import Full
 from raysweep.plan import make_plan
 from raysweep.spec import (
     Architecture,

@@ -116,5 +116,6 @@ def _scenario(params: int, policy: str, benchmark: str, budget: int, group: int)
         "mean_trace_tokens": budget * (1 - 0.2 * skill),
         "weights_bytes": 2 * params,
         "kv_bytes": kv_bytes,
+        "kv_peak_bytes": kv_bytes,
         "total_bytes": 2 * params + kv_bytes,
     }

@@ -16,9 +16,12 @@ from configurations import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raysweep.configuration import config
+from actors.kv.full import Full
+from actors.kv.quantized import Quantized
+from actors.kv.r_kv import RKV
+from actors.kv.streaming_llm import StreamingLLM
+from raysweep.configuration import config, identity
 from raysweep.errors import ConfigError
-from raysweep.kv_policy import Full, StreamingLLM
 from raysweep.spec import RunConfig
 
 
@@ -84,6 +87,27 @@ def test_the_number_of_actors_may_be_left_to_the_machine(mine: Path):
     assert read(changed("cluster.actors", None), mine).cluster.actors is None
 
 
+def test_a_policy_has_its_parameters_defaults_and_a_policy_within(mine: Path):
+    inner = {"method": "r_kv", "budget": 64, "importance_weight": 0.07, "window": 4}
+    packed = {"method": "quantized", "bits": 4, "residual": 32, "layout": "token", "evict": inner}
+    by_name = {**packed, "evict": "streaming_llm-64"}
+    sweep = read(changed("sweep.kv_policies", [packed, by_name]), mine).sweep
+    r_kv = RKV(budget=64, window=4, importance_weight=0.07)
+    assert sweep.kv_policies == (
+        Quantized(4, residual=32, layout="token", evict=r_kv),
+        Quantized(4, residual=32, layout="token", evict=StreamingLLM(4, 60)),
+    )
+    described = identity.described_policy(sweep.kv_policies[0])
+    assert described["evict"] == {"method": "r_kv", "buffer": 128, "kernel": 7, **inner}
+
+
+def test_a_users_own_policy_is_named_by_its_import_path(mine: Path):
+    own = {"method": "own_policy.LargestKeys", "budget": 20, "window": 2}
+    (policy,) = read(changed("sweep.kv_policies", [own]), mine).sweep.kv_policies
+    assert policy.slug == "largest_keys-20"
+    assert identity.described_policy(policy)["method"] == "own_policy.LargestKeys"
+
+
 # What is refused
 
 
@@ -110,6 +134,31 @@ REFUSED = [
     ("sweep.sample", 1, "sweep: 'sample' is not a known key; did you mean 'samples'?"),
     ("cluster.gpus", 1, "cluster: 'gpus' is not a known key"),
     ("sweep.benchmarks", [{"name": "chain", "cuont": 3}], "sweep.benchmarks[0]: 'cuont' is not a"),
+    ("sweep.kv_policies", [{"method": "no.such.Policy"}], "method: 'no.such.Policy' cannot be imp"),
+    ("sweep.kv_policies", [{"method": "own_policy.Lost"}], "'own_policy.Lost' cannot be imported"),
+    ("sweep.kv_policies", [{"method": "own_policy.NoDataclass"}], "is not a frozen dataclass"),
+    ("sweep.kv_policies", [{"method": "r_kv"}], "kv_policies[0].budget: missing"),
+    ("sweep.kv_policies", [{"method": "r_kv", "budget": 8}], "kv_policies[0].budget: 8 leaves no"),
+    (
+        "sweep.kv_policies",
+        [{"method": "r_kv", "budget": 64, "importance_weight": "x"}],
+        "'x' is not",
+    ),
+    (
+        "sweep.kv_policies",
+        [{"method": "quantized", "bits": 3}],
+        "kv_policies[0].bits: 3 is not known",
+    ),
+    (
+        "sweep.kv_policies",
+        [{"method": "quantized", "bits": 4, "layout": "token", "group_size": 24}],
+        "group_size: 24 channels do not divide the heads of small, 32",
+    ),
+    (
+        "sweep.kv_policies",
+        [{"method": "quantized", "bits": 4, "layout": "token", "evict": {"method": "r_kv"}}],
+        "sweep.kv_policies[0].evict.budget: missing",
+    ),
     ("sweep.kv_policies", [{"method": "full", "window": 3}], "sweep.kv_policies[0]: 'window' is"),
     # a value of another type
     ("seed", "one", "seed: 'one' is not a whole number"),

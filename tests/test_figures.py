@@ -26,8 +26,13 @@ def figures():
     return dict(all_figures(where(SCENARIOS, benchmark="chain"), FRONTIER))
 
 
-def test_each_benchmark_has_three_figures_in_two_formats(figures):
-    assert list(figures) == ["chain-frontier", "chain-token-budget", "chain-group-size"]
+def test_each_benchmark_has_four_figures_in_two_formats(figures):
+    assert list(figures) == [
+        "chain-frontier",
+        "chain-token-budget",
+        "chain-group-size",
+        "chain-kv-policy",
+    ]
     for encodings in figures.values():
         assert ElementTree.fromstring(encodings["svg"]).tag.endswith("svg")
         assert encodings["png"].startswith(b"\x89PNG")
@@ -52,7 +57,7 @@ def test_a_dollar_or_a_path_in_a_name_is_drawn_and_named_harmlessly():
     rows = where(SCENARIOS, benchmark="chain").assign(benchmark=name)
     points = where(FRONTIER, benchmark="chain").assign(benchmark=name)
     stems = [stem for stem, _ in all_figures(rows, points)]
-    assert len(stems) == 3
+    assert len(stems) == 4
     assert not any("/" in stem or "." in stem for stem in stems)
 
 

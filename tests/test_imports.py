@@ -24,3 +24,16 @@ def test_a_configuration_is_validated_without_loading_anything_heavy(module: str
     command = [sys.executable, "-c", program]
     loaded = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert not HEAVY & set(loaded.split())
+
+
+def test_policies_are_asked_for_their_bytes_without_a_tensor_library():
+    program = """
+import sys
+from raysweep.kv_policy import METHODS, load_method
+policies = [load_method(method) for method in METHODS]
+policies[2](budget=64).held(100), policies[-1](bits=4).reserved(1000)
+print(*sys.modules)
+"""
+    command = [sys.executable, "-c", program]
+    loaded = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert not HEAVY & set(loaded.split())

@@ -1,96 +1,174 @@
-"""The slot pool against a slow, obvious twin: a Python list of the tokens a row keeps."""
+"""The KV cache: bytes that are true, and rows that are each as if alone, under every policy."""
 
+from dataclasses import replace
+
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from actors import kv
-from actors.kv.pool import KVPool, PromptKV
-from raysweep.kv_policy import Full, KVPolicy, StreamingLLM
-from raysweep.memory import kv_bytes
-from raysweep.spec import Architecture
-
-ARCHITECTURE = Architecture(8, 2, 2, 1, 4, 8, 16, True, 512)
-POLICIES = st.one_of(
-    st.just(Full()), st.builds(StreamingLLM, sinks=st.integers(0, 5), window=st.integers(1, 20))
+from kv_rows import (
+    ARCHITECTURES,
+    EXAMPLES,
+    MOST,
+    POLICIES,
+    Stream,
+    a_cache,
+    an_architecture,
+    begin,
+    feed,
 )
 
+from actors.kv import cache as cache_module
+from actors.kv.full import Full
+from actors.kv.quantized import Quantized
+from actors.kv.r_kv import RKV
+from actors.kv.slots import SLOT_BLOCK, round_up
+from raysweep.kv_policy import Held, KVPolicy, load_method, method_of
+from raysweep.memory import held_bytes, kv_bytes, kv_peak_bytes
 
-def keys_of(tokens: list[int]) -> torch.Tensor:
-    """Recognisable keys [layers, kv_heads, tokens, head_dim]: layer * 1000 + token."""
-    layers = torch.arange(2)[:, None, None, None] * 1000
-    return (layers + torch.tensor(tokens)[None, None, :, None]).expand(2, 1, -1, 4).float()
-
-
-def twin(policy: KVPolicy, tokens: int) -> set[int]:
-    """The tokens that the policy's paper keeps, by its own words."""
-    if isinstance(policy, Full):
-        return set(range(tokens))
-    first = set(range(min(tokens, policy.sinks)))
-    newest = set(range(max(policy.sinks, tokens - policy.window), tokens))
-    return first | newest
+BY_SLUG = {"argvalues": EXAMPLES, "ids": lambda policy: policy.slug}
 
 
-def held(pool: KVPool, row: int, tokens: int) -> set[int]:
-    """The tokens whose keys lie in a row's slots, the same in both layers and in keys and values."""
-    kept = pool.policy.kept(tokens)
-    rows = [pool.keys[0, row, 0, :kept, 0], pool.keys[1, row, 0, :kept, 0] - 1000]
-    rows += [-pool.values[0, row, 0, :kept, 0], -(pool.values[1, row, 0, :kept, 0] + 1000)]
-    found = [sorted(int(value) for value in slots) for slots in rows]
-    assert all(one == found[0] for one in found) and len(set(found[0])) == len(found[0])
-    return set(found[0])
-
-
-def make_pool(policy: KVPolicy, rows: int = 3) -> KVPool:
-    return KVPool(ARCHITECTURE, kv.implement(policy), rows, torch.float32, torch.device("cpu"))
-
-
-def values_of(tokens: list[int]) -> torch.Tensor:
-    return -keys_of(tokens)
-
-
-@settings(max_examples=60, deadline=None)
-@given(POLICIES, st.integers(1, 60), st.integers(0, 60))
-def test_a_row_holds_the_tokens_its_policy_keeps_after_prompt_and_every_step(
-    policy, prompt_tokens, steps
+@settings(max_examples=500, deadline=None)
+@given(POLICIES, ARCHITECTURES, st.integers(1, 60), st.integers(0, 30))
+def test_a_row_holds_the_bytes_of_the_memory_model_after_prompt_and_every_step(
+    policy, architecture, prompt_tokens, steps
 ):
-    pool = make_pool(policy)
-    pool.reserve(prompt_tokens + steps)
-    prompt = list(range(prompt_tokens))
-    pool.write_prompt(1, PromptKV(keys_of(prompt), values_of(prompt)))
-    assert held(pool, 1, prompt_tokens) == twin(policy, prompt_tokens)
-    for token in range(prompt_tokens, prompt_tokens + steps):
-        slots = pool.policy.slots(torch.tensor([0, token]))
-        for layer in range(2):
-            new = keys_of([token])[layer].expand(2, 1, 4)
-            pool.append(layer, slots, new, -new)
-        assert held(pool, 1, token + 1) == twin(policy, token + 1)
+    stream = Stream(0, architecture)
+    cache = a_cache(policy, architecture, rows=1, storage=torch.bfloat16)
+    begin(cache, 0, stream, prompt_tokens)
+    assert cache.row_bytes(0) == kv_bytes(architecture, policy, prompt_tokens)
+    for tokens in range(prompt_tokens + 1, prompt_tokens + steps + 1):
+        feed(cache, [stream])
+        assert cache.row_bytes(0) == kv_bytes(architecture, policy, tokens)
 
 
-@settings(max_examples=30, deadline=None)
-@given(POLICIES, st.integers(1, 60))
-def test_a_copied_row_holds_what_its_source_holds_and_is_its_own(policy, tokens):
-    pool = make_pool(policy)
-    pool.reserve(tokens)
-    prompt = list(range(tokens))
-    pool.write_prompt(0, PromptKV(keys_of(prompt), values_of(prompt)))
-    pool.copy(0, 2, tokens)
-    pool.keys[:, 0] = -7
-    assert held(pool, 2, tokens) == twin(policy, tokens)
+@settings(max_examples=100, deadline=None)
+@given(POLICIES, ARCHITECTURES)
+def test_a_rows_peak_is_what_is_reserved_for_it_and_is_never_exceeded(policy, architecture):
+    stream, seen = Stream(0, architecture), []
+    cache = a_cache(policy, architecture, rows=2, storage=torch.bfloat16)
+    with pytest.MonkeyPatch.context() as patch:
+        settle = cache_module.settle
+
+        def watched(cache, row):
+            seen.append(cache.row_bytes(row))  # at its fullest
+            settle(cache, row)
+
+        patch.setattr(cache_module, "settle", watched)
+        begin(cache, 0, stream, 1)
+        for _ in range(MOST - 1):
+            feed(cache, [stream])
+            seen.append(cache.row_bytes(0))
+    peak = kv_peak_bytes(architecture, policy, MOST)
+    assert max(seen) <= peak
+    if policy.packing is None:
+        assert max(seen) == peak
+    reserved = policy.reserved(MOST)
+    block = cache.packed_block if policy.packing else 1
+    rounded = Held(round_up(reserved.native, SLOT_BLOCK), round_up(reserved.packed, block))
+    stores = [cache.native, *([cache.packed] if cache.packed else [])]
+    tensors = [lane.tensor for slots in stores for lane in slots.lanes.values()]
+    storage = sum(t.untyped_storage().nbytes() for t in [*tensors, cache.queries])
+    assert storage == 2 * held_bytes(architecture, policy, rounded, MOST)
 
 
-@settings(max_examples=60, deadline=None)
-@given(POLICIES, st.integers(1, 100))
-def test_bytes_of_a_row_are_those_of_the_memory_model(policy, tokens):
-    pool = KVPool(ARCHITECTURE, kv.implement(policy), 1, torch.bfloat16, torch.device("cpu"))
-    assert pool.row_bytes(tokens) == kv_bytes(ARCHITECTURE, policy, tokens)
+@pytest.mark.parametrize("policy", **BY_SLUG)
+def test_a_row_among_others_with_forks_and_moves_is_exactly_the_row_alone(policy):
+    architecture = an_architecture()
+    streams = [Stream(seed, architecture) for seed in range(4)]
+    prompts = (5, 23, 1, 40)
+    alone = [alone_outputs(policy, stream, n) for stream, n in zip(streams, prompts, strict=True)]
+    cache = a_cache(policy, architecture)
+    counts = [0, 0, 0, 0]  # steps taken by each stream
+
+    def join(row: int, index: int) -> None:
+        begin(cache, row, streams[index], prompts[index])
+
+    def step(times: int, *order: int) -> None:
+        """Feed the stream order[row] to each row; -1 is a fork, whose tokens are none of a stream's."""
+        for _ in range(times):
+            fed = [streams[index] if index >= 0 else Stream(9, architecture) for index in order]
+            for index, output in zip(order, feed(cache, fed), strict=True):
+                if index >= 0:
+                    assert torch.equal(output, alone[index][counts[index]]), (index, counts)
+                    counts[index] += 1
+
+    for row in (0, 1, 2):
+        join(row, row)
+    step(9, 0, 1, 2)
+    saved = cache.save(1, ahead=7)
+    step(6, 0, -1, 2)
+    cache.move(2, 0)  # row 0 has finished: the last one moves into its place
+    cache.move(1, 2)  # and the row with the fork somewhere else
+    join(1, 3)
+    step(1, 2, 3, -1)
+    cache.restore(2, saved)
+    step(20, 2, 3, 1)
 
 
-def test_reserving_more_room_keeps_what_is_there():
-    pool = make_pool(Full())
-    pool.reserve(10)
-    prompt = list(range(10))
-    pool.write_prompt(0, PromptKV(keys_of(prompt), values_of(prompt)))
-    pool.reserve(300)
-    assert pool.capacity >= 300
-    assert held(pool, 0, 10) == set(prompt)
+def alone_outputs(policy: KVPolicy, stream: Stream, prompt: int) -> list[torch.Tensor]:
+    cache = a_cache(policy, stream.architecture, rows=1)
+    begin(cache, 0, stream, prompt)
+    return [feed(cache, [stream])[0] for _ in range(40)]
+
+
+@pytest.mark.parametrize("policy", **BY_SLUG)
+@pytest.mark.parametrize("ahead", [1, 6, 20])
+def test_a_fork_that_is_rolled_back_leaves_no_trace(policy, ahead):
+    stream = Stream(3, an_architecture())
+    expected = alone_outputs(policy, stream, 7)
+    cache = a_cache(policy, stream.architecture, rows=1)
+    begin(cache, 0, stream, 7)
+    for count in range(40):
+        saved = cache.save(0, ahead)
+        for _ in range(ahead):
+            feed(cache, [Stream(9, stream.architecture)])
+        cache.restore(0, saved)
+        assert torch.equal(feed(cache, [stream])[0], expected[count]), count
+
+
+def test_what_a_fork_saves_of_a_full_cache_is_nothing():
+    cache = a_cache(Full(), an_architecture())
+    begin(cache, 0, Stream(0, cache.architecture), 50)
+    assert sum(content.nbytes for content in cache.save(0, ahead=20).contents) == 0
+
+
+@pytest.mark.parametrize("policy", **BY_SLUG)
+def test_room_that_grows_keeps_what_is_there(policy):
+    stream = Stream(1, an_architecture())
+    expected = alone_outputs(policy, stream, 5)
+    cache = a_cache(policy, stream.architecture, rows=2)
+    begin(cache, 1, stream, 5)
+    cache.reserve(4 * MOST)
+    cache.move(1, 0)
+    assert all(torch.equal(feed(cache, [stream])[0], output) for output in expected)
+
+
+@pytest.mark.parametrize("policy", **BY_SLUG)
+def test_a_policy_is_named_by_method_and_parameters_and_hashes(policy):
+    assert load_method(method_of(policy)) is type(policy)
+    assert hash(policy) == hash(replace(policy))
+    assert isinstance(policy, KVPolicy)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: RKV(budget=8), "budget: 8 leaves no token besides the window of 8"),
+        (lambda: RKV(budget=64, buffer=0), "buffer: 0 is too small"),
+        (lambda: RKV(budget=64, kernel=4), "kernel: 4 is not an odd"),
+        (lambda: RKV(budget=64, importance_weight=1.5), "importance_weight: 1.5 is out of range"),
+        (lambda: Quantized(3), "bits: 3 is not known; known: 2, 4, 8"),
+        (lambda: Quantized(4, 12), "group_size: 12 is not a multiple of 8"),
+        (lambda: Quantized(4, evict=RKV(budget=256)), "layout: 'channel' packs tokens together"),
+        (lambda: Quantized(4, layout="token", evict=Full()), "evict: that policy scores no tokens"),
+        (
+            lambda: Quantized(4, layout="token", evict=RKV(budget=100)),
+            "evict.budget: 100 leaves no token besides the residual of 128",
+        ),
+    ],
+)
+def test_parameters_that_make_no_sense_are_refused_by_name(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -7,7 +7,8 @@ from examples import ARCHITECTURE, BF16, a_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raysweep.kv_policy import Full, StreamingLLM
+from actors.kv.full import Full
+from actors.kv.streaming_llm import StreamingLLM
 from raysweep.memory import kv_bytes, kv_bytes_per_token, weights_bytes
 from raysweep.spec import Architecture, WeightSpec
 

@@ -10,8 +10,9 @@ from examples import a_benchmark, a_model, a_run_config, some_questions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actors.kv.full import Full
+from actors.kv.streaming_llm import StreamingLLM
 from raysweep.cutting import cells, runs
-from raysweep.kv_policy import Full, StreamingLLM
 from raysweep.plan import Plan, engines, engines_table, make_plan, plan_table
 from raysweep.spec import RunConfig, Shard, content_hash
 from raysweep.store import Part

@@ -8,8 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from actors.kv.full import Full
+from actors.kv.streaming_llm import StreamingLLM
 from raysweep import memory
-from raysweep.kv_policy import Full, StreamingLLM
 from raysweep.plan import engines, make_plan
 from raysweep.reduce import Reduction, reduce_run
 from raysweep.spec import (

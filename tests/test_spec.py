@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from examples import FAMILY, a_benchmark, a_model, a_run_config, an_engine, some_shards
 
-from raysweep.kv_policy import Full, StreamingLLM
+from actors.kv.full import Full
+from actors.kv.streaming_llm import StreamingLLM
 from raysweep.plan import whole_stream
 from raysweep.spec import INCIDENTAL, Question, WeightSpec, content_hash
 

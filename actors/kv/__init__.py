@@ -1,13 +1,6 @@
-"""KV policies, one a file, and the pool of slots in which they keep what they keep."""
+"""KV policies, one a file, and the cache in which they keep what they keep.
 
-from actors.kv.full import Full
-from actors.kv.pool import SlotPolicy
-from actors.kv.streaming_llm import StreamingLLM
-from raysweep.kv_policy import KVPolicy
-
-IMPLEMENTATIONS = {"full": Full, "streaming_llm": StreamingLLM}
-
-
-def implement(policy: KVPolicy) -> SlotPolicy:
-    """The tensor side of a policy."""
-    return IMPLEMENTATIONS[policy.method](policy)  # pyright: ignore[reportArgumentType]
+A policy's own file holds its parameters, how many tokens it keeps and how it scores them:
+full, streaming_llm, r_kv, snap_kv, h2o, quantized. Behind them: `cache` (rows, forks, attention),
+`native` and `packed` (slots in two formats), `eviction` (what all evicting policies share).
+"""

@@ -1,13 +1,21 @@
 """full: every token keeps its slot."""
 
-import torch
+from dataclasses import dataclass
 
-from raysweep import kv_policy
+from raysweep.kv_policy import Held
 
 
+@dataclass(frozen=True)
 class Full:
-    def __init__(self, policy: kv_policy.Full):
-        self.kept = policy.kept_tokens
+    """Keep every token."""
 
-    def slots(self, positions: torch.Tensor) -> torch.Tensor:
-        return positions
+    slug = "full"
+    packing = None
+    observed_queries = 0
+    scores_attention = False
+
+    def held(self, tokens: int) -> Held:
+        return Held(tokens)
+
+    def reserved(self, tokens: int) -> Held:
+        return Held(tokens)

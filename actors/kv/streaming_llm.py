@@ -1,19 +1,69 @@
 """streaming_llm: attention sinks and a sliding window (Xiao et al., arXiv 2309.17453).
 
-The window is a ring: a token overwrites the one that leaves it. Attention does not mind the order of
-slots, because keys carry their position.
+By itself the window is a ring: a token overwrites the one that leaves it, exactly. Attention does not
+mind the order of slots, because keys carry their position: they keep the rotary position at which they
+were made. Over a quantised store, tokens leave in blocks, oldest first.
 """
 
-import torch
+from __future__ import annotations
 
-from raysweep import kv_policy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from raysweep.kv_policy import Held
+
+if TYPE_CHECKING:
+    import torch
+
+    from actors.kv.eviction import Row
 
 
+@dataclass(frozen=True)
 class StreamingLLM:
-    def __init__(self, policy: kv_policy.StreamingLLM):
-        self.sinks, self.window = policy.sinks, policy.window
-        self.kept = policy.kept_tokens
+    """Keep the first `sinks` tokens and the newest `window`."""
 
-    def slots(self, positions: torch.Tensor) -> torch.Tensor:
-        ring = self.sinks + (positions - self.sinks) % self.window
-        return torch.where(positions < self.sinks, positions, ring)
+    sinks: int
+    window: int
+
+    packing = None
+    observed_queries = 0
+    scores_attention = False
+
+    def __post_init__(self) -> None:
+        for name in ("sinks", "window"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: {getattr(self, name)} is too small; write 1 or more")
+
+    @property
+    def slug(self) -> str:
+        """By the tokens it keeps: `streaming_llm-64` has 4 sinks and a window of 60."""
+        return f"streaming_llm-{self.budget}"
+
+    @property
+    def budget(self) -> int:
+        return self.sinks + self.window
+
+    @property
+    def buffer(self) -> int:
+        return 1
+
+    def held(self, tokens: int) -> Held:
+        return Held(min(tokens, self.budget))
+
+    def reserved(self, tokens: int) -> Held:
+        return self.held(tokens)
+
+    def slot(self, position: int) -> int:
+        """The slot of the token at `position`."""
+        if position < self.sinks:
+            return position
+        return self.sinks + (position - self.sinks) % self.window
+
+    def scores(self, row: Row) -> torch.Tensor:
+        """[layers, kv_heads, tokens]: the sinks before all, then the newest."""
+        import torch
+
+        layers, kv_heads, tokens = row.keys.shape[:3]
+        ages = torch.arange(tokens, device=row.keys.device, dtype=row.keys.dtype)
+        ages[: self.sinks] += tokens
+        return ages.expand(layers, kv_heads, tokens)

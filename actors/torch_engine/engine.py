@@ -1,28 +1,27 @@
 """The torch engine: continuous batching with a fork at every token budget.
 
-    step:  place forks -> admit traces -> decode one token a row -> take note
+    step:  admit traces -> decode one token a row -> take note -> close gaps
 
-Rows are dense: the running sequences lie in rows 0..n-1, and the last one moves into a hole. Forks go
-first, and traces leave a quarter of the rows to them, so a fork always finds a row in the end. Until it
-does, its trunk is fed the same token again, which changes nothing.
+Rows are dense: the running sequences lie in rows 0..n-1, and the last one moves into a hole. At a token
+budget a row answers, is rolled back, and thinks on; so forks take no rows and copy no cache.
 """
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 import torch
 from transformers import AutoTokenizer
 
-from actors import kv
 from actors.engine import Trace, TraceRequest
-from actors.kv.pool import KVPool, PromptKV, round_up
+from actors.kv.cache import KVCache
+from actors.kv.prompt import PromptKV, start_row
 from actors.torch_engine.model import ROW_BLOCK, Decoder
 from actors.torch_engine.sampling import draw_tokens, uniforms
-from actors.torch_engine.sequence import Sample, Sequence, Vocabulary
+from actors.torch_engine.sequence import Fork, Sample, Sequence, Vocabulary
 from raysweep.kv_policy import KVPolicy
 from raysweep.spec import Architecture, Decoding, Sampling
 
@@ -51,12 +50,11 @@ class TorchEngine:
         self.decoder = Decoder(path, storage, device)
         self.tokenizer: Any = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
         self.context = architecture.context
-        self.max_rows = round_up(max_rows, ROW_BLOCK)
-        self.pool = KVPool(architecture, kv.implement(policy), self.max_rows, storage, device)
+        self.max_rows = _padded(max_rows)
+        self.cache = KVCache(architecture, policy, self.max_rows, storage, device)
         self.waiting: deque[tuple[TraceRequest, Callable[[Trace], None]]] = deque()
         self.running: list[Sequence] = []
-        self.forks: list[tuple[Sequence, Sequence]] = []  # (trunk, fork that waits for a row)
-        self.prompts: OrderedDict[str, Prefilled] = OrderedDict()
+        self.prompts: OrderedDict[tuple[int, ...], Prefilled] = OrderedDict()
         self.vocabularies: dict[Decoding, Vocabulary] = {}
         self._encoded = lru_cache(maxsize=256)(self._encode)
 
@@ -68,48 +66,34 @@ class TorchEngine:
         self.waiting.append((request, done))
 
     def step(self) -> None:
-        self._place_forks()
-        self._admit_traces()
+        while self.waiting and len(self.running) < self.max_rows:
+            self._start(*self.waiting.popleft())
         if self.running:
             self._take_note(self._decode())
             self._close_gaps()
 
-    def _place_forks(self) -> None:
-        while self.forks and len(self.running) < self.max_rows:
-            trunk, fork = self.forks.pop(0)
-            self.pool.copy(self.running.index(trunk), len(self.running), fork.seen)
-            self.running.append(fork)
-
-    def _admit_traces(self) -> None:
-        reserved = self.max_rows // 4
-        traces = sum(sequence.budget is None for sequence in self.running)
-        while self.waiting and not self.forks and len(self.running) < self.max_rows:
-            if traces >= self.max_rows - reserved:
-                return
-            self._start(*self.waiting.popleft())
-            traces += 1
-
     def _start(self, request: TraceRequest, done: Callable[[Trace], None]) -> None:
-        """Prefill a request's prompt into the next row and draw its first token."""
-        vocabulary = self._vocabulary(request.decoding)
-        prompt = self._prefilled(request)
-        sample = Sample(request, vocabulary, prompt.tokens, done)
+        """Put a request's prompt into the next row and draw its first token."""
+        prompt, row = self._prefilled(request), len(self.running)
+        sample = Sample(request, self._vocabulary(request.decoding), prompt.tokens, done)
         sequence = Sequence(sample, seen=prompt.tokens, feed=[])
-        self.pool.write_prompt(len(self.running), prompt.kv)
+        start_row(self.cache, row, prompt.kv)
         first = self._draw(prompt.logits[None], [sequence])[0]
-        sequence.feed.append(first)
+        sequence.accept(first, partial(self.cache.row_bytes, row))
         self.running.append(sequence)
-        self._note_fork(sequence, sequence.accept(first, self.pool.row_bytes(sequence.seen)))
 
     def _prefilled(self, request: TraceRequest) -> Prefilled:
         """The prompt's keys, values and last logits; samples of one question share them."""
-        if request.prompt not in self.prompts:
-            tokens = self.encode_prompt(request)
-            self.pool.reserve(self._most_tokens(request))
-            self.prompts[request.prompt] = Prefilled(len(tokens), *self.decoder.prefill(tokens))
+        self.cache.reserve(self._most_tokens(request))
+        tokens = self.encode_prompt(request)
+        if tokens not in self.prompts:
+            policy = self.cache.policy
+            looks_back = bool(policy.observed_queries or policy.scores_attention)
+            prefilled = self.decoder.prefill(tokens, keep_queries=looks_back)
+            self.prompts[tokens] = Prefilled(len(tokens), *prefilled)
             if len(self.prompts) > KEPT_PROMPTS:
                 self.prompts.popitem(last=False)
-        return self.prompts[request.prompt]
+        return self.prompts[tokens]
 
     def _most_tokens(self, request: TraceRequest) -> int:
         """The tokens that a row of this request can come to see."""
@@ -146,12 +130,13 @@ class TorchEngine:
 
     def _decode(self) -> list[int]:
         """Feed every running sequence its next token; the tokens that came out."""
-        rows = min(round_up(len(self.running), ROW_BLOCK), self.max_rows)
+        rows = min(_padded(len(self.running)), self.max_rows)
         padding = [0] * (rows - len(self.running))
         tokens = torch.tensor([s.feed[0] for s in self.running] + padding)
         positions = torch.tensor([s.seen for s in self.running] + padding)
         device = self.decoder.device
-        logits = self.decoder.decode(tokens.to(device), positions.to(device), self.pool)
+        logits = self.decoder.decode(tokens.to(device), positions.to(device), self.cache)
+        self.cache.end(len(self.running))
         return self._draw(logits[: len(self.running)], self.running)
 
     def _draw(self, logits: torch.Tensor, sequences: list[Sequence]) -> list[int]:
@@ -167,15 +152,26 @@ class TorchEngine:
         return tokens.tolist()
 
     def _take_note(self, sampled: list[int]) -> None:
-        paused = {id(trunk) for trunk, _ in self.forks}
-        for sequence, token in zip(list(self.running), sampled, strict=True):
-            if id(sequence) not in paused:
-                live_bytes = self.pool.row_bytes(sequence.seen + 1)
-                self._note_fork(sequence, sequence.fed(token, live_bytes))
+        """Take in what came out of a step; a row that is at a budget forks, one that has answered resumes."""
+        for row, (sequence, token) in enumerate(zip(self.running, sampled, strict=True)):
+            sequence.seen += 1
+            sequence.feed.pop(0)
+            if sequence.feed:
+                continue
+            live_bytes = partial(self.cache.row_bytes, row)
+            if sequence.at_budget:
+                sequence.close_by_force(live_bytes, self._fork(row, sequence, token))
+                continue
+            sequence.accept(token, live_bytes)
+            if sequence.finished and sequence.fork is not None:
+                self.cache.restore(row, sequence.fork.saved)
+                sequence.resume(live_bytes)
 
-    def _note_fork(self, trunk: Sequence, fork: Sequence | None) -> None:
-        if fork is not None:
-            self.forks.append((trunk, fork))
+    def _fork(self, row: int, sequence: Sequence, thought: int) -> Fork | None:
+        """What a trace needs to go on after an answer; at the last budget it does not."""
+        if sequence.at_last_budget:
+            return None
+        return Fork(thought, sequence.seen, self.cache.save(row, sequence.most_ahead))
 
     def _close_gaps(self) -> None:
         """Drop finished sequences; the last running one moves into each hole."""
@@ -183,5 +179,10 @@ class TorchEngine:
             if self.running[row].finished:
                 last = self.running.pop()
                 if row < len(self.running):
-                    self.pool.copy(len(self.running), row, last.seen)
+                    self.cache.move(len(self.running), row)
                     self.running[row] = last
+
+
+def _padded(rows: int) -> int:
+    """Rounded up to whole blocks of rows, see `model`."""
+    return -(-rows // ROW_BLOCK) * ROW_BLOCK

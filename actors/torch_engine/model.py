@@ -2,8 +2,8 @@
 
 Weights and KV cache are stored in 16 bit. On CUDA the arithmetic is 16 bit too; on a CPU each operand is
 widened to 32 bit where it is used, so bytes are those of a GPU and sums are exact enough to compare.
-A row's result does not depend on its neighbours: rows are padded to a multiple of ROW_BLOCK and lengths
-to SLOT_BLOCK, because BLAS picks other kernels, with other roundings, for a handful of rows.
+A row's result does not depend on its neighbours: rows are padded to a multiple of ROW_BLOCK and their
+extents to whole blocks of slots, because BLAS picks other kernels, with other roundings, for a handful.
 """
 
 from collections.abc import Sequence
@@ -15,9 +15,11 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM
 from transformers.models.qwen3.modeling_qwen3 import apply_rotary_pos_emb
 
-from actors.kv.pool import SLOT_BLOCK, KVPool, PromptKV, round_up
+from actors.kv.cache import KVCache
+from actors.kv.prompt import PromptKV
 
 ROW_BLOCK = 16
+PREFILL_CHUNK = 512  # prompt tokens computed at a time, which bounds what a long prompt takes
 
 
 class Decoder:
@@ -33,50 +35,33 @@ class Decoder:
         self.model = model.to(device).eval()
 
     @torch.inference_mode()
-    def prefill(self, tokens: Sequence[int]) -> tuple[PromptKV, torch.Tensor]:
-        """A prompt's keys and values, and the logits [vocabulary] after its last token.
+    def prefill(
+        self, tokens: Sequence[int], keep_queries: bool = False
+    ) -> tuple[PromptKV, torch.Tensor]:
+        """A prompt's keys and values (and queries), and the logits [vocabulary] after its last token.
 
-        One prompt at a time: its shape, and so its rounding, is its own.
+        One prompt at a time, so that its shape, and with it its rounding, is its own; in chunks.
         """
-        positions = torch.arange(len(tokens), device=self.device)
-        keys, values = [], []
-
-        def attend(layer: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-            keys.append(k.to(self.storage).transpose(0, 1))
-            values.append(v.to(self.storage).transpose(0, 1))
-            k, v = keys[-1].to(q.dtype), values[-1].to(q.dtype)
-            groups = q.shape[1] // k.shape[0]
-            k, v = k.repeat_interleave(groups, 0), v.repeat_interleave(groups, 0)
-            q = q.transpose(0, 1)
-            out = functional.scaled_dot_product_attention(q[None], k[None], v[None], is_causal=True)
-            return out[0].transpose(0, 1).flatten(1)
-
-        hidden = self._layers(torch.tensor(tokens, device=self.device), positions, attend)
+        chunks: list[_Chunk] = []
+        hidden = torch.empty(0)
+        for start in range(0, len(tokens), PREFILL_CHUNK):
+            chunk = _Chunk(start, chunks, self.storage, keep_queries)
+            ids = torch.tensor(tokens[start : start + PREFILL_CHUNK], device=self.device)
+            positions = torch.arange(start, start + len(ids), device=self.device)
+            hidden = self._layers(ids, positions, chunk.attend)
+            chunks.append(chunk)
         logits = self._logits(hidden[-1:].expand(ROW_BLOCK, -1))[0]
-        return PromptKV(torch.stack(keys), torch.stack(values)), logits
+        return _joined(chunks, keep_queries), logits
 
     @torch.inference_mode()
-    def decode(self, tokens: torch.Tensor, positions: torch.Tensor, pool: KVPool) -> torch.Tensor:
-        """Feed one token to each of the pool's first n rows; logits [n, vocabulary].
+    def decode(self, tokens: torch.Tensor, positions: torch.Tensor, cache: KVCache) -> torch.Tensor:
+        """Feed one token to each of the cache's first n rows; logits [n, vocabulary].
 
-        tokens, positions: [n], int64; n is a multiple of ROW_BLOCK or the pool's number of rows.
+        tokens, positions: [n], int64; n is a multiple of ROW_BLOCK or the cache's number of rows. The
+        caller ends the step (`cache.end`) for those of the rows that are in use.
         """
-        slots = pool.policy.slots(positions)
-        lengths = torch.tensor([pool.policy.kept(p + 1) for p in positions.tolist()])
-        length = min(pool.capacity, round_up(int(lengths.max()), SLOT_BLOCK))
-        valid = torch.arange(length)[None] < lengths[:, None]
-        mask = torch.zeros(valid.shape, dtype=self.compute).masked_fill(~valid, float("-inf"))
-        mask = mask[:, None, None].to(self.device)  # [n, 1, 1, length]
-
-        def attend(layer: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-            pool.append(layer, slots, k, v)
-            k, v = pool.read(layer, len(tokens), length, q.dtype)
-            # The query heads that share a key head are its "sequence": grouped attention, no copy.
-            q = q.view(len(tokens), k.shape[1], -1, q.shape[-1])
-            out = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-            return out.flatten(1)
-
-        return self._logits(self._layers(tokens, positions, attend))
+        cache.begin(len(tokens))
+        return self._logits(self._layers(tokens, positions, cache.attend))
 
     def _layers(self, tokens: torch.Tensor, positions: torch.Tensor, attend: Any) -> torch.Tensor:
         """Hidden states [n, hidden] after the last layer; `attend` keeps and reads keys and values."""
@@ -114,3 +99,44 @@ def _normed(attention: nn.Module, name: str, heads: torch.Tensor) -> torch.Tenso
     """Qwen3 normalises queries and keys per head; its elders do not."""
     norm = getattr(attention, name, None)
     return heads if norm is None else norm(heads)
+
+
+class _Chunk:
+    """Some consecutive tokens of a prompt: attend to those before and to each other, keep what they are."""
+
+    def __init__(
+        self, start: int, earlier: Sequence["_Chunk"], storage: torch.dtype, keep_queries: bool
+    ):
+        self.start, self.earlier = start, tuple(earlier)
+        self.storage, self.keep_queries = storage, keep_queries
+        self.keys: list[torch.Tensor] = []  # a layer each, [kv_heads, tokens, head_dim]
+        self.values: list[torch.Tensor] = []
+        self.queries: list[torch.Tensor] = []  # a layer each, [kv_heads, group, tokens, head_dim]
+
+    def attend(self, layer: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        self.keys.append(k.to(self.storage).transpose(0, 1))
+        self.values.append(v.to(self.storage).transpose(0, 1))
+        groups = q.shape[1] // k.shape[1]
+        q = q.transpose(0, 1)  # [heads, tokens, head_dim]
+        if self.keep_queries:
+            self.queries.append(q.unflatten(0, (-1, groups)).to(self.storage))
+        seen = [*self.earlier, self]
+        keys = torch.cat([chunk.keys[layer] for chunk in seen], 1).to(q.dtype)
+        values = torch.cat([chunk.values[layer] for chunk in seen], 1).to(q.dtype)
+        keys, values = keys.repeat_interleave(groups, 0), values.repeat_interleave(groups, 0)
+        places = torch.arange(keys.shape[1], device=q.device)
+        mask = places[None] <= places[self.start :, None]
+        causal = None if self.start == 0 else mask
+        out = functional.scaled_dot_product_attention(
+            q[None], keys[None], values[None], attn_mask=causal, is_causal=causal is None
+        )
+        return out[0].transpose(0, 1).flatten(1)
+
+
+def _joined(chunks: Sequence[_Chunk], with_queries: bool) -> PromptKV:
+    keys = [torch.stack(chunk.keys) for chunk in chunks]
+    values = [torch.stack(chunk.values) for chunk in chunks]
+    queries = [torch.stack(chunk.queries) for chunk in chunks] if with_queries else None
+    return PromptKV(
+        torch.cat(keys, 2), torch.cat(values, 2), None if queries is None else torch.cat(queries, 3)
+    )

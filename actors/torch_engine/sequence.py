@@ -1,16 +1,20 @@
-"""What runs in a row of the batch: a trace that thinks, or a fork of it that answers.
+"""What runs in a row of the batch: a trace that thinks, and at each token budget a fork that answers.
 
-No tensors here: these objects decide which token is fed next and what a sampled token means. A trunk
-thinks until it closes its thinking itself or the largest budget closes it; at each smaller budget it
-leaves a fork, which is fed the last thought, then the forced closing, then its own answer.
+No tensors here: these objects decide which token is fed next and what a sampled token means. A trace
+thinks until it closes its thinking itself or the largest budget closes it. At each smaller budget it
+waits while its own row is fed the forced closing and the answer to it, and then goes on with the thought
+that it would have had: forks need no rows of their own.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from actors.engine import BudgetAnswer, Trace, TraceRequest
+
+LiveBytes = Callable[[], int]  # bytes that a row's KV cache holds now
 
 
 @dataclass(frozen=True)
@@ -85,10 +89,29 @@ class Sample:
         return Trace(
             prompt_tokens=self.prompt_tokens,
             token_ids=tuple(self.tokens),
-            finish="stop" if self.natural else "budget",
+            finish=self._finish(),
             answers=tuple(answers),
             wall_s=time.perf_counter() - self.started_s,
         )
+
+    def _finish(self) -> str:
+        if self.natural is None:
+            return "budget"
+        return "stop" if self.vocabulary.think_close in self.tokens else "end"
+
+
+@dataclass(frozen=True)
+class Fork:
+    """A trace that waits while its row answers at a smaller budget: what it needs to go on.
+
+    thought  the token that it thinks next
+    seen     tokens in its KV cache
+    saved    the row's cache, for the engine to restore
+    """
+
+    thought: int
+    seen: int
+    saved: Any
 
 
 @dataclass(eq=False)
@@ -98,8 +121,9 @@ class Sequence:
     seen      tokens in its KV cache
     feed      tokens to feed, the next one first; the last one's logits give a new token
     answer    the answer's tokens so far, None while thinking
-    budget    the budget that closed the thinking, None for a trunk that has not met one
+    budget    the budget that closed the thinking, None if none has
     kv_bytes  live bytes when thinking ended
+    fork      the trace to return to once the answer is complete
     """
 
     sample: Sample
@@ -108,49 +132,64 @@ class Sequence:
     answer: list[int] | None = None
     budget: int | None = None
     thinking_tokens: int = 0
-    kv_bytes: int | None = None
+    kv_bytes: int = 0
+    fork: Fork | None = None
 
     @property
     def key(self) -> int:
         return self.sample.request.key
 
-    def fork(self, budget: int) -> "Sequence":
-        """The sequence that answers at `budget`, starting from this one's cache."""
-        closing = [*self.feed, *self.sample.vocabulary.forced_closing]
-        return Sequence(self.sample, self.seen, closing, [], budget, thinking_tokens=budget)
+    @property
+    def finished(self) -> bool:
+        return not self.feed
 
-    def fed(self, sampled: int, live_bytes: int) -> "Sequence | None":
-        """Take note that one token was fed and `sampled` came out; a fork to be started, if any."""
-        self.seen += 1
-        if self.answer is not None and self.kv_bytes is None:
-            self.kv_bytes = live_bytes
-        self.feed.pop(0)
-        if self.feed:
-            return None
-        self.feed.append(sampled)
-        return self.accept(sampled, live_bytes)
+    @property
+    def at_budget(self) -> bool:
+        """Whether the thoughts that are in the cache now fill a budget."""
+        return self.answer is None and self.thinking_tokens in self.sample.budgets
 
-    def accept(self, sampled: int, live_bytes: int) -> "Sequence | None":
-        """Take a sampled token as the next thought or the next word of the answer."""
+    @property
+    def at_last_budget(self) -> bool:
+        return self.thinking_tokens == self.sample.budgets[-1]
+
+    @property
+    def most_ahead(self) -> int:
+        """Tokens that an answer at a budget may take at most, the forced ones included."""
+        closing = len(self.sample.vocabulary.forced_closing)
+        return closing + self.sample.request.decoding.answer_tokens
+
+    def close_by_force(self, live_bytes: LiveBytes, fork: Fork | None) -> None:
+        """Answer at the budget that is full now; the trace goes on from `fork` after, if there is one."""
+        self.budget, self.answer, self.fork = self.thinking_tokens, [], fork
+        self.feed = list(self.sample.vocabulary.forced_closing)
+        self.kv_bytes = live_bytes()
+
+    def resume(self, live_bytes: LiveBytes) -> None:
+        """Think on where the fork began; its cache is restored already."""
+        assert self.fork is not None
+        self.seen, self.budget, self.answer = self.fork.seen, None, None
+        thought, self.fork = self.fork.thought, None
+        self.accept(thought, live_bytes)
+
+    def accept(self, sampled: int, live_bytes: LiveBytes) -> None:
+        """Take a sampled token as the next thought, or the next word of the answer, and feed it next."""
+        self.feed = [sampled]
         if self.budget is None:
             self.sample.tokens.append(sampled)
         if self.answer is not None:
             self._accept_answer(sampled)
-            return None
-        return self._accept_thought(sampled, live_bytes)
+        elif sampled == self.sample.vocabulary.think_close:
+            self.answer, self.kv_bytes = [], live_bytes()
+        elif sampled in self.sample.vocabulary.end:
+            self._end_without_answer(live_bytes)
+        else:
+            self.thinking_tokens += 1
 
-    def _accept_thought(self, sampled: int, live_bytes: int) -> "Sequence | None":
-        if sampled == self.sample.vocabulary.think_close:
-            self.answer, self.kv_bytes = [], live_bytes
-            return None
-        self.thinking_tokens += 1
-        if self.thinking_tokens not in self.sample.budgets:
-            return None
-        fork = self.fork(self.thinking_tokens)
-        if self.thinking_tokens < self.sample.budgets[-1]:
-            return fork
-        self.feed, self.answer, self.budget = fork.feed, fork.answer, fork.budget
-        return None
+    def _end_without_answer(self, live_bytes: LiveBytes) -> None:
+        """The model ended its text while thinking, which leaves nothing to grade."""
+        self.feed = []
+        nothing = Answer(self.thinking_tokens, False, "", True, 0, live_bytes())
+        self.sample.answered(None, nothing)
 
     def _accept_answer(self, sampled: int) -> None:
         assert self.answer is not None
@@ -165,10 +204,5 @@ class Sequence:
         if ended or spent >= limit + (0 if forced else len(opener)):
             self.feed = []
             text = vocabulary.decode((opener if forced else []) + self.answer)
-            assert self.kv_bytes is not None
             found = Answer(self.thinking_tokens, forced, text, ended, spent, self.kv_bytes)
             self.sample.answered(self.budget, found)
-
-    @property
-    def finished(self) -> bool:
-        return not self.feed

@@ -5,6 +5,7 @@ here, before Ray starts, by a ConfigError that names the field, its value and th
 """
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -95,6 +96,7 @@ def read_sweep(fields: Fields, definitions: Definitions) -> Sweep:
         backend=fields.choice("backend", "backend", BACKENDS),
     )
     check_families(sweep.models)
+    check_packing(sweep)
     for (place, _), size in zip(fields.entries("group_sizes"), sweep.group_sizes, strict=True):
         if size > sweep.samples:
             raise ConfigError(
@@ -157,6 +159,19 @@ def check_families(models: Sequence[ModelSpec]) -> None:
             raise ConfigError(
                 f"sweep.models[{index}].family: {model.family.name!r} is another family by that name "
                 "in an earlier model; make their names differ"
+            )
+
+
+def check_packing(sweep: Sweep) -> None:
+    """Raise if a policy's groups of channels do not divide a model's heads."""
+    for (index, policy), model in itertools.product(enumerate(sweep.kv_policies), sweep.models):
+        packing, head_dim = policy.packing, model.architecture.head_dim
+        if packing is None or "token" not in (packing.key_axis, packing.value_axis):
+            continue
+        if head_dim % min(packing.group_size, head_dim):
+            raise ConfigError(
+                f"sweep.kv_policies[{index}].group_size: {packing.group_size} channels do not divide "
+                f"the heads of {model.name}, {head_dim}; choose a divisor"
             )
 
 

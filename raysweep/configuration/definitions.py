@@ -17,12 +17,12 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from raysweep import benchmarks, kv_policy
+from raysweep import benchmarks
 from raysweep.benchmarks import grading
 from raysweep.configuration import checkpoint
 from raysweep.configuration.fields import Fields
 from raysweep.errors import ConfigError, shown, unknown
-from raysweep.kv_policy import KVPolicy
+from raysweep.kv_policy import METHODS, KVPolicy, load_method
 from raysweep.spec import Benchmark, Family, ModelSpec, Sampling, WeightSpec
 
 WEIGHT_BITS = {"bf16": (16,)}  # by method
@@ -124,12 +124,41 @@ def read_weights(definitions: Definitions, entry: Any, place: str) -> WeightSpec
 
 
 def read_kv_policy(definitions: Definitions, entry: Any, place: str) -> KVPolicy:
-    """A method and its parameters, positive numbers of tokens."""
+    """A policy by the name or import path of its method, with its parameters."""
     _, fields = definitions.resolve("kv_policy", entry, place)
-    policy = kv_policy.METHODS[fields.choice("method", "method", kv_policy.METHODS)]
-    parameters = [field.name for field in dataclasses.fields(policy)]
-    fields.only(["method", *parameters])
-    return policy(**{parameter: fields.integer(parameter) for parameter in parameters})
+    method = fields.text("method")
+    try:
+        policy = load_method(method)
+    except ValueError as error:
+        if "." in method:
+            raise ConfigError(f"{fields.at('method')}: {error}; correct the import path") from error
+        raise unknown(fields.at("method"), method, "method", METHODS) from error
+    fields.only(["method", *(field.name for field in dataclasses.fields(policy))])
+    given = {
+        field.name: _read_parameter(definitions, fields, field)
+        for field in dataclasses.fields(policy)
+        if field.name in fields.values or field.default is dataclasses.MISSING
+    }
+    try:
+        return policy(**given)
+    except ValueError as error:
+        raise ConfigError(f"{fields.prefix}{error}") from error
+
+
+def _read_parameter(definitions: Definitions, fields: Fields, field: dataclasses.Field) -> Any:
+    """A policy's parameter: whole number, number, text, or (`evict`) another policy."""
+    kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", "")
+    if kind == "int":
+        return fields.integer(field.name)
+    if kind == "float":
+        return fields.number(field.name)
+    if kind == "bool":
+        return fields.flag(field.name)
+    if kind == "Any":
+        inner = fields.value(field.name)
+        place = fields.at(field.name)
+        return None if inner is None else read_kv_policy(definitions, inner, place)
+    return fields.text(field.name)
 
 
 def read_benchmark(definitions: Definitions, entry: Any, place: str) -> Benchmark:

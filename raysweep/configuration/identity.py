@@ -74,7 +74,7 @@ def as_document(config: RunConfig) -> dict[str, Any]:
 
 
 def described_policy(policy: KVPolicy) -> dict[str, Any]:
-    return {"method": policy.method, **kv_policy.parameters(policy)}
+    return {"method": kv_policy.method_of(policy), **kv_policy.parameters(policy)}
 
 
 def described_benchmark(benchmark: Benchmark) -> dict[str, Any]:

@@ -58,6 +58,7 @@
       ink: colour("ink"), muted: colour("muted"), line: colour("line"), grid: colour("grid"),
       surface: colour("surface"), font: getComputedStyle(document.body).fontFamily,
       model: (name) => models.get(name)[palette],
+      policy: (name) => policies.get(name)[palette],
     };
   }
   const isShown = (row, view) =>
@@ -73,7 +74,7 @@
       `${plural(row.token_budget, "token")} × ${plural(row.group_size, "sample")}`,
       `<b>accuracy ${percent(row.accuracy)}</b>, 95% interval ${interval(row)}`,
       `memory ${humanBytes(memoryOf(row, batch))} = weights ${humanBytes(row.weights_bytes)}${shared}` +
-        ` + KV ${humanBytes(row.kv_bytes)}`,
+        ` + KV ${humanBytes(row.kv_bytes)} (at most ${humanBytes(row.kv_peak_bytes)} on the way)`,
       `pass@1 ${percent(row.pass_at_1)}, pass@${row.group_size} ${percent(row.pass_at_g)}`,
       `unanswered ${percent(row.unanswered)}, cut off ${percent(row.cut_off)}, errors ${percent(row.errors)}`,
       `thinks for ${Math.round(row.mean_trace_tokens)} tokens on average`,
@@ -85,10 +86,10 @@
   }
 
   // ---- traces ----
-  function curves(rows, xOf, view, theme) {
+  function curves(rows, xOf, view, theme, colourOf = (row) => theme.model(row.model)) {
     return [...byEngine(rows).values()].map((line) => {
       line.sort((a, b) => xOf(a) - xOf(b) || a.accuracy - b.accuracy);
-      const colour = theme.model(line[0].model);
+      const colour = colourOf(line[0]);
       return {
         x: line.map(xOf), y: line.map((row) => row.accuracy), mode: "lines+markers",
         line: { color: colour, width: 1.5, dash: policies.get(line[0].kv_policy).dash },
@@ -150,19 +151,19 @@
     const values = powers.flatMap((power) => fits.map((mantissa) => mantissa * 10 ** power));
     return { tickvals: values, ticktext: values.map(humanBytes) };
   }
-  function memoryAxis(batch, rows) {
-    const logs = rows.map((memory) => Math.log10(memory)).sort((a, b) => a - b);
+  function bytesAxis(title, key, bytes) {
+    const logs = bytes.map((count) => Math.log10(count)).sort((a, b) => a - b);
     const margin = 0.04 * (logs.at(-1) - logs[0]) + 0.02;
     const range = [logs[0] - margin, logs.at(-1) + margin];
     return {
-      title: { text: `Memory: weights${batch === 1 ? "" : ` / ${batch}`} + KV cache`, font: { size: 13 } },
-      tickmode: "array", tickangle: 0, range, ...byteTicks(range, plotWidth()),
+      title: { text: title, font: { size: 13 } },
+      tickmode: "array", tickangle: 0, range, ...byteTicks(range, plotWidth(key)),
     };
   }
-  const plotWidth = () => (printing ? printWidth : document.getElementById("memory-plot").clientWidth);
-  function retick() { // the range may be one to which a person has zoomed
-    const plot = document.getElementById("memory-plot"), axis = plot.layout.xaxis;
-    const { tickvals, ticktext } = byteTicks(axis.range, plotWidth());
+  const plotWidth = (key) => (printing ? printWidth : document.getElementById(`${key}-plot`).clientWidth);
+  function retick(key) { // the range may be one to which a person has zoomed
+    const plot = document.getElementById(`${key}-plot`), axis = plot.layout.xaxis;
+    const { tickvals, ticktext } = byteTicks(axis.range, plotWidth(key));
     if (ticktext.join() === axis.ticktext.join()) return plot;
     return Plotly.relayout(plot, { "xaxis.tickvals": tickvals, "xaxis.ticktext": ticktext });
   }
@@ -223,7 +224,8 @@
   // ---- the page ----
   function draw() {
     const view = readView(), theme = readTheme();
-    const shown = scenarios.filter((row) => row.benchmark === view.benchmark && isShown(row, view));
+    const ofBenchmark = scenarios.filter((row) => row.benchmark === view.benchmark);
+    const shown = ofBenchmark.filter((row) => isShown(row, view));
     const ofGroup = shown.filter((row) => row.group_size === view.group);
     const ofBudget = shown.filter((row) => row.token_budget === view.budget);
     const points = frontier
@@ -235,12 +237,16 @@
       .map((trace) => ({ ...trace, opacity: 0.6 }));
     return Promise.all([
       plot("memory", [...faint, ...frontierTraces(points, view, theme)], theme, view,
-        memoryAxis(view.batch, scenarios.filter((row) => row.benchmark === view.benchmark)
-          .map((row) => memoryOf(row, view.batch)))).then(retick),
+        bytesAxis(`Memory: weights${view.batch === 1 ? "" : ` / ${view.batch}`} + KV cache`, "memory",
+          ofBenchmark.map((row) => memoryOf(row, view.batch)))).then(() => retick("memory")),
       plot("tokens", curves(ofGroup, (row) => row.token_budget, view, theme), theme, view,
         doublingAxis(data.token_budgets, "Token budget")),
       plot("groups", curves(ofBudget, (row) => row.group_size, view, theme), theme, view,
         doublingAxis(data.group_sizes, "Parallel samples G")),
+      plot("kv", curves(ofGroup, (row) => row.kv_bytes, view, theme, (row) => theme.policy(row.kv_policy)),
+        theme, view, bytesAxis("KV cache of the group", "kv",
+          ofBenchmark.filter((row) => row.group_size === view.group).map((row) => row.kv_bytes)))
+        .then(() => retick("kv")),
     ]);
   }
   function plot(key, traces, theme, view, xaxis) {
@@ -260,6 +266,8 @@
     say("frontier-caption", `${view.benchmark}${batch}: ${plural(points.length, "configuration")} that no other ` +
       "beats with as little memory.");
     say("tokens-caption", `${view.benchmark}, majority vote of G = ${view.group}.`);
+    say("kv-caption", `${view.benchmark}, majority vote of G = ${view.group}: each curve is one engine along ` +
+      "its token budgets, coloured by KV policy.");
     say("groups-caption", `${view.benchmark}, majority vote at ${plural(view.budget, "token")}.`);
     say("status", `${plural(engines, "curve")} shown.`);
   }
@@ -279,7 +287,8 @@
   addEventListener("beforeprint", () => drawForPrint(true));
   addEventListener("afterprint", () => drawForPrint(false));
   draw().then(() => {
-    document.getElementById("memory-plot").on("plotly_relayout", retick);
+    for (const key of ["memory", "kv"])
+      document.getElementById(`${key}-plot`).on("plotly_relayout", () => retick(key));
     finished();
   });
 })();

@@ -15,11 +15,14 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from raysweep.reporting.appearance import (
+    DARK,
     DARK_RAMP,
+    LIGHT,
     fill_suffixes,
     model_colours,
     models,
     policies,
+    policy_colours,
     policy_styles,
     precisions,
 )
@@ -40,7 +43,15 @@ _SHARED_COLUMNS = (
 SCENARIO_COLUMNS = (
     *_SHARED_COLUMNS,
     *("n_questions", "n_samples", "complete", "pass_at_1", "pass_at_g"),
-    *("unanswered", "cut_off", "errors", "mean_trace_tokens", "weights_bytes", "kv_bytes"),
+    *(
+        "unanswered",
+        "cut_off",
+        "errors",
+        "mean_trace_tokens",
+        "weights_bytes",
+        "kv_bytes",
+        "kv_peak_bytes",
+    ),
 )
 FRONTIER_COLUMNS = (*_SHARED_COLUMNS, "batch_size", "memory_bytes", "p_on_frontier")
 
@@ -111,15 +122,19 @@ def _model_entries(scenarios: pd.DataFrame) -> list[dict[str, str]]:
 
 
 def _policy_entries(scenarios: pd.DataFrame) -> list[dict[str, str]]:
+    names = policies(scenarios)
+    light, dark = policy_colours(names, LIGHT), policy_colours(names, DARK)
     return [
         {
             "name": name,
+            "light": light[name],
+            "dark": dark[name],
             "symbol": style.marker.plotly,
             "path": style.marker.svg_path,
             "dash": style.dash.plotly,
             "dash_lengths": " ".join(map(str, style.dash.lengths)) or "none",
         }
-        for name, style in policy_styles(policies(scenarios)).items()
+        for name, style in policy_styles(names).items()
     ]
 
 

@@ -1,0 +1,102 @@
+"""What evicting policies share: when a row is compressed, and to how many tokens.
+
+A row grows until its buffer is full, that is to `budget + buffer` tokens, and is then compressed to
+`budget`: the newest `window` stay, and of the older ones those with the best scores, chosen for each
+layer and KV head by itself. Every row is scored from its own tokens alone. A policy says the scores.
+
+Files of policies import torch only inside their methods (see `raysweep.kv_policy`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from raysweep.kv_policy import Held
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row's tokens as a policy sees them, oldest first, in 32 bit.
+
+    keys       [layers, kv_heads, tokens, head_dim], rotated to their positions
+    queries    [layers, kv_heads, group, observed, head_dim], the newest ones, oldest first
+    attention  [layers, kv_heads, tokens], the attention that each token has received so far;
+               None unless the policy's `scores_attention` is true
+    """
+
+    keys: torch.Tensor
+    queries: torch.Tensor
+    attention: torch.Tensor | None
+
+
+@dataclass(frozen=True)
+class Eviction:
+    """The parameters of every evicting policy, in tokens. `scores` is left to each."""
+
+    budget: int
+    window: int = 8
+    buffer: int = 128
+
+    packing = None
+    scores_attention = False
+
+    def __post_init__(self) -> None:
+        for name in ("budget", "window", "buffer"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: {getattr(self, name)} is too small; write 1 or more")
+        if self.budget <= self.window:
+            raise ValueError(
+                f"budget: {self.budget} leaves no token besides the window of {self.window}; raise it"
+            )
+
+    @property
+    def observed_queries(self) -> int:
+        return self.window
+
+    @property
+    def settles_at(self) -> int:
+        """Tokens at which a row is compressed."""
+        return self.budget + self.buffer
+
+    def held(self, tokens: int) -> Held:
+        if tokens < self.settles_at:
+            return Held(tokens)
+        return Held(self.budget + (tokens - self.budget) % self.buffer)
+
+    def reserved(self, tokens: int) -> Held:
+        return Held(min(tokens, self.settles_at))
+
+    def scores(self, row: Row) -> torch.Tensor:
+        """[layers, kv_heads, tokens]: how much each token is worth keeping."""
+        raise NotImplementedError
+
+
+def best(scores: torch.Tensor, count: int) -> torch.Tensor:
+    """Indices of the `count` best tokens, oldest first: [layers, kv_heads, count].
+
+    Of equal scores, which pooling makes common, the older token's counts as better.
+    """
+    ranked = scores.sort(dim=-1, descending=True, stable=True).indices
+    return ranked[..., :count].sort(dim=-1).values
+
+
+def observed_attention(row: Row, window: int) -> torch.Tensor:
+    """Attention of the observed queries to the tokens older than them: [layers, kv_heads, older].
+
+    Of the query heads that share a key head the largest logit counts; softmax in 32 bit over the older
+    tokens, then the mean over the queries.
+    """
+    older = row.keys[..., : row.keys.shape[-2] - window, :]  # [layers, kv_heads, older, head_dim]
+    logits = row.queries @ older.unsqueeze(2).transpose(-1, -2) / row.keys.shape[-1] ** 0.5
+    return logits.amax(2).softmax(-1).mean(-2)
+
+
+def smoothed(scores: torch.Tensor, kernel: int) -> torch.Tensor:
+    """The largest score within `kernel` neighbouring tokens; same shape [layers, kv_heads, tokens]."""
+    import torch
+
+    return torch.nn.functional.max_pool1d(scores, kernel, stride=1, padding=kernel // 2)

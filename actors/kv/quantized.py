@@ -1,0 +1,136 @@
+"""quantized: old tokens packed to 8, 4 or 2 bits, the newest in full precision; with eviction or without.
+
+Tokens wait in a 16-bit residual window and are packed in blocks of `group_size` as they leave it, each
+block once. `layout` says how groups run:
+
+    channel   keys and values along tokens, symmetric: the study's setting (HQQ's per-channel form;
+              Badri & Shaji 2023; arXiv 2510.10964 with group 64, residual 128)
+    kivi      keys along tokens, values along channels, asymmetric (Liu et al., arXiv 2402.02750)
+    token     keys and values along channels, symmetric: a packed token can be moved
+
+With `evict`, packed tokens beyond that policy's budget are evicted by its scores. They move as they
+are, never packed twice, so the layout must then be `token`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from raysweep.kv_policy import Held, Packing
+
+Layout = Literal["channel", "kivi", "token"]
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """`residual` newest tokens, and up to a block more, stay in 16 bit."""
+
+    bits: int
+    group_size: int = 64
+    residual: int = 128
+    layout: Layout = "channel"
+    evict: Any = None  # an evicting policy, whose budget counts the residual in
+
+    observed_queries = property(lambda self: self.evict.observed_queries if self.evict else 0)
+    scores_attention = property(lambda self: bool(self.evict and self.evict.scores_attention))
+
+    def __post_init__(self) -> None:
+        if self.bits not in (2, 4, 8):
+            raise ValueError(f"bits: {self.bits} is not known; known: 2, 4, 8")
+        if self.group_size < 8 or self.group_size % 8:
+            raise ValueError(f"group_size: {self.group_size} is not a multiple of 8; write one")
+        if self.layout not in ("channel", "kivi", "token"):
+            raise ValueError(f"layout: {self.layout!r} is not known; known: channel, kivi, token")
+        if self.residual < max(1, self.observed_queries):
+            raise ValueError(
+                f"residual: {self.residual} is too small; write {max(1, self.observed_queries)} or more"
+            )
+        if self.evict is not None:
+            self._check_evict()
+
+    def _check_evict(self) -> None:
+        if not hasattr(self.evict, "scores"):
+            raise ValueError("evict: that policy scores no tokens; choose an evicting one")
+        if self.layout != "token":
+            raise ValueError(f"layout: {self.layout!r} packs tokens together; write token")
+        if self.evict.budget <= self.residual:
+            raise ValueError(
+                f"evict.budget: {self.evict.budget} leaves no token besides the residual of "
+                f"{self.residual}; raise it"
+            )
+
+    @property
+    def slug(self) -> str:
+        """`quantized-4`, `kivi-4`, `r_kv-256_quantized-4`; other groups or residuals are added."""
+        name = "kivi" if self.layout == "kivi" else "quantized"
+        changes = [] if self.group_size == 64 else [f"g{self.group_size}"]
+        changes += [] if self.residual == 128 else [f"r{self.residual}"]
+        changes += ["token"] if self.layout == "token" and self.evict is None else []
+        evict = "" if self.evict is None else f"{self.evict.slug}_"
+        return evict + "-".join([name, str(self.bits), *changes])
+
+    @property
+    def packing(self) -> Packing:
+        return Packing(
+            self.bits,
+            self.group_size,
+            key_axis="token" if self.layout == "token" else "channel",
+            value_axis="channel" if self.layout == "channel" else "token",
+            symmetric=self.layout != "kivi",
+        )
+
+    @property
+    def settles_at(self) -> int:
+        """Native tokens at which a block is packed."""
+        return self.residual + self.group_size
+
+    @property
+    def packed_budget(self) -> int:
+        """Packed tokens that an eviction leaves."""
+        return self.evict.budget - self.residual
+
+    @property
+    def evicts_at(self) -> int:
+        """Packed tokens, in whole blocks, that are too many when they are reached for the first time."""
+        return _blocks(self.packed_budget + self.evict.buffer, self.group_size) * self.group_size
+
+    def evicts(self, packed: int) -> bool:
+        """Whether a row with so many packed tokens is to be compressed."""
+        return self.evict is not None and packed >= self.packed_budget + self.evict.buffer
+
+    def held(self, tokens: int) -> Held:
+        blocks = max(0, (tokens - self.residual) // self.group_size)
+        native = tokens - blocks * self.group_size
+        return Held(native, self.packed_after(blocks))
+
+    def packed_after(self, blocks: int) -> int:
+        """Packed tokens once `blocks` blocks have been packed, what was evicted left out."""
+        if self.evict is None or blocks * self.group_size < self.evicts_at:
+            return blocks * self.group_size
+        return self.packed_budget + self.blocks_since_eviction(blocks) * self.group_size
+
+    def blocks_since_eviction(self, blocks: int) -> int:
+        """How many of `blocks` were packed after the last eviction."""
+        first = self.evicts_at // self.group_size
+        return (blocks - first) % self._evicted_blocks
+
+    @property
+    def _evicted_blocks(self) -> int:
+        """Blocks that are packed between two evictions."""
+        return _blocks(self.evict.buffer, self.group_size)
+
+    def reserved(self, tokens: int) -> Held:
+        blocks = max(0, (tokens - self.residual) // self.group_size)
+        packed = blocks * self.group_size
+        if self.evict is not None:
+            packed = min(
+                packed,
+                max(self.evicts_at, self.packed_budget + self._evicted_blocks * self.group_size),
+            )
+        return Held(min(tokens, self.settles_at), packed)
+
+
+def _blocks(tokens: int, group_size: int) -> int:
+    """Whole blocks that hold at least `tokens` tokens."""
+    return -(-tokens // group_size)

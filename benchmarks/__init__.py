@@ -1,0 +1,1 @@
+"""Performance, side by side with peers in one run: `python -m benchmarks.engine`."""

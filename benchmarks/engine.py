@@ -1,0 +1,204 @@
+"""The torch engine beside transformers' generate, and every KV policy beside the full cache.
+
+    python -m benchmarks.engine --out runs/benchmark        some 15 minutes on an idle machine
+
+Repeats are interleaved (A B C, A B C, ...), so that a machine whose speed drifts is fair to all; each
+measurement has a process of its own, forked after loading what all share, and one thread. A table
+gives the median and the spread of tokens per second, and ratios of medians within the run. It ends as
+Markdown (`engine.md`) and as a figure (`engine.svg`, `engine.png`).
+"""
+
+import argparse
+import multiprocessing
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+
+from actors.kv.full import Full
+from actors.kv.h2o import H2O
+from actors.kv.quantized import Quantized
+from actors.kv.r_kv import RKV
+from actors.kv.snap_kv import SnapKV
+from actors.kv.streaming_llm import StreamingLLM
+from benchmarks.subject import Measured, Work, make_model, run
+from raysweep.reporting.wording import human_bytes
+
+PEERS = {"transformers bf16": torch.bfloat16, "transformers fp32": torch.float32}
+FORKS = 8
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured: tokens a trace in the short and in the long table, and repeats."""
+
+    batches: tuple[int, ...] = (1, 8, 32, 64)
+    short: int = 128
+    long: int = 2048
+    long_batch: int = 8
+    budget: int = 512  # tokens that evicting policies keep in the long table
+    repeats: int = 3
+
+
+Results = dict[Work, list[Measured]]
+
+
+def policies(budget: int) -> tuple[Any, ...]:
+    """One of every kind, keeping `budget` tokens where they evict."""
+    r_kv = RKV(budget=budget)
+    return (
+        Full(),
+        StreamingLLM(4, budget - 4),
+        r_kv,
+        SnapKV(budget=budget, window=16),
+        H2O(budget=budget, window=budget // 2, buffer=128),
+        *(Quantized(bits) for bits in (8, 4, 2)),
+        Quantized(4, layout="kivi"),
+        Quantized(4, layout="token", evict=r_kv),
+    )
+
+
+def short_work(scale: Scale) -> list[Work]:
+    """Peers and policies over batch sizes; nothing is evicted yet."""
+    subjects = [*PEERS.items(), *((policy.slug, policy) for policy in policies(scale.budget))]
+    budgets = (scale.short,)
+    return [Work(name, how, batch, budgets) for batch in scale.batches for name, how in subjects]
+
+
+def long_work(scale: Scale) -> list[Work]:
+    """Policies over a long trace, with one budget and with FORKS of them."""
+    forked = tuple(scale.long * (i + 1) // FORKS for i in range(FORKS))
+    chosen = policies(scale.budget)
+    return [
+        Work(policy.slug, policy, scale.long_batch, budgets)
+        for policy in chosen
+        for budgets in ((scale.long,), forked)
+    ]
+
+
+def measure(works: Sequence[Work], repeats: int, folder: Path) -> Results:
+    """Each piece of work `repeats` times, interleaved, each time in a process of its own."""
+    results: Results = {work: [] for work in works}
+    context = multiprocessing.get_context("fork")
+    for repeat in range(repeats):
+        for done, work in enumerate(works):
+            print(
+                f"\r{repeat + 1}/{repeats} {done + 1}/{len(works)} {work.name:<30}",
+                end="",
+                file=sys.stderr,
+            )
+            with context.Pool(1) as pool:
+                results[work].append(pool.apply(run, (work, folder)))
+    print(file=sys.stderr)
+    return results
+
+
+def rates(measured: Iterable[Measured]) -> list[float]:
+    return sorted(one.tokens / one.wall_s for one in measured)
+
+
+def rate(measured: Iterable[Measured]) -> float:
+    """Median tokens per second."""
+    return statistics.median(rates(measured))
+
+
+def short_table(results: Results, scale: Scale) -> list[str]:
+    """Tokens per second by batch size, and the full cache's ratio to the faster peer."""
+    head = ["", *(f"batch {batch}" for batch in scale.batches)]
+    by_name: dict[str, list[list[Measured]]] = {}
+    for work, measured in results.items():
+        by_name.setdefault(work.name, []).append(measured)
+    lines = [[name, *map(_rate_and_spread, columns)] for name, columns in by_name.items()]
+    ratios = []
+    for index in range(len(scale.batches)):
+        fastest = max(rate(by_name[peer][index]) for peer in PEERS)
+        ratios.append(f"**{rate(by_name['full'][index]) / fastest:.2f} ×**")
+    return markdown(head, [*lines, ["full / faster transformers", *ratios]])
+
+
+def long_table(results: Results, scale: Scale) -> list[str]:
+    """Tokens per second and memory of a long trace by policy, and what the forks add."""
+    by_name: dict[str, list[list[Measured]]] = {}
+    for work, measured in results.items():
+        by_name.setdefault(work.name, []).append(measured)
+    full = rate(by_name["full"][0])
+    lines = []
+    for name, (plain, forked) in by_name.items():
+        cost = statistics.median(m.wall_s for m in forked) / statistics.median(
+            m.wall_s for m in plain
+        )
+        peak = statistics.median(m.peak_bytes for m in plain)
+        grown = statistics.median(m.grown_bytes for m in plain)
+        cells = [f"{rate(plain) / full:.2f} ×", human_bytes(peak), human_bytes(grown)]
+        lines.append([name, _rate_and_spread(plain), *cells, f"{cost - 1:+.1%}"])
+    head = ["", "tokens/s", "against full", "peak memory", "grown after a quarter"]
+    return markdown([*head, f"{FORKS} budgets instead of 1"], lines)
+
+
+def _rate_and_spread(measured: list[Measured]) -> str:
+    ordered = rates(measured)
+    return f"{statistics.median(ordered):,.0f} ({ordered[0]:,.0f}–{ordered[-1]:,.0f})"
+
+
+def markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:
+    rows = [head, ["---", *["---:"] * (len(head) - 1)], *lines]
+    return ["| " + " | ".join(row) + " |" for row in rows]
+
+
+def figure(short: Results, long: Results, scale: Scale) -> Figure:
+    """Throughput over batch size, and of a long trace by policy."""
+    drawn = Figure(figsize=(10, 4), layout="constrained")
+    left, right = drawn.subplots(1, 2)
+    for name in [*PEERS, "full"]:
+        ours = [rate(measured) for work, measured in short.items() if work.name == name]
+        left.plot(scale.batches, ours, marker="o", lw=2.2 if name == "full" else 1.2, label=name)
+    left.set(xscale="log", xlabel="batch", ylabel="tokens/s", xticks=scale.batches)
+    left.set_xticklabels([str(batch) for batch in scale.batches])
+    left.set_title(f"Traces of {scale.short:,} tokens", loc="left")
+    left.legend(frameon=False)
+    plain = {w.name: rate(m) for w, m in long.items() if len(w.token_budgets) == 1}
+    right.barh(list(plain), list(plain.values()), color="#3b49b8")
+    right.invert_yaxis()
+    right.set_xlabel("tokens/s")
+    right.set_title(f"Traces of {scale.long:,} tokens, batch {scale.long_batch}", loc="left")
+    return drawn
+
+
+def report(scale: Scale, out: Path, measured_by: Callable[..., Results] = measure) -> str:
+    """Measure all, write table and figure into `out`; the Markdown."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        make_model(Path(folder))
+        short = measured_by(short_work(scale), scale.repeats, Path(folder))
+        long = measured_by(long_work(scale), scale.repeats, Path(folder))
+    sections = [
+        f"## Traces of {scale.short:,} tokens: tokens/s, median of {scale.repeats} (min–max)",
+        *("", *short_table(short, scale), ""),
+        f"## Traces of {scale.long:,} tokens, batch {scale.long_batch}",
+        *("", *long_table(long, scale), ""),
+    ]
+    out.mkdir(parents=True, exist_ok=True)
+    text = "\n".join(sections)
+    (out / "engine.md").write_text(text)
+    for ending in ("svg", "png"):
+        figure(short, long, scale).savefig(out / f"engine.{ending}", dpi=150)
+    return text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--out", type=Path, default=Path("runs/benchmark"))
+    parser.add_argument("--repeats", type=int, default=Scale.repeats)
+    parser.add_argument("--long", type=int, default=Scale.long, help="tokens of a long trace")
+    arguments = parser.parse_args()
+    print(report(Scale(repeats=arguments.repeats, long=arguments.long), arguments.out))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""What is measured: a model that never ends its text, and one piece of work done by either engine.
+
+The model is of Qwen3's architecture with random weights, whose head can choose neither the end of the
+text nor that of the thinking; so every engine decodes exactly as many tokens as it is asked for.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
+
+from actors.engine import Trace, TraceRequest
+from actors.tiny.tokenizer import VOCABULARY_SIZE, build_tokenizer
+from actors.torch_engine.engine import TorchEngine
+from raysweep.kv_policy import KVPolicy
+from raysweep.spec import Architecture, Decoding, Sampling
+
+QUESTION = "s*2=r;h=9;h-2=s;r-4=e;e+8=l;l?"
+ARCHITECTURE = Architecture(256, 4, 8, 4, 64, 768, VOCABULARY_SIZE, False, 8192)
+CLOSING, ANSWER_TOKENS = "</think>\nThe answer is", 4
+
+
+@dataclass(frozen=True)
+class Work:
+    """`batch` samples of one question, thinking for the largest budget, answering at each.
+
+    policy  a KV policy for our engine, or the dtype in which transformers runs
+    """
+
+    name: str
+    policy: KVPolicy | torch.dtype
+    batch: int
+    token_budgets: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """tokens are those of the traces, answers at smaller budgets left out; bytes of process memory.
+
+    grown_bytes  what the process gained from a quarter of the work on
+    """
+
+    tokens: int
+    wall_s: float
+    peak_bytes: int
+    grown_bytes: int
+
+
+def make_model(folder: Path) -> None:
+    """Write the model and its tokenizer in Hugging Face form."""
+    a, tokenizer = ARCHITECTURE, build_tokenizer()
+    config = Qwen3Config(
+        vocab_size=a.vocab_size,
+        hidden_size=a.hidden_size,
+        num_hidden_layers=a.layers,
+        num_attention_heads=a.heads,
+        num_key_value_heads=a.kv_heads,
+        head_dim=a.head_dim,
+        intermediate_size=a.intermediate_size,
+        max_position_embeddings=a.context,
+        tie_word_embeddings=False,
+        eos_token_id=tokenizer.convert_tokens_to_ids("<|im_end|>"),
+        bos_token_id=None,
+        pad_token_id=tokenizer.convert_tokens_to_ids("<|endoftext|>"),
+    )
+    torch.manual_seed(0)
+    model: Any = Qwen3ForCausalLM(config)
+    with torch.no_grad():
+        for never in ("<|im_end|>", "</think>"):
+            model.lm_head.weight[tokenizer.convert_tokens_to_ids(never)] = 0
+    model.bfloat16().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def run(work: Work, folder: Path) -> Measured:
+    """Do the work in this process and measure it; loading is not counted."""
+    if isinstance(work.policy, torch.dtype):
+        return _run_transformers(work, folder, work.policy)
+    return _run_engine(work, folder, work.policy)
+
+
+def _run_transformers(work: Work, folder: Path, dtype: torch.dtype) -> Measured:
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
+    engine = TorchEngine(str(folder), ARCHITECTURE, _full(), max_rows=1)
+    prompt = engine.encode_prompt(_request(work, 0))
+    inputs, tokens = torch.tensor([prompt] * work.batch), work.token_budgets[-1]
+    reset_peak()
+    before, started = resident_bytes(), time.perf_counter()
+    with torch.inference_mode():
+        model.generate(
+            inputs,
+            attention_mask=torch.ones_like(inputs),
+            max_new_tokens=tokens,
+            min_new_tokens=tokens,
+            do_sample=False,
+        )
+    wall_s = time.perf_counter() - started
+    return Measured(tokens * work.batch, wall_s, peak_bytes() - before, 0)
+
+
+def _run_engine(work: Work, folder: Path, policy: KVPolicy) -> Measured:
+    engine = TorchEngine(str(folder), ARCHITECTURE, policy, work.batch)
+    traces: list[Trace] = []
+    reset_peak()
+    before, started = resident_bytes(), time.perf_counter()
+    for key in range(work.batch):
+        engine.add(_request(work, key), traces.append)
+    quarter, steps = before, 0
+    while len(traces) < work.batch:
+        engine.step()
+        steps += 1
+        if steps == work.token_budgets[-1] // 4:
+            quarter = resident_bytes()
+    wall_s, end = time.perf_counter() - started, resident_bytes()
+    tokens = sum(len(trace.token_ids) for trace in traces)
+    return Measured(tokens, wall_s, peak_bytes() - before, end - quarter)
+
+
+def _request(work: Work, key: int) -> TraceRequest:
+    greedy = Sampling(temperature=0)
+    decoding = Decoding(
+        0, greedy, "<think>\n", "</think>", CLOSING, ANSWER_TOKENS, work.token_budgets
+    )
+    return TraceRequest(QUESTION, key, decoding)
+
+
+def _full() -> KVPolicy:
+    from actors.kv.full import Full
+
+    return Full()
+
+
+def reset_peak() -> None:
+    """Begin to watch the process's memory anew (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_bytes() -> int:
+    return _status("VmHWM")
+
+
+def resident_bytes() -> int:
+    return _status("VmRSS")
+
+
+def _status(key: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(f"{key}:"))
