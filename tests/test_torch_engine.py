@@ -21,6 +21,7 @@ from actors.kv.snap_kv import SnapKV
 from actors.kv.streaming_llm import StreamingLLM
 from actors.tiny.tokenizer import build_tokenizer
 from actors.torch_engine.engine import TorchEngine
+from actors.torch_engine.graphs import Graphs
 from actors.torch_engine.sequence import Sample, Sequence, Vocabulary
 from raysweep.benchmarks import chain, facts
 from raysweep.kv_policy import KVPolicy
@@ -258,3 +259,24 @@ def test_no_sampled_token_of_100_000_depends_on_the_batch():
             forks = sum(answer.answer_tokens for answer in trace.answers if answer.forced)
             tokens += len(trace.token_ids) + forks
     assert tokens > 100_000
+
+
+class ReplayedOnCpu:
+    """A recording's twin: what CUDA replays, run again on the same tensors."""
+
+    def __init__(self, once):
+        once()
+        self.replay = once
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.slug)
+def test_steps_that_are_recorded_and_replayed_give_the_same_traces(policy):
+    wanted = requests(QUESTIONS, decoding(), samples=2)
+    expected = run(make_engine(smallest(), policy), wanted)
+    engine = make_engine(smallest(), policy)
+    engine.decoder.graphs = Graphs(ReplayedOnCpu)
+    replayed = run(engine, wanted)
+    assert {k: untimed(t) for k, t in expected.items()} == {
+        k: untimed(t) for k, t in replayed.items()
+    }
+    assert bool(engine.decoder.graphs.recordings) != policy.scores_attention

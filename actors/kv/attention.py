@@ -21,6 +21,7 @@ from actors.kv.slots import SLOT_BLOCK, round_up
 if TYPE_CHECKING:
     from actors.kv.cache import KVCache
 
+CUDA_BLOCK = 1024  # lengths are rounded up to this on CUDA, where every shape is recorded anew
 BLOCK_BYTES = 1 << 20  # of widened keys and values on a CPU: about what a core's own cache holds
 
 
@@ -68,8 +69,10 @@ def blocks_of(cache: KVCache, native: Sequence[int], packed: Sequence[int]) -> I
 def _longest(cache: KVCache, native: Sequence[int], packed: Sequence[int]) -> tuple[int, int]:
     """Native and packed slots that cover all of these rows, in whole blocks."""
     if cache.packed is None:
-        return min(cache.native.capacity, round_up(max(native), SLOT_BLOCK)), 0
-    return cache.native.capacity, round_up(max(packed), cache.packed_block)
+        multiple = SLOT_BLOCK if cache.device.type == "cpu" else CUDA_BLOCK
+        return min(cache.native.capacity, round_up(max(native), multiple)), 0
+    multiple = cache.packed_block * (1 if cache.device.type == "cpu" else CUDA_BLOCK // SLOT_BLOCK)
+    return cache.native.capacity, min(cache.packed.capacity, round_up(max(packed), multiple))
 
 
 def _rows_a_block(cache: KVCache, tokens: int) -> int:

@@ -10,8 +10,8 @@ the row settles on the way. Keys are rotated to their true position, whatever sl
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -51,6 +51,22 @@ class Step:
     slots: torch.Tensor  # [n], of the native slots
     query_slots: torch.Tensor  # [n], in the ring of observed queries
     blocks: tuple[Block, ...]
+
+    @property
+    def shape(self) -> tuple[tuple[int, ...], ...]:
+        """Equal for steps that differ in the content of their tensors alone."""
+        return tuple((block.start, block.stop, block.native, block.packed) for block in self.blocks)
+
+    @property
+    def tensors(self) -> tuple[torch.Tensor, ...]:
+        return (self.slots, self.query_slots, *(block.mask for block in self.blocks))
+
+    def with_tensors(self, tensors: Sequence[torch.Tensor]) -> "Step":
+        """The step with other tensors in the place of its `tensors`."""
+        slots, query_slots, *masks = tensors
+        pairs = zip(self.blocks, masks, strict=True)
+        blocks = tuple(replace(block, mask=mask) for block, mask in pairs)
+        return Step(self.rows, slots, query_slots, blocks)
 
 
 @dataclass(eq=False)
@@ -103,6 +119,11 @@ class KVCache:
             native = self.policy.settles_at  # in every batch the same, see `attention.Block`
             self.packed.reserve(round_up(most.packed, self.packed_block))
         self.native.reserve(round_up(native, SLOT_BLOCK))
+
+    @property
+    def capacities(self) -> tuple[int, int]:
+        """Slots of either kind that there are; the tensors stay where they are as long as these do."""
+        return self.native.capacity, 0 if self.packed is None else self.packed.capacity
 
     def slot(self, extent: Extent) -> int:
         """The native slot of a row's next token: behind the others, or where a policy's ring says."""

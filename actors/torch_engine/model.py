@@ -17,6 +17,7 @@ from transformers.models.qwen3.modeling_qwen3 import apply_rotary_pos_emb
 
 from actors.kv.cache import KVCache
 from actors.kv.prompt import PromptKV
+from actors.torch_engine.graphs import Graphs, record_cuda
 
 ROW_BLOCK = 16
 PREFILL_CHUNK = 512  # prompt tokens computed at a time, which bounds what a long prompt takes
@@ -33,6 +34,7 @@ class Decoder:
             path, dtype=storage, use_safetensors=True, trust_remote_code=False
         )
         self.model = model.to(device).eval()
+        self.graphs = Graphs(record_cuda) if device.type == "cuda" else None
 
     @torch.inference_mode()
     def prefill(
@@ -61,7 +63,18 @@ class Decoder:
         caller ends the step (`cache.end`) for those of the rows that are in use.
         """
         cache.begin(len(tokens))
-        return self._logits(self._layers(tokens, positions, cache.attend))
+        # A step that adds to sums of attention may not be run twice, as recording does.
+        if self.graphs is None or cache.policy.scores_attention:
+            return self._logits(self._layers(tokens, positions, cache.attend))
+        step = cache.step
+
+        def forward(inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+            tokens, positions, *tensors = inputs
+            cache.step = step.with_tensors(tensors)
+            return self._logits(self._layers(tokens, positions, cache.attend))
+
+        inputs = (tokens, positions, *step.tensors)
+        return self.graphs.run(cache.capacities, step.shape, inputs, forward)
 
     def _layers(self, tokens: torch.Tensor, positions: torch.Tensor, attend: Any) -> torch.Tensor:
         """Hidden states [n, hidden] after the last layer; `attend` keeps and reads keys and values."""

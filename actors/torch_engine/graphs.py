@@ -1,0 +1,83 @@
+"""Decoding steps recorded once and replayed: CUDA graphs, which spare a small step its launches.
+
+A recorded step reads and writes fixed addresses, so its inputs are copied into tensors that stay, and
+its output is the recording's own. One recording serves all steps of one shape; when the cache has grown
+and its tensors lie elsewhere, recordings are made anew.
+"""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+Inputs = tuple[torch.Tensor, ...]
+WARM_UPS = 2  # kernels choose their algorithms, and allocate, before anything is recorded
+
+
+class Graph(Protocol):
+    """What is recorded, to be run again on the same tensors."""
+
+    def replay(self) -> None: ...
+
+
+Record = Callable[[Callable[[], None]], Graph]
+
+
+@dataclass(frozen=True)
+class Recording:
+    inputs: Inputs
+    output: torch.Tensor
+    graph: Graph
+
+
+class Graphs:
+    """Recordings by shape. `record` runs a function while recording it: on CUDA, `record_cuda`."""
+
+    def __init__(self, record: Record):
+        self.record = record
+        self.place: Hashable = None
+        self.recordings: dict[Hashable, Recording] = {}
+
+    def run(
+        self,
+        place: Hashable,
+        shape: Hashable,
+        inputs: Inputs,
+        step: Callable[[Inputs], torch.Tensor],
+    ) -> torch.Tensor:
+        """`step(inputs)`, recorded the first time that the shape is met.
+
+        place  what a recording is bound to; all are dropped when it changes
+        step   may be run more than once, and must do the same each time
+        The answer is overwritten by the next step of that shape.
+        """
+        if place != self.place:
+            self.place, self.recordings = place, {}
+        if shape not in self.recordings:
+            self.recordings[shape] = self._made(inputs, step)
+        recording = self.recordings[shape]
+        for own, given in zip(recording.inputs, inputs, strict=True):
+            own.copy_(given)
+        recording.graph.replay()
+        return recording.output
+
+    def _made(self, inputs: Inputs, step: Callable[[Inputs], torch.Tensor]) -> Recording:
+        own = tuple(tensor.clone() for tensor in inputs)
+        for _ in range(WARM_UPS):
+            output = step(own)
+        output = torch.empty_like(output)
+
+        def once() -> None:
+            output.copy_(step(own))
+
+        return Recording(own, output, self.record(once))
+
+
+def record_cuda(once: Callable[[], None]) -> Graph:
+    """Record on CUDA."""
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        once()
+    return graph
