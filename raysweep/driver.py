@@ -63,9 +63,10 @@ def generate(
     `ended` hears the outcome, also where an interruption or a fault ends the work before its time.
     Raises ConfigError where the cluster can hold no actor.
     """
+    shards = tuple(shards)
     schedule = Schedule(shards, generation.max_attempts)
     store = Store(store_root).absolute
-    cluster = replace(cluster, actors=cluster.actors or affordable_actors(len(schedule.queues)))
+    cluster = replace(cluster, actors=cluster.actors or affordable_actors(len(shards)))
     with ray_session(cluster):
         return _Driver(schedule, store, generation, cluster, finished, ended).run()
 

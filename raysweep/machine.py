@@ -11,9 +11,9 @@ CGROUP = Path("/sys/fs/cgroup")
 MEMINFO = Path("/proc/meminfo")
 
 
-def affordable_actors(engines: int) -> int:
-    """One actor for each engine that has work, as far as CPUs and memory reach."""
-    return max(1, min(usable_cpus(), engines, available_bytes() // ACTOR_BYTES))
+def affordable_actors(shards: int) -> int:
+    """As many actors as CPUs and memory allow, and no more than there are shards."""
+    return max(1, min(usable_cpus(), shards, available_bytes() // ACTOR_BYTES))
 
 
 def usable_cpus() -> int:

@@ -19,8 +19,8 @@ def container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_there_are_no_more_actors_than_engines_with_work(container: Path):
-    assert [machine.affordable_actors(engines) for engines in (1, 5, 40)] == [1, 5, 16]
+def test_there_are_no_more_actors_than_shards(container: Path):
+    assert [machine.affordable_actors(shards) for shards in (1, 5, 40)] == [1, 5, 16]
 
 
 def test_a_cpu_quota_limits_the_actors(container: Path):
