@@ -106,8 +106,8 @@ def store(tmp_path: Path) -> Store:
     return Store(str(tmp_path))
 
 
-def test_without_a_number_of_actors_each_engine_with_work_gets_one(store, monkeypatch):
-    monkeypatch.setattr(driver, "affordable_actors", lambda engines: engines)
+def test_without_a_number_of_actors_there_are_as_many_as_the_machine_can_afford(store, monkeypatch):
+    monkeypatch.setattr(driver, "affordable_actors", lambda shards: min(2, shards))
     shards = some_shards(models=tuple(a_model(name) for name in "ab"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(driver, "EngineActor", Slow)

@@ -183,6 +183,15 @@ def test_a_prompt_met_before_gets_the_room_that_a_longer_closing_needs():
     assert {k: untimed(t) for k, t in traces.items()} == {k: untimed(t) for k, t in alone.items()}
 
 
+def test_a_text_that_ends_with_its_first_token_is_a_finished_trace(monkeypatch):
+    engine = make_engine(smallest(), Full(), max_rows=16)
+    wanted = requests(QUESTIONS[:3], decoding())
+    monkeypatch.setattr(engine, "_draw", lambda logits, rows: [engine.tokenizer.eos_token_id])
+    for trace in run(engine, wanted).values():
+        assert (trace.finish, len(trace.token_ids)) == ("end", 1)
+        assert trace.answers[-1].kv_bytes > 0 and trace.answers[-1].thinking_tokens == 0
+
+
 def test_a_text_that_ends_in_mid_thinking_has_no_answer_and_is_no_stop():
     thought, close, end = 50, 4, 2
     vocabulary = Vocabulary(close, frozenset({end}), (close, 102), lambda tokens: "text")

@@ -80,7 +80,8 @@ class TorchEngine:
         start_row(self.cache, row, prompt.kv)
         first = self._draw(prompt.logits[None], [sequence])[0]
         sequence.accept(first, partial(self.cache.row_bytes, row))
-        self.running.append(sequence)
+        if not sequence.finished:  # a text may end with its first token
+            self.running.append(sequence)
 
     def _prefilled(self, request: TraceRequest) -> Prefilled:
         """The prompt's keys, values and last logits; samples of one question share them."""

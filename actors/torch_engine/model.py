@@ -15,6 +15,7 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM
 from transformers.models.qwen3.modeling_qwen3 import apply_rotary_pos_emb
 
+from actors.kv.attention import Scratch
 from actors.kv.cache import KVCache
 from actors.kv.prompt import PromptKV
 from actors.torch_engine.graphs import Graphs, record_cuda
@@ -34,6 +35,7 @@ class Decoder:
             path, dtype=storage, use_safetensors=True, trust_remote_code=False
         )
         self.model = model.to(device).eval()
+        self.scratch = Scratch()
         self.graphs = Graphs(record_cuda) if device.type == "cuda" else None
 
     @torch.inference_mode()
@@ -85,27 +87,30 @@ class Decoder:
             attention = layer.self_attn
             normed = layer.input_layernorm(hidden)
             heads = (len(tokens), -1, attention.head_dim)
-            q = _normed(attention, "q_norm", _project(attention.q_proj, normed).view(heads))
-            k = _normed(attention, "k_norm", _project(attention.k_proj, normed).view(heads))
-            v = _project(attention.v_proj, normed).view(heads)
+            q = _normed(attention, "q_norm", self._project(attention.q_proj, normed).view(heads))
+            k = _normed(attention, "k_norm", self._project(attention.k_proj, normed).view(heads))
+            v = self._project(attention.v_proj, normed).view(heads)
             q, k = apply_rotary_pos_emb(q, k, cos[0], sin[0])
-            hidden = hidden + _project(attention.o_proj, attend(index, q, k, v))
+            hidden = hidden + self._project(attention.o_proj, attend(index, q, k, v))
             normed = layer.post_attention_layernorm(hidden)
-            gated = functional.silu(_project(layer.mlp.gate_proj, normed))
-            up = _project(layer.mlp.up_proj, normed)
-            hidden = hidden + _project(layer.mlp.down_proj, gated * up)
+            gated = functional.silu(self._project(layer.mlp.gate_proj, normed))
+            up = self._project(layer.mlp.up_proj, normed)
+            hidden = hidden + self._project(layer.mlp.down_proj, gated * up)
         return body.norm(hidden)
 
     def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        return _project(self.model.lm_head, hidden)
+        return self._project(self.model.lm_head, hidden)
 
-
-def _project(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """A linear layer; plain ones are widened to the arithmetic's type, quantised ones know themselves."""
-    if type(module) is nn.Linear:
-        bias = None if module.bias is None else module.bias.to(x.dtype)
-        return functional.linear(x, module.weight.to(x.dtype), bias)
-    return module(x)
+    def _project(self, module: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        """A linear layer; plain ones are widened to the arithmetic's type, quantised ones know themselves."""
+        if type(module) is not nn.Linear:
+            return module(x)
+        weight, bias = module.weight, module.bias
+        if weight.dtype != x.dtype:
+            wide = self.scratch.view("weight", tuple(weight.shape), x.dtype, x.device)
+            weight = wide.copy_(weight)
+            bias = None if bias is None else bias.to(x.dtype)
+        return functional.linear(x, weight, bias)
 
 
 def _normed(attention: nn.Module, name: str, heads: torch.Tensor) -> torch.Tensor:
