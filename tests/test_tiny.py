@@ -118,6 +118,12 @@ def test_a_shipped_model_is_safetensors_in_16_bit_with_the_familys_tokenizer(nam
     )
 
 
+@pytest.mark.parametrize("name", names())
+def test_a_shipped_model_was_trained_as_the_training_command_trains_it_now(name):
+    record = json.loads((MODELS / name / "training.json").read_text())
+    assert (record["tokens"], record["seed"]) == (SIZES[name].tokens, SIZES[name].seed)
+
+
 def test_shipped_models_fit_in_30_megabytes_and_come_in_four_sizes_or_more():
     files = [file for file in MODELS.rglob("*") if file.is_file()]
     assert sum(file.stat().st_size for file in files) <= 30e6

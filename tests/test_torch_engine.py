@@ -5,6 +5,7 @@ once with a cache that rounds keys and values to 16 bit, as the engine's does.
 """
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +75,17 @@ def make_engine(
     return TorchEngine(str(MODELS / name), architecture(name), policy, max_rows, storage)
 
 
+@cache
+def transformers_model(folder: Path) -> Any:
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+
 def by_transformers(folder: Path, prompt: list[int], new_tokens: int, rounding: bool) -> list[int]:
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    model = transformers_model(folder)
     inputs = torch.tensor([prompt])
-    cache = RoundingCache() if rounding else DynamicCache()
+    kept = RoundingCache() if rounding else DynamicCache()
     output = model.generate(
-        inputs, max_new_tokens=new_tokens, do_sample=False, past_key_values=cache
+        inputs, max_new_tokens=new_tokens, do_sample=False, past_key_values=kept
     )
     return output[0, len(prompt) :].tolist()
 

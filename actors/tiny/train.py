@@ -12,7 +12,7 @@ import math
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class Size:
-    """Architecture and length of training of one member of the family."""
+    """Architecture, length of training and seed of one member of the family."""
 
     hidden: int
     layers: int
@@ -39,11 +39,12 @@ class Size:
     head_dim: int
     intermediate: int
     tokens: int
+    seed: int = 0
 
 
 SIZES = {
     "tiny-60k": Size(32, 3, 4, 2, 32, 64, 4_500_000),
-    "tiny-140k": Size(64, 3, 4, 2, 32, 96, 11_000_000),
+    "tiny-140k": Size(64, 3, 4, 2, 32, 96, 11_000_000, seed=1),
     "tiny-340k": Size(96, 3, 4, 2, 32, 256, 9_000_000),
     "tiny-755k": Size(128, 3, 8, 4, 32, 384, 11_000_000),
 }
@@ -134,10 +135,10 @@ def tensors(examples: list[Example]) -> tuple[torch.Tensor, torch.Tensor]:
     return inputs, targets
 
 
-def train(size: Size, seed: int) -> Qwen3ForCausalLM:
+def train(size: Size) -> Qwen3ForCausalLM:
     """The whole training of one model; prints losses and teacher-forced accuracies as it goes."""
-    torch.manual_seed(seed)
-    rng = random.Random(seed)
+    torch.manual_seed(size.seed)
+    rng = random.Random(size.seed)
     model = build_model(size)
     optimizers = make_optimizers(model)
     maker = ExampleMaker(build_tokenizer(), rng)
@@ -225,18 +226,20 @@ def save(model: Qwen3ForCausalLM, folder: Path, record: dict) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", choices=SIZES, required=True)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, help="instead of the size's own")
     parser.add_argument("--out", type=Path, default=Path("models"))
-    parser.add_argument("--tokens", type=int)
+    parser.add_argument("--tokens", type=int, help="instead of the size's own")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     size = SIZES[arguments.size]
-    if arguments.tokens:
-        size = Size(**{**size.__dict__, "tokens": arguments.tokens})
+    if arguments.tokens is not None:
+        size = replace(size, tokens=arguments.tokens)
+    if arguments.seed is not None:
+        size = replace(size, seed=arguments.seed)
     started = time.monotonic()
-    model = train(size, arguments.seed)
+    model = train(size)
     record = {
-        "seed": arguments.seed,
+        "seed": size.seed,
         "tokens": size.tokens,
         "parameters": model.num_parameters(),
         "minutes": round((time.monotonic() - started) / 60, 1),
