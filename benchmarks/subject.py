@@ -51,7 +51,8 @@ class Measured:
 
 def make_model(folder: Path) -> None:
     """Write the model and its tokenizer in Hugging Face form."""
-    a, tokenizer = ARCHITECTURE, build_tokenizer()
+    a = ARCHITECTURE
+    tokenizer: Any = build_tokenizer()
     config = Qwen3Config(
         vocab_size=a.vocab_size,
         hidden_size=a.hidden_size,

@@ -64,9 +64,9 @@ class Graphs:
 
     def _made(self, inputs: Inputs, step: Callable[[Inputs], torch.Tensor]) -> Recording:
         own = tuple(tensor.clone() for tensor in inputs)
-        for _ in range(WARM_UPS):
-            output = step(own)
-        output = torch.empty_like(output)
+        for _ in range(WARM_UPS - 1):
+            step(own)
+        output = torch.empty_like(step(own))
 
         def once() -> None:
             output.copy_(step(own))
