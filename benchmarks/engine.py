@@ -39,10 +39,11 @@ class Scale:
     """How much is measured: tokens a trace in the short and in the long table, and repeats."""
 
     batches: tuple[int, ...] = (1, 8, 32, 64)
-    short: int = 128
+    short: int = 160
+    short_budget: int = 128  # tokens that evicting policies keep
     long: int = 2048
-    long_batch: int = 8
-    budget: int = 512  # tokens that evicting policies keep in the long table
+    long_budget: int = 256
+    long_batch: int = 16
     repeats: int = 3
 
 
@@ -50,36 +51,37 @@ Results = dict[Work, list[Measured]]
 
 
 def policies(budget: int) -> tuple[Any, ...]:
-    """One of every kind, keeping `budget` tokens where they evict."""
-    r_kv = RKV(budget=budget)
+    """One of every kind, keeping `budget` tokens where they evict and half as many in 16 bit."""
+    buffer, residual = budget // 4, budget // 2
+    r_kv = RKV(budget=budget, buffer=buffer)
     return (
         Full(),
         StreamingLLM(4, budget - 4),
         r_kv,
-        SnapKV(budget=budget, window=16),
-        H2O(budget=budget, window=budget // 2, buffer=128),
-        *(Quantized(bits) for bits in (8, 4, 2)),
-        Quantized(4, layout="kivi"),
-        Quantized(4, layout="token", evict=r_kv),
+        SnapKV(budget=budget, window=16, buffer=buffer),
+        H2O(budget=budget, window=residual, buffer=buffer),
+        *(Quantized(bits, residual=min(128, residual)) for bits in (8, 4, 2)),
+        Quantized(4, residual=min(128, residual), layout="kivi"),
+        Quantized(4, residual=min(128, residual), layout="token", evict=r_kv),
     )
 
 
 def short_work(scale: Scale) -> list[Work]:
-    """Peers and policies over batch sizes; nothing is evicted yet."""
-    subjects = [*PEERS.items(), *((policy.slug, policy) for policy in policies(scale.budget))]
+    """Peers and policies over batch sizes."""
+    chosen = policies(scale.short_budget)
+    subjects = [*PEERS.items(), *((policy.slug, policy) for policy in chosen)]
     budgets = (scale.short,)
     return [Work(name, how, batch, budgets) for batch in scale.batches for name, how in subjects]
 
 
 def long_work(scale: Scale) -> list[Work]:
-    """Policies over a long trace, with one budget and with FORKS of them."""
+    """Policies over a long trace with one budget, and one of each kind with FORKS of them."""
     forked = tuple(scale.long * (i + 1) // FORKS for i in range(FORKS))
-    chosen = policies(scale.budget)
-    return [
-        Work(policy.slug, policy, scale.long_batch, budgets)
-        for policy in chosen
-        for budgets in ((scale.long,), forked)
-    ]
+    full, ring, evicting, *others = policies(scale.long_budget)
+    quantized = next(policy for policy in others if policy.packing)
+    works = [(policy, (scale.long,)) for policy in (full, ring, evicting, *others)]
+    works += [(policy, forked) for policy in (full, ring, evicting, quantized)]
+    return [Work(policy.slug, policy, scale.long_batch, budgets) for policy, budgets in works]
 
 
 def measure(works: Sequence[Work], repeats: int, folder: Path) -> Results:
@@ -110,16 +112,19 @@ def rate(measured: Iterable[Measured]) -> float:
 
 def short_table(results: Results, scale: Scale) -> list[str]:
     """Tokens per second by batch size, and the full cache's ratio to the faster peer."""
-    head = ["", *(f"batch {batch}" for batch in scale.batches)]
+    head = ["", *(f"batch {batch}" for batch in scale.batches), "peak memory"]
     by_name: dict[str, list[list[Measured]]] = {}
     for work, measured in results.items():
         by_name.setdefault(work.name, []).append(measured)
-    lines = [[name, *map(_rate_and_spread, columns)] for name, columns in by_name.items()]
+    lines = [
+        [name, *map(_rate_and_spread, columns), human_bytes(_peak_bytes(columns[-1]))]
+        for name, columns in by_name.items()
+    ]
     ratios = []
     for index in range(len(scale.batches)):
         fastest = max(rate(by_name[peer][index]) for peer in PEERS)
         ratios.append(f"**{rate(by_name['full'][index]) / fastest:.2f} ×**")
-    return markdown(head, [*lines, ["full / faster transformers", *ratios]])
+    return markdown(head, [*lines, ["full / faster transformers", *ratios, ""]])
 
 
 def long_table(results: Results, scale: Scale) -> list[str]:
@@ -129,14 +134,11 @@ def long_table(results: Results, scale: Scale) -> list[str]:
         by_name.setdefault(work.name, []).append(measured)
     full = rate(by_name["full"][0])
     lines = []
-    for name, (plain, forked) in by_name.items():
-        cost = statistics.median(m.wall_s for m in forked) / statistics.median(
-            m.wall_s for m in plain
-        )
-        peak = statistics.median(m.peak_bytes for m in plain)
+    for name, (plain, *forked) in by_name.items():
         grown = statistics.median(m.grown_bytes for m in plain)
-        cells = [f"{rate(plain) / full:.2f} ×", human_bytes(peak), human_bytes(grown)]
-        lines.append([name, _rate_and_spread(plain), *cells, f"{cost - 1:+.1%}"])
+        cells = [f"{rate(plain) / full:.2f} ×", human_bytes(_peak_bytes(plain)), human_bytes(grown)]
+        added = f"{_wall_s(forked[0]) / _wall_s(plain) - 1:+.1%}" if forked else ""
+        lines.append([name, _rate_and_spread(plain), *cells, added])
     head = ["", "tokens/s", "against full", "peak memory", "grown after a quarter"]
     return markdown([*head, f"{FORKS} budgets instead of 1"], lines)
 
@@ -144,6 +146,15 @@ def long_table(results: Results, scale: Scale) -> list[str]:
 def _rate_and_spread(measured: list[Measured]) -> str:
     ordered = rates(measured)
     return f"{statistics.median(ordered):,.0f} ({ordered[0]:,.0f}–{ordered[-1]:,.0f})"
+
+
+def _wall_s(measured: list[Measured]) -> float:
+    return statistics.median(one.wall_s for one in measured)
+
+
+def _peak_bytes(measured: list[Measured]) -> float:
+    """Median of what the process took at most besides the loaded model."""
+    return statistics.median(one.peak_bytes for one in measured)
 
 
 def markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:

@@ -19,7 +19,7 @@ from raysweep.kv_policy import KVPolicy
 from raysweep.spec import Architecture, Decoding, Sampling
 
 QUESTION = "s*2=r;h=9;h-2=s;r-4=e;e+8=l;l?"
-ARCHITECTURE = Architecture(256, 4, 8, 4, 64, 768, VOCABULARY_SIZE, False, 8192)
+ARCHITECTURE = Architecture(128, 2, 8, 4, 64, 256, VOCABULARY_SIZE, False, 8192)
 CLOSING, ANSWER_TOKENS = "</think>\nThe answer is", 4
 
 

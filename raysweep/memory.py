@@ -7,7 +7,8 @@ M = M_weights + M_kv, as in "Not All Bits Are Equal" (arXiv 2510.10964, appendix
               + packed tokens * layers * kv_heads * 2 * (codes + scales + zero points)
               + what the policy scores with (observed queries, sums of attention)
 
-Exact, to the byte: tests count the tensors. All results are bytes; GB = 1e9 bytes.
+Exact, to the byte: tests count the tensors that a row holds. A peak is the room that is reserved for a
+row; what a fork puts aside while it runs comes on top of it. All results are bytes; GB = 1e9 bytes.
 """
 
 from raysweep.kv_policy import Axis, Held, KVPolicy, Packing

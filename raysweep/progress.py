@@ -8,6 +8,8 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+TEXT_WIDTH = 75  # of everything but the bar, in a run of some ten thousand samples
+
 
 class Receipt(Protocol):
     @property
@@ -27,7 +29,7 @@ def show_progress(
     """
     columns = (
         TextColumn("[bold]generate"),
-        BarColumn(bar_width=None),
+        BarColumn(bar_width=max(6, min(40, console.width - TEXT_WIDTH))),
         MofNCompleteColumn(),
         TextColumn("samples · {task.fields[shards]} shards · {task.fields[rate]:,.0f} tokens/s"),
         TimeRemainingColumn(compact=True),

@@ -39,8 +39,12 @@ def evicting(draw: st.DrawFn, least: int = 4) -> Any:
     if kind is StreamingLLM:
         sinks = draw(st.integers(1, 3))
         return StreamingLLM(sinks, budget - sinks)
-    window = draw(st.integers(1, 3))
-    return kind(budget=budget, window=window, buffer=draw(st.integers(1, 12)))
+    shared = {"window": draw(st.integers(1, 3)), "buffer": draw(st.integers(1, 12))}
+    if kind is not H2O:
+        shared["kernel"] = draw(st.sampled_from([1, 3, 7]))
+    if kind is RKV:
+        shared["importance_weight"] = draw(st.sampled_from([0.1, 0.07]))
+    return kind(budget=budget, **shared)
 
 
 @st.composite
@@ -48,7 +52,7 @@ def quantized(draw: st.DrawFn) -> Quantized:
     bits, group_size = draw(st.sampled_from([8, 4, 2])), draw(st.sampled_from([8, 16]))
     residual = draw(st.integers(3, 20))
     if draw(st.booleans()):
-        evict = draw(evicting(least=residual + 1))
+        evict = draw(evicting(least=residual + 5))
         return Quantized(bits, group_size, residual, "token", evict)
     layout: Any = draw(st.sampled_from(["channel", "kivi", "token"]))
     return Quantized(bits, group_size, residual, layout)

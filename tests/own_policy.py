@@ -21,7 +21,7 @@ class LargestKeys(Eviction):
 
     @property
     def slug(self) -> str:
-        return f"largest_keys-{self.budget}"
+        return self.named("largest_keys")
 
     def scores(self, row: Row) -> torch.Tensor:
         return row.keys.norm(dim=-1)

@@ -4,9 +4,17 @@ from benchmarks.engine import Scale, report
 
 
 def test_the_engine_benchmark_measures_every_subject_and_writes_table_and_figure(tmp_path):
-    scale = Scale(batches=(1, 2), short=4, long=24, long_batch=1, budget=160, repeats=1)
+    scale = Scale(
+        batches=(1, 2), short=4, short_budget=80, long=24, long_budget=80, long_batch=1, repeats=1
+    )
     text = report(scale, tmp_path)
     assert text == (tmp_path / "engine.md").read_text()
-    for name in ("transformers bf16", "full", "r_kv-160", "quantized-2", "r_kv-160_quantized-4"):
+    for name in (
+        "transformers bf16",
+        "full",
+        "r_kv-80-b20",
+        "quantized-2-r40",
+        "r_kv-80-b20_quantized-4-r40",
+    ):
         assert text.count(f"| {name} |") == (1 if "transformers" in name else 2)
     assert {path.name for path in tmp_path.iterdir()} == {"engine.md", "engine.svg", "engine.png"}

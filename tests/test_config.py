@@ -63,7 +63,7 @@ def test_a_named_mapping_changes_only_the_keys_it_gives(mine: Path):
 def test_a_definition_can_be_written_in_place(mine: Path):
     policies = ["full", {"method": "streaming_llm", "sinks": 2, "window": 30}]
     sweep = read(changed("sweep.kv_policies", policies), mine).sweep
-    assert sweep.kv_policies[1].slug == "streaming_llm-32"
+    assert sweep.kv_policies[1].slug == "streaming_llm-32-s2"
 
 
 def test_any_checkpoint_folder_can_be_a_model_its_path_relative_to_the_working_folder(
@@ -104,7 +104,7 @@ def test_a_policy_has_its_parameters_defaults_and_a_policy_within(mine: Path):
 def test_a_users_own_policy_is_named_by_its_import_path(mine: Path):
     own = {"method": "own_policy.LargestKeys", "budget": 20, "window": 2}
     (policy,) = read(changed("sweep.kv_policies", [own]), mine).sweep.kv_policies
-    assert policy.slug == "largest_keys-20"
+    assert policy.slug == "largest_keys-20-n2"
     assert identity.described_policy(policy)["method"] == "own_policy.LargestKeys"
 
 
@@ -193,7 +193,7 @@ REFUSED = [
     # two engines that could not be told apart
     (
         "sweep.kv_policies",
-        ["streaming_llm-64", {"method": "streaming_llm", "sinks": 8, "window": 56}],
+        ["streaming_llm-64", {"method": "streaming_llm", "sinks": 4, "window": 60}],
         "sweep.kv_policies[1]: 'streaming_llm-64' is the name of sweep.kv_policies[0] too",
     ),
     # a folder's name that leads elsewhere

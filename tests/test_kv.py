@@ -20,9 +20,11 @@ from kv_rows import (
 
 from actors.kv import cache as cache_module
 from actors.kv.full import Full
+from actors.kv.h2o import H2O
 from actors.kv.quantized import Quantized
 from actors.kv.r_kv import RKV
 from actors.kv.slots import SLOT_BLOCK, round_up
+from actors.kv.streaming_llm import StreamingLLM
 from raysweep.kv_policy import Held, KVPolicy, load_method, method_of
 from raysweep.memory import held_bytes, kv_bytes, kv_peak_bytes
 
@@ -134,6 +136,16 @@ def test_what_a_fork_saves_of_a_full_cache_is_nothing():
     assert sum(content.nbytes for content in cache.save(0, ahead=20).contents) == 0
 
 
+def test_what_a_fork_saves_of_a_quantised_cache_is_its_native_part_at_most():
+    cache = a_cache(Quantized(4, 8, 8), an_architecture(), rows=1)
+    stream = Stream(0, cache.architecture)
+    begin(cache, 0, stream, MOST - 30)
+    for _ in range(16):
+        native = sum(view.nbytes for view in cache.native.used(0, cache.extents[0].native))
+        assert sum(content.nbytes for content in cache.save(0, ahead=8).contents) <= native
+        feed(cache, [stream])
+
+
 @pytest.mark.parametrize("policy", **BY_SLUG)
 def test_room_that_grows_keeps_what_is_there(policy):
     stream = Stream(1, an_architecture())
@@ -161,6 +173,14 @@ def test_a_policy_is_named_by_method_and_parameters_and_hashes(policy):
         (lambda: RKV(budget=64, importance_weight=1.5), "importance_weight: 1.5 is out of range"),
         (lambda: Quantized(3), "bits: 3 is not known; known: 2, 4, 8"),
         (lambda: Quantized(4, 12), "group_size: 12 is not a multiple of 8"),
+        (
+            lambda: Quantized(4, 8, 8, "token", H2O(budget=40, window=30)),
+            "residual: 8 is less than evict.window, 30",
+        ),
+        (
+            lambda: Quantized(4, 8, 8, "token", StreamingLLM(4, 6)),
+            "evict.sinks: 4 do not fit besides the residual of 8 into 10 tokens",
+        ),
         (lambda: Quantized(4, evict=RKV(budget=256)), "layout: 'channel' packs tokens together"),
         (lambda: Quantized(4, layout="token", evict=Full()), "evict: that policy scores no tokens"),
         (

@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from kv_rows import MOST, Stream, a_cache, an_architecture, begin, evicting, feed
 
 from actors.kv.cache import KVCache
-from actors.kv.eviction import Row
 from actors.kv.full import Full
 from actors.kv.h2o import H2O
 from actors.kv.quantized import Quantized
-from actors.kv.r_kv import RKV, redundancy
+from actors.kv.r_kv import RKV
 from actors.kv.settling import view
 from actors.kv.snap_kv import SnapKV
 from actors.kv.streaming_llm import StreamingLLM
@@ -49,9 +48,9 @@ def numbers_of(stream: Stream, tokens: int) -> tuple[np.ndarray, np.ndarray]:
     return prompt.keys[LAYER].numpy(), prompt.queries[LAYER].numpy()
 
 
-def kept(cache: KVCache, stream: Stream) -> list[list[int]]:
-    """The positions whose keys row 0 holds in native slots, for each KV head."""
-    held = cache.native["keys"][LAYER, 0, :, : cache.extents[0].native, 0]
+def kept(cache: KVCache, stream: Stream, row: int = 0) -> list[list[int]]:
+    """The positions whose keys a row holds in native slots, for each KV head."""
+    held = cache.native["keys"][LAYER, row, :, : cache.extents[row].native, 0]
     position_of = [
         {value: position for position, value in enumerate(head)}
         for head in stream.prompt(MOST, torch.float32).keys[LAYER, :, :, 0].tolist()
@@ -161,13 +160,97 @@ def test_evicted_and_packed_tokens_are_packed_once_and_move_as_they_are():
         assert len(set(distances.argmin(1).tolist())) == packed
 
 
-def test_a_rows_redundancy_is_computed_from_that_row_alone():
-    """The published code takes that of the batch's first row for every row."""
-    torch.manual_seed(0)
-    rows = [torch.randn(2, 2, 20, 8) for _ in range(3)]
-    policy = RKV(budget=12, window=2)
-    queries = torch.randn(2, 2, 1, 2, 8)
-    alone = [policy.scores(Row(keys, queries, None)) for keys in rows]
-    assert not torch.allclose(alone[0], alone[1])
-    for keys in rows:
-        assert torch.allclose(redundancy(keys).sum(-1), torch.ones(2, 2))
+EVICTED_AND_PACKED = [
+    Quantized(4, 8, 10, "token", RKV(budget=26, window=2, buffer=8, kernel=1)),
+    Quantized(
+        8, 8, 8, "token", RKV(budget=24, window=3, buffer=12, kernel=1, importance_weight=0.07)
+    ),
+    Quantized(2, 8, 10, "token", SnapKV(budget=30, window=4, buffer=8, kernel=1)),
+    Quantized(4, 8, 10, "token", H2O(budget=26, window=8, buffer=8)),
+    Quantized(4, 8, 10, "token", StreamingLLM(2, 24)),
+]
+
+
+@pytest.mark.parametrize("policy", EVICTED_AND_PACKED, ids=lambda policy: policy.slug)
+def test_eviction_from_a_quantised_store_keeps_the_best_of_the_packed_tokens(policy):
+    stream = Stream(8, an_architecture(2, 2, 16))
+    cache = a_cache(policy, stream.architecture, rows=1)
+    begin(cache, 0, stream, 1)
+    twins = [
+        PackedTwin(policy, *(numbers[head] for numbers in numbers_of(stream, MOST)))
+        for head in (0, 1)
+    ]
+    for position in range(MOST):
+        for twin_ in twins:
+            twin_.append(position)
+        if position:
+            feed(cache, [stream])
+        packed = view(cache, 0).keys[LAYER, :, : cache.extents[0].packed].numpy()
+        for twin_, held in zip(twins, packed, strict=True):
+            assert len(twin_.packed) == len(held), position
+            if len(held):
+                assert np.allclose(held, twin_.rounded[twin_.packed], atol=1e-3), position
+
+
+class PackedTwin:
+    """One KV head, token by token: blocks leave the residual, and the worst packed tokens are dropped."""
+
+    def __init__(self, policy: Quantized, keys: np.ndarray, queries: np.ndarray):
+        self.policy, self.keys, self.queries = policy, keys, queries
+        self.rounded = rounded(keys, len(keys), policy, "token")
+        self.packed: list[int] = []
+        self.native: list[int] = []
+        self.drawn = np.zeros(len(keys))
+
+    def seen_as(self) -> np.ndarray:
+        """All keys as they are stored now."""
+        stored = self.keys.copy()
+        stored[self.packed] = self.rounded[self.packed]
+        return stored
+
+    def append(self, position: int) -> None:
+        self.native.append(position)
+        held, stored = [*self.packed, *self.native], self.seen_as()
+        for query in self.queries[:, position]:
+            self.drawn[held] += kv_twins.attention_weights(query, stored[held])
+        if len(self.native) == self.policy.residual + self.policy.group_size:
+            size = self.policy.group_size
+            self.packed, self.native = [*self.packed, *self.native[:size]], self.native[size:]
+            budget = self.policy.evict.budget - self.policy.residual
+            if len(self.packed) >= budget + self.policy.evict.buffer:
+                scores = self.scores(position)
+                ranked = sorted(range(len(self.packed)), key=lambda place: -scores[place])
+                self.packed = [self.packed[place] for place in sorted(ranked[:budget])]
+
+    def scores(self, position: int) -> list[float]:
+        evict, held = self.policy.evict, [*self.packed, *self.native]
+        stored = self.seen_as()
+        if isinstance(evict, StreamingLLM):
+            oldest = self.packed[: evict.sinks]
+            return [float(MOST if place in oldest else place) for place in self.packed]
+        if isinstance(evict, H2O):
+            return self.drawn[self.packed].tolist()
+        queries = self.queries[:, : position + 1]
+        importance = kv_twins.importance(
+            stored, queries, held, window=evict.window, kernel=evict.kernel
+        )
+        if not isinstance(evict, RKV):
+            return importance
+        weight, redundancies = evict.importance_weight, kv_twins.redundancy(stored[held])
+        return [
+            weight * important - (1 - weight) * redundant
+            for important, redundant in zip(importance, redundancies, strict=False)
+        ]
+
+
+def test_each_row_of_a_batch_is_scored_from_its_own_tokens():
+    """The published code takes the redundancy of the batch's first row for every row."""
+    policy = RKV(budget=12, window=2, buffer=6, importance_weight=0.07)
+    streams = [Stream(seed, an_architecture(2, 2, 16)) for seed in (11, 12, 13)]
+    cache = a_cache(policy, streams[0].architecture, rows=3)
+    for row, stream in enumerate(streams):
+        begin(cache, row, stream, 4)
+    for _ in range(30):
+        feed(cache, streams)
+    for row, stream in enumerate(streams):
+        assert kept(cache, stream, row) == twin(policy, stream, 34)[-1]

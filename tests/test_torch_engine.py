@@ -122,7 +122,7 @@ def test_a_fork_at_a_budget_equals_a_run_with_that_budget(policy):
             assert trace.answers[position] == single[key].answers[0], (key, budget)
 
 
-def test_traces_that_wait_for_rows_and_forks_that_wait_for_a_free_one_come_out_the_same():
+def test_traces_that_wait_for_rows_come_out_the_same():
     wanted = requests(QUESTIONS, decoding(token_budgets=(4, 5, 6, 7, 40)), samples=3)
     roomy = run(make_engine(smallest(), Full(), max_rows=256), wanted)
     narrow = run(make_engine(smallest(), Full(), max_rows=16), wanted)
@@ -282,6 +282,20 @@ class ReplayedOnCpu:
     def __init__(self, once):
         once()
         self.replay = once
+
+
+def test_a_recording_is_made_anew_when_what_it_is_bound_to_has_moved():
+    graphs, places = Graphs(ReplayedOnCpu), [1]
+
+    def run_once(shape: str, value: float) -> float:
+        given = (torch.tensor([value]),)
+        return graphs.run(lambda: places[0], shape, given, lambda inputs: 2 * inputs[0]).item()
+
+    assert [run_once("a", 1), run_once("a", 2), run_once("b", 3)] == [2, 4, 6]
+    before = dict(graphs.recordings)
+    places[0] = 2
+    assert run_once("a", 5) == 10
+    assert graphs.recordings.keys() == {"a"} and graphs.recordings["a"] is not before["a"]
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.slug)

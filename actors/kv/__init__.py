@@ -2,5 +2,5 @@
 
 A policy's own file holds its parameters, how many tokens it keeps and how it scores them:
 full, streaming_llm, r_kv, snap_kv, h2o, quantized. Behind them: `cache` (rows, forks, attention),
-`native` and `packed` (slots in two formats), `eviction` (what all evicting policies share).
+`slots` and `packing` (numbers in two formats), `settling` and `eviction` (what packing and evicting do).
 """

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from actors.kv.cache import KVCache
 
 CUDA_BLOCK = 1024  # lengths are rounded up to this on CUDA, where every shape is recorded anew
+CUDA_BLOCK_BYTES = 1 << 28  # of unpacked keys and values
 BLOCK_BYTES = 1 << 20  # of widened keys and values on a CPU: about what a core's own cache holds
 
 
@@ -76,20 +77,24 @@ def _longest(cache: KVCache, native: Sequence[int], packed: Sequence[int]) -> tu
 
 
 def _rows_a_block(cache: KVCache, tokens: int) -> int:
-    if cache.device.type != "cpu":
-        return cache.rows
     a = cache.architecture
-    return max(1, BLOCK_BYTES // (a.kv_heads * tokens * a.head_dim * 2 * 4))
+    if cache.device.type == "cpu":
+        return max(1, BLOCK_BYTES // (a.kv_heads * tokens * a.head_dim * 2 * 4))
+    if cache.packed is None:
+        return cache.rows  # nothing is widened
+    most = cache.native.capacity + cache.packed.capacity  # constant, so that shapes stay few
+    return max(1, CUDA_BLOCK_BYTES // (a.kv_heads * most * a.head_dim * 2 * 2))
 
 
 def _mask(
     cache: KVCache, native: Sequence[int], packed: Sequence[int], most_native: int, most_packed: int
 ) -> torch.Tensor:
-    held = torch.tensor([native, packed]).T[:, :, None]  # [rows, 2, 1]
-    parts = (torch.arange(most_native) >= held[:, 0], torch.arange(most_packed) >= held[:, 1])
+    held = torch.tensor([native, packed], device=cache.device).T[:, :, None]  # [rows, 2, 1]
+    places = torch.arange(max(most_native, most_packed), device=cache.device)
+    parts = (places[:most_native] >= held[:, 0], places[:most_packed] >= held[:, 1])
     hidden = torch.cat(parts, -1)
-    mask = torch.zeros(hidden.shape, dtype=_arithmetic(cache)).masked_fill_(hidden, float("-inf"))
-    return mask[:, None, None].to(cache.device)
+    mask = torch.zeros(hidden.shape, dtype=_arithmetic(cache), device=cache.device)
+    return mask.masked_fill_(hidden, float("-inf"))[:, None, None]
 
 
 def _arithmetic(cache: KVCache) -> torch.dtype:
@@ -104,7 +109,7 @@ def attend_block(cache: KVCache, layer: int, block: Block, queries: torch.Tensor
     if not cache.policy.scores_attention:
         return functional.scaled_dot_product_attention(q, keys, values, attn_mask=block.mask)
     weights = (q @ keys.transpose(-1, -2) * q.shape[-1] ** -0.5 + block.mask).softmax(-1)
-    _add_attention(cache, layer, block, weights.sum(2).float())
+    _add_attention(cache, layer, block, weights.float().sum(2))
     return weights @ values
 
 

@@ -59,14 +59,14 @@ class Step:
 
     @property
     def tensors(self) -> tuple[torch.Tensor, ...]:
-        return (self.slots, self.query_slots, *(block.mask for block in self.blocks))
+        return (self.rows, self.slots, self.query_slots, *(block.mask for block in self.blocks))
 
     def with_tensors(self, tensors: Sequence[torch.Tensor]) -> "Step":
         """The step with other tensors in the place of its `tensors`."""
-        slots, query_slots, *masks = tensors
+        rows, slots, query_slots, *masks = tensors
         pairs = zip(self.blocks, masks, strict=True)
         blocks = tuple(replace(block, mask=mask) for block, mask in pairs)
-        return Step(self.rows, slots, query_slots, blocks)
+        return Step(rows, slots, query_slots, blocks)
 
 
 @dataclass(eq=False)
@@ -121,9 +121,11 @@ class KVCache:
         self.native.reserve(round_up(native, SLOT_BLOCK))
 
     @property
-    def capacities(self) -> tuple[int, int]:
-        """Slots of either kind that there are; the tensors stay where they are as long as these do."""
-        return self.native.capacity, 0 if self.packed is None else self.packed.capacity
+    def addresses(self) -> tuple[int, ...]:
+        """Where the tensors lie that are replaced as the cache grows."""
+        stores = (self.native, self.packed) if self.packed is not None else (self.native,)
+        lanes = (lane.tensor for slots in stores for lane in slots.lanes.values())
+        return tuple(tensor.data_ptr() for tensor in (*lanes, *self.scratch.buffers.values()))
 
     def slot(self, extent: Extent) -> int:
         """The native slot of a row's next token: behind the others, or where a policy's ring says."""
@@ -198,7 +200,9 @@ class KVCache:
         extent = self.extents[row]
         yield self.queries[:, row]
         if self.settles_at is not None and extent.native + ahead >= self.settles_at:
-            yield from self._held(row)
+            yield from self.native.used(row, extent.native)
+            if self.packed is not None and self.policy.evicts(extent.packed + self._packs(ahead)):
+                yield from self.packed.used(row, extent.packed)
         elif hasattr(self.policy, "slot"):
             slots = {self.policy.slot(extent.seen + step) for step in range(ahead)}
             for slot in sorted(slots):
@@ -207,6 +211,10 @@ class KVCache:
         elif self.policy.scores_attention:
             for slots, tokens in self._stores(row):
                 yield slots.lanes["attention"].used(row, tokens)
+
+    def _packs(self, ahead: int) -> int:
+        """Tokens that may be packed at most while `ahead` more come."""
+        return round_up(ahead, self.policy.group_size)
 
     def _held(self, row: int) -> Iterator[torch.Tensor]:
         """Views of all that a row holds."""

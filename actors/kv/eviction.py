@@ -9,7 +9,7 @@ Files of policies import torch only inside their methods (see `raysweep.kv_polic
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from raysweep.kv_policy import Held
@@ -69,6 +69,16 @@ class Eviction:
 
     def reserved(self, tokens: int) -> Held:
         return Held(min(tokens, self.settles_at))
+
+    def named(self, method: str) -> str:
+        """`method-budget`, and what else is not the default: `r_kv-64-b32` has a buffer of 32."""
+        marks = {"window": "n", "buffer": "b", "kernel": "k", "importance_weight": "w"}
+        changed = [
+            f"-{marks[field.name]}{getattr(self, field.name):g}"
+            for field in fields(self)
+            if field.name in marks and getattr(self, field.name) != field.default
+        ]
+        return f"{method}-{self.budget}" + "".join(changed)
 
     def scores(self, row: Row) -> torch.Tensor:
         """[layers, kv_heads, tokens]: how much each token is worth keeping."""

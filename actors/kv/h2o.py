@@ -23,7 +23,7 @@ class H2O(Eviction):
 
     @property
     def slug(self) -> str:
-        return f"h2o-{self.budget}"
+        return self.named("h2o")
 
     @property
     def observed_queries(self) -> int:

@@ -71,15 +71,24 @@ def _count_attention(cache: KVCache, row: int, prompt: PromptKV, first: int, las
     """Add the attention that the prompt's tokens from `first` to `last` pay to what the row holds."""
     assert prompt.queries is not None
     keys = view(cache, row).keys  # [layers, kv_heads, held, head_dim], the new ones last
-    queries = prompt.queries[..., first:last, :].float()
-    logits = queries @ keys.unsqueeze(2).transpose(-1, -2) * keys.shape[-1] ** -0.5
     held, new = keys.shape[2], last - first
     later = torch.ones(new, held, dtype=torch.bool, device=keys.device).triu(held - new + 1)
-    received = logits.masked_fill(later, float("-inf")).softmax(-1).sum((2, 3))
+    received = torch.stack(
+        [
+            _received(layer_queries[..., first:last, :].float(), layer_keys, later)
+            for layer_queries, layer_keys in zip(prompt.queries, keys, strict=True)
+        ]
+    )
     packed = cache.extents[row].packed
     if cache.packed is not None:
         cache.packed["attention"][:, row, :, :packed] += received[..., :packed]
     cache.native["attention"][:, row, :, : held - packed] += received[..., packed:]
+
+
+def _received(queries: torch.Tensor, keys: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+    """[kv_heads, held] from queries [kv_heads, group, new, head_dim] and keys [kv_heads, held, head_dim]."""
+    logits = queries @ keys.unsqueeze(1).transpose(-1, -2) * keys.shape[-1] ** -0.5
+    return logits.masked_fill(hidden, float("-inf")).softmax(-1).sum((1, 2))
 
 
 def _fill_ring(cache: KVCache, row: int, prompt: PromptKV) -> None:

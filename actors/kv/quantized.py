@@ -54,6 +54,17 @@ class Quantized:
             raise ValueError("evict: that policy scores no tokens; choose an evicting one")
         if self.layout != "token":
             raise ValueError(f"layout: {self.layout!r} packs tokens together; write token")
+        window, sinks = getattr(self.evict, "window", 0), getattr(self.evict, "sinks", 0)
+        if sinks and self.evict.budget - self.residual <= sinks:
+            raise ValueError(
+                f"evict.sinks: {sinks} do not fit besides the residual of {self.residual} into "
+                f"{self.evict.budget} tokens; lower the residual"
+            )
+        if not sinks and self.residual < window:
+            raise ValueError(
+                f"residual: {self.residual} is less than evict.window, {window}, whose tokens always "
+                "stay; raise it"
+            )
         if self.evict.budget <= self.residual:
             raise ValueError(
                 f"evict.budget: {self.evict.budget} leaves no token besides the residual of "

@@ -38,8 +38,7 @@ class RKV(SnapKV):
 
     @property
     def slug(self) -> str:
-        weight = "" if self.importance_weight == 0.1 else f"-w{self.importance_weight:g}"
-        return f"r_kv-{self.budget}{weight}"
+        return self.named("r_kv")
 
     def scores(self, row: Row) -> torch.Tensor:
         importance = smoothed(observed_attention(row, self.window), self.kernel)
@@ -51,10 +50,19 @@ def redundancy(keys: torch.Tensor) -> torch.Tensor:
     """[layers, kv_heads, tokens] from keys [layers, kv_heads, tokens, head_dim]."""
     import torch
 
+    # Head by head: every token against every token is a lot for all heads at once.
+    heads = [_redundancy_of_head(head) for head in keys.flatten(0, 1)]
+    return torch.stack(heads).view(keys.shape[:3])
+
+
+def _redundancy_of_head(keys: torch.Tensor) -> torch.Tensor:
+    """[tokens] from keys [tokens, head_dim]."""
+    import torch
+
     directions = keys / (keys.norm(dim=-1, keepdim=True) + TINY)
-    cosines = directions @ directions.transpose(-1, -2)  # [layers, kv_heads, tokens, tokens]
-    cosines.diagonal(dim1=-2, dim2=-1).zero_()
-    places = torch.arange(keys.shape[-2], device=keys.device)
+    cosines = directions @ directions.T  # [tokens, tokens]
+    cosines.fill_diagonal_(0.0)
+    places = torch.arange(len(keys), device=keys.device, dtype=torch.int32)
     newest = torch.where(cosines > SIMILAR, places, 0).amax(-1, keepdim=True)
-    cosines.scatter_(-1, newest, 0.0)
-    return cosines.mean(-2).softmax(-1)
+    cosines.scatter_(-1, newest.long(), 0.0)
+    return cosines.mean(0).softmax(-1)

@@ -28,7 +28,7 @@ class SnapKV(Eviction):
 
     @property
     def slug(self) -> str:
-        return f"snap_kv-{self.budget}"
+        return self.named("snap_kv")
 
     def scores(self, row: Row) -> torch.Tensor:
         return smoothed(observed_attention(row, self.window), self.kernel)

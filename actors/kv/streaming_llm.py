@@ -2,7 +2,8 @@
 
 By itself the window is a ring: a token overwrites the one that leaves it, exactly. Attention does not
 mind the order of slots, because keys carry their position: they keep the rotary position at which they
-were made. Over a quantised store, tokens leave in blocks, oldest first.
+were made, where the paper counts positions within the cache. Over a quantised store, tokens leave in
+blocks, oldest first.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ class StreamingLLM:
 
     @property
     def slug(self) -> str:
-        """By the tokens it keeps: `streaming_llm-64` has 4 sinks and a window of 60."""
-        return f"streaming_llm-{self.budget}"
+        """By the tokens it keeps: `streaming_llm-64` has 4 sinks, `streaming_llm-64-s8` has 8 of them."""
+        return f"streaming_llm-{self.budget}" + ("" if self.sinks == 4 else f"-s{self.sinks}")
 
     @property
     def budget(self) -> int:

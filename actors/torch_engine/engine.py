@@ -50,7 +50,8 @@ class TorchEngine:
         self.decoder = Decoder(path, storage, device)
         self.tokenizer: Any = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
         self.context = architecture.context
-        self.max_rows = _padded(max_rows)
+        # On a CPU whole blocks of rows are decoded, so there must be room for them.
+        self.max_rows = _padded(max_rows) if device.type == "cpu" else max_rows
         self.cache = KVCache(architecture, policy, self.max_rows, storage, device)
         self.waiting: deque[tuple[TraceRequest, Callable[[Trace], None]]] = deque()
         self.running: list[Sequence] = []
@@ -122,7 +123,10 @@ class TorchEngine:
             closing = encode(decoding.forced_closing, add_special_tokens=False)
             close = encode(decoding.think_close, add_special_tokens=False)
             if len(close) != 1 or closing[0] != close[0]:
-                raise ValueError(f"think_close {decoding.think_close!r} is not one token")
+                raise ValueError(
+                    f"think_close {decoding.think_close!r} is not one token, or is none where "
+                    f"{decoding.forced_closing!r} begins"
+                )
             end = frozenset({self.tokenizer.eos_token_id})
             self.vocabularies[decoding] = Vocabulary(
                 close[0], end, tuple(closing), self.tokenizer.decode
@@ -182,6 +186,7 @@ class TorchEngine:
                 if row < len(self.running):
                     self.cache.move(len(self.running), row)
                     self.running[row] = last
+                self.cache.clear(len(self.running))  # or it is attended to as padding
 
 
 def _padded(rows: int) -> int:

@@ -1,8 +1,8 @@
 """Decoding steps recorded once and replayed: CUDA graphs, which spare a small step its launches.
 
 A recorded step reads and writes fixed addresses, so its inputs are copied into tensors that stay, and
-its output is the recording's own. One recording serves all steps of one shape; when the cache has grown
-and its tensors lie elsewhere, recordings are made anew.
+its output is the recording's own. One recording serves all steps of one shape; when tensors that it does
+not own have moved, because the cache has grown, recordings are made anew.
 """
 
 from collections.abc import Callable, Hashable
@@ -41,21 +41,22 @@ class Graphs:
 
     def run(
         self,
-        place: Hashable,
+        place: Callable[[], Hashable],
         shape: Hashable,
         inputs: Inputs,
         step: Callable[[Inputs], torch.Tensor],
     ) -> torch.Tensor:
         """`step(inputs)`, recorded the first time that the shape is met.
 
-        place  what a recording is bound to; all are dropped when it changes
+        place  gives what a recording is bound to; all are dropped when it changes
         step   may be run more than once, and must do the same each time
         The answer is overwritten by the next step of that shape.
         """
-        if place != self.place:
-            self.place, self.recordings = place, {}
+        if place() != self.place:
+            self.recordings = {}
         if shape not in self.recordings:
             self.recordings[shape] = self._made(inputs, step)
+            self.place = place()  # warming up may have made room
         recording = self.recordings[shape]
         for own, given in zip(recording.inputs, inputs, strict=True):
             own.copy_(given)

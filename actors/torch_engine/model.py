@@ -6,7 +6,7 @@ A row's result does not depend on its neighbours: rows are padded to a multiple 
 extents to whole blocks of slots, because BLAS picks other kernels, with other roundings, for a handful.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -54,7 +54,7 @@ class Decoder:
             positions = torch.arange(start, start + len(ids), device=self.device)
             hidden = self._layers(ids, positions, chunk.attend)
             chunks.append(chunk)
-        logits = self._logits(hidden[-1:].expand(ROW_BLOCK, -1))[0]
+        logits = self._logits(hidden[-1:].expand(ROW_BLOCK, -1))[0].clone()
         return _joined(chunks, keep_queries), logits
 
     @torch.inference_mode()
@@ -76,7 +76,12 @@ class Decoder:
             return self._logits(self._layers(tokens, positions, cache.attend))
 
         inputs = (tokens, positions, *step.tensors)
-        return self.graphs.run(cache.capacities, step.shape, inputs, forward)
+        return self.graphs.run(self._addresses(cache), step.shape, inputs, forward)
+
+    def _addresses(self, cache: KVCache) -> Callable[[], tuple[int, ...]]:
+        """What a recorded step is bound to besides its inputs."""
+        own = self.scratch.buffers
+        return lambda: (*cache.addresses, *(buffer.data_ptr() for buffer in own.values()))
 
     def _layers(self, tokens: torch.Tensor, positions: torch.Tensor, attend: Any) -> torch.Tensor:
         """Hidden states [n, hidden] after the last layer; `attend` keeps and reads keys and values."""
