@@ -87,7 +87,9 @@ def long_work(scale: Scale) -> list[Work]:
 def measure(works: Sequence[Work], repeats: int, folder: Path) -> Results:
     """Each piece of work `repeats` times, interleaved, each time in a process of its own."""
     results: Results = {work: [] for work in works}
-    context = multiprocessing.get_context("fork")
+    # Forked from a server that has imported all and computed nothing: torch's threads survive no fork.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["benchmarks.subject"])
     for repeat in range(repeats):
         for done, work in enumerate(works):
             print(
@@ -183,7 +185,6 @@ def figure(short: Results, long: Results, scale: Scale) -> Figure:
 
 def report(scale: Scale, out: Path, measured_by: Callable[..., Results] = measure) -> str:
     """Measure all, write table and figure into `out`; the Markdown."""
-    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         make_model(Path(folder))
         short = measured_by(short_work(scale), scale.repeats, Path(folder))

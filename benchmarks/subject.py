@@ -77,7 +77,8 @@ def make_model(folder: Path) -> None:
 
 
 def run(work: Work, folder: Path) -> Measured:
-    """Do the work in this process and measure it; loading is not counted."""
+    """Do the work in this process, on one thread, and measure it; loading is not counted."""
+    torch.set_num_threads(1)
     if isinstance(work.policy, torch.dtype):
         return _run_transformers(work, folder, work.policy)
     return _run_engine(work, folder, work.policy)
