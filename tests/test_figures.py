@@ -7,9 +7,11 @@ import pytest
 import result_tables
 
 from raysweep.reporting.appearance import (
+    LIGHT,
     fill_suffixes,
     model_colours,
     policies,
+    policy_colours,
     policy_styles,
     ramp,
 )
@@ -50,6 +52,13 @@ def test_the_memory_figure_draws_the_frontier_of_the_smallest_batch():
     alone = points_of(where(points, batch_size=1))
     drawn = np.asarray(axes.lines[0].get_xydata())
     assert drawn.tolist() == [[point.memory_bytes, point.accuracy] for point in alone]
+
+
+def test_policies_of_one_method_share_a_colour_and_the_full_caches_is_its_own():
+    names = ["full", "r_kv-64", "r_kv-128-b32", "r_kv-128_quantized-4", *"abcdefghij"]
+    colours = policy_colours(names, LIGHT)
+    assert colours["r_kv-64"] == colours["r_kv-128-b32"] != colours["r_kv-128_quantized-4"]
+    assert list(colours.values()).count(colours["full"]) == 1
 
 
 def test_a_dollar_or_a_path_in_a_name_is_drawn_and_named_harmlessly():

@@ -5,6 +5,7 @@ with it, so that the order survives colour blindness and a grey print. A KV poli
 dash, a precision is how full the marker is.
 """
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,12 +17,13 @@ from raysweep.reporting.wording import weights_label
 LIGHT_RAMP = ("#1b0c8c", "#6f0ca8", "#b7318c", "#e05e5a", "#e08a1e")  # on a white page
 DARK_RAMP = ("#6a74ff", "#a468ee", "#e5699f", "#fb9a5f", "#ffdd66")  # on a black one
 
-# A KV policy's method, on a white page and on a black one; the first is that of the full cache.
+# A KV policy's method, on a white page and on a black one.
 LIGHT, DARK = 0, 1
+FULL_COLOUR = ("#1c1e21", "#e9ebee")
 METHOD_COLOURS = (
-    *(("#1c1e21", "#e9ebee"), ("#0072b2", "#56b4e9"), ("#c84e00", "#ff8c42")),
-    *(("#00825f", "#3ddc97"), ("#b8508c", "#f0a6ca"), ("#8f6b00", "#ffd166")),
-    *(("#6a3d9a", "#b794f6"), ("#8c4a3f", "#d9a594")),
+    *(("#0072b2", "#56b4e9"), ("#c84e00", "#ff8c42"), ("#00825f", "#3ddc97")),
+    *(("#b8508c", "#f0a6ca"), ("#8f6b00", "#ffd166"), ("#6a3d9a", "#b794f6")),
+    *(("#8c4a3f", "#d9a594"), ("#5a7d00", "#b5d94c"), ("#c2185b", "#ff7aa8")),
 )
 
 
@@ -92,9 +94,9 @@ def _policy_order(name: str) -> tuple:
 
 def policy_colours(policies: Sequence[str], page: int) -> dict[str, str]:
     """A colour for each KV policy by its method: `r_kv-64` and `r_kv-128` share one."""
-    methods = list(dict.fromkeys(map(_method, policies)))
-    places = {method: index % len(METHOD_COLOURS) for index, method in enumerate(methods)}
-    return {policy: METHOD_COLOURS[places[_method(policy)]][page] for policy in policies}
+    methods = dict.fromkeys(method for method in map(_method, policies) if method != "full")
+    colours = {"full": FULL_COLOUR, **dict(zip(methods, itertools.cycle(METHOD_COLOURS)))}
+    return {policy: colours[_method(policy)][page] for policy in policies}
 
 
 def _method(policy: str) -> str:
