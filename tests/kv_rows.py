@@ -39,7 +39,8 @@ def evicting(draw: st.DrawFn, least: int = 4) -> Any:
     if kind is StreamingLLM:
         sinks = draw(st.integers(1, 3))
         return StreamingLLM(sinks, budget - sinks)
-    shared = {"window": draw(st.integers(1, 3)), "buffer": draw(st.integers(1, 12))}
+    shared: dict[str, Any] = {"window": draw(st.integers(1, 3))}
+    shared["buffer"] = draw(st.integers(1, 12))
     if kind is not H2O:
         shared["kernel"] = draw(st.sampled_from([1, 3, 7]))
     if kind is RKV:
