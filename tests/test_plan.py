@@ -192,8 +192,8 @@ def test_engines_are_the_whole_grid_with_their_bytes_and_tokens():
     )
     rows = engines_table(config, make_plan(config, [])).to_pylist()
     assert [row["engine_id"] for row in rows] == [
-        *("a.bf16.full", "a.bf16.streaming_llm-6"),
-        *("b.bf16.full", "b.bf16.streaming_llm-6"),
+        *("a.bf16.full", "a.bf16.streaming_llm-6-s2"),
+        *("b.bf16.full", "b.bf16.streaming_llm-6-s2"),
     ]
     assert rows[1]["kv_params"] == '{"sinks": 2, "window": 4}'
     assert rows[2]["kv_bytes_per_token"] == 3 * 1 * 4 * 2 * 2
