@@ -19,6 +19,7 @@ from kv_rows import (
 )
 
 from actors.kv import cache as cache_module
+from actors.kv.cache import KVCache
 from actors.kv.full import Full
 from actors.kv.h2o import H2O
 from actors.kv.quantized import Quantized
@@ -124,10 +125,22 @@ def test_a_fork_that_is_rolled_back_leaves_no_trace(policy, ahead):
     begin(cache, 0, stream, 7)
     for count in range(40):
         saved = cache.save(0, ahead)
+        before = attention_sums(cache)
         for _ in range(ahead):
             feed(cache, [Stream(9, stream.architecture)])
         cache.restore(0, saved)
+        assert all(map(torch.equal, before, attention_sums(cache))), count
         assert torch.equal(feed(cache, [stream])[0], expected[count]), count
+
+
+def attention_sums(cache: KVCache) -> list[torch.Tensor]:
+    """What the tokens of row 0 have received so far, as far as the policy counts it."""
+    extent, stores = cache.extents[0], [cache.native, *([cache.packed] if cache.packed else [])]
+    return [
+        slots.lanes["attention"].used(0, tokens).clone()
+        for slots, tokens in zip(stores, (extent.native, extent.packed), strict=False)
+        if "attention" in slots.lanes
+    ]
 
 
 def test_what_a_fork_saves_of_a_full_cache_is_nothing():

@@ -208,7 +208,7 @@ class KVCache:
             for slot in sorted(slots):
                 if slot < extent.native:
                     yield from (lane.tensor[:, row, :, slot] for lane in self.native.lanes.values())
-        elif self.policy.scores_attention:
+        if self.policy.scores_attention:
             for slots, tokens in self._stores(row):
                 yield slots.lanes["attention"].used(row, tokens)
 
