@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from raysweep import memory
+from raysweep.checkpoints import engine_checkpoint
 from raysweep.cutting import finished_pieces, missing_shards
 from raysweep.kv_policy import parameters
-from raysweep.spec import Benchmark, EngineSpec, RunConfig, Shard, Sweep, content_hash
+from raysweep.spec import Benchmark, EngineSpec, RunConfig, Shard, content_hash
 from raysweep.store import Part, Store
 from raysweep.tables import ENGINES, PLAN
 
@@ -47,10 +48,15 @@ class Plan:
         return tuple(planned.shard for planned in self.shards if planned.shard is not None)
 
 
-def engines(sweep: Sweep) -> tuple[EngineSpec, ...]:
+def engines(config: RunConfig) -> tuple[EngineSpec, ...]:
     """Every engine of the grid, in the order of the configuration."""
-    grid = itertools.product(sweep.models, sweep.weights, sweep.kv_policies)
-    return tuple(EngineSpec(*axes, backend=sweep.backend) for axes in grid)
+    sweep = config.sweep
+    return tuple(
+        EngineSpec(model, weights, policy, sweep.backend, checkpoint)
+        for model, weights in itertools.product(sweep.models, sweep.weights)
+        for checkpoint in [engine_checkpoint(config.prepare, model, weights)]
+        for policy in sweep.kv_policies
+    )
 
 
 def make_plan(config: RunConfig, parts: Iterable[Part]) -> Plan:
@@ -58,7 +64,7 @@ def make_plan(config: RunConfig, parts: Iterable[Part]) -> Plan:
     finished: dict[str, list[Part]] = defaultdict(list)
     for part in parts:
         finished[part.stream_id].append(part)
-    specs = engines(config.sweep)
+    specs = engines(config)
     shards: list[PlannedShard] = []
     for engine, benchmark in itertools.product(specs, config.sweep.benchmarks):
         whole = whole_stream(config, engine, benchmark)
@@ -135,6 +141,7 @@ def _engine_row(engine: EngineSpec, config: RunConfig, tokens: int) -> dict:
         "params": model.params,
         "weight_method": engine.weights.method,
         "weight_bits": engine.weights.bits,
+        "weight_group_size": engine.weights.group_size,
         "kv_policy": engine.kv_policy.slug,
         "kv_params": json.dumps(parameters(engine.kv_policy)),
         "backend": engine.backend,

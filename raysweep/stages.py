@@ -1,18 +1,19 @@
 """The stages of a run, in order: each reads files of the run's folder and writes files there.
 
-    plan -> generate -> reduce -> report
+    plan -> prepare -> generate -> reduce -> report
 
 A stage takes nothing from the one before but what it wrote, so any of them may be run alone, later:
 generate and reduce start from the parts that lie in the folder, whatever an earlier plan said.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
 from rich.text import Text
 
+from raysweep.checkpoints import is_there, makings
 from raysweep.errors import ConfigError
 from raysweep.plan import Plan, make_plan, write_plan
 from raysweep.record import (
@@ -24,7 +25,7 @@ from raysweep.record import (
     origin,
 )
 from raysweep.reporting.wording import human_count
-from raysweep.spec import RunConfig
+from raysweep.spec import RunConfig, Shard
 from raysweep.store import Store
 
 DONE, WORK_REMAINS = 0, 3  # exit statuses
@@ -78,6 +79,30 @@ def show_plan(run: Run, planned: Plan) -> None:
     )
 
 
+def prepare(run: Run) -> int:
+    """Quantise what nobody has quantised yet, on Ray."""
+    wanted = tuple(makings(run.config))
+    missing = tuple(making for making in wanted if not is_there(making.checkpoint))
+    if not missing:
+        if wanted:
+            run.say("prepare", f"nothing to do: all {len(wanted)} checkpoints are there")
+        return DONE
+    from raysweep.prepare import Made
+    from raysweep.prepare import prepare as make
+
+    def ended(made: Made) -> None:
+        name = f"{made.making.recipe.weights.slug} of {made.making.recipe.model.name}"
+        if made.failure:
+            run.say("failed", f"{name}: {made.failure}", style="red")
+        else:
+            run.say("prepared", f"{name}: {made.making.checkpoint.path}")
+
+    run.say("prepare", f"{len(missing)} of {len(wanted)} checkpoints to quantise, starting Ray")
+    with run.console.status("quantising"):
+        outcomes = make(missing, run.config.cluster, ended)
+    return WORK_REMAINS if any(made.failure for made in outcomes) else DONE
+
+
 def generate(run: Run) -> int:
     """Make the missing samples on Ray actors."""
     config = run.config
@@ -85,6 +110,15 @@ def generate(run: Run) -> int:
     if not shards:
         run.say("generate", "nothing to do: every shard is there")
         return DONE
+    shards, waiting = ready_shards(config, shards)
+    if waiting:
+        run.say(
+            "",
+            f"{len(waiting):,} shards wait for checkpoints, which the stage prepare makes",
+            "red",
+        )
+    if not shards:
+        return WORK_REMAINS
     from raysweep import driver
     from raysweep.progress import show_progress
 
@@ -105,8 +139,17 @@ def generate(run: Run) -> int:
     if outcome.failures:
         remain = f"{len(outcome.failures):,} of {len(shards):,} shards remain"
         run.say("", f"{remain}; the same command goes on with them")
-        return WORK_REMAINS
-    return DONE
+    return WORK_REMAINS if outcome.failures or waiting else DONE
+
+
+def ready_shards(
+    config: RunConfig, shards: Sequence[Shard]
+) -> tuple[tuple[Shard, ...], tuple[Shard, ...]]:
+    """The shards whose engines have their checkpoints, and those whose have not."""
+    checkpoints = {making.checkpoint for making in makings(config)}
+    missing = {checkpoint for checkpoint in checkpoints if not is_there(checkpoint)}
+    ready = tuple(shard for shard in shards if shard.engine.checkpoint not in missing)
+    return ready, tuple(shard for shard in shards if shard.engine.checkpoint in missing)
 
 
 def reduce(run: Run) -> int:
@@ -150,6 +193,7 @@ def need(run: Run, name: str, stage: str) -> None:
 
 STAGES: dict[str, Callable[[Run], int]] = {
     "plan": plan,
+    "prepare": prepare,
     "generate": generate,
     "reduce": reduce,
     "report": report,

@@ -20,6 +20,7 @@ from raysweep.spec import (
     Family,
     Generation,
     ModelSpec,
+    Prepare,
     Question,
     RunConfig,
     Sampling,
@@ -81,6 +82,7 @@ def sweep_of(samples: int = 4, group_sizes: tuple[int, ...] = (1, 2, 4), **chang
         seed=0,
         stages=("reduce",),
         sweep=replace(grid, **changes),
+        prepare=Prepare("checkpoints", None),
         generation=Generation(max_rows=8, shard_questions=1, shard_samples=2, max_attempts=1),
         cluster=Cluster("local", 1, 1.0, 0.0),
     )
@@ -336,7 +338,7 @@ def test_a_sample_that_two_shards_hold_votes_once(store):
 
 
 def whole_shard(config: RunConfig) -> Shard:
-    engine = engines(config.sweep)[0]
+    engine = engines(config)[0]
     decoding = config.decoding(MODEL, SUMS)
     return Shard(engine, SUMS.name, SUMS.grader, decoding, SUMS.questions, 0, config.sweep.samples)
 

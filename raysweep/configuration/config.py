@@ -13,11 +13,13 @@ from typing import Any, TypeVar
 from raysweep.configuration import definitions as read
 from raysweep.configuration.definitions import Definitions
 from raysweep.configuration.fields import Fields, refuse_duplicates
+from raysweep.configuration.models import read_model
+from raysweep.configuration.preparation import read_prepare
 from raysweep.configuration.tokens import check_tokens
 from raysweep.errors import ConfigError, shown, unknown
-from raysweep.spec import Cluster, Family, Generation, ModelSpec, RunConfig, Sweep
+from raysweep.spec import Cluster, Family, Generation, ModelSpec, Prepare, RunConfig, Sweep
 
-STAGES = ("plan", "generate", "reduce", "report")  # in the order in which they run
+STAGES = ("plan", "prepare", "generate", "reduce", "report")  # in the order in which they run
 BACKENDS = ("torch", "fake")  # fake: random answers without a model, to try a configuration
 
 Noun = TypeVar("Noun")
@@ -39,6 +41,7 @@ def keys(noun: type) -> tuple[str, ...]:
 SECTIONS = {
     "": keys(RunConfig),
     "sweep": keys(Sweep),
+    "prepare": keys(Prepare),
     "generation": keys(Generation),
     "cluster": keys(Cluster),
 }
@@ -55,12 +58,15 @@ LISTS = {
 def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConfig:
     """Validate the composed configuration; definitions are looked up in `folders`."""
     top = Fields("", composed).only(SECTIONS[""])
+    definitions = Definitions(tuple(folders))
+    sweep = read_sweep(top.below("sweep"), definitions)
     config = RunConfig(
         out=top.text("out"),
         run=top.name("run"),
         seed=top.integer("seed", least=0),
         stages=read_stages(top),
-        sweep=read_sweep(top.below("sweep"), Definitions(tuple(folders))),
+        sweep=sweep,
+        prepare=read_prepare(top.below("prepare"), sweep, definitions),
         generation=read_generation(top.below("generation")),
         cluster=read_cluster(top.below("cluster")),
     )
@@ -81,7 +87,7 @@ def read_sweep(fields: Fields, definitions: Definitions) -> Sweep:
     """The grid, whose nouns must differ in the names by which files and engines are known."""
     fields.only(SECTIONS["sweep"])
     sweep = Sweep(
-        models=read_nouns(fields, "models", definitions, read.read_model, lambda m: m.name),
+        models=read_nouns(fields, "models", definitions, read_model, lambda m: m.name),
         weights=read_nouns(fields, "weights", definitions, read.read_weights, lambda w: w.slug),
         kv_policies=read_nouns(
             fields, "kv_policies", definitions, read.read_kv_policy, lambda p: p.slug

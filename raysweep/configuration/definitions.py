@@ -1,4 +1,4 @@
-"""Models, precisions, KV policies and benchmarks as they are written down, made into nouns.
+"""Families, precisions, KV policies and benchmarks as they are written down, made into nouns.
 
 An entry of a list below `sweep` is a name, defined by the file `<kind>/<name>.yaml` in any folder of
 Hydra's search path (so that `--config-dir mine` adds the user's own), or a mapping with the same keys.
@@ -19,13 +19,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from raysweep import benchmarks
 from raysweep.benchmarks import grading
-from raysweep.configuration import checkpoint
 from raysweep.configuration.fields import Fields
-from raysweep.errors import ConfigError, shown, unknown
+from raysweep.errors import ConfigError, unknown
 from raysweep.kv_policy import METHODS, KVPolicy, load_method
-from raysweep.spec import Benchmark, Family, ModelSpec, Sampling, WeightSpec
+from raysweep.spec import BF16, Benchmark, Family, Sampling, WeightSpec
 
-WEIGHT_BITS = {"bf16": (16,)}  # by method
+WEIGHT_BITS = {"bf16": (16,), "gptq": (2, 3, 4, 8), "awq": (4,), "fp8": (8,)}  # by method
 
 
 @dataclass(frozen=True)
@@ -50,10 +49,7 @@ class Definitions:
     def read(self, kind: str, name: str) -> Fields:
         """The file of that name. A model's path in it is relative to the folder that holds conf/."""
         file = self.files[kind, name]
-        values = read_yaml(file)
-        if isinstance(values.get("path"), str):
-            values["path"] = absolute(values["path"], file.parents[2])
-        return Fields(f"{file}: ", values)
+        return Fields(f"{file}: ", with_absolute_paths(read_yaml(file), file.parents[2]))
 
     def resolve(self, kind: str, entry: Any, place: str) -> tuple[str | None, Fields]:
         """The name and the keys that `entry` stands for; None for a mapping without a name."""
@@ -66,8 +62,7 @@ class Definitions:
             return None, fields
         name = fields.name("name")
         changes = {key: value for key, value in entry.items() if key != "name"}
-        if isinstance(changes.get("path"), str):
-            changes["path"] = absolute(changes["path"], Path.cwd())
+        changes = with_absolute_paths(changes, Path.cwd())
         base = self.read(kind, name).values if (kind, name) in self.files else {}
         return name, Fields(fields.prefix, overlaid(base, changes))
 
@@ -76,22 +71,6 @@ class Definitions:
         if name is None:
             raise ConfigError(f"{fields.at('name')}: missing; give it a name")
         return name, fields
-
-
-def read_model(definitions: Definitions, entry: Any, place: str) -> ModelSpec:
-    """A checkpoint folder and the family it belongs to."""
-    if isinstance(entry, str) and os.sep in entry:
-        name = os.path.basename(entry.rstrip(os.sep))
-        raise ConfigError(
-            f"{place}: {shown(entry)} is a path; write {{name: {name}, family: ..., path: {entry}}} "
-            f"with one of the families {', '.join(definitions.names('family'))}, or your own"
-        )
-    name, fields = definitions.resolve_named("model", entry, place)
-    fields.only(["family", "path"])
-    family = read_family(definitions, fields.value("family"), fields.at("family"))
-    path = fields.text("path")
-    found = checkpoint.inspect(Path(path), fields.at("path"))
-    return ModelSpec(name, family, path, found.revision, found.architecture)
 
 
 def read_family(definitions: Definitions, entry: Any, place: str) -> Family:
@@ -114,13 +93,22 @@ def read_family(definitions: Definitions, entry: Any, place: str) -> Family:
 def read_weights(definitions: Definitions, entry: Any, place: str) -> WeightSpec:
     """A precision of the large linear layers."""
     _, fields = definitions.resolve("weights", entry, place)
-    fields.only(["method", "bits"])
+    fields.only(["method", "bits", "group_size", "symmetric", "act_order"])
     method = fields.choice("method", "method", WEIGHT_BITS)
     bits = fields.integer("bits")
     if bits not in WEIGHT_BITS[method]:
         allowed = ", ".join(map(str, WEIGHT_BITS[method]))
         raise ConfigError(f"{fields.at('bits')}: {method} has no {bits} bits; known: {allowed}")
-    return WeightSpec(method, bits)
+    if bits == 16:
+        fields.only(["method", "bits"])
+        return BF16
+    usual = Fields(fields.prefix, {"symmetric": True, "act_order": False, **fields.values})
+    group_size = fields.integer("group_size", least=-1)
+    if group_size == 0:
+        raise ConfigError(
+            f"{fields.at('group_size')}: 0 is no size; write -1 for one group a column"
+        )
+    return WeightSpec(method, bits, group_size, usual.flag("symmetric"), usual.flag("act_order"))
 
 
 def read_kv_policy(definitions: Definitions, entry: Any, place: str) -> KVPolicy:
@@ -194,8 +182,15 @@ def read_yaml(file: Path) -> dict[str, Any]:
     return {str(key): value for key, value in content.items()}
 
 
-def absolute(path: str, base: Path) -> str:
-    return os.path.abspath(base / Path(path).expanduser())
+def with_absolute_paths(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """`values` with every `path`, in mappings below too, made absolute; relative ones start at `base`."""
+    result = dict(values)
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            result[key] = with_absolute_paths(value, base)
+        elif key == "path" and isinstance(value, str):
+            result[key] = os.path.abspath(base / Path(value).expanduser())
+    return result
 
 
 def overlaid(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

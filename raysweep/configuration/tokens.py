@@ -5,11 +5,11 @@ exactly, when it has the model.
 """
 
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raysweep.errors import ConfigError, shown
-from raysweep.spec import Benchmark, ModelSpec, Sweep
+from raysweep.hub import local_file
+from raysweep.spec import Benchmark, Calibration, ModelSpec, Sweep
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -18,9 +18,14 @@ TEMPLATE_TOKENS = 64  # for the chat template, with thinking opened
 
 
 def check_tokens(sweep: Sweep) -> None:
-    """Raise unless each model can close its thinking, and has room for the longest prompt and answer."""
+    """Raise unless each model can close its thinking, and has room for the longest prompt and answer.
+
+    A model whose tokenizer is still on the hub is checked by its engine only.
+    """
     for index, model in enumerate(sweep.models):
         tokenizer = read_tokenizer(model, f"sweep.models[{index}]")
+        if tokenizer is None:
+            continue
         for benchmark in sweep.benchmarks:
             check_close(tokenizer, model, benchmark, f"sweep.models[{index}].family")
             check_context(tokenizer, model, benchmark, sweep.token_budgets[-1])
@@ -63,13 +68,26 @@ def encode(tokenizer: "Tokenizer", text: str) -> list[int]:
     return tokenizer.encode(text, add_special_tokens=False).ids
 
 
-def read_tokenizer(model: ModelSpec, field: str) -> "Tokenizer":
-    """The tokenizer in the model's folder."""
+def count_tokens(model: ModelSpec, calibration: Calibration) -> int | None:
+    """Tokens of the documents, chat template not counted; None if the tokenizer is not here."""
+    tokenizer = read_tokenizer(model, "prepare.calibration")
+    if tokenizer is None:
+        return None
+    texts = [document.prompt + document.text for document in calibration.documents]
+    encoded = tokenizer.encode_batch(texts, add_special_tokens=False)
+    return sum(min(len(one.ids), calibration.tokens) for one in encoded)
+
+
+def read_tokenizer(model: ModelSpec, field: str) -> "Tokenizer | None":
+    """The tokenizer among the model's files; None if they are not on this machine."""
+    file = local_file(model.path, model.revision, "tokenizer.json")
+    if file is None:
+        return None
     try:
-        return _parse((Path(model.path) / "tokenizer.json").read_bytes())
+        return _parse(file.read_bytes())
     except Exception as error:  # tokenizers raises nothing narrower
         raise ConfigError(
-            f"{field}: the tokenizer.json in '{model.path}' cannot be read ({error}); fetch it again"
+            f"{field}: the tokenizer '{file}' cannot be read ({error}); fetch it again"
         ) from error
 
 
