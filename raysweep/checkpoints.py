@@ -6,12 +6,12 @@ only if it lists its files in a manifest, written last, and has every one of the
 """
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from raysweep.errors import ConfigError
 from raysweep.spec import Checkpoint, ModelSpec, Prepare, Recipe, RunConfig, WeightSpec
-from raysweep.store import Store
 
 MANIFEST = "raysweep.json"
 
@@ -40,12 +40,16 @@ def makings(config: RunConfig) -> Iterator[Making]:
 def _making(prepare: Prepare, model: ModelSpec, weights: WeightSpec) -> Making:
     assert prepare.calibration is not None  # the configuration is read with one if it is needed
     recipe = Recipe(model, weights, prepare.calibration)
-    path = f"{Store(prepare.checkpoints).absolute.root.rstrip('/')}/{recipe.recipe_id}"
+    folder = prepare.checkpoints.rstrip("/")
+    folder = folder if "://" in folder else os.path.abspath(folder)
+    path = f"{folder}/{recipe.recipe_id}"
     return Making(recipe, Checkpoint(path, recipe.recipe_id))
 
 
 def is_there(checkpoint: Checkpoint) -> bool:
     """Whether a checkpoint that raysweep makes is whole."""
+    from raysweep.store import Store  # slow to import, and not wanted before the input is right
+
     store = Store(checkpoint.path)
     try:
         files = json.loads(store.read_text(MANIFEST))["files"] if store.exists(MANIFEST) else None

@@ -7,7 +7,7 @@ and what is there is never made again.
 import importlib.util
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ray
@@ -17,6 +17,7 @@ from actors.quantize import ENVIRONMENT, quantize
 from raysweep.checkpoints import Making
 from raysweep.driver import NO_GPU, reason_of
 from raysweep.errors import ConfigError
+from raysweep.machine import affordable_actors
 from raysweep.memory import weights_bytes
 from raysweep.ray_session import ray_session
 from raysweep.spec import Cluster
@@ -39,13 +40,14 @@ def prepare(
     """
     check_installed(cluster)
     check_disk(makings)
-    task = ray.remote(quantize).options(
+    cluster = replace(cluster, actors=cluster.actors or affordable_actors(len(makings)))
+    task = ray.remote(
         num_cpus=cluster.cpus_per_actor,
         num_gpus=cluster.gpus_per_actor,
         max_retries=1,
         max_calls=1,  # gptqmodel keeps memory of a model that it is done with
         runtime_env={"env_vars": {**ENVIRONMENT, **({} if cluster.gpus_per_actor else NO_GPU)}},
-    )
+    )(quantize)
     made: list[Made] = []
     with ray_session(cluster):
         calls = {task.remote(making.recipe, making.checkpoint): making for making in makings}

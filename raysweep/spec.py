@@ -298,16 +298,26 @@ class Generation:
 
 
 @dataclass(frozen=True)
+class Gpu:
+    """A kind of GPU. Its memory is what the driver reports, all of it."""
+
+    name: str
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
 class Cluster:
     """Where the actors run. `address` is "local" (start Ray here) or a Ray address.
 
-    Without a number of `actors` there are as many as the engines need and this machine affords.
+    Without a number of `actors` there are as many as the engines need and this machine affords; without
+    a kind of `gpu` nobody checks beforehand what fits.
     """
 
     address: str
     actors: int | None
     cpus_per_actor: float
     gpus_per_actor: float
+    gpu: Gpu | None = None
 
 
 @dataclass(frozen=True)

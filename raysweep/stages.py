@@ -15,6 +15,7 @@ from rich.text import Text
 
 from raysweep.checkpoints import is_there, makings
 from raysweep.errors import ConfigError
+from raysweep.fit import check_fit, row_tokens
 from raysweep.plan import Plan, make_plan, write_plan
 from raysweep.record import (
     Document,
@@ -62,7 +63,12 @@ def run_stages(config: RunConfig, document: Document) -> int:
 
 def plan(run: Run) -> int:
     """What is to do, and what is done already."""
-    show_plan(run, write_plan(run.config, run.store))
+    planned = write_plan(run.config, run.store)
+    show_plan(run, planned)
+    if gpu := run.config.cluster.gpu:
+        from raysweep.reporting.terminal import fit_table
+
+        run.console.print(fit_table(planned.engines, gpu, row_tokens(run.config)))
     return DONE
 
 
@@ -75,7 +81,7 @@ def show_plan(run: Run, planned: Plan) -> None:
         "plan",
         f"{scenarios:,} scenarios from {len(planned.engines)} engines; "
         f"{len(planned.to_do):,} of {len(planned.shards):,} shards, "
-        f"≤ {human_count(tokens)} tokens to do",
+        f"≤ {human_count(tokens)} tokens",
     )
 
 
@@ -106,10 +112,12 @@ def prepare(run: Run) -> int:
 def generate(run: Run) -> int:
     """Make the missing samples on Ray actors."""
     config = run.config
-    shards = make_plan(config, run.store.parts()).to_do
+    planned = make_plan(config, run.store.parts())
+    shards = planned.to_do
     if not shards:
         run.say("generate", "nothing to do: every shard is there")
         return DONE
+    check_fit(config, planned.engines)
     shards, waiting = ready_shards(config, shards)
     if waiting:
         run.say(

@@ -97,7 +97,13 @@ def valid_configuration() -> dict[str, Any]:
             "shard_samples": 2,
             "max_attempts": 3,
         },
-        "cluster": {"address": "local", "actors": 2, "cpus_per_actor": 1, "gpus_per_actor": 0},
+        "cluster": {
+            "address": "local",
+            "actors": 2,
+            "cpus_per_actor": 1,
+            "gpus_per_actor": 0,
+            "gpu": None,
+        },
     }
 
 

@@ -22,8 +22,7 @@ def main() -> None:
     definitions = Definitions((conf_folder(),))
     calibration = read_calibration(definitions, "embedded", "calibration")
     for name in SIZES:
-        plain = {"name": name, "quantized": {}}
-        model = read_model(definitions, plain, name)
+        model = read_model(definitions, name, name)
         for bits in BITS:
             recipe = Recipe(model, WeightSpec("gptq", bits, GROUP_SIZE), calibration)
             folder = Path(model.path).parent / "quantized" / f"{name}-{recipe.weights.slug}"

@@ -58,18 +58,13 @@ LISTS = {
 def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConfig:
     """Validate the composed configuration; definitions are looked up in `folders`."""
     top = Fields("", composed).only(SECTIONS[""])
-    definitions = Definitions(tuple(folders))
+    out, run, seed = top.text("out"), top.name("run"), top.integer("seed", least=0)
+    stages, definitions = read_stages(top), Definitions(tuple(folders))
     sweep = read_sweep(top.below("sweep"), definitions)
-    config = RunConfig(
-        out=top.text("out"),
-        run=top.name("run"),
-        seed=top.integer("seed", least=0),
-        stages=read_stages(top),
-        sweep=sweep,
-        prepare=read_prepare(top.below("prepare"), sweep, definitions),
-        generation=read_generation(top.below("generation")),
-        cluster=read_cluster(top.below("cluster")),
-    )
+    prepare = read_prepare(top.below("prepare"), sweep, definitions)
+    generation = read_generation(top.below("generation"))
+    cluster = read_cluster(top.below("cluster"), definitions)
+    config = RunConfig(out, run, seed, stages, sweep, prepare, generation, cluster)
     check_tokens(config.sweep)
     return config
 
@@ -141,7 +136,7 @@ def read_generation(fields: Fields) -> Generation:
     return Generation(**{key: fields.integer(key) for key in SECTIONS["generation"]})
 
 
-def read_cluster(fields: Fields) -> Cluster:
+def read_cluster(fields: Fields, definitions: Definitions) -> Cluster:
     """Where the actors run."""
     fields.only(SECTIONS["cluster"])
     gpus = fields.number("gpus_per_actor")
@@ -154,6 +149,9 @@ def read_cluster(fields: Fields) -> Cluster:
         actors=None if fields.value("actors") is None else fields.integer("actors"),
         cpus_per_actor=fields.number("cpus_per_actor", least=0.01),
         gpus_per_actor=gpus,
+        gpu=None
+        if fields.value("gpu") is None
+        else read.read_gpu(definitions, fields.value("gpu"), fields.at("gpu")),
     )
 
 

@@ -22,7 +22,7 @@ from raysweep.benchmarks import grading
 from raysweep.configuration.fields import Fields
 from raysweep.errors import ConfigError, unknown
 from raysweep.kv_policy import METHODS, KVPolicy, load_method
-from raysweep.spec import BF16, Benchmark, Family, Sampling, WeightSpec
+from raysweep.spec import BF16, Benchmark, Family, Gpu, Sampling, WeightSpec
 
 WEIGHT_BITS = {"bf16": (16,), "gptq": (2, 3, 4, 8), "awq": (4,), "fp8": (8,)}  # by method
 
@@ -109,6 +109,12 @@ def read_weights(definitions: Definitions, entry: Any, place: str) -> WeightSpec
             f"{fields.at('group_size')}: 0 is no size; write -1 for one group a column"
         )
     return WeightSpec(method, bits, group_size, usual.flag("symmetric"), usual.flag("act_order"))
+
+
+def read_gpu(definitions: Definitions, entry: Any, place: str) -> Gpu:
+    """A kind of GPU and its memory."""
+    name, fields = definitions.resolve_named("gpu", entry, place)
+    return Gpu(name, fields.only(["memory_mib"]).integer("memory_mib") * 2**20)
 
 
 def read_kv_policy(definitions: Definitions, entry: Any, place: str) -> KVPolicy:

@@ -87,7 +87,7 @@ def read_tokenizer(model: ModelSpec, field: str) -> "Tokenizer | None":
         return _parse(file.read_bytes())
     except Exception as error:  # tokenizers raises nothing narrower
         raise ConfigError(
-            f"{field}: the tokenizer '{file}' cannot be read ({error}); fetch it again"
+            f"{field}: the tokenizer.json in '{file.parent}' cannot be read ({error}); fetch it again"
         ) from error
 
 
