@@ -5,6 +5,7 @@ of its recipe, so all runs that share the folder `prepare.checkpoints` share it.
 only if it lists its files in a manifest, written last, and has every one of them in full.
 """
 
+import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -30,11 +31,14 @@ def engine_checkpoint(prepare: Prepare, model: ModelSpec, weights: WeightSpec) -
 
 
 def makings(config: RunConfig) -> Iterator[Making]:
-    """All checkpoints of the run that raysweep makes itself."""
-    for model in config.sweep.models:
-        for weights in config.sweep.weights:
-            if model.published(weights) is None:
-                yield _making(config.prepare, model, weights)
+    """All checkpoints of the run that raysweep makes itself, each once."""
+    made = set()
+    for model, weights in itertools.product(config.sweep.models, config.sweep.weights):
+        if model.published(weights) is None:
+            making = _making(config.prepare, model, weights)
+            if making.checkpoint not in made:  # two names may stand for the same files
+                made.add(making.checkpoint)
+                yield making
 
 
 def _making(prepare: Prepare, model: ModelSpec, weights: WeightSpec) -> Making:

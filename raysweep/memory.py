@@ -60,13 +60,13 @@ def share(a: Architecture, ranks: int) -> Architecture:
             f"{a.heads} heads, {a.kv_heads} KV heads and {a.intermediate_size} feed-forward features "
             f"do not split over {ranks} GPUs"
         )
-    padding = VOCABULARY_PADDING * ranks
+    vocabulary = -(-a.vocab_size // VOCABULARY_PADDING) * VOCABULARY_PADDING
     return replace(
         a,
         heads=a.heads // ranks,
         kv_heads=max(1, a.kv_heads // ranks),
         intermediate_size=a.intermediate_size // ranks,
-        vocab_size=-(-a.vocab_size // padding) * padding // ranks,
+        vocab_size=-(-vocabulary // ranks),
     )
 
 

@@ -114,8 +114,8 @@ def test_a_users_own_policy_is_named_by_its_import_path(mine: Path):
 REFUSED = [
     # a name that nothing has
     ("sweep.models", ["small", "larg"], "sweep.models[1]: 'larg' is not a known model; did you"),
-    ("sweep.models", ["none"], "known: large, small, tiny-140k"),
-    ("sweep.weights", ["int3"], "sweep.weights[0]: 'int3' is not a known weights; known: bf16"),
+    ("sweep.models", ["none"], "'none' is not a known model; known: large, "),
+    ("sweep.weights", ["int3"], "'int3' is not a known weights; known: awq-4, bf16, fp8, gptq"),
     ("sweep.kv_policies", ["ful"], "'ful' is not a known kv policy; did you mean 'full'?"),
     ("sweep.benchmarks", ["aime"], "sweep.benchmarks[0]: 'aime' is not a known benchmark"),
     ("sweep.benchmarks", [None], "sweep.benchmarks[0]: None is not a known benchmark"),

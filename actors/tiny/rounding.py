@@ -61,9 +61,7 @@ def card_rows() -> Iterator[str]:
     """Markdown rows: a model each, GPTQ and rounding to nearest at each number of bits."""
     models = conf_folder().parent / "models"
     for name in SIZES:
-        tokenizer = AutoTokenizer.from_pretrained(models / name)
-        documents = calibration.embedded(DOCUMENTS, HELD_OUT_SEED)
-        tokens = [encode(tokenizer, document, "<think>\n") for document in documents]
+        tokens = held_out(models / name, DOCUMENTS)
         plain = load_model(str(models / name), torch.float32, CPU)
         cells = []
         for bits in BITS:
@@ -74,6 +72,13 @@ def card_rows() -> Iterator[str]:
             ):
                 cells.append(f"{divergence(model, plain, tokens):.4f}")
         yield f"| {name} | " + " | ".join(cells) + " |"
+
+
+def held_out(folder: Path, count: int) -> list[list[int]]:
+    """Worked problems that are in no calibration, as tokens."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    documents = calibration.embedded(count, HELD_OUT_SEED)
+    return [encode(tokenizer, document, "<think>\n") for document in documents]
 
 
 def quantized_folder(models: Path, name: str, bits: int) -> str:
