@@ -48,11 +48,15 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a token is drawn. Temperature 0 is greedy; top_p 1 and top_k 0 keep all tokens."""
+    """How a token is drawn. Temperature 0 is greedy; top_p 1, top_k 0 and min_p 0 keep all tokens.
+
+    min_p  least probability of a token, as a share of the best one's (arXiv 2407.01082)
+    """
 
     temperature: float
     top_p: float = 1.0
     top_k: int = 0
+    min_p: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -98,13 +98,15 @@ def read_family(definitions: Definitions, entry: Any, place: str) -> Family:
     """How models of a family think and are sampled."""
     name, fields = definitions.resolve_named("family", entry, place)
     fields = fields.only(["sampling", "think_open", "think_close"])
-    sampling = fields.below("sampling").only(["temperature", "top_p", "top_k"])
+    sampling = fields.below("sampling").only(["temperature", "top_p", "top_k", "min_p"])
+    sampling = Fields(sampling.prefix, {"min_p": 0, **sampling.values})
     return Family(
         name,
         Sampling(
             temperature=sampling.number("temperature"),
             top_p=sampling.number("top_p", least=1e-6, most=1),
             top_k=sampling.integer("top_k", least=0),
+            min_p=sampling.number("min_p", most=1),
         ),
         think_open=fields.text("think_open"),
         think_close=fields.text("think_close"),
