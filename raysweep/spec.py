@@ -138,6 +138,7 @@ class Benchmark:
     answer_opener  follows the family's think_close when thinking is closed by force
     answer_tokens  the most tokens an answer may take, the forced ones not counted
     grader         a name in `raysweep.benchmarks.grading`
+    sources        the files it was read from, each with the SHA-256 of its content
     """
 
     name: str
@@ -145,6 +146,7 @@ class Benchmark:
     grader: str
     answer_opener: str
     answer_tokens: int
+    sources: tuple[str, ...] = field(default=(), metadata=INCIDENTAL)
 
 
 @dataclass(frozen=True)
@@ -231,6 +233,15 @@ class Cluster:
 
 
 @dataclass(frozen=True)
+class Show:
+    """The names of what the stage show shows: a question of a benchmark, as a model is asked it."""
+
+    model: str
+    benchmark: str
+    question: str
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """A whole run as the user asked for it, validated."""
 
@@ -241,6 +252,7 @@ class RunConfig:
     sweep: Sweep
     generation: Generation
     cluster: Cluster
+    show: Show
 
     def decoding(self, model: ModelSpec, benchmark: Benchmark) -> Decoding:
         family = model.family

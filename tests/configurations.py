@@ -26,12 +26,18 @@ ARCHITECTURE = {
     "max_position_embeddings": 2048,
 }
 
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant: {% endif %}"
+)
+
 
 def write_checkpoint(folder: Path, **changes: Any) -> Path:
     """A checkpoint folder as far as raysweep looks at one; `changes` go into its config.json."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps({**ARCHITECTURE, **changes}))
     tokenizer_of_characters().save(str(folder / "tokenizer.json"))
+    (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE)
     save_file({"weight": np.ones((4, 4), np.float32)}, folder / "model.safetensors")
     return folder
 
@@ -85,6 +91,7 @@ def valid_configuration() -> dict[str, Any]:
             "max_attempts": 3,
         },
         "cluster": {"address": "local", "actors": 2, "cpus_per_actor": 1, "gpus_per_actor": 0},
+        "show": {"model": None, "benchmark": None, "question": None},
     }
 
 

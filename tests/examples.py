@@ -20,6 +20,7 @@ from raysweep.spec import (
     RunConfig,
     Sampling,
     Shard,
+    Show,
     Sweep,
     WeightSpec,
 )
@@ -94,6 +95,7 @@ def a_run_config(**changes: Any) -> RunConfig:
         sweep=a_sweep(**of(Sweep)),
         generation=a_generation(**of(Generation)),
         cluster=a_cluster(**of(Cluster)),
+        show=Show("toy", "sums", "sums-0"),
     )
     return replace(config, **of(RunConfig))
 

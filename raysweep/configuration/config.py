@@ -6,7 +6,7 @@ here, before Ray starts, by a ConfigError that names the field, its value and th
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,9 +15,9 @@ from raysweep.configuration.definitions import Definitions
 from raysweep.configuration.fields import Fields, refuse_duplicates
 from raysweep.configuration.tokens import check_tokens
 from raysweep.errors import ConfigError, shown, unknown
-from raysweep.spec import Cluster, Family, Generation, ModelSpec, RunConfig, Sweep
+from raysweep.spec import Cluster, Family, Generation, ModelSpec, RunConfig, Show, Sweep
 
-STAGES = ("plan", "generate", "reduce", "report")  # in the order in which they run
+STAGES = ("show", "plan", "generate", "reduce", "report")  # in the order in which they run
 BACKENDS = ("torch", "fake")  # fake: random answers without a model, to try a configuration
 
 Noun = TypeVar("Noun")
@@ -41,6 +41,7 @@ SECTIONS = {
     "sweep": keys(Sweep),
     "generation": keys(Generation),
     "cluster": keys(Cluster),
+    "show": keys(Show),
 }
 
 # The list below `sweep` that names definitions of a kind.
@@ -55,14 +56,16 @@ LISTS = {
 def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConfig:
     """Validate the composed configuration; definitions are looked up in `folders`."""
     top = Fields("", composed).only(SECTIONS[""])
+    sweep = read_sweep(top.below("sweep"), Definitions(tuple(folders)))
     config = RunConfig(
         out=top.text("out"),
         run=top.name("run"),
         seed=top.integer("seed", least=0),
         stages=read_stages(top),
-        sweep=read_sweep(top.below("sweep"), Definitions(tuple(folders))),
+        sweep=sweep,
         generation=read_generation(top.below("generation")),
         cluster=read_cluster(top.below("cluster")),
+        show=read_show(top.below("show"), sweep),
     )
     check_tokens(config.sweep)
     return config
@@ -149,6 +152,29 @@ def read_cluster(fields: Fields) -> Cluster:
         cpus_per_actor=fields.number("cpus_per_actor", least=0.01),
         gpus_per_actor=gpus,
     )
+
+
+def read_show(fields: Fields, sweep: Sweep) -> Show:
+    """What to show, of what the sweep has; its first where nothing is said."""
+    fields.only(SECTIONS["show"])
+    benchmarks = {benchmark.name: benchmark for benchmark in sweep.benchmarks}
+    benchmark = chosen(fields, "benchmark", benchmarks)
+    questions = [question.question_id for question in benchmarks[benchmark].questions]
+    return Show(
+        model=chosen(fields, "model", [model.name for model in sweep.models]),
+        benchmark=benchmark,
+        question=chosen(fields, "question", questions),
+    )
+
+
+def chosen(fields: Fields, key: str, names: Iterable[str]) -> str:
+    """One of the sweep's names, which may be a whole number; the first where it is null."""
+    names, value = tuple(names), fields.value(key)
+    if value is None:
+        return names[0]
+    if str(value) not in names:
+        raise unknown(fields.at(key), value, f"{key} of the sweep", names)
+    return str(value)
 
 
 def check_families(models: Sequence[ModelSpec]) -> None:

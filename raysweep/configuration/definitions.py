@@ -17,9 +17,8 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from raysweep import benchmarks
-from raysweep.benchmarks import grading
 from raysweep.configuration import checkpoint
+from raysweep.configuration.benchmark import load_benchmark
 from raysweep.configuration.fields import Fields
 from raysweep.errors import ConfigError, shown, unknown
 from raysweep.kv_policy import METHODS, KVPolicy, load_method
@@ -48,12 +47,9 @@ class Definitions:
         return sorted(name for of_kind, name in self.files if of_kind == kind)
 
     def read(self, kind: str, name: str) -> Fields:
-        """The file of that name. A model's path in it is relative to the folder that holds conf/."""
+        """The file of that name. Paths in it are relative to the folder that holds conf/."""
         file = self.files[kind, name]
-        values = read_yaml(file)
-        if isinstance(values.get("path"), str):
-            values["path"] = absolute(values["path"], file.parents[2])
-        return Fields(f"{file}: ", values)
+        return Fields(f"{file}: ", located(read_yaml(file), file.parents[2]))
 
     def resolve(self, kind: str, entry: Any, place: str) -> tuple[str | None, Fields]:
         """The name and the keys that `entry` stands for; None for a mapping without a name."""
@@ -66,8 +62,7 @@ class Definitions:
             return None, fields
         name = fields.name("name")
         changes = {key: value for key, value in entry.items() if key != "name"}
-        if isinstance(changes.get("path"), str):
-            changes["path"] = absolute(changes["path"], Path.cwd())
+        changes = located(changes, Path.cwd())
         base = self.read(kind, name).values if (kind, name) in self.files else {}
         return name, Fields(fields.prefix, overlaid(base, changes))
 
@@ -164,25 +159,9 @@ def _read_parameter(definitions: Definitions, fields: Fields, field: dataclasses
 
 
 def read_benchmark(definitions: Definitions, entry: Any, place: str) -> Benchmark:
-    """Questions from a loader, whose gold answers the grader must be able to read."""
+    """Questions from a loader, and how answers to them are opened and graded."""
     name, fields = definitions.resolve_named("benchmark", entry, place)
-    fields.only(["loader", "count", "seed", "grader", "answer_opener", "answer_tokens"])
-    benchmark = benchmarks.load(
-        name=name,
-        loader=fields.choice("loader", "loader", benchmarks.LOADERS),
-        count=fields.integer("count"),
-        seed=fields.integer("seed", least=0),
-        grader=fields.choice("grader", "grader", grading.GRADERS),
-        answer_opener=fields.text("answer_opener"),
-        answer_tokens=fields.integer("answer_tokens"),
-    )
-    for question in benchmark.questions:
-        if grading.grade(benchmark.grader, question.gold, question.gold).outcome != "correct":
-            raise ConfigError(
-                f"{fields.at('grader')}: {benchmark.grader!r} finds no answer in the gold answer "
-                f"{question.gold!r} of {question.question_id}; choose another grader"
-            )
-    return benchmark
+    return load_benchmark(name, fields)
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
@@ -196,15 +175,26 @@ def read_yaml(file: Path) -> dict[str, Any]:
     return {str(key): value for key, value in content.items()}
 
 
-def absolute(path: str, base: Path) -> str:
-    return os.path.abspath(base / Path(path).expanduser())
+def located(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """`values` with the paths in them absolute: a model's, or those of a benchmark's sources."""
+
+    def absolute(path: Any) -> Any:
+        return os.path.abspath(base / Path(path).expanduser()) if isinstance(path, str) else path
+
+    def located_source(source: Any) -> Any:
+        if isinstance(source, list | tuple):
+            return [located_source(entry) for entry in source]
+        return located(source, base) if isinstance(source, Mapping) else absolute(source)
+
+    kinds = {"path": absolute, "source": located_source}
+    return {key: kinds[key](value) if key in kinds else value for key, value in values.items()}
 
 
 def overlaid(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the changed keys replaced, mappings in it key by key."""
+    """`base` with the changed keys replaced, mappings in it key by key, but a source as a whole."""
     result = dict(base)
     for key, value in changes.items():
-        if isinstance(value, Mapping) and isinstance(base.get(key), Mapping):
+        if key != "source" and isinstance(value, Mapping) and isinstance(base.get(key), Mapping):
             value = overlaid(base[key], value)
         result[key] = value
     return result
