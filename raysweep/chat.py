@@ -54,7 +54,7 @@ class Chat:
 
     def piece(self, token: int) -> str:
         """The vocabulary's entry for a token."""
-        return self.tokenizer.id_to_token(token)
+        return self.tokenizer.id_to_token(token) or ""
 
 
 def read_chat(folder: Path, field: str) -> Chat:

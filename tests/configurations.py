@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import BPE
 
 from raysweep.configuration.config import conf_folder, read_config
-from raysweep.spec import RunConfig
+from raysweep.spec import Benchmark, RunConfig
 
 ARCHITECTURE = {
     "model_type": "qwen3",
@@ -108,3 +108,10 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 
 def read(configuration: dict[str, Any], mine: Path) -> RunConfig:
     return read_config(configuration, [conf_folder(), mine])
+
+
+def read_benchmark(mine: Path, **entry: Any) -> Benchmark:
+    """The benchmark of a run that has only this one, and the model `small`."""
+    configuration = changed("sweep.benchmarks", [entry])
+    configuration["sweep"]["models"] = ["small"]
+    return read(configuration, mine).sweep.benchmarks[0]

@@ -53,8 +53,8 @@ def test_a_file_that_was_never_fetched_is_named_when_there_is_no_network(tmp_pat
     assert answer.returncode == 2
     assert answer.stderr == (
         "raysweep: sweep.benchmarks[0].source: data/test.jsonl of invented/sums@main is not in the cache "
-        "and can't be fetched; fetch it once where there is a network, and keep the cache, or give the "
-        "path of your own copy as source\n"
+        "and can't be fetched (LocalEntryNotFoundError); fetch it once where there is a network, and keep "
+        "the cache, or give the path of your own copy as source\n"
     )
 
 

@@ -1,8 +1,12 @@
-"""The tests of a programming question, as its gold answer carries them.
+"""The tests of a programming question, as its gold answer carries them: a JSON object in one of two forms.
 
-LiveCodeBench publishes its hidden tests as base64 of zlib of a pickled JSON text. A pickle is a program,
-so it is never run here: its opcodes are read one by one, and anything but one text is refused. The gold
-answer keeps that compact form, which `read_tests` turns into tests where an answer is graded.
+    {"function": null, "tests": [{"input": "1", "output": "2"}, ...], "limit_s": 6}
+    {"function": "solve", "packed": [a published column, another]}
+
+Either has `function`, the name of what is called, if the tests do not run a program; `limit_s`, CPU seconds
+a test, may be left out. The packed form keeps columns of LiveCodeBench as they are published, since tests
+of a question can be many megabytes: JSON, or base64 of zlib of a pickled JSON text. A pickle is a program,
+so it is never run: its opcodes are read one by one, and anything but one text is refused.
 """
 
 import base64
@@ -27,24 +31,29 @@ class CodeTest:
 
 @dataclass(frozen=True)
 class CodeTests:
-    """`function` is the method of `Solution` to call; None: the program reads and prints."""
+    """`function` is what is called, None for a program; `limit_s` CPU seconds a test, if it says."""
 
     function: str | None
     tests: tuple[CodeTest, ...]
+    limit_s: float | None = None
 
 
-def pack_tests(public: str, hidden: str, function: str | None) -> str:
-    """A gold answer of published texts: a JSON array, and one that may be packed."""
-    return json.dumps({"function": function, "public": public, "hidden": hidden})
+def pack_tests(function: str | None, *columns: str) -> str:
+    """A gold answer in the packed form."""
+    return json.dumps({"function": function, "packed": columns})
 
 
 def read_tests(gold: str) -> CodeTests:
-    """What `pack_tests` put together. Raises ValueError for anything that is not tests."""
-    packed = json.loads(gold)
-    listed = _array(unpacked(packed["public"])) + _array(unpacked(packed["hidden"]))
-    if not listed:
+    """The tests of a gold answer of either form. Raises ValueError for anything that is not tests."""
+    said = json.loads(gold)
+    if not isinstance(said, dict) or not {"tests", "packed"} & said.keys():
+        raise ValueError("not a JSON object with tests in it")
+    columns = _array(said.get("packed", []))
+    parts = [said.get("tests", []), *(json.loads(unpacked(column)) for column in columns)]
+    tests = tuple(_test(listed) for part in parts for listed in _array(part))
+    if not tests:
         raise ValueError("no tests")
-    return CodeTests(packed["function"], tuple(map(_test, listed)))
+    return CodeTests(said.get("function"), tests, said.get("limit_s"))
 
 
 def unpacked(published: str) -> str:
@@ -74,15 +83,15 @@ def pickled_text(pickled: bytes) -> str:
     return texts[0]
 
 
-def _array(text: str) -> list[Any]:
-    content = json.loads(text)
-    if not isinstance(content, list):
+def _array(value: Any) -> list[Any]:
+    if not isinstance(value, list):
         raise ValueError("not a JSON array")
-    return content
+    return value
 
 
 def _test(listed: Any) -> CodeTest:
-    values = [listed.get(key) for key in ("input", "output")] if isinstance(listed, dict) else []
-    if not values or not all(isinstance(value, str) for value in values):
+    said = listed if isinstance(listed, dict) else {}
+    given, expected = said.get("input"), said.get("output")
+    if not isinstance(given, str) or not isinstance(expected, str):
         raise ValueError("a test that has not the texts input and output")
-    return CodeTest(*values)
+    return CodeTest(given, expected)

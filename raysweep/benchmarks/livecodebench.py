@@ -49,7 +49,7 @@ def tests(row: Row) -> str:
         function = json.loads(row.text("metadata")).get("func_name")
     except (ValueError, AttributeError) as error:
         raise row.error("metadata", f"not a JSON object ({error})") from error
-    gold = pack_tests(row.text("public_test_cases"), row.text("private_test_cases"), function)
+    gold = pack_tests(function, row.text("public_test_cases"), row.text("private_test_cases"))
     try:
         read_tests(gold)
     except ValueError as error:

@@ -84,6 +84,6 @@ def _refuse(data_set: str, file: str, revision: str, field: str, error: Exceptio
     elif isinstance(error, errors.HFValidationError):
         reason, way_out = "is no name that the hub can have", "write owner/name"
     else:
-        reason = "is not in the cache and can't be fetched"
+        reason = f"is not in the cache and can't be fetched ({type(error).__name__})"
         way_out = f"fetch it once where there is a network, and keep the cache, or {own_copy}"
     raise ConfigError(f"{what} {reason}; {way_out}") from error
