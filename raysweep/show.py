@@ -33,11 +33,11 @@ def shown_question(config: RunConfig) -> Iterator[str]:
 
 
 def looked_up(config: RunConfig) -> tuple[ModelSpec, Benchmark, Question]:
-    """The nouns that the configuration names to be shown; it has checked that they are there."""
+    """The nouns of the names that are to be shown; the configuration has checked that they are there."""
     show, sweep = config.show, config.sweep
-    model = next(model for model in sweep.models if model.name == show.model)
-    benchmark = next(b for b in sweep.benchmarks if b.name == show.benchmark)
-    question = next(q for q in benchmark.questions if q.question_id == show.question)
+    model = next(m for m in sweep.models if show.model in (None, m.name))
+    benchmark = next(b for b in sweep.benchmarks if show.benchmark in (None, b.name))
+    question = next(q for q in benchmark.questions if show.question in (None, q.question_id))
     return model, benchmark, question
 
 

@@ -234,11 +234,11 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Show:
-    """The names of what the stage show shows: a question of a benchmark, as a model is asked it."""
+    """The names of what the stage show shows: a question as a model is asked it. None: the sweep's first."""
 
-    model: str
-    benchmark: str
-    question: str
+    model: str | None = None
+    benchmark: str | None = None
+    question: str | None = None
 
 
 @dataclass(frozen=True)
@@ -252,7 +252,7 @@ class RunConfig:
     sweep: Sweep
     generation: Generation
     cluster: Cluster
-    show: Show
+    show: Show = Show()
 
     def decoding(self, model: ModelSpec, benchmark: Benchmark) -> Decoding:
         family = model.family

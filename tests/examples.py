@@ -20,7 +20,6 @@ from raysweep.spec import (
     RunConfig,
     Sampling,
     Shard,
-    Show,
     Sweep,
     WeightSpec,
 )
@@ -95,7 +94,6 @@ def a_run_config(**changes: Any) -> RunConfig:
         sweep=a_sweep(**of(Sweep)),
         generation=a_generation(**of(Generation)),
         cluster=a_cluster(**of(Cluster)),
-        show=Show("toy", "sums", "sums-0"),
     )
     return replace(config, **of(RunConfig))
 

@@ -6,7 +6,7 @@ here, before Ray starts, by a ConfigError that names the field, its value and th
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -56,13 +56,12 @@ LISTS = {
 def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConfig:
     """Validate the composed configuration; definitions are looked up in `folders`."""
     top = Fields("", composed).only(SECTIONS[""])
-    sweep = read_sweep(top.below("sweep"), Definitions(tuple(folders)))
     config = RunConfig(
         out=top.text("out"),
         run=top.name("run"),
         seed=top.integer("seed", least=0),
         stages=read_stages(top),
-        sweep=sweep,
+        sweep=(sweep := read_sweep(top.below("sweep"), Definitions(tuple(folders)))),
         generation=read_generation(top.below("generation")),
         cluster=read_cluster(top.below("cluster")),
         show=read_show(top.below("show"), sweep),
@@ -155,26 +154,24 @@ def read_cluster(fields: Fields) -> Cluster:
 
 
 def read_show(fields: Fields, sweep: Sweep) -> Show:
-    """What to show, of what the sweep has; its first where nothing is said."""
+    """What to show, of what the sweep has."""
     fields.only(SECTIONS["show"])
-    benchmarks = {benchmark.name: benchmark for benchmark in sweep.benchmarks}
-    benchmark = chosen(fields, "benchmark", benchmarks)
-    questions = [question.question_id for question in benchmarks[benchmark].questions]
+    names = [benchmark.name for benchmark in sweep.benchmarks]
+    benchmark = chosen(fields, "benchmark", names)
+    questions = sweep.benchmarks[names.index(benchmark or names[0])].questions
     return Show(
         model=chosen(fields, "model", [model.name for model in sweep.models]),
         benchmark=benchmark,
-        question=chosen(fields, "question", questions),
+        question=chosen(fields, "question", [question.question_id for question in questions]),
     )
 
 
-def chosen(fields: Fields, key: str, names: Iterable[str]) -> str:
-    """One of the sweep's names, which may be a whole number; the first where it is null."""
-    names, value = tuple(names), fields.value(key)
-    if value is None:
-        return names[0]
-    if str(value) not in names:
+def chosen(fields: Fields, key: str, names: Sequence[str]) -> str | None:
+    """One of the sweep's names, which may be a whole number; None for null."""
+    value = fields.value(key)
+    if value is not None and str(value) not in names:
         raise unknown(fields.at(key), value, f"{key} of the sweep", names)
-    return str(value)
+    return None if value is None else str(value)
 
 
 def check_families(models: Sequence[ModelSpec]) -> None:
