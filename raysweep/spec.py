@@ -96,11 +96,15 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a token is drawn. Temperature 0 is greedy; top_p 1 and top_k 0 keep all tokens."""
+    """How a token is drawn. Temperature 0 is greedy; top_p 1, top_k 0 and min_p 0 keep all tokens.
+
+    min_p  least probability of a token, as a share of the best one's (arXiv 2407.01082)
+    """
 
     temperature: float
     top_p: float = 1.0
     top_k: int = 0
+    min_p: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -218,6 +222,7 @@ class Benchmark:
     answer_opener  follows the family's think_close when thinking is closed by force
     answer_tokens  the most tokens an answer may take, the forced ones not counted
     grader         a name in `raysweep.benchmarks.grading`
+    sources        the files it was read from, each with the SHA-256 of its content
     """
 
     name: str
@@ -225,6 +230,7 @@ class Benchmark:
     grader: str
     answer_opener: str
     answer_tokens: int
+    sources: tuple[str, ...] = field(default=(), metadata=INCIDENTAL)
 
 
 @dataclass(frozen=True)
@@ -329,6 +335,15 @@ class Prepare:
 
 
 @dataclass(frozen=True)
+class Show:
+    """The names of what the stage show shows: a question as a model is asked it. None: the sweep's first."""
+
+    model: str | None = None
+    benchmark: str | None = None
+    question: str | None = None
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """A whole run as the user asked for it, validated."""
 
@@ -340,6 +355,7 @@ class RunConfig:
     prepare: Prepare
     generation: Generation
     cluster: Cluster
+    show: Show = Show()
 
     def decoding(self, model: ModelSpec, benchmark: Benchmark) -> Decoding:
         family = model.family

@@ -2,6 +2,8 @@
 
     plan -> prepare -> generate -> reduce -> report
 
+and `show`, which prints what a model is asked and touches no file.
+
 A stage takes nothing from the one before but what it wrote, so any of them may be run alone, later:
 generate and reduce start from the parts that lie in the folder, whatever an earlier plan said.
 """
@@ -54,11 +56,21 @@ def run_stages(config: RunConfig, document: Document) -> int:
     """
     store = Store(f"{config.out.rstrip('/')}/{config.run}")
     run = Run(config, document, store, Console(file=sys.stdout))
-    claim_folder(store, config, document)
+    if config.stages != ("show",):
+        claim_folder(store, config, document)
     status = DONE
     for stage in config.stages:
         status = max(status, STAGES[stage](run))
     return status
+
+
+def show(run: Run) -> int:
+    """What a model is asked, and how it is made to answer."""
+    from raysweep.show import shown_question
+
+    for line in shown_question(run.config):
+        run.console.out(line, highlight=False)
+    return DONE
 
 
 def plan(run: Run) -> int:
@@ -200,6 +212,7 @@ def need(run: Run, name: str, stage: str) -> None:
 
 
 STAGES: dict[str, Callable[[Run], int]] = {
+    "show": show,
     "plan": plan,
     "prepare": prepare,
     "generate": generate,

@@ -13,7 +13,7 @@ from tokenizers.models import BPE
 from raysweep.configuration.architecture import read_architecture
 from raysweep.configuration.config import conf_folder, read_config
 from raysweep.layout import all_tensors
-from raysweep.spec import BF16, RunConfig, WeightSpec
+from raysweep.spec import BF16, Benchmark, RunConfig, WeightSpec
 
 ARCHITECTURE = {
     "model_type": "qwen3",
@@ -28,12 +28,18 @@ ARCHITECTURE = {
     "max_position_embeddings": 2048,
 }
 
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant: {% endif %}"
+)
+
 
 def write_checkpoint(folder: Path, **changes: Any) -> Path:
     """A checkpoint folder as far as raysweep looks at one; `changes` go into its config.json."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps({**ARCHITECTURE, **changes}))
     tokenizer_of_characters().save(str(folder / "tokenizer.json"))
+    (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE)
     save_file(tensors_of(folder), folder / "model.safetensors")
     return folder
 
@@ -104,6 +110,7 @@ def valid_configuration() -> dict[str, Any]:
             "gpus_per_actor": 0,
             "gpu": None,
         },
+        "show": {"model": None, "benchmark": None, "question": None},
     }
 
 
@@ -120,3 +127,10 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 
 def read(configuration: dict[str, Any], mine: Path) -> RunConfig:
     return read_config(configuration, [conf_folder(), mine])
+
+
+def read_benchmark(mine: Path, **entry: Any) -> Benchmark:
+    """The benchmark of a run that has only this one, and the model `small`."""
+    configuration = changed("sweep.benchmarks", [entry])
+    configuration["sweep"]["models"] = ["small"]
+    return read(configuration, mine).sweep.benchmarks[0]

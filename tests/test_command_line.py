@@ -170,7 +170,13 @@ def test_asking_for_information_runs_nothing(command: Command, flag: str):
 
 def test_help_tells_the_stages_the_definitions_and_the_exit_statuses(command: Command):
     output = command("--help")[1]
-    for word in ("plan", "generate", "+sweep=smoke", "benchmark: chain, facts", "token_budgets"):
+    for word in (
+        "plan",
+        "generate",
+        "+sweep=smoke",
+        "benchmark: aime24, aime25, chain",
+        "token_budgets",
+    ):
         assert word in output
     assert "2 bad input" in output
     assert "130 interrupted by" in output and "143 by SIGTERM" in output

@@ -182,11 +182,12 @@ def with_weights(*weights: object, **prepare: object) -> dict:
 
 def test_a_precision_that_is_not_there_is_made_under_the_name_of_its_recipe(mine: Path):
     config = read(with_weights("bf16", "gptq-4-g32"), mine)
-    made = list(makings(config))
-    assert [making.recipe.model.name for making in made] == ["small", "large"]
-    for making in made:
-        assert making.checkpoint.path.endswith(f"checkpoints/{making.recipe.recipe_id}")
-        assert making.checkpoint.revision == making.recipe.recipe_id
+    (making,) = makings(config)  # the two models' files are the same
+    assert making.checkpoint.path.endswith(f"checkpoints/{making.recipe.recipe_id}")
+    assert making.checkpoint.revision == making.recipe.recipe_id
+    for model in config.sweep.models:
+        found = engine_checkpoint(config.prepare, model, config.sweep.weights[1])
+        assert found == making.checkpoint
 
 
 REFUSED = [
@@ -243,3 +244,10 @@ def test_a_test_question_in_the_calibration_text_is_refused(tmp_path: Path, mine
     file.write_text(json.dumps({"text": f"so {question.prompt} it is" + " and" * 60}))
     with pytest.raises(ConfigError, match=f"holds the test question {question.question_id}"):
         read(with_weights("gptq-4-g32", calibration={"path": str(file)}), mine)
+
+
+def test_a_budget_beyond_the_context_is_refused_though_the_tokenizer_is_on_the_hub(mine: Path):
+    configuration = changed("sweep.models", ["qwen3-0.6b"])
+    configuration["sweep"] |= {"weights": ["bf16"], "token_budgets": [40_960]}
+    with pytest.raises(ConfigError, match=r"do not fit the context of qwen3-0\.6b, 40960"):
+        read(configuration, mine)

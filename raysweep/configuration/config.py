@@ -17,9 +17,16 @@ from raysweep.configuration.models import read_model
 from raysweep.configuration.preparation import read_prepare
 from raysweep.configuration.tokens import check_tokens
 from raysweep.errors import ConfigError, shown, unknown
-from raysweep.spec import Cluster, Family, Generation, ModelSpec, Prepare, RunConfig, Sweep
+from raysweep.spec import Cluster, Family, Generation, ModelSpec, Prepare, RunConfig, Show, Sweep
 
-STAGES = ("plan", "prepare", "generate", "reduce", "report")  # in the order in which they run
+STAGES = (
+    "show",
+    "plan",
+    "prepare",
+    "generate",
+    "reduce",
+    "report",
+)  # in the order in which they run
 BACKENDS = ("torch", "fake")  # fake: random answers without a model, to try a configuration
 
 Noun = TypeVar("Noun")
@@ -44,6 +51,7 @@ SECTIONS = {
     "prepare": keys(Prepare),
     "generation": keys(Generation),
     "cluster": keys(Cluster),
+    "show": keys(Show),
 }
 
 # The list below `sweep` that names definitions of a kind.
@@ -64,7 +72,8 @@ def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConf
     prepare = read_prepare(top.below("prepare"), sweep, definitions)
     generation = read_generation(top.below("generation"))
     cluster = read_cluster(top.below("cluster"), definitions)
-    config = RunConfig(out, run, seed, stages, sweep, prepare, generation, cluster)
+    show = read_show(top.below("show"), sweep)
+    config = RunConfig(out, run, seed, stages, sweep, prepare, generation, cluster, show)
     check_tokens(config.sweep)
     return config
 
@@ -153,6 +162,27 @@ def read_cluster(fields: Fields, definitions: Definitions) -> Cluster:
         if fields.value("gpu") is None
         else read.read_gpu(definitions, fields.value("gpu"), fields.at("gpu")),
     )
+
+
+def read_show(fields: Fields, sweep: Sweep) -> Show:
+    """What to show, of what the sweep has."""
+    fields.only(SECTIONS["show"])
+    names = [benchmark.name for benchmark in sweep.benchmarks]
+    benchmark = chosen(fields, "benchmark", names)
+    questions = sweep.benchmarks[names.index(benchmark or names[0])].questions
+    return Show(
+        model=chosen(fields, "model", [model.name for model in sweep.models]),
+        benchmark=benchmark,
+        question=chosen(fields, "question", [question.question_id for question in questions]),
+    )
+
+
+def chosen(fields: Fields, key: str, names: Sequence[str]) -> str | None:
+    """One of the sweep's names, which may be a whole number; None for null."""
+    value = fields.value(key)
+    if value is not None and str(value) not in names:
+        raise unknown(fields.at(key), value, f"{key} of the sweep", names)
+    return None if value is None else str(value)
 
 
 def check_families(models: Sequence[ModelSpec]) -> None:

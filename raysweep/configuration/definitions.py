@@ -17,8 +17,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from raysweep import benchmarks
-from raysweep.benchmarks import grading
+from raysweep.configuration.benchmark import load_benchmark
 from raysweep.configuration.fields import Fields
 from raysweep.errors import ConfigError, unknown
 from raysweep.kv_policy import METHODS, KVPolicy, load_method
@@ -47,9 +46,9 @@ class Definitions:
         return sorted(name for of_kind, name in self.files if of_kind == kind)
 
     def read(self, kind: str, name: str) -> Fields:
-        """The file of that name. A model's path in it is relative to the folder that holds conf/."""
+        """The file of that name. Paths in it are relative to the folder that holds conf/."""
         file = self.files[kind, name]
-        return Fields(f"{file}: ", with_absolute_paths(read_yaml(file), file.parents[2]))
+        return Fields(f"{file}: ", located(read_yaml(file), file.parents[2]))
 
     def resolve(self, kind: str, entry: Any, place: str) -> tuple[str | None, Fields]:
         """The name and the keys that `entry` stands for; None for a mapping without a name."""
@@ -62,7 +61,7 @@ class Definitions:
             return None, fields
         name = fields.name("name")
         changes = {key: value for key, value in entry.items() if key != "name"}
-        changes = with_absolute_paths(changes, Path.cwd())
+        changes = located(changes, Path.cwd())
         base = self.read(kind, name).values if (kind, name) in self.files else {}
         return name, Fields(fields.prefix, overlaid(base, changes))
 
@@ -77,13 +76,15 @@ def read_family(definitions: Definitions, entry: Any, place: str) -> Family:
     """How models of a family think and are sampled."""
     name, fields = definitions.resolve_named("family", entry, place)
     fields = fields.only(["sampling", "think_open", "think_close"])
-    sampling = fields.below("sampling").only(["temperature", "top_p", "top_k"])
+    sampling = fields.below("sampling").only(["temperature", "top_p", "top_k", "min_p"])
+    sampling = Fields(sampling.prefix, {"min_p": 0, **sampling.values})
     return Family(
         name,
         Sampling(
             temperature=sampling.number("temperature"),
             top_p=sampling.number("top_p", least=1e-6, most=1),
             top_k=sampling.integer("top_k", least=0),
+            min_p=sampling.number("min_p", most=1),
         ),
         think_open=fields.text("think_open"),
         think_close=fields.text("think_close"),
@@ -156,25 +157,9 @@ def _read_parameter(definitions: Definitions, fields: Fields, field: dataclasses
 
 
 def read_benchmark(definitions: Definitions, entry: Any, place: str) -> Benchmark:
-    """Questions from a loader, whose gold answers the grader must be able to read."""
+    """Questions from a loader, and how answers to them are opened and graded."""
     name, fields = definitions.resolve_named("benchmark", entry, place)
-    fields.only(["loader", "count", "seed", "grader", "answer_opener", "answer_tokens"])
-    benchmark = benchmarks.load(
-        name=name,
-        loader=fields.choice("loader", "loader", benchmarks.LOADERS),
-        count=fields.integer("count"),
-        seed=fields.integer("seed", least=0),
-        grader=fields.choice("grader", "grader", grading.GRADERS),
-        answer_opener=fields.text("answer_opener"),
-        answer_tokens=fields.integer("answer_tokens"),
-    )
-    for question in benchmark.questions:
-        if grading.grade(benchmark.grader, question.gold, question.gold).outcome != "correct":
-            raise ConfigError(
-                f"{fields.at('grader')}: {benchmark.grader!r} finds no answer in the gold answer "
-                f"{question.gold!r} of {question.question_id}; choose another grader"
-            )
-    return benchmark
+    return load_benchmark(name, fields)
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
@@ -188,22 +173,26 @@ def read_yaml(file: Path) -> dict[str, Any]:
     return {str(key): value for key, value in content.items()}
 
 
-def with_absolute_paths(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
-    """`values` with every `path`, in mappings below too, made absolute; relative ones start at `base`."""
-    result = dict(values)
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            result[key] = with_absolute_paths(value, base)
-        elif key == "path" and isinstance(value, str):
-            result[key] = os.path.abspath(base / Path(value).expanduser())
-    return result
+def located(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """`values` with each `path` and `source`, at any depth, absolute; relative ones start at `base`."""
+    return {key: _located(key, value, base) for key, value in values.items()}
+
+
+def _located(key: str, value: Any, base: Path) -> Any:
+    if isinstance(value, Mapping):
+        return located(value, base)
+    if isinstance(value, list | tuple):
+        return [_located(key, entry, base) for entry in value]
+    if key in ("path", "source") and isinstance(value, str):
+        return os.path.abspath(base / Path(value).expanduser())
+    return value
 
 
 def overlaid(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the changed keys replaced, mappings in it key by key."""
+    """`base` with the changed keys replaced, mappings in it key by key, but a source as a whole."""
     result = dict(base)
     for key, value in changes.items():
-        if isinstance(value, Mapping) and isinstance(base.get(key), Mapping):
+        if key != "source" and isinstance(value, Mapping) and isinstance(base.get(key), Mapping):
             value = overlaid(base[key], value)
         result[key] = value
     return result
