@@ -133,12 +133,12 @@ class Benchmark:
 
     answer_opener  follows the family's think_close when thinking is closed by force
     answer_tokens  the most tokens an answer may take, the forced ones not counted
-    grader         a name in `raysweep.benchmarks.grading`
+    grader         a name in `raysweep.grading`; the samples are the same whoever grades them
     """
 
     name: str
     questions: tuple[Question, ...]
-    grader: str
+    grader: str = field(metadata=INCIDENTAL)
     answer_opener: str
     answer_tokens: int
 

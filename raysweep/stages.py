@@ -1,11 +1,12 @@
 """The stages of a run, in order: each reads files of the run's folder and writes files there.
 
-    plan -> generate -> reduce -> report
+    plan -> (regrade ->) generate -> reduce -> report
 
 A stage takes nothing from the one before but what it wrote, so any of them may be run alone, later:
 generate and reduce start from the parts that lie in the folder, whatever an earlier plan said.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.text import Text
 
-from raysweep.errors import ConfigError
+from raysweep import grading
+from raysweep.errors import ConfigError, shown
 from raysweep.plan import Plan, make_plan, write_plan
 from raysweep.record import (
     Document,
@@ -23,9 +25,11 @@ from raysweep.record import (
     note_session,
     origin,
 )
+from raysweep.regrade import check_graders, regrade_run
 from raysweep.reporting.wording import human_count
 from raysweep.spec import RunConfig
 from raysweep.store import Store
+from raysweep.workers import Workers
 
 DONE, WORK_REMAINS = 0, 3  # exit statuses
 
@@ -78,11 +82,26 @@ def show_plan(run: Run, planned: Plan) -> None:
     )
 
 
+def regrade(run: Run) -> int:
+    """Grade the stored answers again, by the graders of the configuration as they are now."""
+    with Workers(os.cpu_count() or 1) as workers:
+        changes = regrade_run(run.config, run.store, workers)
+    for name, found in changes.items():
+        run.say("regrade", f"{name}: {found.answers:,} answers, {found.reread:,} read otherwise")
+        for change, count in sorted(found.outcomes.items()):
+            run.say("", f"{count:,} {change}")
+    return DONE
+
+
 def generate(run: Run) -> int:
     """Make the missing samples on Ray actors."""
     config = run.config
-    shards = make_plan(config, run.store.parts()).to_do
-    if not shards:
+    parts = tuple(run.store.parts())
+    check_graders(config, parts)
+    shards = make_plan(config, parts).to_do
+    if shards:
+        check_grading(config)
+    else:
         run.say("generate", "nothing to do: every shard is there")
         return DONE
     from raysweep import driver
@@ -109,10 +128,25 @@ def generate(run: Run) -> int:
     return DONE
 
 
+def check_grading(config: RunConfig) -> None:
+    """Raise ConfigError before there is an answer that could not be graded."""
+    with Workers(os.cpu_count() or 1) as workers:
+        for index, benchmark in enumerate(config.sweep.benchmarks):
+            field = f"sweep.benchmarks[{index}].grader"
+            if config.cluster.address == "local":  # elsewhere it is the actors' machines that grade
+                grading.GRADERS[benchmark.grader].check_place(field)
+            if question := grading.ungradable_gold(benchmark, workers):
+                raise ConfigError(
+                    f"{field}: {benchmark.grader!r} cannot read the gold answer {shown(question.gold)} of "
+                    f"{question.question_id}; correct it, or choose another grader"
+                )
+
+
 def reduce(run: Run) -> int:
     """Samples to scenarios and frontiers."""
     from raysweep.reduce import reduce_run
 
+    check_graders(run.config, run.store.parts())
     summary = reduce_run(run.config, run.store).summary
     add_to_summary(run.store, origin(run.store, run.config))
     run.say("reduce", f"{summary['scenarios']:,} scenarios from {summary['samples']:,} samples")
@@ -150,6 +184,7 @@ def need(run: Run, name: str, stage: str) -> None:
 
 STAGES: dict[str, Callable[[Run], int]] = {
     "plan": plan,
+    "regrade": regrade,
     "generate": generate,
     "reduce": reduce,
     "report": report,

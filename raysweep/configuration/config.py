@@ -17,7 +17,7 @@ from raysweep.configuration.tokens import check_tokens
 from raysweep.errors import ConfigError, shown, unknown
 from raysweep.spec import Cluster, Family, Generation, ModelSpec, RunConfig, Sweep
 
-STAGES = ("plan", "generate", "reduce", "report")  # in the order in which they run
+STAGES = ("plan", "regrade", "generate", "reduce", "report")  # in the order in which they run
 BACKENDS = ("torch", "fake")  # fake: random answers without a model, to try a configuration
 
 Noun = TypeVar("Noun")

@@ -17,8 +17,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from raysweep import benchmarks
-from raysweep.benchmarks import grading
+from raysweep import benchmarks, grading
 from raysweep.configuration import checkpoint
 from raysweep.configuration.fields import Fields
 from raysweep.errors import ConfigError, shown, unknown
@@ -175,11 +174,13 @@ def read_benchmark(definitions: Definitions, entry: Any, place: str) -> Benchmar
         answer_tokens=fields.integer("answer_tokens"),
     )
     for question in benchmark.questions:
-        if grading.grade(benchmark.grader, question.gold, question.gold).outcome != "correct":
+        try:
+            grading.GRADERS[benchmark.grader].check_gold(question.gold)
+        except ValueError as error:
             raise ConfigError(
-                f"{fields.at('grader')}: {benchmark.grader!r} finds no answer in the gold answer "
-                f"{question.gold!r} of {question.question_id}; choose another grader"
-            )
+                f"{fields.at('grader')}: {benchmark.grader!r} cannot grade against the gold answer "
+                f"{shown(question.gold)} of {question.question_id} ({error}); choose another grader"
+            ) from error
     return benchmark
 
 

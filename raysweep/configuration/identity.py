@@ -13,14 +13,23 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from raysweep import kv_policy
+from raysweep import grading, kv_policy
 from raysweep.errors import ConfigError, shown
 from raysweep.kv_policy import KVPolicy
 from raysweep.spec import Benchmark, RunConfig, content_hash
 
 PACKAGES = (
     *("raysweep", "hydra-core", "omegaconf", "ray", "pyarrow", "pandas", "numpy"),
-    *("torch", "transformers", "tokenizers", "safetensors", "vllm", "gptqmodel"),
+    *(
+        "torch",
+        "transformers",
+        "tokenizers",
+        "safetensors",
+        "vllm",
+        "gptqmodel",
+        "math-verify",
+        "sympy",
+    ),
 )
 MASK = "***"
 SECRET_KEY = re.compile(r"secret|password|credential|(^|[-_])(token|key|passwd)$", re.IGNORECASE)
@@ -80,7 +89,7 @@ def described_policy(policy: KVPolicy) -> dict[str, Any]:
 def described_benchmark(benchmark: Benchmark) -> dict[str, Any]:
     """A benchmark with its questions counted and named by their content, not listed."""
     questions = {"questions": len(benchmark.questions), "content": content_hash(benchmark)}
-    return {**asdict(benchmark), **questions}
+    return {**asdict(benchmark), **questions, "grader": grading.tag(benchmark.grader)}
 
 
 def package_versions() -> dict[str, str]:

@@ -1,0 +1,151 @@
+"""Grading: from an answer's text to what it says and whether that is right, one grader a module.
+
+A grader extracts an answer from a text and judges it against the gold one. What may hang, crash or run a
+model's program happens in a worker process with a time limit, and what goes wrong there is the outcome
+`error`. Grading is a pure function of text, gold answer and whether the text ended: stored answers can be
+graded again (`raysweep.regrade`). A change of a grader that changes an answer or an outcome raises its
+version, which every part of samples names.
+
+To add a grader, write a module with `extract` and, if equal texts are not all, `judge`; name it in GRADERS.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import get_args
+
+from raysweep.grading import choice, code, mathematics, sandbox, words
+from raysweep.grading.outcomes import Graded, Nothing, Outcome, Said
+from raysweep.spec import Benchmark, Question
+from raysweep.workers import Workers
+
+__all__ = ["GRADERS", "Graded", "Grader", "Nothing", "Outcome", "Said"]
+
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+ERROR = Graded(None, "error")
+
+
+def no_check(*_: str) -> None:
+    """Any will do."""
+
+
+def judge_equal(answer: str, gold: str) -> Graded:
+    return Graded(answer, "correct" if answer == gold else "wrong")
+
+
+@dataclass(frozen=True)
+class Grader:
+    """How one kind of answer is graded.
+
+    version     raised when the same text may get another answer or outcome
+    extract     (text, ended) -> the answer in it, or why there is none
+    judge       (answer, gold) -> what it is, or None where only `in_worker` can say
+    in_worker   `module:function` of (answer, gold) -> (answer or None, outcome), for a worker process
+    cpu_s       CPU seconds that `in_worker` may take; the wall allows some times more
+    check_gold  raises ValueError for a gold answer that cannot be graded against
+    check_place raises ConfigError where this machine cannot grade, given the name of the field
+    stated      how a text states an answer; if given, each gold answer must be correct as stated
+    has_canonical_form  tells answers that compare as texts; for the others there are, in a worker process,
+    equal, fingerprint  `module:function` of two answers, and of one (see `raysweep.equivalence`)
+    """
+
+    version: int
+    extract: Callable[[str, bool], str | Nothing]
+    judge: Callable[[str, str], Graded | None] = judge_equal
+    in_worker: str = ""
+    cpu_s: float = 10
+    check_gold: Callable[[str], None] = no_check
+    check_place: Callable[[str], None] = no_check
+    has_canonical_form: Callable[[str], bool] = bool
+    equal: str = ""
+    fingerprint: str = ""
+    stated: Callable[[str], str] | None = None
+
+
+def word_grader(extract: Callable[[str, bool], str | Nothing]) -> Grader:
+    """Answers that are equal as extracted texts, the gold one extracted likewise."""
+
+    def judge(answer: str, gold: str) -> Graded:
+        return judge_equal(answer, _gold(gold))
+
+    def _gold(gold: str) -> str:
+        found = extract(gold, True)
+        if isinstance(found, Nothing):
+            raise ValueError(f"there is no answer in the gold answer {gold!r}")
+        return found
+
+    return Grader(1, extract, judge, check_gold=lambda gold: str(_gold(gold)) and None)
+
+
+GRADERS: dict[str, Grader] = {
+    "integer": word_grader(words.last_integer),
+    "letter": word_grader(words.last_letter),
+    "choice": word_grader(choice.chosen_letter),
+    "mathematics": Grader(
+        version=1,
+        extract=mathematics.extract,
+        judge=mathematics.judge,
+        in_worker="raysweep.grading.symbolic:grade",
+        check_gold=mathematics.check_gold,
+        has_canonical_form=mathematics.has_canonical_form,
+        equal="raysweep.grading.symbolic:equal",
+        fingerprint="raysweep.grading.symbolic:fingerprint",
+        stated=mathematics.boxed,
+    ),
+    "code": Grader(
+        version=1,
+        extract=code.extract,
+        judge=code.judge,
+        in_worker="raysweep.grading.code:grade",
+        cpu_s=60,
+        check_gold=code.check_gold,
+        check_place=sandbox.check,
+    ),
+    "code_unsandboxed": Grader(
+        version=1,
+        extract=code.extract,
+        judge=code.judge,
+        in_worker="raysweep.grading.code:grade_unsandboxed",
+        cpu_s=60,
+        check_gold=code.check_gold,
+    ),
+}
+
+
+def tag(name: str) -> str:
+    """The grader as samples name it: "mathematics-1"."""
+    return f"{name}-{GRADERS[name].version}"
+
+
+def grade(name: str, said: Said, workers: Workers) -> Graded:
+    """Grade one answer; what goes wrong inside the grader is the outcome `error`."""
+    grader = GRADERS[name]
+    try:
+        found = grader.extract(said.text, said.ended)
+        if isinstance(found, Nothing):
+            return Graded(None, found.value)
+        graded = grader.judge(found, said.gold)
+        if graded is None:
+            graded = Graded(*workers.call(grader.in_worker, found, said.gold, cpu_s=grader.cpu_s))
+    except Exception:
+        return ERROR
+    return graded
+
+
+def grade_all(name: str, said: Sequence[Said], workers: Workers) -> list[Graded]:
+    """Grade many answers, equal ones once, as many at a time as there may be workers."""
+    distinct = list(dict.fromkeys(said))
+    with ThreadPoolExecutor(workers.most) as threads:
+        graded = threads.map(lambda one: grade(name, one, workers), distinct)
+        known = dict(zip(distinct, graded, strict=True))
+    return [known[one] for one in said]
+
+
+def ungradable_gold(benchmark: Benchmark, workers: Workers) -> Question | None:
+    """The first question whose gold answer, stated as a model would, is not graded correct."""
+    stated = GRADERS[benchmark.grader].stated
+    if stated is None:
+        return None
+    said = [Said(stated(question.gold), True, question.gold) for question in benchmark.questions]
+    graded = zip(benchmark.questions, grade_all(benchmark.grader, said, workers), strict=True)
+    return next((question for question, one in graded if one.outcome != "correct"), None)
