@@ -6,7 +6,7 @@ was cut if the text ran into its limit, and otherwise closed by the text's end.
 
 import re
 
-BOX = re.compile(r"\\f?boxed\s*\{")
+BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 
 
 def last_box(text: str) -> str | None:

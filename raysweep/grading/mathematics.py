@@ -27,7 +27,7 @@ LAYERS = [
         r"(.*\S)\s*(?<!\\)\.",  # a full stop
     )
 ]
-SPACE = re.compile(r"\\[,;:!> ]|\\quad|\\qquad|~|[\u00a0\u2009\u202f]")
+SPACE = re.compile(r"(?<!\\)\\[,;:!> ]|\\quad|\\qquad|~|[\u00a0\u2009\u202f]")
 THOUSANDS = re.compile(r"(?<![\d.,])([+-]?\d{1,3})((?:(?:,|\{,\}| )\d{3})+)(?![\d,])")
 PERCENT = re.compile(r"\s*\\?%$")
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)"
@@ -39,6 +39,7 @@ SHORT_FRACTION = re.compile(r"([+-]?)\\[dt]?frac\s*(\d)\s*(\d)")
 CANONICAL = re.compile(r"[-\d/.,e≈∞i+\N{UNION}{}()\[\] ]+")
 
 TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf)\s*\{([^{}]*)\}")
+STATED = re.compile(r"(?i)\banswer(?:\s+is)?[\s:*]+([^\n]+)\s*\Z")
 WORD = re.compile(r"[A-Za-z]{2}")
 
 
@@ -50,7 +51,7 @@ def extract(text: str, ended: bool) -> str | Nothing:
     if box is None and opened is not None:
         box = opened.split("\n")[0]
     if box is not None:
-        return boxed(box) if box else Nothing.UNANSWERED
+        return boxed(box) if undressed(box).strip("\\ ") else Nothing.UNANSWERED
     return text.strip()[-LONGEST:] or Nothing.UNANSWERED
 
 
@@ -67,7 +68,7 @@ def judge(answer: str, gold: str) -> Graded | None:
         if said.denominator == expected.denominator == 1:
             return Graded(str(said), "wrong")
         return None
-    if is_text(gold) and WORD.search(answer):
+    if is_text(gold) and WORD.search(last_box(answer) or answer):
         same = plain_text(answer) == plain_text(gold)
         return Graded(plain_text(answer), "correct" if same else "wrong")
     return None
@@ -113,7 +114,9 @@ def is_text(gold: str) -> bool:
 
 def plain_text(text: str) -> str:
     """In lower case, without text commands, delimiters and superfluous spaces."""
-    bare = TEXT_COMMAND.sub(r"\1", text)
+    box = last_box(text)
+    stated = STATED.search(text) if box is None else None
+    bare = TEXT_COMMAND.sub(r"\1", (stated and stated[1]) or box or text)
     return " ".join(bare.strip("$().*\\ \n").casefold().split())
 
 

@@ -31,14 +31,17 @@ def grade(text: str, gold: str) -> tuple[str | None, str]:
         return None, "error"
     if not said:
         return None, "unanswered"
-    same = verify(list(expected), list(said), timeout_seconds=None)
-    return written(said), "correct" if same else "wrong"
+    return written(said), "correct" if _same(expected, said) else "wrong"
 
 
 def equal(one: str, other: str) -> bool:
     """Whether two written answers are one; symmetric, unlike math-verify's question."""
-    a, b = list(read(boxed(one))), list(read(boxed(other)))
-    return verify(a, b, timeout_seconds=None) or verify(b, a, timeout_seconds=None)
+    a, b = read(boxed(one)), read(boxed(other))
+    return _same(a, b) or _same(b, a)
+
+
+def _same(expected: tuple[Any, ...], said: tuple[Any, ...]) -> bool:
+    return verify(list(expected), list(said), allow_set_relation_comp=True, timeout_seconds=None)
 
 
 def fingerprint(text: str) -> str:
