@@ -27,6 +27,7 @@ from raysweep.grading.sandboxed import STARTED
 
 RUNNER = Path(__file__).with_name("sandboxed.py")
 MEMORY_BYTES = 1 << 30  # of addresses, a process
+BWRAP = "bwrap"
 FILE_BYTES = 16 << 20
 SCRATCH_BYTES = 64 << 20
 PROCESSES = 16
@@ -105,7 +106,7 @@ def check(field: str) -> None:
 
 @cache
 def _trouble() -> str:
-    if shutil.which("bwrap") is None:
+    if shutil.which(BWRAP) is None:
         return "there is no bwrap"
     try:
         ran = run_program("print(6 * 7)", "", None, 10)
@@ -119,7 +120,7 @@ def _bubblewrap(folder: Path) -> list[str]:
     users = () if os.geteuid() == 0 else ("--unshare-user", "--disable-userns")
     rights = ("--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID")
     return [
-        *("bwrap", "--die-with-parent", "--new-session", *NAMESPACES, *users),
+        *(BWRAP, "--die-with-parent", "--new-session", *NAMESPACES, *users),
         *(() if users else rights),
         *(option for path in SYSTEM for option in ("--ro-bind-try", path, path)),
         *_python_folders(),
