@@ -45,7 +45,7 @@ class Changes:
             self.answers + other.answers,
             self.reread + other.reread,
             self.parts + other.parts,
-            Counter(self.outcomes) + Counter(other.outcomes),
+            dict(Counter(self.outcomes) + Counter(other.outcomes)),
         )
 
 
@@ -164,8 +164,10 @@ def _regraded(table: pa.Table, grader: str, golds: Mapping[str, str]) -> tuple[p
     changes = Changes(
         answers=len(said),
         reread=sum(old != new for old, new in zip(before[0], answers, strict=True)),
-        outcomes=Counter(
-            f"{old} → {new}" for old, new in zip(before[1], outcomes, strict=True) if old != new
+        outcomes=dict(
+            Counter(
+                f"{old} → {new}" for old, new in zip(before[1], outcomes, strict=True) if old != new
+            )
         ),
     )
     columns |= {

@@ -23,7 +23,7 @@ def main() -> None:
     os.dup2(2, 1)  # what a function prints is no reply
     logging.disable()
     for request in requests():
-        replies.write(json.dumps(reply(request)) + "\n")
+        replies.write(reply(request) + "\n")
         replies.flush()
 
 
@@ -41,13 +41,13 @@ def requests() -> Iterator[dict[str, Any]]:
         yield json.loads(waiting.get())
 
 
-def reply(request: dict[str, Any]) -> dict[str, Any]:
+def reply(request: dict[str, Any]) -> str:
     """The call's result, or what it raised, within its CPU seconds (0: no limit)."""
     signal.setitimer(signal.ITIMER_PROF, request["cpu_s"])
     try:
-        return {"result": named(request["function"])(*request["arguments"])}
+        return json.dumps({"result": named(request["function"])(*request["arguments"])})
     except Exception as error:
-        return {"error": f"{type(error).__name__}: {error}"}
+        return json.dumps({"error": f"{type(error).__name__}: {error}"})
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
 

@@ -2,12 +2,11 @@
 
 import json
 import os
-import shutil
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ DOUBLE = "print(2 * int(input()))"
 DOUBLED = [("21", "42\n"), ("0\n", "0")]
 
 needs_bubblewrap = pytest.mark.skipif(
-    shutil.which("bwrap") is None, reason="bubblewrap is not installed"
+    bool(sandbox.trouble()), reason=f"no sandbox by bubblewrap: {sandbox.trouble()}"
 )
 
 
@@ -214,12 +213,16 @@ def test_a_hostile_program_is_contained_and_the_next_answer_is_graded(
 
 
 def program_processes() -> set[str]:
-    """Processes of programs that are graded."""
-    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True).stdout
-    return {line for line in listed.splitlines() if "sandboxed.py" in line and "python" in line}
+    """Ids of the processes in which programs are run."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it is over
+            if b"sandboxed.py" in (process / "cmdline").read_bytes():
+                found.add(process.name)
+    return found
 
 
-def wait_until(true, wall_s: float = 5) -> None:
+def wait_until(true: Callable[[], bool], wall_s: float = 5) -> None:
     end = time.monotonic() + wall_s
     while not true():
         assert time.monotonic() < end
@@ -254,14 +257,14 @@ def test_a_program_sees_no_more_of_the_file_system_than_the_system_and_python():
 
 def test_without_bubblewrap_programs_are_refused_with_the_way_out(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sandbox.shutil, "which", lambda name: None)
-    sandbox._trouble.cache_clear()
+    sandbox.trouble.cache_clear()
     with pytest.raises(ConfigError) as raised:
         grading.GRADERS["code"].check_place("sweep.benchmarks[0].grader")
     assert str(raised.value).startswith("sweep.benchmarks[0].grader: programs that a model wrote")
     assert "apt-get install bubblewrap" in str(raised.value)
     assert "code_unsandboxed" in str(raised.value)
     grading.GRADERS["code_unsandboxed"].check_place("sweep.benchmarks[0].grader")
-    sandbox._trouble.cache_clear()
+    sandbox.trouble.cache_clear()
 
 
 def test_a_sandbox_that_does_not_start_is_an_error_not_a_wrong_answer(
@@ -274,10 +277,10 @@ def test_a_sandbox_that_does_not_start_is_an_error_not_a_wrong_answer(
     monkeypatch.setattr(sandbox, "BWRAP", str(broken))
     with pytest.raises(sandbox.SandboxError, match="no namespaces"):
         sandbox.run_program("print(1)", "", None, 5)
-    sandbox._trouble.cache_clear()
+    sandbox.trouble.cache_clear()
     with pytest.raises(ConfigError, match="no namespaces"):
         sandbox.check("field")
-    sandbox._trouble.cache_clear()
+    sandbox.trouble.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -95,17 +95,18 @@ def run_program(
 
 def check(field: str) -> None:
     """Raise ConfigError, once and for all asking alike, where no sandbox can be had."""
-    trouble = _trouble()
-    if trouble:
+    found = trouble()
+    if found:
         raise ConfigError(
-            f"{field}: programs that a model wrote cannot be isolated here: {trouble}; install "
+            f"{field}: programs that a model wrote cannot be isolated here: {found}; install "
             "bubblewrap (apt-get install bubblewrap), or choose the grader code_unsandboxed, which runs "
             "them with your rights"
         )
 
 
 @cache
-def _trouble() -> str:
+def trouble() -> str:
+    """Why no program can be isolated on this machine; empty if one can. Asked once."""
     if shutil.which(BWRAP) is None:
         return "there is no bwrap"
     try:
