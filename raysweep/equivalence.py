@@ -34,37 +34,34 @@ class Equivalence:
     ) -> Ints:
         """`choices`, indices into `texts`, with one index for all equal answers to a question."""
         grader = grading.GRADERS[grader_name]
-        if not grader.equal:
+        if not grader.equal or not len(choices):
             return choices
         is_open = np.array([not grader.has_canonical_form(text) for text in texts], dtype=np.bool_)
-        cells = np.flatnonzero(is_open[choices]) if len(texts) else np.array([], dtype=np.int64)
-        codes = questions[cells] * len(texts) + choices[cells]
-        distinct, inverse = np.unique(codes, return_inverse=True)
-        by_question: dict[int, list[int]] = defaultdict(list)
-        for code in distinct.tolist():
-            by_question[code // len(texts)].append(code % len(texts))
-        with ThreadPoolExecutor(self.workers.most) as threads:
-            sorted_out = threads.map(
-                lambda item: self._sort_out(
-                    grader, (benchmark, item[0]), [texts[c] for c in item[1]]
-                ),
-                by_question.items(),
-            )
-            stands_for = [text for found in sorted_out for text in found]
-        place = {text: index for index, text in reversed(list(enumerate(texts)))}
-        extra = {text: len(texts) + i for i, text in enumerate(dict.fromkeys(stands_for))}
-        representatives = np.array([place.get(t, extra[t]) for t in stands_for], dtype=np.int64)
+        cells = np.flatnonzero(is_open[choices])
+        codes, code = np.unique(questions[cells] * len(texts) + choices[cells], return_inverse=True)
+        asked = [(c // len(texts), texts[c % len(texts)]) for c in codes.tolist()]
+        number = {text: index for index, text in enumerate(texts)}
+        heads = self._heads(grader, benchmark, asked)
+        numbers = np.array([number.setdefault(head, len(number)) for head in heads], dtype=np.int64)
         result = choices.astype(np.int64)
-        result[cells] = representatives[inverse]
+        result[cells] = numbers[code]
         return result
 
-    def _sort_out(self, grader: Grader, key: tuple[str, int], texts: list[str]) -> list[str]:
-        """For each text the one that stands for its class."""
-        known = self.classes[key]
-        for text in texts:
-            if text not in known:
-                known[text] = self._class_of(grader, text, list(dict.fromkeys(known.values())))
-        return [known[text] for text in texts]
+    def _heads(self, grader: Grader, benchmark: str, asked: list[tuple[int, str]]) -> list[str]:
+        """For each question and text the text that stands for its class; questions at a time."""
+        by_question: dict[int, list[str]] = defaultdict(list)
+        for question, text in asked:
+            by_question[question].append(text)
+
+        def sort_out(question: int) -> None:
+            known = self.classes[benchmark, question]
+            for text in by_question[question]:
+                if text not in known:
+                    known[text] = self._class_of(grader, text, list(dict.fromkeys(known.values())))
+
+        with ThreadPoolExecutor(self.workers.most) as threads:
+            list(threads.map(sort_out, by_question))
+        return [self.classes[benchmark, question][text] for question, text in asked]
 
     def _class_of(self, grader: Grader, text: str, heads: list[str]) -> str:
         mark = self._fingerprint(grader, text)

@@ -148,7 +148,8 @@ def reduce(run: Run) -> int:
 
     check_graders(run.config, run.store.parts())
     summary = reduce_run(run.config, run.store).summary
-    add_to_summary(run.store, origin(run.store, run.config))
+    graders = {b.name: grading.tag(b.grader) for b in run.config.sweep.benchmarks}
+    add_to_summary(run.store, {**origin(run.store, run.config), "graders": graders})
     run.say("reduce", f"{summary['scenarios']:,} scenarios from {summary['samples']:,} samples")
     if not summary["shards_missing"]:
         return DONE

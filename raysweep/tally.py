@@ -102,14 +102,16 @@ def flatten_answers(
 
     question = question_of_sample[lists.value_parent_indices().to_numpy()]
     said = structs.field("answer").fill_null("").dictionary_encode()
-    choice = said.indices.to_numpy()
+    choice, outcome = said.indices.to_numpy().astype(np.int64), _outcomes(structs.field("outcome"))
     if equivalence:
-        texts = said.dictionary.to_pylist()
-        choice = equivalence.merged(benchmark.name, benchmark.grader, question, choice, texts)
+        wrong, texts = outcome == WRONG, said.dictionary.to_pylist()
+        choice[wrong] = equivalence.merged(
+            benchmark.name, benchmark.grader, question[wrong], choice[wrong], texts
+        )
     return Answers(
         question=question,
         token_budget=column("token_budget"),
-        outcome=_outcomes(structs.field("outcome")),
+        outcome=outcome,
         choice=choice,
         forced=column("forced").astype(np.bool_),
         thinking_tokens=column("thinking_tokens"),
