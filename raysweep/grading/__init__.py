@@ -17,7 +17,7 @@ from typing import get_args
 from raysweep.grading import choice, code, mathematics, sandbox, words
 from raysweep.grading.outcomes import Graded, Nothing, Outcome, Said
 from raysweep.spec import Benchmark, Question
-from raysweep.workers import Workers
+from raysweep.workers import CallError, Workers
 
 __all__ = ["GRADERS", "Graded", "Grader", "Nothing", "Outcome", "Said"]
 
@@ -119,26 +119,45 @@ def tag(name: str) -> str:
 
 def grade(name: str, said: Said, workers: Workers) -> Graded:
     """Grade one answer; what goes wrong inside the grader is the outcome `error`."""
+    return grade_all(name, [said], workers)[0]
+
+
+def grade_all(name: str, said: Sequence[Said], workers: Workers) -> list[Graded]:
+    """Grade many answers, equal ones once; those for workers as many at a time as there may be."""
     grader = GRADERS[name]
+    known: dict[Said, Graded] = {}
+    asked: dict[Said, str] = {}
+    for one in dict.fromkeys(said):
+        found = _at_once(grader, one)
+        if isinstance(found, Graded):
+            known[one] = found
+        else:
+            asked[one] = found
+    if asked:
+        with ThreadPoolExecutor(workers.most) as threads:
+            graded = threads.map(
+                lambda one: _by_worker(grader, asked[one], one.gold, workers), asked
+            )
+            known.update(zip(asked, graded, strict=True))
+    return [known[one] for one in said]
+
+
+def _at_once(grader: Grader, said: Said) -> Graded | str:
+    """The outcome, or the extracted answer where a worker must be asked."""
     try:
         found = grader.extract(said.text, said.ended)
         if isinstance(found, Nothing):
             return Graded(None, found.value)
-        graded = grader.judge(found, said.gold)
-        if graded is None:
-            graded = Graded(*workers.call(grader.in_worker, found, said.gold, cpu_s=grader.cpu_s))
+        return grader.judge(found, said.gold) or found
     except Exception:
         return ERROR
-    return graded
 
 
-def grade_all(name: str, said: Sequence[Said], workers: Workers) -> list[Graded]:
-    """Grade many answers, equal ones once, as many at a time as there may be workers."""
-    distinct = list(dict.fromkeys(said))
-    with ThreadPoolExecutor(workers.most) as threads:
-        graded = threads.map(lambda one: grade(name, one, workers), distinct)
-        known = dict(zip(distinct, graded, strict=True))
-    return [known[one] for one in said]
+def _by_worker(grader: Grader, answer: str, gold: str, workers: Workers) -> Graded:
+    try:
+        return Graded(*workers.call(grader.in_worker, answer, gold, cpu_s=grader.cpu_s))
+    except CallError:
+        return ERROR
 
 
 def ungradable_gold(benchmark: Benchmark, workers: Workers) -> Question | None:

@@ -7,6 +7,7 @@ votes can be counted; where an answer has none it stays as it was written.
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 from raysweep.grading.boxes import last_box, open_box
 from raysweep.grading.outcomes import Graded, Nothing
@@ -17,18 +18,20 @@ LONGEST = 2000  # characters of a text without a box; an answer stands at its en
 LAYERS = [
     re.compile(pattern, re.DOTALL)
     for pattern in (
-        r"\$\$?(.*?)\$?\$",
-        r"\\\((.*)\\\)",
-        r"\\\[(.*)\\\]",
-        r"\*\*(.*)\*\*",
+        r"\$\$?([^$]*)\$\$?",
+        r"\\\(((?:(?!\\\().)*)\\\)",
+        r"\\\[((?:(?!\\\[).)*)\\\]",
+        r"\*\*([^*]*)\*\*",
         r"\\boxed\{(.*)\}",
         r"\\(?:text|textbf|mathrm|mathbf|mathbf|displaystyle)\s*\{([^{}]*)\}",
         r"\{([^{}]*)\}",
-        r"(.*\S)\s*(?<!\\)\.",  # a full stop
+        r"(.*\S)\s*(?<!\\)(?<!\\right)\.",  # a full stop
     )
 ]
 SPACE = re.compile(r"(?<!\\)\\[,;:!> ]|\\quad|\\qquad|~|[\u00a0\u2009\u202f]")
-THOUSANDS = re.compile(r"(?<![\d.,])([+-]?\d{1,3})((?:(?:,|\{,\}| )\d{3})+)(?![\d,])")
+# Groups of three digits: a comma groups only where nothing but one number stands, and not in (1,200).
+COMMAS = re.compile(r"([+-]?\d{1,3})((?:(?:,|\{,\}| )\d{3})+)(\.\d+)?")
+SPACES = re.compile(r"(?<![\d.,])([+-]?\d{1,3})((?:(?:\{,\}| )\d{3})+)(?![\d,])")
 PERCENT = re.compile(r"\s*\\?%$")
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)"
 DECIMAL = re.compile(NUMBER)
@@ -80,9 +83,12 @@ def check_gold(gold: str) -> None:
         raise ValueError("the gold answer is empty")
 
 
+@lru_cache(maxsize=4096)
 def number(text: str) -> Fraction | None:
     """The value of a text that is one number and nothing else, however it is dressed."""
     plain = undressed(text)
+    if grouped := COMMAS.fullmatch(plain):
+        plain = grouped[1] + re.sub(r"\D", "", grouped[2]) + (grouped[3] or "")
     if DECIMAL.fullmatch(plain):
         return Fraction(plain)
     if short := SHORT_FRACTION.fullmatch(plain):
@@ -95,14 +101,14 @@ def number(text: str) -> Fraction | None:
 
 
 def undressed(text: str) -> str:
-    """Without what changes no value: delimiters, spaces, thousands' commas, a percent sign."""
+    """Without what changes no value: delimiters, spaces between groups of digits, a percent sign."""
     plain = SPACE.sub(" ", text.replace("\N{MINUS SIGN}", "-")).strip()
     while found := next(
         (layer.fullmatch(plain) for layer in LAYERS if layer.fullmatch(plain)), None
     ):
         plain = found[1].strip()
     plain = PERCENT.sub("", plain)
-    return THOUSANDS.sub(lambda n: n[1] + re.sub(r"\D", "", n[2]), plain)
+    return SPACES.sub(lambda n: n[1] + re.sub(r"\D", "", n[2]), plain)
 
 
 def is_text(gold: str) -> bool:
