@@ -161,6 +161,21 @@ def test_a_gold_answer_that_the_grader_cannot_read_is_an_error(workers: Workers)
     assert grading.grade("choice", Said("A", True, "42"), workers) == Graded(None, "error")
 
 
+@pytest.mark.parametrize(
+    ("grader", "gold"),
+    [
+        ("integer", "B"),
+        ("letter", "7"),
+        ("choice", "7"),
+        ("mathematics", " "),
+        ("mathematics", "\\frac{1"),
+    ],
+)
+def test_a_gold_answer_that_is_none_is_refused(grader: str, gold: str):
+    with pytest.raises(ValueError):
+        grading.GRADERS[grader].check_gold(gold)
+
+
 def test_an_answer_that_takes_too_long_is_an_error_and_the_next_one_is_graded(
     monkeypatch: pytest.MonkeyPatch, workers: Workers
 ):

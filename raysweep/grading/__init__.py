@@ -66,15 +66,14 @@ def word_grader(extract: Callable[[str, bool], str | Nothing]) -> Grader:
     """Answers that are equal as extracted texts, the gold one extracted likewise."""
 
     def judge(answer: str, gold: str) -> Graded:
-        return judge_equal(answer, _gold(gold))
+        expected = extract(gold, True)
+        return ERROR if isinstance(expected, Nothing) else judge_equal(answer, expected)
 
-    def _gold(gold: str) -> str:
-        found = extract(gold, True)
-        if isinstance(found, Nothing):
-            raise ValueError(f"there is no answer in the gold answer {gold!r}")
-        return found
+    def check_gold(gold: str) -> None:
+        if isinstance(extract(gold, True), Nothing):
+            raise ValueError("it finds no answer in it")
 
-    return Grader(1, extract, judge, check_gold=lambda gold: str(_gold(gold)) and None)
+    return Grader(1, extract, judge, check_gold=check_gold)
 
 
 GRADERS: dict[str, Grader] = {

@@ -81,6 +81,8 @@ def check_gold(gold: str) -> None:
     """Raise ValueError for a gold answer that is no answer. Whether algebra reads it is seen later."""
     if not gold.strip():
         raise ValueError("the gold answer is empty")
+    if last_box(boxed(gold)) is None:
+        raise ValueError("its braces are not balanced")
 
 
 @lru_cache(maxsize=4096)

@@ -12,6 +12,7 @@ import json
 import os
 import resource
 import sys
+from typing import Any
 
 STARTED = "sandbox: started"
 
@@ -28,7 +29,7 @@ def main() -> None:
     sys.setrecursionlimit(50_000)
     with open(program) as file:
         source = file.read()
-    names = {"__name__": "__main__"}
+    names: dict[str, Any] = {"__name__": "__main__"}
     if len(sys.argv) < 5:
         exec(compile(source, program, "exec"), names)
         return
@@ -39,7 +40,7 @@ def main() -> None:
     result_to.write(json.dumps(called(names, sys.argv[4])(*arguments)))
 
 
-def called(names, function):
+def called(names: dict[str, Any], function: str) -> Any:
     """The function, or the method of that name of a class Solution, as some judges ask for."""
     if function in names:
         return names[function]

@@ -13,6 +13,7 @@ from typing import Any
 
 import sympy
 from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, verify
+from sympy.core.relational import Relational
 
 from raysweep.grading.boxes import last_box
 from raysweep.grading.mathematics import boxed, undressed
@@ -20,6 +21,7 @@ from raysweep.grading.mathematics import boxed, undressed
 MEMORY_BYTES = 4 << 30
 DIGITS = 12
 LARGEST_EXPONENT = 1000
+NO_LIMIT = 0  # of math-verify: the worker has its own
 
 resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
@@ -41,7 +43,9 @@ def equal(one: str, other: str) -> bool:
 
 
 def _same(expected: tuple[Any, ...], said: tuple[Any, ...]) -> bool:
-    return verify(list(expected), list(said), allow_set_relation_comp=True, timeout_seconds=None)
+    return verify(
+        list(expected), list(said), allow_set_relation_comp=True, timeout_seconds=NO_LIMIT
+    )
 
 
 def fingerprint(text: str) -> str:
@@ -49,13 +53,13 @@ def fingerprint(text: str) -> str:
     value = read(boxed(text))[0]
     if isinstance(value, sympy.Eq) and value.lhs.is_Symbol:
         value = value.rhs
-    if not isinstance(value, sympy.Expr):
-        return type(value).__name__ if isinstance(value, sympy.Basic) else f"text {value}"
-    at = {
-        symbol: sympy.Rational(1 + zlib.crc32(symbol.name.encode()), 1 << 31)
-        for symbol in value.free_symbols
-    }
-    return str(sympy.N(value.subs(at), DIGITS).round(DIGITS // 2))
+    if isinstance(value, sympy.Expr):
+        at = {
+            x: sympy.Rational(1 + zlib.crc32(str(x).encode()), 1 << 31) for x in value.free_symbols
+        }
+        return str(sympy.N(value.xreplace(at), DIGITS).round(DIGITS // 2))
+    kinds = (Relational, sympy.Set, sympy.MatrixBase, sympy.Basic)
+    return next((kind.__name__ for kind in kinds if isinstance(value, kind)), f"text {value}")
 
 
 @lru_cache(maxsize=4096)
@@ -64,10 +68,12 @@ def read(text: str) -> tuple[Any, ...]:
     box = last_box(text)
     if box is None:
         return tuple(
-            parse(text, [LatexExtractionConfig(), ExprExtractionConfig()], parsing_timeout=None)
+            parse(text, [LatexExtractionConfig(), ExprExtractionConfig()], parsing_timeout=NO_LIMIT)
         )
     plain = undressed(box)
-    return tuple(parse(boxed(plain), [LatexExtractionConfig()], parsing_timeout=None)) or (plain,)
+    return tuple(parse(boxed(plain), [LatexExtractionConfig()], parsing_timeout=NO_LIMIT)) or (
+        plain,
+    )
 
 
 def written(said: tuple[Any, ...]) -> str:
