@@ -23,12 +23,18 @@ LAYERS = [
         r"\\\[((?:(?!\\\[).)*)\\\]",
         r"\*\*([^*]*)\*\*",
         r"\\boxed\{(.*)\}",
-        r"\\(?:text|textbf|mathrm|mathbf|mathbf|displaystyle)\s*\{([^{}]*)\}",
+        r"\\(?:text|textbf|mathrm|mathbf|displaystyle)\s*\{([^{}]*)\}",
         r"\{([^{}]*)\}",
-        r"(.*\S)\s*(?<!\\)(?<!\\right)\.",  # a full stop
+        r"\\(?:large|Large|LARGE|huge|Huge|bf|rm)\b\s*(.*)",
+        r"\\(?:text)?color\s*\{[^{}]*\}\s*(.*)",
+        r"\\underline\s*\{([^{}]*)\}",
+        r"\\text\w*\s*\{[^{}]*[Aa]nswer[^{}]*\}\s*(.*)",
+        r"(?:=|≈|\\approx\b|\\equiv\b)\s*(.*)",
+        r"(.*\S)\s*\\pmod\s*\{[^{}]*\}",
+        r"(.*\S)\s*(?:[,;]|\\\\|(?<!\\)(?<!\\right)\.)",  # a full stop, or what stands for one
     )
 ]
-SPACE = re.compile(r"(?<!\\)\\[,;:!> ]|\\quad|\\qquad|~|[\u00a0\u2009\u202f]")
+SPACE = re.compile(r"(?<!\\)\\[,;:!> ]|\\quad|\\qquad|~|[\u00a0\u2009\u202f\u200b]")
 # Groups of three digits: a comma groups only where nothing but one number stands, and not in (1,200).
 COMMAS = re.compile(r"([+-]?\d{1,3})((?:(?:,|\{,\}| )\d{3})+)(\.\d+)?")
 SPACES = re.compile(r"(?<![\d.,])([+-]?\d{1,3})((?:(?:\{,\}| )\d{3})+)(?![\d,])")
