@@ -1,6 +1,7 @@
 """Programs that do what they should not: contained, wrong, and the next answer is graded."""
 
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from program_cases import DOUBLE, DOUBLED, gold_of, needs_bubblewrap, outcome
 
-from raysweep.grading import sandbox
+from raysweep.grading import Said, sandbox
 from raysweep.workers import Workers
 
 
@@ -105,11 +106,33 @@ def program_processes() -> set[str]:
     return found
 
 
-def wait_until(true: Callable[[], bool], wall_s: float = 5) -> None:
+def wait_until(true: Callable[[], bool], wall_s: float = 5, pause_s: float = 0.05) -> None:
     end = time.monotonic() + wall_s
     while not true():
         assert time.monotonic() < end
-        time.sleep(0.05)
+        time.sleep(pause_s)
+
+
+@needs_bubblewrap
+@pytest.mark.parametrize("processes", [1, 2, 3])  # of bubblewrap and the program, when it happens
+def test_a_program_does_not_outlive_those_who_grade_it(processes: int):
+    sleeper = outcome_program("import time\ntime.sleep(600)")
+    before = program_processes()
+    parent = subprocess.Popen([sys.executable, "-c", sleeper])
+    wait_until(lambda: len(program_processes() - before) >= processes, wall_s=20, pause_s=0.001)
+    parent.kill()
+    parent.wait()
+    wait_until(lambda: program_processes() <= before)
+
+
+def outcome_program(program: str) -> str:
+    """A program that grades a program, in a worker."""
+    said = Said(f"```python\n{program}\n```", True, gold_of([("", "")], limit_s=60))
+    return f"""
+from raysweep import grading
+from raysweep.workers import Workers
+grading.grade("code", grading.Said{tuple(said)!r}, Workers(1))
+"""
 
 
 @pytest.mark.parametrize("deed", ["file outside", "secret file", "connection"])

@@ -111,9 +111,7 @@ def number(text: str) -> Fraction | None:
 def undressed(text: str) -> str:
     """Without what changes no value: delimiters, spaces between groups of digits, a percent sign."""
     plain = SPACE.sub(" ", text.replace("\N{MINUS SIGN}", "-")).strip()
-    while found := next(
-        (layer.fullmatch(plain) for layer in LAYERS if layer.fullmatch(plain)), None
-    ):
+    while found := next(filter(None, (layer.fullmatch(plain) for layer in LAYERS)), None):
         plain = found[1].strip()
     plain = PERCENT.sub("", plain)
     return SPACES.sub(lambda n: n[1] + re.sub(r"\D", "", n[2]), plain)

@@ -80,11 +80,13 @@ def run_program(
         folder = Path(name)
         folder.chmod(0o755)
         (folder / "program.py").write_text(source, errors="replace")
-        if isolated:
-            command = [*_bubblewrap(folder), *_python("/program/program.py", function, limit_s)]
-        else:
-            command = _python(str(folder / "program.py"), function, limit_s)
-        status = _run(command, folder, files, 1.5 * limit_s + 1)
+        with _pipe() as pipe:
+            if isolated:
+                python = _python("/program/program.py", function, limit_s, pipe)
+                command = [*_bubblewrap(folder), *python]
+            else:
+                command = _python(str(folder / "program.py"), function, limit_s, pipe)
+            status = _run(command, folder, files, pipe, 1.5 * limit_s + 1)
         output, complaints = (_content(file) for file in files[1:])
     if not complaints.startswith(STARTED):
         raise SandboxError(complaints.strip() or f"ended with status {status}")
@@ -141,7 +143,7 @@ def _python_folders() -> Iterator[str]:
             yield from ("--ro-bind", folder, folder)
 
 
-def _python(program: str, function: str | None, limit_s: float) -> list[str]:
+def _python(program: str, function: str | None, limit_s: float, pipe: int) -> list[str]:
     """Python, isolated from the user's settings, with the runner, which sets the limits."""
     isolated = program.startswith("/program/")
     limits = {
@@ -149,18 +151,23 @@ def _python(program: str, function: str | None, limit_s: float) -> list[str]:
         "AS": MEMORY_BYTES,
         "FSIZE": FILE_BYTES,
         "CORE": 0,
-        **(
-            {"NPROC": PROCESSES} if isolated else {}
-        ),  # elsewhere all that the user runs would count
     }
+    if isolated:  # elsewhere all that the user runs would count
+        limits["NPROC"] = PROCESSES
     user = random.choice(USERS) if isolated and os.geteuid() == 0 else 0
     runner = "/sandboxed.py" if isolated else str(RUNNER)
-    arguments = [program, json.dumps(limits), str(user), *([function] if function else [])]
+    arguments = [
+        program,
+        json.dumps(limits),
+        str(user),
+        str(pipe),
+        *([function] if function else []),
+    ]
     return [sys.executable, "-I", "-B", "-X", "utf8", runner, *arguments]
 
 
-def _run(command: list[str], folder: Path, files: Files, wall_s: float) -> int | None:
-    """The exit status; None if it had to be stopped. Whatever it started is gone on return."""
+def _run(command: list[str], folder: Path, files: Files, pipe: int, wall_s: float) -> int | None:
+    """The exit status; None if it had to be stopped. Whatever it started is killed on return."""
     stdin, stdout, stderr = files
     process = subprocess.Popen(
         command,
@@ -169,6 +176,7 @@ def _run(command: list[str], folder: Path, files: Files, wall_s: float) -> int |
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,
+        pass_fds=(pipe,),
         start_new_session=True,
     )
     try:
@@ -184,6 +192,17 @@ def _run(command: list[str], folder: Path, files: Files, wall_s: float) -> int |
             os.killpg(process.pid, signal.SIGKILL)
         status = process.wait()
     return status if in_time else None
+
+
+@contextmanager
+def _pipe() -> Iterator[int]:
+    """The end of a pipe that hangs up when this process dies."""
+    end, ours = os.pipe()
+    try:
+        yield end
+    finally:
+        os.close(end)
+        os.close(ours)
 
 
 @contextmanager

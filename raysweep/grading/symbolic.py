@@ -26,6 +26,7 @@ NO_LIMIT = 0  # of math-verify: the worker has its own
 resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
+@lru_cache(maxsize=1 << 16)
 def grade(text: str, gold: str) -> tuple[str | None, str]:
     """(answer or None, outcome) of a box, or of a text without one."""
     expected, said = read(boxed(gold)), read(text)
