@@ -19,14 +19,8 @@ from raysweep.configuration.tokens import check_tokens
 from raysweep.errors import ConfigError, shown, unknown
 from raysweep.spec import Cluster, Family, Generation, ModelSpec, Prepare, RunConfig, Show, Sweep
 
-STAGES = (
-    "show",
-    "plan",
-    "prepare",
-    "generate",
-    "reduce",
-    "report",
-)  # in the order in which they run
+# In the order in which they run.
+STAGES = ("show", "plan", "prepare", "regrade", "generate", "reduce", "report")
 BACKENDS = ("torch", "fake")  # fake: random answers without a model, to try a configuration
 
 Noun = TypeVar("Noun")
