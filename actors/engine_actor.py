@@ -12,7 +12,7 @@ from functools import partial
 import pyarrow as pa
 
 from actors.engine import BudgetAnswer, Engine, Trace, TraceRequest
-from raysweep.benchmarks.grading import outcome_of
+from raysweep.benchmarks.grading import Graded, outcome_of
 from raysweep.sample_key import sample_key
 from raysweep.spec import EngineSpec, Shard, content_hash
 from raysweep.store import Part, Store
@@ -23,12 +23,16 @@ Traces = dict[tuple[int, int], Trace]  # by question number and sample index
 
 @dataclass(frozen=True)
 class Receipt:
-    """What the driver learns of a finished shard; the samples themselves are in the store."""
+    """What the driver learns of a finished shard; the samples themselves are in the store.
+
+    warnings  what is to be known of the engine that made them
+    """
 
     shard_id: str
     samples: int
     tokens: int
     wall_s: float
+    warnings: tuple[str, ...] = ()
 
 
 class EngineActor:
@@ -38,8 +42,15 @@ class EngineActor:
     driver ends an actor one of whose shards has failed.
     """
 
-    def __init__(self, spec: EngineSpec, store_root: str, max_rows: int):
-        self.engine = load_engine(spec, max_rows)
+    def __init__(
+        self,
+        spec: EngineSpec,
+        store_root: str,
+        max_rows: int,
+        longest: int | None = None,
+        gpus: float = 0.0,
+    ):
+        self.engine = load_engine(spec, max_rows, longest, gpus)
         self.store = Store(store_root)
 
     async def run_shard(self, shard: Shard) -> Receipt:
@@ -48,7 +59,8 @@ class EngineActor:
         traces = await self._generate(shard)
         await asyncio.to_thread(publish, self.store, shard, traces)
         tokens = sum(generated_tokens(trace) for trace in traces.values())
-        return Receipt(shard.shard_id, len(traces), tokens, time.perf_counter() - started)
+        wall_s = time.perf_counter() - started
+        return Receipt(shard.shard_id, len(traces), tokens, wall_s, self.engine.warnings)
 
     async def _generate(self, shard: Shard) -> Traces:
         traces: Traces = {}
@@ -64,8 +76,13 @@ class EngineActor:
             self.engine.step()
 
 
-def load_engine(spec: EngineSpec, max_rows: int) -> Engine:
-    """The engine of a spec; imports its backend only now."""
+def load_engine(
+    spec: EngineSpec, max_rows: int, longest: int | None = None, gpus: float = 0.0
+) -> Engine:
+    """The engine of a spec; imports its backend only now.
+
+    longest  tokens of the longest sequence to come; None: as many as the model's context
+    """
     if spec.backend == "fake":
         from actors.fake_engine import FakeEngine
 
@@ -77,7 +94,12 @@ def load_engine(spec: EngineSpec, max_rows: int) -> Engine:
 
         torch.set_num_threads(1)  # two actors that each use all cores stand in each other's way
         return TorchEngine(spec.model.path, spec.model.architecture, spec.kv_policy, max_rows)
-    raise ValueError(f"backend: {spec.backend!r} is not known; known: torch, fake")
+    if spec.backend == "vllm":
+        from actors.vllm_engine.engine import VllmEngine
+        from actors.vllm_engine.loading import Room
+
+        return VllmEngine(spec, Room(max_rows, longest, gpus))
+    raise ValueError(f"backend: {spec.backend!r} is not known; known: torch, vllm, fake")
 
 
 def generated_tokens(trace: Trace) -> int:
@@ -111,12 +133,18 @@ def _row(shard: Shard, number: int, index: int, trace: Trace) -> dict:
         "waits": 0,
         "token_ids": trace.token_ids,
         "answers": [_answer(shard, question.gold, answer) for answer in trace.answers],
+        "reused_tokens": trace.reused_tokens,
+        "recomputed_tokens": trace.recomputed_tokens,
+        "reproducible": trace.reproducible,
         "wall_s": trace.wall_s,
     }
 
 
 def _answer(shard: Shard, gold: str, answer: BudgetAnswer) -> dict:
-    graded = outcome_of(shard.grader, answer.text, gold, answer.ended)
+    if answer.given_up:
+        graded = Graded(None, "error")
+    else:
+        graded = outcome_of(shard.grader, answer.text, gold, answer.ended)
     return {**asdict(answer), "answer": graded.answer, "outcome": graded.outcome}
 
 

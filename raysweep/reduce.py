@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from raysweep.metrics import Floats, bootstrap_weights
 from raysweep.plan import Plan, PlannedShard, engines_table, write_plan
@@ -32,7 +33,10 @@ from raysweep.tally import (
 BOOTSTRAP_DRAWS = 1000
 BOOTSTRAP_SEED = 1  # fixed: the same samples give the same results
 
-SAMPLE_COLUMNS = ("question_id", "sample_index", "prompt_tokens", "trace_tokens", "answers")
+SAMPLE_COLUMNS = (
+    *("question_id", "sample_index", "prompt_tokens", "trace_tokens", "answers"),
+    *("reused_tokens", "recomputed_tokens", "reproducible"),
+)
 
 Row = dict[str, Any]
 
@@ -46,6 +50,9 @@ class Stream:
     shards_missing: int
     samples: int
     tokens_generated: int
+    reused_tokens: int
+    recomputed_tokens: int
+    seeded_samples: int
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,14 @@ def _read_stream(
         shards_missing=len(shards) - len(finished),
         samples=samples.num_rows,
         tokens_generated=tokens_generated(samples, answers),
+        reused_tokens=_sum(samples["reused_tokens"]),
+        recomputed_tokens=_sum(samples["recomputed_tokens"]),
+        seeded_samples=_sum(pc.equal(samples["reproducible"], "seeded")),
     )
+
+
+def _sum(column: pa.ChunkedArray) -> int:
+    return pc.sum(column, min_count=0).as_py()
 
 
 def _read_shard(store: Store, shard: PlannedShard) -> pa.Table:
@@ -172,7 +186,17 @@ def _summary(streams: Sequence[Stream], scenarios: Sequence[Scenario], sweep: Sw
         "tokens_generated": sum(stream.tokens_generated for stream in streams),
         "tokens_one_run_per_scenario": round(sum(one.run_tokens for one in scenarios)),
         "outcomes": dict(zip(OUTCOMES, outcomes, strict=True)),
+        "prefix_cache": _prefix_cache(streams),
+        "samples_that_a_batch_may_change": sum(stream.seeded_samples for stream in streams),
     }
+
+
+def _prefix_cache(streams: Sequence[Stream]) -> Row:
+    """Of the thinking before the answers of forks that were prompts of their own, what was computed twice."""
+    recomputed = sum(stream.recomputed_tokens for stream in streams)
+    whole = recomputed + sum(stream.reused_tokens for stream in streams)
+    share = round(recomputed / whole, 4) if whole else None
+    return {"fork_tokens": whole, "recomputed_tokens": recomputed, "recomputed_share": share}
 
 
 def _write(reduction: Reduction, store: Store) -> None:

@@ -6,6 +6,7 @@ and the actors.
 """
 
 import hashlib
+import itertools
 import json
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ from typing import Any
 
 from raysweep.kv_policy import KVPolicy
 
+TEMPLATE_TOKENS = 64  # a margin for what the chat template adds to a question, thinking opened
 INCIDENTAL = {"incidental": True}  # a field that says where or how to look, not what is computed
 
 
@@ -195,6 +197,12 @@ class Sweep:
     batch_sizes: tuple[int, ...]
     samples: int
     backend: str
+
+
+def engines(sweep: Sweep) -> tuple[EngineSpec, ...]:
+    """Every engine of the grid, in the order of the configuration, with the backend that it names."""
+    grid = itertools.product(sweep.models, sweep.weights, sweep.kv_policies)
+    return tuple(EngineSpec(*axes, backend=sweep.backend) for axes in grid)
 
 
 @dataclass(frozen=True)

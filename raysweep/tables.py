@@ -66,10 +66,14 @@ SAMPLES = pa.schema(
         "prompt_tokens": _int,
         "trace_tokens": _int,
         "finish": _string,  # stop: thinking ended by itself; budget: closed at the largest one;
-        # end: the text ended in mid-thinking, without an answer
+        # end: the text ended in mid-thinking, without an answer; deadline: given up as too slow
         "waits": _int,
         "token_ids": pa.list_(pa.int32()),
         "answers": pa.list_(ANSWER),
+        "reused_tokens": _int,  # thinking that the answers' forks found in the KV cache
+        "recomputed_tokens": _int,  # thinking that was computed again for them
+        "reproducible": _string,  # batch_invariant: the same whatever runs beside it; seeded: drawn
+        # with its own seed from logits that another batch may round otherwise
         "wall_s": _float,
     }
 )

@@ -87,5 +87,7 @@ def test_samples_are_the_same_alone_and_beside_others(tmp_path):
 
 
 def test_an_unknown_backend_is_named():
-    with pytest.raises(ValueError, match="backend: 'nonsense' is not known; known: torch, fake"):
+    with pytest.raises(
+        ValueError, match="backend: 'nonsense' is not known; known: torch, vllm, fake"
+    ):
         EngineActor(replace(an_engine(), backend="nonsense"), "runs", MAX_ROWS)

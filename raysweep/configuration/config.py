@@ -10,15 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from raysweep.backends import AUTO, BACKENDS, torch_refuses, vllm_refuses
 from raysweep.configuration import definitions as read
 from raysweep.configuration.definitions import Definitions
 from raysweep.configuration.fields import Fields, refuse_duplicates
 from raysweep.configuration.tokens import check_tokens
 from raysweep.errors import ConfigError, shown, unknown
-from raysweep.spec import Cluster, Family, Generation, ModelSpec, RunConfig, Sweep
+from raysweep.spec import Cluster, Family, Generation, ModelSpec, RunConfig, Sweep, engines
 
 STAGES = ("plan", "generate", "reduce", "report")  # in the order in which they run
-BACKENDS = ("torch", "fake")  # fake: random answers without a model, to try a configuration
 
 Noun = TypeVar("Noun")
 Reader = Callable[[Definitions, Any, str], Noun]
@@ -65,6 +65,7 @@ def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConf
         cluster=read_cluster(top.below("cluster")),
     )
     check_tokens(config.sweep)
+    check_backend(config)
     return config
 
 
@@ -159,6 +160,18 @@ def check_families(models: Sequence[ModelSpec]) -> None:
             raise ConfigError(
                 f"sweep.models[{index}].family: {model.family.name!r} is another family by that name "
                 "in an earlier model; make their names differ"
+            )
+
+
+def check_backend(config: RunConfig) -> None:
+    """Raise unless the backend, or with `auto` one of them, can do every engine."""
+    for spec in engines(config.sweep):
+        refusals = {"torch": torch_refuses(spec), "vllm": vllm_refuses(spec, config.cluster)}
+        asked = AUTO if spec.backend == "auto" else (spec.backend,)
+        if all(refusals.get(backend) for backend in asked):
+            reasons = "; ".join(str(refusals[backend]) for backend in asked)
+            raise ConfigError(
+                f"sweep.backend: {spec.backend!r} cannot run {spec.engine_id}: {reasons}"
             )
 
 

@@ -34,8 +34,9 @@ def identity(config: RunConfig) -> dict[str, Any]:
     fields = {
         "seed": config.seed,
         "sweep.token_budgets": sweep.token_budgets,
-        "sweep.backend": sweep.backend,
     }
+    if sweep.backend != "auto":  # else the plan goes on with whatever has made the folder's samples
+        fields["sweep.backend"] = sweep.backend
     for model in sweep.models:
         fields[f"model.{model.name}"] = {"family": model.family.name, "revision": model.revision}
         fields[f"family.{model.family.name}"] = asdict(model.family)

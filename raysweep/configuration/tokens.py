@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raysweep.errors import ConfigError, shown
-from raysweep.spec import Benchmark, ModelSpec, Sweep
+from raysweep.spec import TEMPLATE_TOKENS, Benchmark, ModelSpec, Sweep
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-
-TEMPLATE_TOKENS = 64  # for the chat template, with thinking opened
 
 
 def check_tokens(sweep: Sweep) -> None:
