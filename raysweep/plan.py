@@ -25,7 +25,6 @@ from raysweep.spec import (
     RunConfig,
     Shard,
     content_hash,
-    engines,
 )
 from raysweep.store import Part, Store
 from raysweep.tables import ENGINES, PLAN
@@ -56,6 +55,13 @@ class Plan:
     @property
     def to_do(self) -> tuple[Shard, ...]:
         return tuple(planned.shard for planned in self.shards if planned.shard is not None)
+
+
+def engines(config: RunConfig) -> tuple[EngineSpec, ...]:
+    """Every engine of the grid, in the order of the configuration, with the backend that it names."""
+    sweep = config.sweep
+    grid = itertools.product(sweep.models, sweep.weights, sweep.kv_policies)
+    return tuple(EngineSpec(*axes, backend=sweep.backend) for axes in grid)
 
 
 def backend_of(config: RunConfig, engine: EngineSpec, streams: Container[str]) -> Choice:
@@ -90,7 +96,7 @@ def make_plan(config: RunConfig, parts: Iterable[Part]) -> Plan:
     finished: dict[str, list[Part]] = defaultdict(list)
     for part in parts:
         finished[part.stream_id].append(part)
-    grid = engines(config.sweep)
+    grid = engines(config)
     backends = tuple(backend_of(config, engine, finished) for engine in grid)
     specs = tuple(
         replace(engine, backend=choice.backend)

@@ -6,7 +6,6 @@ and the actors.
 """
 
 import hashlib
-import itertools
 import json
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
@@ -197,12 +196,6 @@ class Sweep:
     batch_sizes: tuple[int, ...]
     samples: int
     backend: str
-
-
-def engines(sweep: Sweep) -> tuple[EngineSpec, ...]:
-    """Every engine of the grid, in the order of the configuration, with the backend that it names."""
-    grid = itertools.product(sweep.models, sweep.weights, sweep.kv_policies)
-    return tuple(EngineSpec(*axes, backend=sweep.backend) for axes in grid)
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def show_backends(run: Run, choices: Sequence[Choice]) -> None:
     for backend in sorted({choice.backend for choice in choices}):
         theirs = [choice.reason for choice in choices if choice.backend == backend]
         reasons = "; ".join(dict.fromkeys(theirs))
-        run.say("backend", f"{backend} for {len(theirs)} engines: {reasons}")
+        run.say("backend", f"{backend} for {len(theirs)} of {len(choices)} engines: {reasons}")
 
 
 def generate(run: Run) -> int:

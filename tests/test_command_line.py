@@ -194,7 +194,7 @@ def test_the_plan_of_the_embedded_sweep_and_its_backend_are_a_line_of_80_columns
     )
     line, backend = answer.stdout.splitlines()
     assert line.startswith("plan      ") and line.endswith(" tokens to do")
-    assert backend.startswith("backend   torch for 12 engines: vLLM is not installed")
+    assert backend.startswith("backend   torch for 12 of 12 engines: vLLM is not installed")
     assert max(len(line), len(backend)) <= 80
 
 

@@ -51,7 +51,7 @@ def planned_cells(plan: Plan) -> Counter:
 def wanted_cells(config: RunConfig) -> Counter:
     return Counter(
         (engine.engine_id, benchmark.name, question.question_id, index)
-        for engine in engines(config.sweep)
+        for engine in engines(config)
         for benchmark in config.sweep.benchmarks
         for question in benchmark.questions
         for index in range(config.sweep.samples)

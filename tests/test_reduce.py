@@ -336,7 +336,7 @@ def test_a_sample_that_two_shards_hold_votes_once(store):
 
 
 def whole_shard(config: RunConfig) -> Shard:
-    engine = engines(config.sweep)[0]
+    engine = engines(config)[0]
     decoding = config.decoding(MODEL, SUMS)
     return Shard(engine, SUMS.name, SUMS.grader, decoding, SUMS.questions, 0, config.sweep.samples)
 

@@ -74,6 +74,11 @@ class VllmEngine:
                 self._receive(output)
         self._give_up_overdue()
 
+    def close(self) -> None:
+        """End vLLM, and give back what it holds."""
+        self.llm.engine_core.shutdown()
+        del self.llm
+
     def _submit(self, sample: Sample, job: Job) -> None:
         name = next(self._names)
         deadline = time.monotonic() + DEADLINE_S + DEADLINE_S_PER_TOKEN * job.max_tokens

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from raysweep.backends import AUTO, BACKENDS, torch_refuses, vllm_refuses
+from raysweep.backends import AUTO, BACKENDS, refuses
 from raysweep.configuration import definitions as read
 from raysweep.configuration.definitions import Definitions
 from raysweep.configuration.fields import Fields, refuse_duplicates
 from raysweep.configuration.tokens import check_tokens
 from raysweep.errors import ConfigError, shown, unknown
-from raysweep.spec import Cluster, Family, Generation, ModelSpec, RunConfig, Sweep, engines
+from raysweep.spec import Cluster, Family, Generation, ModelSpec, RunConfig, Sweep
 
 STAGES = ("plan", "generate", "reduce", "report")  # in the order in which they run
 
@@ -165,14 +165,14 @@ def check_families(models: Sequence[ModelSpec]) -> None:
 
 def check_backend(config: RunConfig) -> None:
     """Raise unless the backend, or with `auto` one of them, can do every engine."""
-    for spec in engines(config.sweep):
-        refusals = {"torch": torch_refuses(spec), "vllm": vllm_refuses(spec, config.cluster)}
-        asked = AUTO if spec.backend == "auto" else (spec.backend,)
-        if all(refusals.get(backend) for backend in asked):
-            reasons = "; ".join(str(refusals[backend]) for backend in asked)
-            raise ConfigError(
-                f"sweep.backend: {spec.backend!r} cannot run {spec.engine_id}: {reasons}"
-            )
+    sweep = config.sweep
+    asked = AUTO if sweep.backend == "auto" else (sweep.backend,)
+    for axes in itertools.product(sweep.models, sweep.weights, sweep.kv_policies):
+        refusals = [refuses(backend, *axes, config.cluster) for backend in asked]
+        if all(refusals):
+            name = ".".join([axes[0].name, axes[1].slug, axes[2].slug])
+            said = "; ".join(filter(None, refusals))
+            raise ConfigError(f"sweep.backend: {sweep.backend!r} cannot run {name}: {said}")
 
 
 def check_packing(sweep: Sweep) -> None:

