@@ -38,7 +38,7 @@ $(VLLM_INSTALLED): requirements/vllm-$(VLLM_BUILD).txt
 	touch $@
 
 test-vllm: $(VLLM_INSTALLED)  ## the vLLM engine's tests, with vLLM in .venv-vllm
-	$(VLLM)/bin/python -m pytest tests/with_vllm
+	$(VLLM)/bin/python -m pytest -p no:cacheprovider tests/with_vllm
 
 lint: $(INSTALLED)  ## formatting, lint, types, import rules
 	$(BIN)/ruff format --check

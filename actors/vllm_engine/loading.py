@@ -130,7 +130,7 @@ def engine_args(spec: EngineSpec, room: Room, path: str, dtype: str, part: float
         kv_cache_dtype=kv_cache_dtype(spec.kv_policy) or "auto",
         max_model_len=longest,
         max_num_seqs=room.max_rows,
-        max_num_batched_tokens=max(BATCHED_TOKENS, longest),
+        max_num_batched_tokens=max(BATCHED_TOKENS, longest, room.max_rows),
         tensor_parallel_size=room.ranks,
         distributed_executor_backend="uni" if room.ranks == 1 else "mp",
         enable_prefix_caching=True,
