@@ -13,7 +13,18 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
+from with_vllm.engines import VllmEngine, a_spec
+
+from actors.engine import Trace
+from actors.kv.full import Full
+from actors.kv.kv_dtype import FORMATS, KVDtype
+from actors.torch_engine.engine import TorchEngine
+from actors.vllm_engine import checks, engine, loading
+from actors.vllm_engine.loading import Room
 from benchmarks.subject import ARCHITECTURE, make_model
+from raysweep import memory
+from raysweep.benchmarks import chain, facts
 from tests.tiny_models import (
     BUDGETS,
     MODELS,
@@ -25,17 +36,6 @@ from tests.tiny_models import (
     smallest,
     untimed,
 )
-from transformers import AutoModelForCausalLM
-from with_vllm.engines import VllmEngine, a_spec
-
-from actors.engine import Trace
-from actors.kv.full import Full
-from actors.kv.kv_dtype import FORMATS, KVDtype
-from actors.torch_engine.engine import TorchEngine
-from actors.vllm_engine import checks, engine, loading
-from actors.vllm_engine.loading import Room
-from raysweep import memory
-from raysweep.benchmarks import chain, facts
 
 MakeEngine = Callable[..., VllmEngine]
 
@@ -244,7 +244,7 @@ def test_too_little_memory_is_tried_once_more_with_less_and_then_said(
     monkeypatch.setattr(loading, "engine_args", noting)
     monkeypatch.setattr(loading, "cache_bytes", lambda *whatever: 10**17)
     monkeypatch.setattr(loading, "available_bytes", lambda: 10**18)  # not so: there is far less
-    with pytest.raises(MemoryError, match="no room for .* lower generation.max_rows"):
+    with pytest.raises(MemoryError, match=r"no room for .* lower generation\.max_rows"):
         VllmEngine(a_spec(smallest()), Room(max_rows=64, longest=512))
     assert parts == [1.0, loading.SMALLER]
 
@@ -274,11 +274,10 @@ def test_a_prompt_that_the_context_has_no_room_for_is_refused(make_engine: MakeE
 
 
 def test_the_actor_grades_and_writes_what_vllm_says(tmp_path: Path):
+    from actors.engine_actor import EngineActor
     from raysweep.store import Store
     from raysweep.tables import SAMPLES
     from tests.examples import some_shards
-
-    from actors.engine_actor import EngineActor
 
     (shard, *_) = some_shards(backend="vllm")
     spec = a_spec(smallest())
