@@ -1,0 +1,198 @@
+"""What the actor, Ray, grading and Parquet cost: beside vLLM's own offline `LLM.generate`, in one run.
+
+    .venv-vllm/bin/python -m benchmarks.actor_overhead --out runs/benchmark       some four minutes
+
+The same prompts, the same settings of vLLM, one thread each; two processes that are loaded once and then
+work in turns (A B, A B, ...), new prompts each time. LLM.generate decodes the traces; the actor runs them
+as shards, answers each at its token budget, grades, and publishes Parquet parts. The model is random and
+never ends its text, so that both decode as many tokens as they are asked for.
+"""
+
+import argparse
+import itertools
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from actors.engine_actor import EngineActor
+from actors.kv.full import Full
+from benchmarks.engine import markdown
+from benchmarks.subject import ANSWER_TOKENS, ARCHITECTURE, CLOSING, make_model
+from raysweep.benchmarks import chain
+from raysweep.driver import environment, longest
+from raysweep.ray_session import ray_session
+from raysweep.sample_key import sample_key
+from raysweep.spec import (
+    Cluster,
+    Decoding,
+    EngineSpec,
+    Family,
+    ModelSpec,
+    Question,
+    Sampling,
+    Shard,
+    WeightSpec,
+)
+
+GREEDY = Sampling(temperature=0)
+CLUSTER = Cluster("local", actors=2, cpus_per_actor=1, gpus_per_actor=0)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured: traces a repeat, tokens a trace, rows that decode together, repeats."""
+
+    traces: int = 128
+    tokens: int = 256
+    rows: int = 32
+    shard_questions: int = 16
+    forks: int = 8
+    repeats: int = 7
+
+
+class Offline:
+    """vLLM's `LLM` with the settings that the actor gives to its engine."""
+
+    def __init__(self, spec: EngineSpec, rows: int, tokens: int):
+        from vllm import LLM, EngineArgs
+
+        from actors.texts import Texts
+        from actors.vllm_engine.loading import Room, engine_args
+
+        args = engine_args(spec, Room(rows, tokens), spec.model.path, "auto", 1.0)
+        defaults = EngineArgs(model=args.model)
+        given = {field.name: getattr(args, field.name) for field in fields(args)}
+        changed = {name: v for name, v in given.items() if v != getattr(defaults, name)}
+        self.llm: Any = LLM(model=args.model, **changed)
+        self.texts = Texts(spec.model.path, tokens)
+
+    def generate(self, shards: tuple[Shard, ...]) -> int:
+        """Decode the traces of shards; the number of tokens."""
+        from actors.engine import TraceRequest
+        from actors.vllm_engine.engine import sampling_params
+        from actors.vllm_engine.forks import Job
+
+        prompts, ways = [], []
+        for shard, question in ((s, q) for s in shards for q in s.questions):
+            key = sample_key(0, question.question_id, 0)
+            request = TraceRequest(question.prompt, key, shard.decoding)
+            prompt = self.texts.encode_prompt(request)
+            job = Job("think", prompt, shard.decoding.token_budgets[-1], frozenset(), key)
+            prompts.append({"prompt_token_ids": list(prompt)})
+            ways.append(sampling_params(request, job))
+        outputs = self.llm.generate(prompts, ways, use_tqdm=False)
+        return sum(len(output.outputs[0].token_ids) for output in outputs)
+
+
+def a_spec(folder: Path) -> EngineSpec:
+    model = ModelSpec("random", Family("random", GREEDY), str(folder), "1", ARCHITECTURE)
+    return EngineSpec(model, WeightSpec("bf16", 16), Full(), "vllm")
+
+
+def shards_of(
+    spec: EngineSpec, scale: Scale, budgets: tuple[int, ...], repeat: int
+) -> tuple[Shard, ...]:
+    """A repeat's work, in shards."""
+    way = Decoding(0, GREEDY, "<think>\n", "</think>", CLOSING, ANSWER_TOKENS, budgets)
+    questions = list(chain.questions(scale.traces, seed=100 + repeat))
+    return tuple(
+        Shard(spec, f"chain-{repeat}", "integer", way, tuple(batch), 0, 1)
+        for batch in _batches(questions, scale.shard_questions)
+    )
+
+
+def _batches(questions: list[Question], size: int) -> Iterator[list[Question]]:
+    return (questions[start : start + size] for start in range(0, len(questions), size))
+
+
+def measure(scale: Scale, folder: Path) -> dict[str, list[float]]:
+    """Tokens a second of each way, one number a repeat."""
+    spec = a_spec(folder)
+    one, forked = (scale.tokens,), _evenly(scale.tokens, scale.forks)
+    work = shards_of(spec, scale, forked, 0)
+    most = longest(work)[spec.engine_id]
+    with ray_session(CLUSTER):
+        options = {"num_cpus": 1, "runtime_env": {"env_vars": environment(spec, CLUSTER)}}
+        depth = 1 + -(-scale.rows // scale.shard_questions)
+        actor = (
+            ray.remote(EngineActor)
+            .options(**options, max_concurrency=depth)
+            .remote(spec, str(folder / "run"), scale.rows, most, 0.0)
+        )
+        offline = ray.remote(Offline).options(**options).remote(spec, scale.rows, most)
+        ray.get([actor.__ray_ready__.remote(), offline.__ray_ready__.remote()])
+
+        def in_actor(budgets: tuple[int, ...]) -> Callable[[int], float]:
+            def timed(repeat: int) -> float:
+                shards = shards_of(spec, scale, budgets, repeat)
+                started = time.perf_counter()
+                receipts = ray.get([actor.run_shard.remote(shard) for shard in shards])
+                return sum(r.tokens for r in receipts) / (time.perf_counter() - started)
+
+            return timed
+
+        def alone(repeat: int) -> float:
+            shards = shards_of(spec, scale, one, repeat)
+            started = time.perf_counter()
+            tokens = ray.get(offline.generate.remote(shards))
+            return tokens / (time.perf_counter() - started)
+
+        ways = {
+            "LLM.generate": alone,
+            "actor, Ray, Parquet": in_actor(one),
+            f"the same, {scale.forks} budgets": in_actor(forked),
+        }
+        for way in ways.values():
+            way(0)  # warm
+        rates: dict[str, list[float]] = {name: [] for name in ways}
+        for repeat, (name, way) in itertools.product(range(1, scale.repeats + 1), ways.items()):
+            rates[name].append(way(repeat))
+    return rates
+
+
+def _evenly(tokens: int, parts: int) -> tuple[int, ...]:
+    return tuple(tokens * (part + 1) // parts for part in range(parts))
+
+
+def table(rates: dict[str, list[float]]) -> list[str]:
+    """Median and spread of each way, and the median over the repeats of its ratio to LLM.generate."""
+    peer, *_ = rates.values()
+    lines = []
+    for name, ours in rates.items():
+        ratio = statistics.median(a / b for a, b in zip(ours, peer, strict=True))
+        spread = f"{statistics.median(ours):,.0f} ({min(ours):,.0f}–{max(ours):,.0f})"
+        lines.append([name, spread, f"{ratio:.2f} ×"])
+    return markdown(["", "tokens/s, median (min–max)", "against LLM.generate"], lines)
+
+
+def report(scale: Scale, out: Path) -> str:
+    """Measure, and write the table into `out`; the Markdown."""
+    with tempfile.TemporaryDirectory() as folder:
+        make_model(Path(folder))
+        rates = measure(scale, Path(folder))
+    head = (
+        f"## {scale.traces} traces of {scale.tokens} tokens, {scale.rows} at a time; "
+        f"{scale.repeats} repeats in turns"
+    )
+    text = "\n".join([head, "", *table(rates), ""])
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "actor_overhead.md").write_text(text)
+    return text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--out", type=Path, default=Path("runs/benchmark"))
+    parser.add_argument("--repeats", type=int, default=Scale.repeats)
+    arguments = parser.parse_args()
+    print(report(Scale(repeats=arguments.repeats), arguments.out))
+
+
+if __name__ == "__main__":
+    main()
