@@ -15,12 +15,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ray
 
-from actors.engine_actor import EngineActor
+from actors.engine_actor import EngineActor, Receipt
 from actors.kv.full import Full
 from benchmarks.engine import markdown
 from benchmarks.subject import ANSWER_TOKENS, ARCHITECTURE, CLOSING, make_model
@@ -60,7 +61,7 @@ class Offline:
     """vLLM's `LLM` with the settings that the actor gives to its engine."""
 
     def __init__(self, spec: EngineSpec, rows: int, tokens: int):
-        from vllm import LLM, EngineArgs
+        from vllm import LLM, EngineArgs  # pyright: ignore[reportMissingImports]
 
         from actors.texts import Texts
         from actors.vllm_engine.loading import Room, engine_args
@@ -111,49 +112,58 @@ def _batches(questions: list[Question], size: int) -> Iterator[list[Question]]:
     return (questions[start : start + size] for start in range(0, len(questions), size))
 
 
+Way = Callable[[int], float]  # does a repeat's work; tokens a second
+
+
 def measure(scale: Scale, folder: Path) -> dict[str, list[float]]:
     """Tokens a second of each way, one number a repeat."""
-    spec = a_spec(folder)
-    one, forked = (scale.tokens,), _evenly(scale.tokens, scale.forks)
-    work = shards_of(spec, scale, forked, 0)
-    most = longest(work)[spec.engine_id]
     with ray_session(CLUSTER):
-        options = {"num_cpus": 1, "runtime_env": {"env_vars": environment(spec, CLUSTER)}}
-        depth = 1 + -(-scale.rows // scale.shard_questions)
-        actor = (
-            ray.remote(EngineActor)
-            .options(**options, max_concurrency=depth)
-            .remote(spec, str(folder / "run"), scale.rows, most, 0.0)
-        )
-        offline = ray.remote(Offline).options(**options).remote(spec, scale.rows, most)
-        ray.get([actor.__ray_ready__.remote(), offline.__ray_ready__.remote()])
-
-        def in_actor(budgets: tuple[int, ...]) -> Callable[[int], float]:
-            def timed(repeat: int) -> float:
-                shards = shards_of(spec, scale, budgets, repeat)
-                started = time.perf_counter()
-                receipts = ray.get([actor.run_shard.remote(shard) for shard in shards])
-                return sum(r.tokens for r in receipts) / (time.perf_counter() - started)
-
-            return timed
-
-        def alone(repeat: int) -> float:
-            shards = shards_of(spec, scale, one, repeat)
-            started = time.perf_counter()
-            tokens = ray.get(offline.generate.remote(shards))
-            return tokens / (time.perf_counter() - started)
-
-        ways = {
-            "LLM.generate": alone,
-            "actor, Ray, Parquet": in_actor(one),
-            f"the same, {scale.forks} budgets": in_actor(forked),
-        }
+        ways = start(scale, a_spec(folder), folder)
         for way in ways.values():
             way(0)  # warm
         rates: dict[str, list[float]] = {name: [] for name in ways}
         for repeat, (name, way) in itertools.product(range(1, scale.repeats + 1), ways.items()):
             rates[name].append(way(repeat))
     return rates
+
+
+def start(scale: Scale, spec: EngineSpec, folder: Path) -> dict[str, Way]:
+    """Load both processes; the ways to do the same work, the peer's first."""
+    one, forked = (scale.tokens,), _evenly(scale.tokens, scale.forks)
+    repeats = range(scale.repeats + 1)
+    most = max(longest(shards_of(spec, scale, one, n))[spec.engine_id] for n in repeats)
+    options = {"num_cpus": 1, "runtime_env": {"env_vars": environment(spec, CLUSTER)}}
+    depth = 1 + -(-scale.rows // scale.shard_questions)  # as the driver feeds an actor
+    remote: Any = ray.remote
+    actors = remote(EngineActor).options(**options, max_concurrency=depth)
+    actor = actors.remote(spec, str(folder / "run"), scale.rows, most, 0.0)
+    offline = remote(Offline).options(**options).remote(spec, scale.rows, most)
+    ray.get([actor.__ray_ready__.remote(), offline.__ray_ready__.remote()])
+
+    def alone(repeat: int) -> float:
+        shards = shards_of(spec, scale, one, repeat)
+        return _rate(lambda: ray.get(offline.generate.remote(shards)))
+
+    def in_actor(budgets: tuple[int, ...], repeat: int) -> float:
+        shards = shards_of(spec, scale, budgets, repeat)
+        return _rate(lambda: sum(r.tokens for r in _receipts(actor, shards)))
+
+    return {
+        "LLM.generate": alone,
+        "actor, Ray, Parquet": partial(in_actor, one),
+        f"the same, {scale.forks} budgets": partial(in_actor, forked),
+    }
+
+
+def _receipts(actor: Any, shards: tuple[Shard, ...]) -> list[Receipt]:
+    return ray.get([actor.run_shard.remote(shard) for shard in shards])
+
+
+def _rate(work: Callable[[], Any]) -> float:
+    """Tokens a second of work that gives their number."""
+    started = time.perf_counter()
+    tokens = work()
+    return tokens / (time.perf_counter() - started)
 
 
 def _evenly(tokens: int, parts: int) -> tuple[int, ...]:

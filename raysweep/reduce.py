@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from raysweep.metrics import Floats, bootstrap_weights
 from raysweep.plan import Plan, PlannedShard, engines_table, write_plan
@@ -114,12 +113,13 @@ def _read_stream(
         tokens_generated=tokens_generated(samples, answers),
         reused_tokens=_sum(samples["reused_tokens"]),
         recomputed_tokens=_sum(samples["recomputed_tokens"]),
-        seeded_samples=_sum(pc.equal(samples["reproducible"], "seeded")),
+        seeded_samples=int(np.sum(samples["reproducible"].to_numpy() == "seeded")),
     )
 
 
 def _sum(column: pa.ChunkedArray) -> int:
-    return pc.sum(column, min_count=0).as_py()
+    """Of a column of whole numbers; nulls count for nothing."""
+    return int(column.fill_null(0).to_numpy().sum())
 
 
 def _read_shard(store: Store, shard: PlannedShard) -> pa.Table:

@@ -106,7 +106,7 @@ def test_run_again_it_generates_nothing_and_raised_samples_only_the_difference(
     assert more.returncode == 0, more.stdout + more.stderr
     after = samples(out)
     assert len(after) == SAMPLES * 3 // 2
-    kept = after[after["sample_index"].astype(int) < 2].reset_index(drop=True)
+    kept = after.loc[after["sample_index"].astype(int) < 2].reset_index(drop=True)
     pd.testing.assert_frame_equal(kept, before)
 
 
