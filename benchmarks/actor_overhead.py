@@ -2,10 +2,11 @@
 
     .venv-vllm/bin/python -m benchmarks.actor_overhead --out runs/benchmark       some four minutes
 
-The same prompts, the same settings of vLLM, one thread each; two processes that are loaded once and then
-work in turns (A B, A B, ...), new prompts each time. LLM.generate decodes the traces; the actor runs them
-as shards, answers each at its token budget, grades, and publishes Parquet parts. The model is random and
-never ends its text, so that both decode as many tokens as they are asked for.
+Both are asked for the same prompts under the same settings of vLLM, one thread each: those of the traces,
+and, a second call to LLM.generate, those of the answers at the token budgets; once LLM.generate decodes the
+traces alone. The actor runs shards, which it also grades and publishes as Parquet parts. Two processes that
+are loaded once work in turns (A B C, A B C, ...), on new questions each time. The model is random and never
+ends its text, so that all decode exactly as many tokens as they are asked for.
 """
 
 import argparse
@@ -21,8 +22,10 @@ from typing import Any
 
 import ray
 
+from actors.engine import TraceRequest
 from actors.engine_actor import EngineActor, Receipt
 from actors.kv.full import Full
+from actors.vllm_engine.forks import Sample
 from benchmarks.engine import markdown
 from benchmarks.subject import ANSWER_TOKENS, ARCHITECTURE, CLOSING, make_model
 from raysweep.benchmarks import chain
@@ -49,12 +52,12 @@ CLUSTER = Cluster("local", actors=2, cpus_per_actor=1, gpus_per_actor=0)
 class Scale:
     """How much is measured: traces a repeat, tokens a trace, rows that decode together, repeats."""
 
-    traces: int = 128
-    tokens: int = 256
+    traces: int = 64
+    tokens: int = 1024
     rows: int = 32
-    shard_questions: int = 16
+    shard_questions: int = 8
     forks: int = 8
-    repeats: int = 7
+    repeats: int = 5
 
 
 class Offline:
@@ -73,22 +76,33 @@ class Offline:
         self.llm: Any = LLM(model=args.model, **changed)
         self.texts = Texts(spec.model.path, tokens)
 
-    def generate(self, shards: tuple[Shard, ...]) -> int:
-        """Decode the traces of shards; the number of tokens."""
-        from actors.engine import TraceRequest
+    def generate(self, shards: tuple[Shard, ...], answers: bool) -> int:
+        """Decode the traces of shards, and perhaps the answers to them; the number of tokens."""
         from actors.vllm_engine.engine import sampling_params
-        from actors.vllm_engine.forks import Job
 
-        prompts, ways = [], []
-        for shard, question in ((s, q) for s in shards for q in s.questions):
-            key = sample_key(0, question.question_id, 0)
-            request = TraceRequest(question.prompt, key, shard.decoding)
-            prompt = self.texts.encode_prompt(request)
-            job = Job("think", prompt, shard.decoding.token_budgets[-1], frozenset(), key)
-            prompts.append({"prompt_token_ids": list(prompt)})
-            ways.append(sampling_params(request, job))
-        outputs = self.llm.generate(prompts, ways, use_tqdm=False)
-        return sum(len(output.outputs[0].token_ids) for output in outputs)
+        samples = [self._sample(s, q) for s in shards for q in s.questions]
+        asked, tokens = [(sample, sample.first()) for sample in samples], 0
+        while asked:
+            prompts = [{"prompt_token_ids": list(job.prompt)} for _, job in asked]
+            ways = [sampling_params(sample.request, job) for sample, job in asked]
+            outputs = self.llm.generate(prompts, ways, use_tqdm=False)
+            found = [list(output.outputs[0].token_ids) for output in outputs]
+            tokens += sum(map(len, found))
+            asked = [
+                (sample, following)
+                for (sample, job), said in zip(asked, found, strict=True)
+                for following in (sample.take(job, said, cached=0) if answers else ())
+            ]
+        return tokens
+
+    def _sample(self, shard: Shard, question: Question) -> Sample:
+        key = sample_key(shard.decoding.seed, question.question_id, 0)
+        request = TraceRequest(question.prompt, key, shard.decoding)
+        prompt, vocabulary = (
+            self.texts.encode_prompt(request),
+            self.texts.vocabulary(request.decoding),
+        )
+        return Sample(request, vocabulary, prompt, lambda tokens: 0, "", lambda trace: None)
 
 
 def a_spec(folder: Path) -> EngineSpec:
@@ -112,23 +126,27 @@ def _batches(questions: list[Question], size: int) -> Iterator[list[Question]]:
     return (questions[start : start + size] for start in range(0, len(questions), size))
 
 
+PEER, OURS = "LLM.generate", "actor, Ray, Parquet"
 Way = Callable[[int], float]  # does a repeat's work; tokens a second
 
 
-def measure(scale: Scale, folder: Path) -> dict[str, list[float]]:
-    """Tokens a second of each way, one number a repeat."""
+Rates = dict[tuple[str, int], list[float]]  # by who and number of budgets answered at, one a repeat
+
+
+def measure(scale: Scale, folder: Path) -> Rates:
+    """Tokens a second of each way."""
     with ray_session(CLUSTER):
         ways = start(scale, a_spec(folder), folder)
         for way in ways.values():
             way(0)  # warm
-        rates: dict[str, list[float]] = {name: [] for name in ways}
+        rates: Rates = {name: [] for name in ways}
         for repeat, (name, way) in itertools.product(range(1, scale.repeats + 1), ways.items()):
             rates[name].append(way(repeat))
     return rates
 
 
-def start(scale: Scale, spec: EngineSpec, folder: Path) -> dict[str, Way]:
-    """Load both processes; the ways to do the same work, the peer's first."""
+def start(scale: Scale, spec: EngineSpec, folder: Path) -> dict[tuple[str, int], Way]:
+    """Load both processes; the ways to do the same work, with one budget and with several."""
     one, forked = (scale.tokens,), _evenly(scale.tokens, scale.forks)
     repeats = range(scale.repeats + 1)
     most = max(longest(shards_of(spec, scale, one, n))[spec.engine_id] for n in repeats)
@@ -140,18 +158,20 @@ def start(scale: Scale, spec: EngineSpec, folder: Path) -> dict[str, Way]:
     offline = remote(Offline).options(**options).remote(spec, scale.rows, most)
     ray.get([actor.__ray_ready__.remote(), offline.__ray_ready__.remote()])
 
-    def alone(repeat: int) -> float:
-        shards = shards_of(spec, scale, one, repeat)
-        return _rate(lambda: ray.get(offline.generate.remote(shards)))
+    def in_llm(budgets: tuple[int, ...], answers: bool, repeat: int) -> float:
+        shards = shards_of(spec, scale, budgets, repeat)
+        return _rate(lambda: ray.get(offline.generate.remote(shards, answers)))
 
     def in_actor(budgets: tuple[int, ...], repeat: int) -> float:
         shards = shards_of(spec, scale, budgets, repeat)
         return _rate(lambda: sum(r.tokens for r in _receipts(actor, shards)))
 
     return {
-        "LLM.generate": alone,
-        "actor, Ray, Parquet": partial(in_actor, one),
-        f"the same, {scale.forks} budgets": partial(in_actor, forked),
+        (PEER, 0): partial(in_llm, one, False),
+        (PEER, 1): partial(in_llm, one, True),
+        (OURS, 1): partial(in_actor, one),
+        (PEER, scale.forks): partial(in_llm, forked, True),
+        (OURS, scale.forks): partial(in_actor, forked),
     }
 
 
@@ -170,15 +190,20 @@ def _evenly(tokens: int, parts: int) -> tuple[int, ...]:
     return tuple(tokens * (part + 1) // parts for part in range(parts))
 
 
-def table(rates: dict[str, list[float]]) -> list[str]:
-    """Median and spread of each way, and the median over the repeats of its ratio to LLM.generate."""
-    peer, *_ = rates.values()
+def table(rates: Rates) -> list[str]:
+    """Median and spread of each way, and medians over the repeats of its ratios to LLM.generate's."""
     lines = []
-    for name, ours in rates.items():
-        ratio = statistics.median(a / b for a, b in zip(ours, peer, strict=True))
+    for (who, budgets), ours in rates.items():
+        name = f"{who}: traces, answers at {budgets} budgets" if budgets else f"{who}: traces"
         spread = f"{statistics.median(ours):,.0f} ({min(ours):,.0f}–{max(ours):,.0f})"
-        lines.append([name, spread, f"{ratio:.2f} ×"])
-    return markdown(["", "tokens/s, median (min–max)", "against LLM.generate"], lines)
+        ratios = [_ratio(ours, rates[PEER, 0]), _ratio(ours, rates[PEER, budgets])]
+        lines.append([name, spread, *ratios])
+    head = ["", "tokens/s, median (min–max)", f"{PEER}: traces", f"{PEER}: the same"]
+    return markdown(head, lines)
+
+
+def _ratio(ours: list[float], theirs: list[float]) -> str:
+    return f"{statistics.median(a / b for a, b in zip(ours, theirs, strict=True)):.2f} ×"
 
 
 def report(scale: Scale, out: Path) -> str:

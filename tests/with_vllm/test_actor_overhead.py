@@ -12,5 +12,5 @@ def test_the_overhead_of_the_actor_is_measured_beside_vllms_own_generate(tmp_pat
     scale = Scale(traces=6, tokens=16, rows=2, shard_questions=2, forks=2, repeats=1)
     text = report(scale, tmp_path)
     assert text == (tmp_path / "actor_overhead.md").read_text()
-    for name in ("LLM.generate", "actor, Ray, Parquet", "the same, 2 budgets"):
+    for name in ("LLM.generate: traces", "actor, Ray, Parquet: traces, answers at 2 budgets"):
         assert f"| {name} |" in text
