@@ -11,6 +11,7 @@ from functools import partial
 
 import pyarrow as pa
 
+from actors.checkpoint_files import local_folder
 from actors.engine import BudgetAnswer, Engine, Trace, TraceRequest
 from raysweep.benchmarks.grading import Graded, outcome_of
 from raysweep.sample_key import sample_key
@@ -93,7 +94,8 @@ def load_engine(
         from actors.torch_engine.engine import TorchEngine
 
         torch.set_num_threads(1)  # two actors that each use all cores stand in each other's way
-        return TorchEngine(spec.model.path, spec.model.architecture, spec.kv_policy, max_rows)
+        folder = local_folder(spec.checkpoint)
+        return TorchEngine(folder, spec.model.architecture, spec.kv_policy, max_rows)
     if spec.backend == "vllm":
         from actors.vllm_engine.engine import VllmEngine
         from actors.vllm_engine.loading import Room

@@ -33,6 +33,8 @@ from raysweep.driver import environment, longest
 from raysweep.ray_session import ray_session
 from raysweep.sample_key import sample_key
 from raysweep.spec import (
+    BF16,
+    Checkpoint,
     Cluster,
     Decoding,
     EngineSpec,
@@ -41,7 +43,6 @@ from raysweep.spec import (
     Question,
     Sampling,
     Shard,
-    WeightSpec,
 )
 
 GREEDY = Sampling(temperature=0)
@@ -107,7 +108,7 @@ class Offline:
 
 def a_spec(folder: Path) -> EngineSpec:
     model = ModelSpec("random", Family("random", GREEDY), str(folder), "1", ARCHITECTURE)
-    return EngineSpec(model, WeightSpec("bf16", 16), Full(), "vllm")
+    return EngineSpec(model, BF16, Full(), "vllm", Checkpoint(str(folder), "1"))
 
 
 def shards_of(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from raysweep.errors import ConfigError
 from raysweep.kv_policy import KVPolicy, method_of
 from raysweep.machine import cpu_has
+from raysweep.memory import share
 from raysweep.spec import Cluster, EngineSpec, ModelSpec, WeightSpec
 
 BACKENDS = ("auto", "torch", "vllm", "fake")  # fake: random answers without a model
@@ -72,9 +73,10 @@ def _vllm_refuses(
     dtype = kv_cache_dtype(policy)
     if dtype is None:
         return f"vLLM has no KV policy {policy.slug}; torch has"
-    heads, ranks = model.architecture.heads, int(cluster.gpus_per_actor)
-    if ranks > 1 and heads % ranks:
-        return f"{ranks} GPUs cannot share the {heads} heads of {model.name}; change cluster.gpus_per_actor"
+    try:
+        share(model.architecture, max(1, int(cluster.gpus_per_actor)))
+    except ValueError as error:
+        return f"{model.name}: {error}; change cluster.gpus_per_actor"
     if weights.method == "gptq" and weights.bits not in GPTQ_BITS:
         return f"vLLM has no kernel for {weights.slug}; torch has"
     return None if cluster.gpus_per_actor else _cpu_refuses(model, weights, dtype, cluster)

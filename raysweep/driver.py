@@ -202,7 +202,7 @@ class _Driver:
                 self._receive(place, call)
         self.faults += 1
         lost = self.schedule.actor_lost if _succeeded(place.loaded) else self.schedule.load_failed
-        lost(place.queue, place.in_flight.values(), _reason(error))
+        lost(place.queue, place.in_flight.values(), reason_of(error))
         self._release(place)
 
     def _retire_idle(self) -> None:
@@ -246,7 +246,7 @@ def _succeeded(call: ray.ObjectRef) -> bool:
     return True
 
 
-def _reason(error: RayError) -> str:
+def reason_of(error: RayError) -> str:
     """What happened, in one line: the actor's own exception, or the last line that Ray says."""
     if isinstance(error, RayTaskError):
         return " ".join(f"{type(error.cause).__name__}: {error.cause}".split())

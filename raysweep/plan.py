@@ -15,19 +15,15 @@ import pyarrow as pa
 
 from raysweep import memory
 from raysweep.backends import AUTO, Choice, choose
+from raysweep.checkpoints import engine_checkpoint
 from raysweep.cutting import finished_pieces, missing_shards
 from raysweep.errors import ConfigError
 from raysweep.kv_policy import parameters
-from raysweep.spec import (
-    TEMPLATE_TOKENS,
-    Benchmark,
-    EngineSpec,
-    RunConfig,
-    Shard,
-    content_hash,
-)
+from raysweep.spec import Benchmark, EngineSpec, RunConfig, Shard, content_hash
 from raysweep.store import Part, Store
 from raysweep.tables import ENGINES, PLAN
+
+TEMPLATE_TOKENS = 256  # at most, that a chat template adds to a question
 
 
 @dataclass(frozen=True)
@@ -60,8 +56,12 @@ class Plan:
 def engines(config: RunConfig) -> tuple[EngineSpec, ...]:
     """Every engine of the grid, in the order of the configuration, with the backend that it names."""
     sweep = config.sweep
-    grid = itertools.product(sweep.models, sweep.weights, sweep.kv_policies)
-    return tuple(EngineSpec(*axes, backend=sweep.backend) for axes in grid)
+    return tuple(
+        EngineSpec(model, weights, policy, sweep.backend, checkpoint)
+        for model, weights in itertools.product(sweep.models, sweep.weights)
+        for checkpoint in [engine_checkpoint(config.prepare, model, weights)]
+        for policy in sweep.kv_policies
+    )
 
 
 def backend_of(config: RunConfig, engine: EngineSpec, streams: Container[str]) -> Choice:
@@ -187,6 +187,7 @@ def _engine_row(engine: EngineSpec, config: RunConfig, tokens: int) -> dict:
         "params": model.params,
         "weight_method": engine.weights.method,
         "weight_bits": engine.weights.bits,
+        "weight_group_size": engine.weights.group_size,
         "kv_policy": engine.kv_policy.slug,
         "kv_params": json.dumps(parameters(engine.kv_policy)),
         "backend": engine.backend,

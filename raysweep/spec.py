@@ -13,8 +13,9 @@ from typing import Any
 
 from raysweep.kv_policy import KVPolicy
 
-TEMPLATE_TOKENS = 64  # a margin for what the chat template adds to a question, thinking opened
 INCIDENTAL = {"incidental": True}  # a field that says where or how to look, not what is computed
+USUAL_GROUP = 128  # of which a slug does not speak
+RECIPE_VERSION = 1  # raised when the same recipe comes to make other bits
 
 
 def content_hash(*parts: Any) -> str:
@@ -32,7 +33,7 @@ def _plain(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Architecture:
-    """The numbers of a decoder (Qwen3's shape) that bytes and costs depend on."""
+    """The numbers of a decoder (Qwen3, Qwen2 or Llama) that bytes and costs depend on."""
 
     hidden_size: int
     layers: int
@@ -45,15 +46,65 @@ class Architecture:
     context: int
     qk_norm: bool = True
     qkv_bias: bool = False
+    o_bias: bool = False
+
+
+@dataclass(frozen=True)
+class WeightSpec:
+    """Precision of the large linear layers; embedding, head and norms are 16 bit always.
+
+    method      `bf16`, `gptq`, `awq` or `fp8`
+    group_size  input features that share a scale (fp8: both sides of a block); -1 all, 0 no scales
+    symmetric   the zero point lies in the middle
+    act_order   groups follow the activations' order, not the features'
+    """
+
+    method: str
+    bits: int
+    group_size: int = 0
+    symmetric: bool = True
+    act_order: bool = False
+
+    @property
+    def slug(self) -> str:
+        if self.bits == 16:
+            return self.method
+        unusual = []
+        if self.group_size != USUAL_GROUP:
+            unusual.append("column" if self.group_size < 0 else f"g{self.group_size}")
+        if self.symmetric == (self.method == "awq"):
+            unusual.append("sym" if self.symmetric else "asym")
+        if self.act_order:
+            unusual.append("act")
+        return "-".join([f"{self.method}{self.bits}", *unusual])
+
+
+BF16 = WeightSpec("bf16", 16)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The files that an engine loads, in Hugging Face form.
+
+    path      a folder, a folder below an address such as s3://, or `hf://owner/name`
+    revision  names the content: a fingerprint, a commit on the hub, or the recipe that makes it
+    """
+
+    path: str = field(metadata=INCIDENTAL)
+    revision: str
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a token is drawn. Temperature 0 is greedy; top_p 1 and top_k 0 keep all tokens."""
+    """How a token is drawn. Temperature 0 is greedy; top_p 1, top_k 0 and min_p 0 keep all tokens.
+
+    min_p  least probability of a token, as a share of the best one's (arXiv 2407.01082)
+    """
 
     temperature: float
     top_p: float = 1.0
     top_k: int = 0
+    min_p: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -72,13 +123,24 @@ class Family:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """One checkpoint. `path` is a folder or a hub id, `revision` pins its content."""
+    """A model, by the files of its own (`path`, `revision`, as in `Checkpoint`).
+
+    weights    the precision of those files
+    quantized  files of other precisions that somebody has made already
+    """
 
     name: str
     family: Family
     path: str = field(metadata=INCIDENTAL)
     revision: str
     architecture: Architecture
+    weights: WeightSpec = BF16
+    quantized: tuple[tuple[WeightSpec, Checkpoint], ...] = field(default=(), metadata=INCIDENTAL)
+
+    def published(self, weights: WeightSpec) -> Checkpoint | None:
+        """The files of that precision that are there without our doing."""
+        own = (self.weights, Checkpoint(self.path, self.revision))
+        return dict([own, *self.quantized]).get(weights)
 
     @property
     def params(self) -> int:
@@ -88,32 +150,57 @@ class ModelSpec:
         attention = a.hidden_size * (2 * q_size + 2 * kv_size)
         mlp = 3 * a.hidden_size * a.intermediate_size
         norms = 2 * a.hidden_size + (2 * a.head_dim if a.qk_norm else 0)
-        bias = q_size + 2 * kv_size if a.qkv_bias else 0
+        bias = (q_size + 2 * kv_size if a.qkv_bias else 0) + (a.hidden_size if a.o_bias else 0)
         embeddings = a.vocab_size * a.hidden_size * (1 if a.tied_embeddings else 2)
         return a.layers * (attention + mlp + norms + bias) + a.hidden_size + embeddings
 
 
 @dataclass(frozen=True)
-class WeightSpec:
-    """Precision of the large linear layers: method (`bf16`, later `gptq`, ...) and bits."""
+class Document:
+    """A text to calibrate on: a question with its whole answer, or (no prompt) a text as it is."""
 
-    method: str
-    bits: int
-    group_size: int = 0
+    prompt: str
+    text: str
 
-    @property
-    def slug(self) -> str:
-        return self.method if self.bits == 16 else f"{self.method}{self.bits}"
+
+@dataclass(frozen=True)
+class Calibration:
+    """What quantisation calibrates on; `tokens` at most of each document."""
+
+    name: str
+    documents: tuple[Document, ...]
+    tokens: int
+
+    @cached_property
+    def content(self) -> str:
+        return content_hash(self.documents, self.tokens)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a quantised checkpoint is made: all that decides its content."""
+
+    model: ModelSpec
+    weights: WeightSpec
+    calibration: Calibration
+
+    @cached_property
+    def recipe_id(self) -> str:
+        """Names the result; how the model is called or sampled does not matter to it."""
+        opening = self.model.family.think_open
+        decisive = (self.model.revision, opening, self.weights, self.calibration.content)
+        return content_hash(RECIPE_VERSION, *decisive)
 
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """What one actor holds: a model at a precision under a KV policy, run by a backend."""
+    """What one actor holds: a model at a precision (`checkpoint`) under a KV policy, by a backend."""
 
     model: ModelSpec
     weights: WeightSpec
     kv_policy: KVPolicy
     backend: str
+    checkpoint: Checkpoint
 
     @property
     def engine_id(self) -> str:
@@ -135,6 +222,7 @@ class Benchmark:
     answer_opener  follows the family's think_close when thinking is closed by force
     answer_tokens  the most tokens an answer may take, the forced ones not counted
     grader         a name in `raysweep.benchmarks.grading`
+    sources        the files it was read from, each with the SHA-256 of its content
     """
 
     name: str
@@ -142,6 +230,7 @@ class Benchmark:
     grader: str
     answer_opener: str
     answer_tokens: int
+    sources: tuple[str, ...] = field(default=(), metadata=INCIDENTAL)
 
 
 @dataclass(frozen=True)
@@ -215,16 +304,43 @@ class Generation:
 
 
 @dataclass(frozen=True)
+class Gpu:
+    """A kind of GPU. Its memory is what the driver reports, all of it."""
+
+    name: str
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
 class Cluster:
     """Where the actors run. `address` is "local" (start Ray here) or a Ray address.
 
-    Without a number of `actors` there are as many as the engines need and this machine affords.
+    Without a number of `actors` there are as many as the engines need and this machine affords; without
+    a kind of `gpu` nobody checks beforehand what fits.
     """
 
     address: str
     actors: int | None
     cpus_per_actor: float
     gpus_per_actor: float
+    gpu: Gpu | None = None
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Where quantised checkpoints are kept, and what they are calibrated on (None: not needed)."""
+
+    checkpoints: str
+    calibration: Calibration | None
+
+
+@dataclass(frozen=True)
+class Show:
+    """The names of what the stage show shows: a question as a model is asked it. None: the sweep's first."""
+
+    model: str | None = None
+    benchmark: str | None = None
+    question: str | None = None
 
 
 @dataclass(frozen=True)
@@ -236,8 +352,10 @@ class RunConfig:
     seed: int
     stages: tuple[str, ...]
     sweep: Sweep
+    prepare: Prepare
     generation: Generation
     cluster: Cluster
+    show: Show = Show()
 
     def decoding(self, model: ModelSpec, benchmark: Benchmark) -> Decoding:
         family = model.family

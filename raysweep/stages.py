@@ -1,6 +1,8 @@
 """The stages of a run, in order: each reads files of the run's folder and writes files there.
 
-    plan -> generate -> reduce -> report
+    plan -> prepare -> generate -> reduce -> report
+
+and `show`, which prints what a model is asked and touches no file.
 
 A stage takes nothing from the one before but what it wrote, so any of them may be run alone, later:
 generate and reduce start from the parts that lie in the folder, whatever an earlier plan said.
@@ -14,7 +16,9 @@ from rich.console import Console
 from rich.text import Text
 
 from raysweep.backends import Choice, check_installed
+from raysweep.checkpoints import is_there, makings
 from raysweep.errors import ConfigError
+from raysweep.fit import check_fit, row_tokens
 from raysweep.plan import Plan, make_plan, write_plan
 from raysweep.record import (
     Document,
@@ -25,7 +29,7 @@ from raysweep.record import (
     origin,
 )
 from raysweep.reporting.wording import human_count
-from raysweep.spec import RunConfig
+from raysweep.spec import RunConfig, Shard
 from raysweep.store import Store
 
 DONE, WORK_REMAINS = 0, 3  # exit statuses
@@ -53,16 +57,31 @@ def run_stages(config: RunConfig, document: Document) -> int:
     """
     store = Store(f"{config.out.rstrip('/')}/{config.run}")
     run = Run(config, document, store, Console(file=sys.stdout))
-    claim_folder(store, config, document)
+    if config.stages != ("show",):
+        claim_folder(store, config, document)
     status = DONE
     for stage in config.stages:
         status = max(status, STAGES[stage](run))
     return status
 
 
+def show(run: Run) -> int:
+    """What a model is asked, and how it is made to answer."""
+    from raysweep.show import shown_question
+
+    for line in shown_question(run.config):
+        run.console.out(line, highlight=False)
+    return DONE
+
+
 def plan(run: Run) -> int:
     """What is to do, and what is done already."""
-    show_plan(run, write_plan(run.config, run.store))
+    planned = write_plan(run.config, run.store)
+    show_plan(run, planned)
+    if gpu := run.config.cluster.gpu:
+        from raysweep.reporting.terminal import fit_table
+
+        run.console.print(fit_table(planned.engines, gpu, row_tokens(run.config)))
     return DONE
 
 
@@ -75,7 +94,7 @@ def show_plan(run: Run, planned: Plan) -> None:
         "plan",
         f"{scenarios:,} scenarios from {len(planned.engines)} engines; "
         f"{len(planned.to_do):,} of {len(planned.shards):,} shards, "
-        f"≤ {human_count(tokens)} tokens to do",
+        f"≤ {human_count(tokens)} tokens",
     )
     if sweep.backend == "auto":
         show_backends(run, planned.backends)
@@ -89,13 +108,48 @@ def show_backends(run: Run, choices: Sequence[Choice]) -> None:
         run.say("backend", f"{backend} for {len(theirs)} of {len(choices)} engines: {reasons}")
 
 
+def prepare(run: Run) -> int:
+    """Quantise what nobody has quantised yet, on Ray."""
+    wanted = tuple(makings(run.config))
+    missing = tuple(making for making in wanted if not is_there(making.checkpoint))
+    if not missing:
+        if wanted:
+            run.say("prepare", f"nothing to do: all {len(wanted)} checkpoints are there")
+        return DONE
+    from raysweep.prepare import Made
+    from raysweep.prepare import prepare as make
+
+    def ended(made: Made) -> None:
+        name = f"{made.making.recipe.weights.slug} of {made.making.recipe.model.name}"
+        if made.failure:
+            run.say("failed", f"{name}: {made.failure}", style="red")
+        else:
+            run.say("prepared", f"{name}: {made.making.checkpoint.path}")
+
+    run.say("prepare", f"{len(missing)} of {len(wanted)} checkpoints to quantise, starting Ray")
+    with run.console.status("quantising"):
+        outcomes = make(missing, run.config.cluster, ended)
+    return WORK_REMAINS if any(made.failure for made in outcomes) else DONE
+
+
 def generate(run: Run) -> int:
     """Make the missing samples on Ray actors."""
     config = run.config
-    shards = make_plan(config, run.store.parts()).to_do
+    planned = make_plan(config, run.store.parts())
+    shards = planned.to_do
     if not shards:
         run.say("generate", "nothing to do: every shard is there")
         return DONE
+    check_fit(config, planned.engines)
+    shards, waiting = ready_shards(config, shards)
+    if waiting:
+        run.say(
+            "",
+            f"{len(waiting):,} shards wait for checkpoints, which the stage prepare makes",
+            "red",
+        )
+    if not shards:
+        return WORK_REMAINS
     from raysweep import driver
     from raysweep.progress import show_progress
 
@@ -119,8 +173,17 @@ def generate(run: Run) -> int:
     if outcome.failures:
         remain = f"{len(outcome.failures):,} of {len(shards):,} shards remain"
         run.say("", f"{remain}; the same command goes on with them")
-        return WORK_REMAINS
-    return DONE
+    return WORK_REMAINS if outcome.failures or waiting else DONE
+
+
+def ready_shards(
+    config: RunConfig, shards: Sequence[Shard]
+) -> tuple[tuple[Shard, ...], tuple[Shard, ...]]:
+    """The shards whose engines have their checkpoints, and those whose have not."""
+    checkpoints = {making.checkpoint for making in makings(config)}
+    missing = {checkpoint for checkpoint in checkpoints if not is_there(checkpoint)}
+    ready = tuple(shard for shard in shards if shard.engine.checkpoint not in missing)
+    return ready, tuple(shard for shard in shards if shard.engine.checkpoint in missing)
 
 
 def reduce(run: Run) -> int:
@@ -163,7 +226,9 @@ def need(run: Run, name: str, stage: str) -> None:
 
 
 STAGES: dict[str, Callable[[Run], int]] = {
+    "show": show,
     "plan": plan,
+    "prepare": prepare,
     "generate": generate,
     "reduce": reduce,
     "report": report,

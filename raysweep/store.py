@@ -83,6 +83,11 @@ class Store:
         with self._reaching(name) as (filesystem, path):
             return filesystem.get_file_info(path).type == fs.FileType.File
 
+    def size(self, name: str) -> int | None:
+        """Bytes of a file; None if it is not there."""
+        with self._reaching(name) as (filesystem, path):
+            return filesystem.get_file_info(path).size
+
     def read_bytes(self, name: str) -> bytes:
         with (
             self._reaching(name) as (filesystem, path),

@@ -19,6 +19,7 @@ ENGINES = pa.schema(
         "params": _int,
         "weight_method": _string,
         "weight_bits": _int,
+        "weight_group_size": _int,
         "kv_policy": _string,
         "kv_params": _string,  # JSON
         "backend": _string,
@@ -86,6 +87,7 @@ SCENARIOS = pa.schema(
         "params": _int,
         "weight_method": _string,
         "weight_bits": _int,
+        "weight_group_size": _int,
         "kv_policy": _string,
         "kv_params": _string,
         "benchmark": _string,

@@ -58,10 +58,10 @@ def test_actors_of_this_machine_cannot_import_a_vllm_that_is_not_installed(monke
     [
         ({}, BF16, StreamingLLM(4, 60), ON_GPU, "no KV policy streaming_llm-64; torch has"),
         ({"head_dim": 16}, BF16, Full(), a_cluster(), "no heads of 16 (toy); torch has"),
-        ({}, WeightSpec("gptq", 8), Full(), a_cluster(), "no CPU kernel for gptq8; torch has"),
-        ({}, WeightSpec("gptq", 3), Full(), ON_GPU, "no kernel for gptq3; torch has"),
+        ({}, WeightSpec("gptq", 8, 128), Full(), a_cluster(), "no CPU kernel for gptq8; torch has"),
+        ({}, WeightSpec("gptq", 3, 128), Full(), ON_GPU, "no kernel for gptq3; torch has"),
         ({}, BF16, KVDtype("int8_per_token_head"), a_cluster(), "on a CPU; give its actors GPUs"),
-        ({}, BF16, Full(), a_cluster(gpus_per_actor=3.0), "3 GPUs cannot share the 4 heads"),
+        ({}, BF16, Full(), a_cluster(gpus_per_actor=3.0), "do not split over 3 GPUs; change"),
     ],
 )
 @pytest.mark.usefixtures("installed")
@@ -75,8 +75,8 @@ def test_vllm_refuses_what_it_cannot_do_and_says_who_can(
 @pytest.mark.parametrize(
     ("numbers", "weights", "policy", "cluster"),
     [
-        ({"head_dim": 16}, WeightSpec("gptq", 8), Full(), ON_GPU),
-        ({}, WeightSpec("gptq", 4), KVDtype("fp8"), a_cluster()),
+        ({"head_dim": 16}, WeightSpec("gptq", 8, 128), Full(), ON_GPU),
+        ({}, WeightSpec("gptq", 4, 128), KVDtype("fp8"), a_cluster()),
         ({}, BF16, KVDtype("int4_per_token_head"), a_cluster(gpus_per_actor=2.0)),
         ({}, BF16, Full(), a_cluster(gpus_per_actor=0.5)),
     ],
@@ -90,7 +90,7 @@ def test_without_avx_512_there_is_neither_gptq_nor_an_fp8_cache_on_this_machine(
     monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setattr(backends, "cpu_has", lambda flag: flag != "avx512f")
-    gptq = WeightSpec("gptq", 4)
+    gptq = WeightSpec("gptq", 4, 128)
     assert "AVX-512" in str(refuses("vllm", model(), gptq, Full(), a_cluster()))
     assert "AVX-512" in str(refuses("vllm", model(), BF16, KVDtype("fp8"), a_cluster()))
     assert refuses("vllm", model(), BF16, Full(), a_cluster()) is None

@@ -114,8 +114,8 @@ def test_a_users_own_policy_is_named_by_its_import_path(mine: Path):
 REFUSED = [
     # a name that nothing has
     ("sweep.models", ["small", "larg"], "sweep.models[1]: 'larg' is not a known model; did you"),
-    ("sweep.models", ["none"], "known: large, small, tiny-140k"),
-    ("sweep.weights", ["int3"], "sweep.weights[0]: 'int3' is not a known weights; known: bf16"),
+    ("sweep.models", ["none"], "'none' is not a known model; known: large, "),
+    ("sweep.weights", ["int3"], "'int3' is not a known weights; known: awq-4, bf16, fp8, gptq"),
     ("sweep.kv_policies", ["ful"], "'ful' is not a known kv policy; did you mean 'full'?"),
     ("sweep.benchmarks", ["aime"], "sweep.benchmarks[0]: 'aime' is not a known benchmark"),
     ("sweep.benchmarks", [None], "sweep.benchmarks[0]: None is not a known benchmark"),
@@ -255,7 +255,7 @@ def test_a_definition_that_another_hides_is_refused(mine: Path, tmp_path: Path):
 
 
 def room_for_the_prompt(mine: Path, token_budget: int, opener: str) -> RunConfig:
-    """Two questions of facts, each a prompt of 11 characters, in a context of 2048 tokens."""
+    """Two questions of facts, each of 11 characters, in a context of 2048 tokens."""
     configuration = changed("sweep.token_budgets", [16, token_budget])
     facts = {"name": "facts", "count": 2, "answer_opener": opener, "answer_tokens": 8}
     configuration["sweep"]["benchmarks"] = [facts]
@@ -264,17 +264,18 @@ def room_for_the_prompt(mine: Path, token_budget: int, opener: str) -> RunConfig
 
 def test_prompt_template_thinking_opener_and_answer_must_fit_the_context(mine: Path):
     opener = "\nIt is"  # after the one token </think>
-    most = 2048 - 11 - 64 - 1 - len(opener) - 8
+    prompt = len("user: " + 11 * "?" + "\nassistant: <think>\n")
+    most = 2048 - prompt - 1 - len(opener) - 8
     assert room_for_the_prompt(mine, most, opener).sweep.token_budgets[-1] == most
     with pytest.raises(ConfigError) as raised:
         room_for_the_prompt(mine, most + 1, opener)
     assert str(raised.value) == (
-        f"sweep.token_budgets: {most + 1}, a prompt of facts with up to 75 tokens (64 of them for the "
-        "chat template) and an answer of 15 do not fit the context of small, 2048 tokens; "
+        f"sweep.token_budgets: {most + 1}, a prompt of facts with up to {prompt} tokens and an "
+        "answer of 15 do not fit the context of small, 2048 tokens; "
         f"lower the budget to {most}"
     )
     with pytest.raises(ConfigError, match="leave out the model or the benchmark"):
-        room_for_the_prompt(mine, 17, 2000 * " ")
+        room_for_the_prompt(mine, 17, 2010 * " ")
 
 
 def test_thinking_must_close_with_one_token_of_the_model(mine: Path):
@@ -289,7 +290,14 @@ def test_a_damaged_tokenizer_is_refused(tmp_path: Path):
     mine = write_models(tmp_path, "small", "large")
     (tmp_path / "models" / "large" / "tokenizer.json").write_text("version https://git-lfs")
     words = refusal(valid_configuration(), mine)
-    assert "sweep.models[1]: the tokenizer.json in" in words and "fetch it again" in words
+    assert "sweep.models[1]: the tokenizer.json or" in words and "fetch it again" in words
+
+
+def test_a_model_without_a_chat_template_is_refused(tmp_path: Path):
+    mine = write_models(tmp_path, "small", "large")
+    (tmp_path / "models" / "large" / "chat_template.jinja").unlink()
+    words = refusal(valid_configuration(), mine)
+    assert words.startswith("sweep.models[1]: ") and "has no chat template; add its" in words
 
 
 def test_two_families_of_one_name_are_refused(mine: Path):

@@ -8,6 +8,7 @@ import pytest
 from importlinter.cli import lint_imports
 
 HEAVY = {"torch", "transformers", "vllm", "ray", "pandas", "pyarrow", "matplotlib"}
+HEAVY |= {"huggingface_hub", "jinja2", "tokenizers"}
 ROOT = Path(__file__).parents[1]
 
 

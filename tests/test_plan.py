@@ -210,7 +210,7 @@ def test_the_longest_sequence_is_bounded_by_bytes_and_by_the_models_context():
     model = shard.engine.model
     roomy = replace(model, architecture=replace(model.architecture, context=10_000))
     longest = longest_sequence(replace(shard, engine=replace(shard.engine, model=roomy)))
-    assert longest == len("0 + 1 = ?") + 64 + 8 + len("</think>\nThe answer is") + 4
+    assert longest == len("0 + 1 = ?") + 256 + 8 + len("</think>\nThe answer is") + 4
     assert longest_sequence(shard) == 64
 
 

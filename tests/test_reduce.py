@@ -20,6 +20,7 @@ from raysweep.spec import (
     Family,
     Generation,
     ModelSpec,
+    Prepare,
     Question,
     RunConfig,
     Sampling,
@@ -81,6 +82,7 @@ def sweep_of(samples: int = 4, group_sizes: tuple[int, ...] = (1, 2, 4), **chang
         seed=0,
         stages=("reduce",),
         sweep=replace(grid, **changes),
+        prepare=Prepare("checkpoints", None),
         generation=Generation(max_rows=8, shard_questions=1, shard_samples=2, max_attempts=1),
         cluster=Cluster("local", 1, 1.0, 0.0),
     )

@@ -112,6 +112,7 @@ def sampling_params(request: TraceRequest, job: Job) -> SamplingParams:
         temperature=sampling.temperature,
         top_p=sampling.top_p,
         top_k=sampling.top_k,
+        min_p=sampling.min_p,
         seed=job.seed,
         max_tokens=job.max_tokens,
         stop_token_ids=sorted(job.stop),

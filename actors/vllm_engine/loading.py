@@ -1,13 +1,12 @@
 """Loading vLLM: its settings from the memory model, and what it really takes, compared with that model.
 
-Memory is not guessed: weights, the KV cache of all rows at their longest, and a stated allowance for
-everything else make the share of the GPU that vLLM may take, or on a CPU the size of its cache. One that
+Memory is not guessed: weights, the KV cache of all rows at their longest, and the memory model's allowance
+for everything else make the share of the GPU that vLLM may take, or on a CPU the size of its cache. One that
 does not fit is tried once more with a smaller cache, in which fewer rows run at a time.
 """
 
 import gc
-import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,17 +14,17 @@ from vllm import EngineArgs, LLMEngine, envs
 from vllm.distributed import cleanup_dist_env_and_memory
 from vllm.platforms import current_platform
 
+from actors.checkpoint_files import local_folder
 from actors.vllm_engine import checks
 from raysweep import memory
 from raysweep.backends import kv_cache_dtype
 from raysweep.machine import available_bytes
-from raysweep.spec import Architecture, EngineSpec
+from raysweep.spec import EngineSpec
 
-CPU_BLOCK_TOKENS = 32  # the least that vLLM's CPU attention takes; on a GPU vLLM chooses
+CPU_BLOCK_TOKENS = 32  # the least that vLLM's CPU attention takes
+GPU_BLOCK_TOKENS = 64  # at most: vLLM chooses, by its attention backend
 MOST_OF_A_GPU = 0.95
 MOST_OF_A_CPU = 0.5  # of the memory that is free
-RUNTIME_BYTES = 2_000_000_000  # CUDA, its libraries and graphs, for each GPU
-BATCHED_TOKENS = 8192  # that a step may take in
 SMALLER = 0.7
 
 
@@ -71,8 +70,8 @@ def load(spec: EngineSpec, room: Room, dtype: str = "auto") -> Loaded:
 
 
 def checkpoint_path(spec: EngineSpec) -> str:
-    """The folder or hub id that the engine loads."""
-    return spec.model.path
+    """The folder that the engine loads, fetched first if it lies elsewhere."""
+    return local_folder(spec.checkpoint)
 
 
 def reproducible() -> str:
@@ -124,13 +123,11 @@ def engine_args(spec: EngineSpec, room: Room, path: str, dtype: str, part: float
     on_cpu = current_platform.is_cpu()
     return EngineArgs(
         model=path,
-        revision=None if os.path.isdir(path) else spec.model.revision,
-        tokenizer_mode="auto",
         dtype=dtype,
         kv_cache_dtype=kv_cache_dtype(spec.kv_policy) or "auto",
         max_model_len=longest,
         max_num_seqs=room.max_rows,
-        max_num_batched_tokens=max(BATCHED_TOKENS, longest, room.max_rows),
+        max_num_batched_tokens=max(memory.PREFILL_TOKENS, room.max_rows),
         tensor_parallel_size=room.ranks,
         distributed_executor_backend="uni" if room.ranks == 1 else "mp",
         enable_prefix_caching=True,
@@ -153,12 +150,15 @@ def _cpu_memory(spec: EngineSpec, room: Room, longest: int, part: float) -> dict
 
 
 def _gpu_memory(spec: EngineSpec, room: Room, part: float) -> dict[str, Any]:
+    """A rank's share of everything, as part of its GPU's memory."""
     total = torch.cuda.get_device_properties(0).total_memory
-    weights = memory.weights_bytes(spec.model, spec.weights)
-    split = (weights + part * cache_bytes(spec, room, block_tokens=64)) / room.ranks
-    wanted = split + workspace_bytes(spec.model.architecture, room.max_rows)
-    share = min(1.0, room.gpus) if room.gpus else 1.0
-    return {"gpu_memory_utilization": round(min(wanted / total, MOST_OF_A_GPU * share), 4)}
+    a = memory.share(spec.model.architecture, room.ranks)
+    model = replace(spec.model, architecture=a)
+    cache = part * cache_bytes(replace(spec, model=model), room, GPU_BLOCK_TOKENS)
+    weights = memory.architecture_bytes(a, spec.weights)
+    wanted = weights + cache + memory.workspace_bytes(a, room.max_rows)
+    most = MOST_OF_A_GPU * min(1.0, room.gpus or 1.0)
+    return {"gpu_memory_utilization": round(min(wanted / total, most), 4)}
 
 
 def cache_bytes(spec: EngineSpec, room: Room, block_tokens: int) -> int:
@@ -171,10 +171,3 @@ def sequence_bytes(spec: EngineSpec, tokens: int, block_tokens: int) -> int:
     """Bytes of one sequence's cache: its blocks, and one that the pool keeps empty."""
     blocks = -(-tokens // block_tokens) + 1
     return memory.kv_bytes(spec.model.architecture, spec.kv_policy, blocks * block_tokens)
-
-
-def workspace_bytes(architecture: Architecture, max_rows: int) -> int:
-    """An allowance for a GPU: its runtime, a step's activations, the logits in 32 bit and two copies."""
-    a = architecture
-    activations = BATCHED_TOKENS * (4 * a.hidden_size + 3 * a.intermediate_size) * 2
-    return RUNTIME_BYTES + activations + 3 * 4 * max_rows * a.vocab_size

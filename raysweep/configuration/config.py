@@ -14,11 +14,20 @@ from raysweep.backends import AUTO, BACKENDS, refuses
 from raysweep.configuration import definitions as read
 from raysweep.configuration.definitions import Definitions
 from raysweep.configuration.fields import Fields, refuse_duplicates
+from raysweep.configuration.models import read_model
+from raysweep.configuration.preparation import read_prepare
 from raysweep.configuration.tokens import check_tokens
 from raysweep.errors import ConfigError, shown, unknown
-from raysweep.spec import Cluster, Family, Generation, ModelSpec, RunConfig, Sweep
+from raysweep.spec import Cluster, Family, Generation, ModelSpec, Prepare, RunConfig, Show, Sweep
 
-STAGES = ("plan", "generate", "reduce", "report")  # in the order in which they run
+STAGES = (
+    "show",
+    "plan",
+    "prepare",
+    "generate",
+    "reduce",
+    "report",
+)  # in the order in which they run
 
 Noun = TypeVar("Noun")
 Reader = Callable[[Definitions, Any, str], Noun]
@@ -39,8 +48,10 @@ def keys(noun: type) -> tuple[str, ...]:
 SECTIONS = {
     "": keys(RunConfig),
     "sweep": keys(Sweep),
+    "prepare": keys(Prepare),
     "generation": keys(Generation),
     "cluster": keys(Cluster),
+    "show": keys(Show),
 }
 
 # The list below `sweep` that names definitions of a kind.
@@ -55,15 +66,14 @@ LISTS = {
 def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConfig:
     """Validate the composed configuration; definitions are looked up in `folders`."""
     top = Fields("", composed).only(SECTIONS[""])
-    config = RunConfig(
-        out=top.text("out"),
-        run=top.name("run"),
-        seed=top.integer("seed", least=0),
-        stages=read_stages(top),
-        sweep=read_sweep(top.below("sweep"), Definitions(tuple(folders))),
-        generation=read_generation(top.below("generation")),
-        cluster=read_cluster(top.below("cluster")),
-    )
+    out, run, seed = top.text("out"), top.name("run"), top.integer("seed", least=0)
+    stages, definitions = read_stages(top), Definitions(tuple(folders))
+    sweep = read_sweep(top.below("sweep"), definitions)
+    prepare = read_prepare(top.below("prepare"), sweep, definitions)
+    generation = read_generation(top.below("generation"))
+    cluster = read_cluster(top.below("cluster"), definitions)
+    show = read_show(top.below("show"), sweep)
+    config = RunConfig(out, run, seed, stages, sweep, prepare, generation, cluster, show)
     check_tokens(config.sweep)
     check_backend(config)
     return config
@@ -82,7 +92,7 @@ def read_sweep(fields: Fields, definitions: Definitions) -> Sweep:
     """The grid, whose nouns must differ in the names by which files and engines are known."""
     fields.only(SECTIONS["sweep"])
     sweep = Sweep(
-        models=read_nouns(fields, "models", definitions, read.read_model, lambda m: m.name),
+        models=read_nouns(fields, "models", definitions, read_model, lambda m: m.name),
         weights=read_nouns(fields, "weights", definitions, read.read_weights, lambda w: w.slug),
         kv_policies=read_nouns(
             fields, "kv_policies", definitions, read.read_kv_policy, lambda p: p.slug
@@ -136,7 +146,7 @@ def read_generation(fields: Fields) -> Generation:
     return Generation(**{key: fields.integer(key) for key in SECTIONS["generation"]})
 
 
-def read_cluster(fields: Fields) -> Cluster:
+def read_cluster(fields: Fields, definitions: Definitions) -> Cluster:
     """Where the actors run."""
     fields.only(SECTIONS["cluster"])
     gpus = fields.number("gpus_per_actor")
@@ -149,7 +159,31 @@ def read_cluster(fields: Fields) -> Cluster:
         actors=None if fields.value("actors") is None else fields.integer("actors"),
         cpus_per_actor=fields.number("cpus_per_actor", least=0.01),
         gpus_per_actor=gpus,
+        gpu=None
+        if fields.value("gpu") is None
+        else read.read_gpu(definitions, fields.value("gpu"), fields.at("gpu")),
     )
+
+
+def read_show(fields: Fields, sweep: Sweep) -> Show:
+    """What to show, of what the sweep has."""
+    fields.only(SECTIONS["show"])
+    names = [benchmark.name for benchmark in sweep.benchmarks]
+    benchmark = chosen(fields, "benchmark", names)
+    questions = sweep.benchmarks[names.index(benchmark or names[0])].questions
+    return Show(
+        model=chosen(fields, "model", [model.name for model in sweep.models]),
+        benchmark=benchmark,
+        question=chosen(fields, "question", [question.question_id for question in questions]),
+    )
+
+
+def chosen(fields: Fields, key: str, names: Sequence[str]) -> str | None:
+    """One of the sweep's names, which may be a whole number; None for null."""
+    value = fields.value(key)
+    if value is not None and str(value) not in names:
+        raise unknown(fields.at(key), value, f"{key} of the sweep", names)
+    return None if value is None else str(value)
 
 
 def check_families(models: Sequence[ModelSpec]) -> None:

@@ -25,6 +25,7 @@ from actors.vllm_engine.loading import Room
 from benchmarks.subject import ARCHITECTURE, make_model
 from raysweep import memory
 from raysweep.benchmarks import chain, facts
+from raysweep.spec import WeightSpec
 from tests.tiny_models import (
     BUDGETS,
     MODELS,
@@ -40,6 +41,7 @@ from tests.tiny_models import (
 MakeEngine = Callable[..., VllmEngine]
 
 QUESTIONS = [*chain.questions(30, seed=1), *facts.questions(10, seed=1)]
+SAME_IN_16_BIT = 0.75  # of greedy traces: rounding to 16 bit decides a token now and then
 LONG_BUDGETS = (16, 32, 64, 96, 128, 192, 256)
 
 needs_avx512 = pytest.mark.skipif(
@@ -229,6 +231,32 @@ def test_bytes_of_a_kv_format_are_those_of_vllms_own_pages(dtype: str):
     )
     page = TritonAttentionBackend.customize_spec(pages).page_size_bytes
     assert memory.kv_bytes(a, KVDtype(dtype), 16) == a.layers * page
+
+
+@needs_avx512
+@pytest.mark.parametrize("name", names())
+def test_gptq_at_4_bits_decodes_as_its_own_numbers_in_32_bits_do(
+    name: str, make_engine: MakeEngine
+):
+    """Greedy traces part from the torch engine's, of the same packed layers, only at near logits."""
+    folder = MODELS / "quantized" / f"{name}-gptq4-g32"
+    wanted = requests(QUESTIONS, decoding(temperature=0, token_budgets=LONG_BUDGETS))
+    reference = TorchEngine(str(folder), architecture(name), Full(), 32, torch.float32)
+    expected = run(reference, wanted)
+    vllm = make_engine(name, path=str(folder), weights=WeightSpec("gptq", 4, 32))
+    assert vllm.llm.vllm_config.model_config.quantization is not None
+    assert vllm.warnings == ()
+    found = run(vllm, wanted)
+    same = sum(found[key].token_ids == expected[key].token_ids for key in wanted)
+    print(f"{name}: {same} of {len(wanted)} traces the same")
+    assert same >= SAME_IN_16_BIT * len(wanted)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this GPU has a kernel for it")
+def test_gptq_at_8_bits_has_no_kernel_on_a_cpu(make_engine: MakeEngine):
+    folder = MODELS / "quantized" / f"{smallest()}-gptq8-g32"
+    with pytest.raises(ValueError, match="does not support weight_bits"):
+        make_engine(smallest(), path=str(folder), weights=WeightSpec("gptq", 8, 32))
 
 
 def test_too_little_memory_is_tried_once_more_with_less_and_then_said(
