@@ -29,12 +29,16 @@ Traces = dict[tuple[int, int], Trace]  # by question number and sample index
 
 @dataclass(frozen=True)
 class Receipt:
-    """What the driver learns of a finished shard; the samples themselves are in the store."""
+    """What the driver learns of a finished shard; the samples themselves are in the store.
+
+    warnings  what is to be known of the engine that made them
+    """
 
     shard_id: str
     samples: int
     tokens: int
     wall_s: float
+    warnings: tuple[str, ...] = ()
 
 
 class EngineActor:
@@ -44,8 +48,15 @@ class EngineActor:
     driver ends an actor one of whose shards has failed.
     """
 
-    def __init__(self, spec: EngineSpec, store_root: str, max_rows: int):
-        self.engine = load_engine(spec, max_rows)
+    def __init__(
+        self,
+        spec: EngineSpec,
+        store_root: str,
+        max_rows: int,
+        longest: int | None = None,
+        gpus: float = 0.0,
+    ):
+        self.engine = load_engine(spec, max_rows, longest, gpus)
         self.store = Store(store_root)
         self.graders = Workers(min(GRADING_WORKERS, os.cpu_count() or 1))
 
@@ -56,7 +67,8 @@ class EngineActor:
         traces = await self._generate(shard)
         await asyncio.to_thread(publish, self.store, shard, traces, self.graders)
         tokens = sum(generated_tokens(trace) for trace in traces.values())
-        return Receipt(shard.shard_id, len(traces), tokens, time.perf_counter() - started)
+        wall_s = time.perf_counter() - started
+        return Receipt(shard.shard_id, len(traces), tokens, wall_s, self.engine.warnings)
 
     async def _generate(self, shard: Shard) -> Traces:
         traces: Traces = {}
@@ -72,8 +84,13 @@ class EngineActor:
             self.engine.step()
 
 
-def load_engine(spec: EngineSpec, max_rows: int) -> Engine:
-    """The engine of a spec; imports its backend only now."""
+def load_engine(
+    spec: EngineSpec, max_rows: int, longest: int | None = None, gpus: float = 0.0
+) -> Engine:
+    """The engine of a spec; imports its backend only now.
+
+    longest  tokens of the longest sequence to come; None: as many as the model's context
+    """
     if spec.backend == "fake":
         from actors.fake_engine import FakeEngine
 
@@ -86,7 +103,12 @@ def load_engine(spec: EngineSpec, max_rows: int) -> Engine:
         torch.set_num_threads(1)  # two actors that each use all cores stand in each other's way
         folder = local_folder(spec.checkpoint)
         return TorchEngine(folder, spec.model.architecture, spec.kv_policy, max_rows)
-    raise ValueError(f"backend: {spec.backend!r} is not known; known: torch, fake")
+    if spec.backend == "vllm":
+        from actors.vllm_engine.engine import VllmEngine
+        from actors.vllm_engine.loading import Room
+
+        return VllmEngine(spec, Room(max_rows, longest, gpus))
+    raise ValueError(f"backend: {spec.backend!r} is not known; known: torch, vllm, fake")
 
 
 def generated_tokens(trace: Trace) -> int:
@@ -99,7 +121,7 @@ def publish(store: Store, shard: Shard, traces: Traces, graders: Workers) -> Non
     """Grade a shard's traces and write them as its part."""
     cells = sorted(traces.items())
     said = [
-        grading.Said(answer.text, answer.ended, shard.questions[number].gold)
+        grading.Said(answer.text, answer.ended, shard.questions[number].gold, answer.given_up)
         for (number, _), trace in cells
         for answer in trace.answers
     ]
@@ -129,6 +151,9 @@ def _row(
         "waits": 0,
         "token_ids": trace.token_ids,
         "answers": [_answer(answer, next(graded)) for answer in trace.answers],
+        "reused_tokens": trace.reused_tokens,
+        "recomputed_tokens": trace.recomputed_tokens,
+        "reproducible": trace.reproducible,
         "wall_s": trace.wall_s,
     }
 

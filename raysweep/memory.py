@@ -114,10 +114,12 @@ def packed_bytes(packing: Packing, tokens: int, head_dim: int) -> int:
     codes = 2 * (tokens * head_dim * packing.bits // 8)
     axes = (packing.key_axis, packing.value_axis)
     scales = sum(_groups(packing, axis, tokens, head_dim) for axis in axes)
-    return codes + scales * NATIVE_BYTES * (1 if packing.symmetric else 2)
+    return codes + scales * packing.scale_bits // 8 * (1 if packing.symmetric else 2)
 
 
 def _groups(packing: Packing, axis: Axis, tokens: int, head_dim: int) -> int:
+    if axis == "layer":
+        return 0
     if axis == "channel":
         return head_dim * (tokens // packing.group_size)
     return tokens * (head_dim // min(packing.group_size, head_dim))

@@ -8,18 +8,22 @@ readers, and no stage takes them for the truth.
 import itertools
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from raysweep import memory
+from raysweep.backends import AUTO, Choice, choose
 from raysweep.checkpoints import engine_checkpoint
 from raysweep.cutting import finished_pieces, missing_shards
+from raysweep.errors import ConfigError
 from raysweep.kv_policy import parameters
 from raysweep.spec import Benchmark, EngineSpec, RunConfig, Shard, content_hash
 from raysweep.store import Part, Store
 from raysweep.tables import ENGINES, PLAN
+
+TEMPLATE_TOKENS = 256  # at most, that a chat template adds to a question
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,11 @@ class PlannedShard:
 
 @dataclass(frozen=True)
 class Plan:
-    """Every shard of the run: those done, and those to do."""
+    """Every shard of the run: those done, and those to do; and why its engines have their backends."""
 
     engines: tuple[EngineSpec, ...]
     shards: tuple[PlannedShard, ...]
+    backends: tuple[Choice, ...] = ()  # one for each engine
 
     @property
     def to_do(self) -> tuple[Shard, ...]:
@@ -49,7 +54,7 @@ class Plan:
 
 
 def engines(config: RunConfig) -> tuple[EngineSpec, ...]:
-    """Every engine of the grid, in the order of the configuration."""
+    """Every engine of the grid, in the order of the configuration, with the backend that it names."""
     sweep = config.sweep
     return tuple(
         EngineSpec(model, weights, policy, sweep.backend, checkpoint)
@@ -59,17 +64,49 @@ def engines(config: RunConfig) -> tuple[EngineSpec, ...]:
     )
 
 
+def backend_of(config: RunConfig, engine: EngineSpec, streams: Container[str]) -> Choice:
+    """The backend of an engine of the grid, given the streams of samples that the folder holds.
+
+    Raises ConfigError where another backend has made the engine's samples there: they are not the same.
+    """
+    makers = [backend for backend in AUTO if _has_made(config, engine, backend, streams)]
+    if engine.backend == "auto":
+        made = "has made samples in this folder"
+        return Choice(makers[0], made) if makers else choose(engine, config.cluster)
+    others = [maker for maker in makers if maker != engine.backend]
+    if others:
+        raise ConfigError(
+            f"sweep.backend: {engine.backend!r}, but the samples of {engine.engine_id} in "
+            f"{config.out}/{config.run} come from {others[0]!r}; write that or auto, or choose another "
+            "run=NAME"
+        )
+    return Choice(engine.backend, "as configured")
+
+
+def _has_made(config: RunConfig, engine: EngineSpec, backend: str, streams: Container[str]) -> bool:
+    maker = replace(engine, backend=backend)
+    return any(
+        whole_stream(config, maker, benchmark).stream_id in streams
+        for benchmark in config.sweep.benchmarks
+    )
+
+
 def make_plan(config: RunConfig, parts: Iterable[Part]) -> Plan:
     """The run's plan, given the parts that are finished."""
     finished: dict[str, list[Part]] = defaultdict(list)
     for part in parts:
         finished[part.stream_id].append(part)
-    specs = engines(config)
+    grid = engines(config)
+    backends = tuple(backend_of(config, engine, finished) for engine in grid)
+    specs = tuple(
+        replace(engine, backend=choice.backend)
+        for engine, choice in zip(grid, backends, strict=True)
+    )
     shards: list[PlannedShard] = []
     for engine, benchmark in itertools.product(specs, config.sweep.benchmarks):
         whole = whole_stream(config, engine, benchmark)
         shards += _plan_stream(whole, finished[whole.stream_id], config)
-    return Plan(specs, tuple(shards))
+    return Plan(specs, tuple(shards), backends)
 
 
 def write_plan(config: RunConfig, store: Store) -> Plan:
@@ -98,6 +135,15 @@ def est_tokens(shard: Shard) -> int:
     decoding = shard.decoding
     budgets = decoding.token_budgets
     return shard.samples * (budgets[-1] + len(budgets) * decoding.answer_tokens)
+
+
+def longest_sequence(shard: Shard) -> int:
+    """Tokens of a shard's longest sequence at most: no text has more tokens than bytes."""
+    decoding = shard.decoding
+    prompt = max(len(question.prompt.encode()) for question in shard.questions) + TEMPLATE_TOKENS
+    closing = len(decoding.forced_closing.encode())
+    tokens = prompt + decoding.token_budgets[-1] + closing + decoding.answer_tokens
+    return min(tokens, shard.engine.model.architecture.context)
 
 
 def _plan_stream(whole: Shard, parts: list[Part], config: RunConfig) -> Iterator[PlannedShard]:

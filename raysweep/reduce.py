@@ -35,7 +35,10 @@ from raysweep.workers import Workers
 BOOTSTRAP_DRAWS = 1000
 BOOTSTRAP_SEED = 1  # fixed: the same samples give the same results
 
-SAMPLE_COLUMNS = ("question_id", "sample_index", "prompt_tokens", "trace_tokens", "answers")
+SAMPLE_COLUMNS = (
+    *("question_id", "sample_index", "prompt_tokens", "trace_tokens", "answers"),
+    *("reused_tokens", "recomputed_tokens", "reproducible"),
+)
 
 Row = dict[str, Any]
 
@@ -49,6 +52,9 @@ class Stream:
     shards_missing: int
     samples: int
     tokens_generated: int
+    reused_tokens: int
+    recomputed_tokens: int
+    seeded_samples: int
 
 
 @dataclass(frozen=True)
@@ -114,7 +120,15 @@ def _read_stream(
         shards_missing=len(shards) - len(finished),
         samples=samples.num_rows,
         tokens_generated=tokens_generated(samples, answers),
+        reused_tokens=_sum(samples["reused_tokens"]),
+        recomputed_tokens=_sum(samples["recomputed_tokens"]),
+        seeded_samples=int(np.sum(samples["reproducible"].to_numpy() == "seeded")),
     )
+
+
+def _sum(column: pa.ChunkedArray) -> int:
+    """Of a column of whole numbers; nulls count for nothing."""
+    return int(column.fill_null(0).to_numpy().sum())
 
 
 def _read_shard(store: Store, shard: PlannedShard) -> pa.Table:
@@ -181,7 +195,17 @@ def _summary(streams: Sequence[Stream], scenarios: Sequence[Scenario], sweep: Sw
         "tokens_generated": sum(stream.tokens_generated for stream in streams),
         "tokens_one_run_per_scenario": round(sum(one.run_tokens for one in scenarios)),
         "outcomes": dict(zip(OUTCOMES, outcomes, strict=True)),
+        "prefix_cache": _prefix_cache(streams),
+        "samples_that_a_batch_may_change": sum(stream.seeded_samples for stream in streams),
     }
+
+
+def _prefix_cache(streams: Sequence[Stream]) -> Row:
+    """Of the thinking before the answers of forks that were prompts of their own, what was computed twice."""
+    recomputed = sum(stream.recomputed_tokens for stream in streams)
+    whole = recomputed + sum(stream.reused_tokens for stream in streams)
+    share = round(recomputed / whole, 4) if whole else None
+    return {"fork_tokens": whole, "recomputed_tokens": recomputed, "recomputed_share": share}
 
 
 def _write(reduction: Reduction, store: Store) -> None:

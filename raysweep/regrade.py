@@ -150,10 +150,11 @@ def _regraded(table: pa.Table, grader: str, golds: Mapping[str, str]) -> tuple[p
     structs = lists.flatten()
     columns = {field.name: structs.field(field.name) for field in structs.type}
     questions = pc.take(table["question_id"], lists.value_parent_indices()).to_pylist()
-    rows = zip(questions, columns["text"].to_pylist(), columns["ended"].to_pylist(), strict=True)
+    said_of = (columns[name].to_pylist() for name in ("text", "ended", "given_up"))
+    rows = zip(questions, *said_of, strict=True)
     said = {
-        place: grading.Said(text, ended, golds[question_id])
-        for place, (question_id, text, ended) in enumerate(rows)
+        place: grading.Said(text, ended, golds[question_id], given_up)
+        for place, (question_id, text, ended, given_up) in enumerate(rows)
         if question_id in golds
     }
     graded = dict(zip(said, grading.grade_all(grader, list(said.values()), _helper()), strict=True))

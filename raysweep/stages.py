@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from raysweep import grading
+from raysweep.backends import Choice, check_installed
 from raysweep.checkpoints import is_there, makings
 from raysweep.errors import ConfigError, shown
 from raysweep.fit import check_fit, row_tokens
@@ -99,6 +100,16 @@ def show_plan(run: Run, planned: Plan) -> None:
         f"{len(planned.to_do):,} of {len(planned.shards):,} shards, "
         f"≤ {human_count(tokens)} tokens",
     )
+    if sweep.backend == "auto":
+        show_backends(run, planned.backends)
+
+
+def show_backends(run: Run, choices: Sequence[Choice]) -> None:
+    """Which backend runs how many engines, and why."""
+    for backend in sorted({choice.backend for choice in choices}):
+        theirs = [choice.reason for choice in choices if choice.backend == backend]
+        reasons = "; ".join(dict.fromkeys(theirs))
+        run.say("backend", f"{backend} for {len(theirs)} of {len(choices)} engines: {reasons}")
 
 
 def prepare(run: Run) -> int:
@@ -163,8 +174,9 @@ def generate(run: Run) -> int:
 
     def ended(outcome: driver.Outcome) -> None:
         gpus = outcome.actors * config.cluster.gpus_per_actor
-        note_session(run.store, outcome.wall_s, gpus, outcome.faults)
+        note_session(run.store, outcome.wall_s, gpus, outcome.faults, outcome.warnings)
 
+    check_installed({shard.engine.backend for shard in shards}, config.cluster)
     run.store.remove_leftovers()
     note_origin(run.store, run.document)
     run.say("generate", "starting Ray")
@@ -172,6 +184,8 @@ def generate(run: Run) -> int:
         outcome = driver.generate(
             shards, run.store.root, config.generation, config.cluster, finished, ended
         )
+    for warning in outcome.warnings:
+        run.say("warning", warning, style="yellow")
     for failure in outcome.failures:
         said = f"shard {failure.shard_id} of {failure.engine_id}: {failure.reason}"
         run.say("failed", said, style="red")

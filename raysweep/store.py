@@ -163,9 +163,12 @@ class Store:
         """The samples of an engine's shards; a part that is not there adds no rows."""
         names = [part_name(engine_id, shard_id) for shard_id in shard_ids]
         tables = [self.read_table(name, columns) for name in names if self.exists(name)]
-        if not tables:
-            return SAMPLES.empty_table().select(list(columns))
-        return pa.concat_tables(table.replace_schema_metadata(None) for table in tables)
+        empty = SAMPLES.empty_table().select(list(columns))
+        # A part that was written before a column was thought of has nulls there.
+        return pa.concat_tables(
+            [empty, *(table.replace_schema_metadata(None) for table in tables)],
+            promote_options="default",
+        )
 
 
 def part_name(engine_id: str, shard_id: str) -> str:

@@ -51,6 +51,7 @@ ANSWER = pa.struct(
         "forced": pa.bool_(),  # thinking was closed by force at the budget
         "text": _string,  # all after the thinking's close, from which the rest is graded
         "ended": pa.bool_(),  # the text ended by itself, not at its limit
+        "given_up": pa.bool_(),  # its generation took too long, so its outcome is error
         "answer": _string,  # extracted, in its canonical form; null where there is none
         "outcome": _string,  # correct, wrong, unanswered, cut_off, error
         "answer_tokens": _int,
@@ -68,10 +69,14 @@ SAMPLES = pa.schema(
         "prompt_tokens": _int,
         "trace_tokens": _int,
         "finish": _string,  # stop: thinking ended by itself; budget: closed at the largest one;
-        # end: the text ended in mid-thinking, without an answer
+        # end: the text ended in mid-thinking, without an answer; deadline: given up as too slow
         "waits": _int,
         "token_ids": pa.list_(pa.int32()),
         "answers": pa.list_(ANSWER),
+        "reused_tokens": _int,  # thinking that the answers' forks found in the KV cache
+        "recomputed_tokens": _int,  # thinking that was computed again for them
+        "reproducible": _string,  # batch_invariant: the same whatever runs beside it; seeded: drawn
+        # with its own seed from logits that another batch may round otherwise
         "wall_s": _float,
     }
 )

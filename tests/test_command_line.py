@@ -187,7 +187,9 @@ def test_cfg_job_prints_the_configuration(command: Command):
     assert "run: smoke" in command("+sweep=smoke", "--cfg", "job", "seed=1")[1]
 
 
-def test_the_plan_of_the_embedded_sweep_is_one_line_of_80_columns(tmp_path: Path):
+def test_the_plan_of_the_embedded_sweep_and_its_backend_are_a_line_of_80_columns_each(
+    tmp_path: Path,
+):
     answer = subprocess.run(
         [sys.executable, "-m", "raysweep", "stages=[plan]"],
         cwd=tmp_path,
@@ -196,9 +198,10 @@ def test_the_plan_of_the_embedded_sweep_is_one_line_of_80_columns(tmp_path: Path
         text=True,
         timeout=60,
     )
-    (line,) = answer.stdout.splitlines()
+    line, backend = answer.stdout.splitlines()
     assert line.startswith("plan      ") and line.endswith(" tokens")
-    assert len(line) <= 80
+    assert backend.startswith("backend   torch for 24 of 24 engines: vLLM is not installed")
+    assert max(len(line), len(backend)) <= 80
 
 
 def test_it_runs_as_a_module_and_bad_input_costs_about_a_second(tmp_path: Path):

@@ -127,7 +127,11 @@ REFUSED = [
     ("sweep.benchmarks", [{"name": "chain", "grader": "vibes"}], "grader: 'vibes' is not a known"),
     ("sweep.benchmarks", [{"name": "chain", "loader": "x"}], "benchmarks[0].loader: 'x' is not a"),
     ("sweep.kv_policies", [{"method": "magic"}], "kv_policies[0].method: 'magic' is not a known"),
-    ("sweep.backend", "jax", "sweep.backend: 'jax' is not a known backend; known: fake, torch"),
+    (
+        "sweep.backend",
+        "jax",
+        "sweep.backend: 'jax' is not a known backend; known: auto, fake, torch, vllm",
+    ),
     ("stages", ["plan", "deploy"], "stages[1]: 'deploy' is not a known stage"),
     # a key that nothing reads
     ("sede", 1, "'sede' is not a known key; did you mean 'seed'?"),

@@ -59,6 +59,14 @@ def test_another_configuration_may_not_use_the_folder(
     assert "runs/test was made; choose another run=NAME, or remove the folder" in str(raised.value)
 
 
+def test_a_named_backend_is_part_of_a_runs_identity_and_auto_goes_with_any(mine: Path):
+    named = identity.identity(read(changed("sweep.backend", "torch"), mine))
+    auto = read(changed("sweep.backend", "auto"), mine)
+    identity.check_same_run(auto, named)
+    with pytest.raises(ConfigError, match=r"sweep\.backend: 'fake' differs from 'torch'"):
+        identity.check_same_run(read(changed("sweep.backend", "fake"), mine), named)
+
+
 def test_the_document_of_a_run_survives_yaml_and_names_what_it_was_run_with(mine: Path):
     run = read(valid_configuration(), mine)
     document = yaml.safe_load(yaml.safe_dump(identity.as_document(run)))

@@ -376,6 +376,23 @@ def test_a_forks_answer_is_generated_beside_its_trace_and_an_unforced_one_within
     assert rows_at(reduction, LONG)[1]["mean_trace_tokens"] == 15
 
 
+def test_the_summary_says_what_forks_computed_again_and_how_many_samples_a_batch_may_change(store):
+    config = sweep_of(samples=2, group_sizes=(1,))
+    cached = {"reused_tokens": 30, "recomputed_tokens": 10, "reproducible": "seeded"}
+    shards = make_plan(config, []).to_do
+    for shard, more in zip(shards, (cached, {"reproducible": "batch_invariant"}), strict=True):
+        rows = [
+            sample(question.question_id, index, {SHORT: "right", LONG: "right"}, **more)
+            for question in shard.questions
+            for index in range(2)
+        ]
+        write_part(store, shard, rows)
+    summary = reduce_run(config, store).summary
+    shares = {"fork_tokens": 80, "recomputed_tokens": 20, "recomputed_share": 0.25}
+    assert summary["prefix_cache"] == shares
+    assert summary["samples_that_a_batch_may_change"] == 2
+
+
 def test_the_summary_keeps_what_the_other_stages_wrote(store):
     generate(sweep_of(), store, MIXED)
     store.write_text("summary.json", json.dumps({"wall_s": 12.5, "samples": 999}))

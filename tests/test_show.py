@@ -33,16 +33,18 @@ def test_the_tokens_shown_are_those_that_the_engine_feeds():
     engine = TorchEngine(str(MODELS / model.name), architecture(model.name), Full(), max_rows=1)
     question, way = benchmark.questions[2], config.decoding(model, benchmark)
     prompt = engine.encode_prompt(TraceRequest(question.prompt, 0, way))
-    closing = engine._vocabulary(way).forced_closing
+    closing = engine.texts.vocabulary(way).forced_closing
     lines = list(shown_question(config))
-    pieces = [engine.tokenizer.convert_ids_to_tokens(list(tokens)) for tokens in (prompt, closing)]
+    pieces = [
+        engine.texts.tokenizer.convert_ids_to_tokens(list(tokens)) for tokens in (prompt, closing)
+    ]
     shown = [
         " ".join(f"{token}:{piece!r}" for token, piece in zip(tokens, these, strict=True))
         for tokens, these in zip((prompt, closing), pieces, strict=True)
     ]
     assert [line for line in lines if line.startswith(("1:", "4:"))] == shown
-    assert engine.tokenizer.decode(list(prompt)) in lines
-    assert engine.tokenizer.decode(list(closing)) in lines
+    assert engine.texts.tokenizer.decode(list(prompt)) in lines
+    assert engine.texts.tokenizer.decode(list(closing)) in lines
     assert lines[0] == "question  facts-002 of facts, as tiny-140k is asked it"
     assert f"prompt    {len(prompt)} tokens" in lines
     forks = [line for line in lines if line.startswith("fork")]

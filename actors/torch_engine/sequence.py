@@ -13,18 +13,9 @@ from functools import cached_property
 from typing import Any
 
 from actors.engine import BudgetAnswer, Trace, TraceRequest
+from actors.texts import Vocabulary
 
 LiveBytes = Callable[[], int]  # bytes that a row's KV cache holds now
-
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """The few tokens that steer decoding, for one way of decoding."""
-
-    think_close: int
-    end: frozenset[int]
-    forced_closing: tuple[int, ...]
-    decode: Callable[[list[int]], str]
 
 
 @dataclass(frozen=True)
@@ -198,7 +189,7 @@ class Sequence:
             self.answer.append(sampled)
         forced = self.budget is not None
         vocabulary, limit = self.sample.vocabulary, self.sample.request.decoding.answer_tokens
-        opener = list(vocabulary.forced_closing[1:])
+        opener = list(vocabulary.opener)
         spent = len(self.answer) + ended
         # An answer opened by the model itself may spend the opener's tokens too.
         if ended or spent >= limit + (0 if forced else len(opener)):

