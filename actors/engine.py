@@ -48,10 +48,12 @@ class BudgetAnswer:
 class Trace:
     """A finished sample: its own tokens, and an answer for each token budget, smallest first.
 
-    finish is `stop` (thinking ended by itself), `budget` (closed at the largest budget), `end` (the
-    text ended in mid-thinking, and so without an answer) or `deadline` (it took too long and was given
-    up). token_ids are those that the trace generated, forced ones left out.
+    finish is `stop` (thinking ended by itself), `budget` (closed at the largest budget), `loop` (it was
+    closed by force in endless repetition), `end` (the text ended in mid-thinking, and so without an
+    answer) or `deadline` (it took too long and was given up). token_ids are the thoughts, extensions
+    included, and the answer that the trace gave by itself; forced closings are left out.
 
+    waits              how often an early end of thinking was answered with an extension
     reused_tokens      thinking that answers followed and that lay in the cache still
     recomputed_tokens  thinking that was computed again for them
     reproducible       what holds of it: `batch_invariant`, it is the same whatever runs beside it;
@@ -67,6 +69,7 @@ class Trace:
     reused_tokens: int = 0
     recomputed_tokens: int = 0
     reproducible: str = "batch_invariant"
+    waits: int = 0
 
 
 class Engine(Protocol):

@@ -148,7 +148,7 @@ def _row(
         "prompt_tokens": trace.prompt_tokens,
         "trace_tokens": len(trace.token_ids),
         "finish": trace.finish,
-        "waits": 0,
+        "waits": trace.waits,
         "token_ids": trace.token_ids,
         "answers": [_answer(answer, next(graded)) for answer in trace.answers],
         "reused_tokens": trace.reused_tokens,

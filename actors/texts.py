@@ -19,11 +19,12 @@ class Vocabulary:
     end: frozenset[int]
     forced_closing: tuple[int, ...]
     decode: Callable[[list[int]], str]
+    extension: tuple[int, ...] = ()
 
     @property
     def opener(self) -> tuple[int, ...]:
         """What follows think_close where thinking is closed by force."""
-        return self.forced_closing[1:]
+        return self.forced_closing[self.forced_closing.index(self.think_close) + 1 :]
 
 
 class Texts:
@@ -49,19 +50,20 @@ class Texts:
         return tuple(self.tokenizer.encode(text, add_special_tokens=False))
 
     def vocabulary(self, decoding: Decoding) -> Vocabulary:
-        """Raises ValueError if think_close is not one token, also before the answer's opener."""
+        """Raises ValueError if think_close is not one token, also in the forced closing."""
         if decoding not in self._vocabularies:
             encode = self.tokenizer.encode
             closing = encode(decoding.forced_closing, add_special_tokens=False)
             close = encode(decoding.think_close, add_special_tokens=False)
-            if len(close) != 1 or closing[0] != close[0]:
+            if len(close) != 1 or closing.count(close[0]) != 1:
                 raise ValueError(
-                    f"think_close {decoding.think_close!r} is not one token, or is none where "
-                    f"{decoding.forced_closing!r} begins"
+                    f"think_close {decoding.think_close!r} is not one token, or is none in "
+                    f"{decoding.forced_closing!r}"
                 )
             end = frozenset({self.tokenizer.eos_token_id})
+            extension = tuple(encode(decoding.extension, add_special_tokens=False))
             self._vocabularies[decoding] = Vocabulary(
-                close[0], end, tuple(closing), self.tokenizer.decode
+                close[0], end, tuple(closing), self.tokenizer.decode, extension
             )
         return self._vocabularies[decoding]
 

@@ -27,6 +27,9 @@ def shown_question(config: RunConfig) -> Iterator[str]:
     yield f"gold      {shown(question.gold)}, graded as {benchmark.grader}"
     yield from text_and_tokens("prompt", prompt, chat)
     yield from text_and_tokens("closing", closing, chat)
+    if decoding.extension:
+        yield from text_and_tokens("extension", decoding.extension, chat)
+        yield "          in place of an early end of thinking, until the budget is full"
     before, forced = len(chat.encode(prompt)), len(chat.encode(closing))
     for budget in decoding.token_budgets:
         most = before + budget + forced + decoding.answer_tokens

@@ -234,6 +234,29 @@ class Benchmark:
 
 
 @dataclass(frozen=True)
+class Forcing:
+    """How thinking is held to its budget.
+
+    extension      what answers an early end of thinking, until the budget is full; "": it may end
+    closing        what is said before thinking is closed by force
+    answer_opener  what follows the close; None: the benchmark's
+    loop_tokens    the last tokens of thinking in which a repetition is looked for; 0: in none
+    end_loops      whether a loop is closed by force as soon as it is found
+    """
+
+    extension: str = ""
+    closing: str = ""
+    answer_opener: str | None = None
+    loop_tokens: int = 0
+    end_loops: bool = False
+
+    def forced_closing(self, family: Family, benchmark: Benchmark) -> str:
+        """The text that closes thinking by force and opens the answer."""
+        opener = benchmark.answer_opener if self.answer_opener is None else self.answer_opener
+        return self.closing + family.think_close + opener
+
+
+@dataclass(frozen=True)
 class Decoding:
     """All that determines a sample besides engine and question."""
 
@@ -244,6 +267,9 @@ class Decoding:
     forced_closing: str
     answer_tokens: int
     token_budgets: tuple[int, ...]
+    extension: str = ""
+    loop_tokens: int = 0
+    end_loops: bool = False
 
 
 @dataclass(frozen=True)
@@ -285,6 +311,7 @@ class Sweep:
     batch_sizes: tuple[int, ...]
     samples: int
     backend: str
+    forcing: Forcing = Forcing()
 
 
 @dataclass(frozen=True)
@@ -358,13 +385,16 @@ class RunConfig:
     show: Show = Show()
 
     def decoding(self, model: ModelSpec, benchmark: Benchmark) -> Decoding:
-        family = model.family
+        family, forcing = model.family, self.sweep.forcing
         return Decoding(
             seed=self.seed,
             sampling=family.sampling,
             think_open=family.think_open,
             think_close=family.think_close,
-            forced_closing=family.think_close + benchmark.answer_opener,
+            forced_closing=forcing.forced_closing(family, benchmark),
             answer_tokens=benchmark.answer_tokens,
             token_budgets=self.sweep.token_budgets,
+            extension=forcing.extension,
+            loop_tokens=forcing.loop_tokens,
+            end_loops=forcing.end_loops,
         )

@@ -69,7 +69,8 @@ SAMPLES = pa.schema(
         "prompt_tokens": _int,
         "trace_tokens": _int,
         "finish": _string,  # stop: thinking ended by itself; budget: closed at the largest one;
-        # end: the text ended in mid-thinking, without an answer; deadline: given up as too slow
+        # loop: closed in endless repetition; end: the text ended in mid-thinking, without an answer;
+        # deadline: given up as too slow
         "waits": _int,
         "token_ids": pa.list_(pa.int32()),
         "answers": pa.list_(ANSWER),

@@ -95,6 +95,7 @@ def valid_configuration() -> dict[str, Any]:
             "batch_sizes": [1, 16],
             "samples": 4,
             "backend": "torch",
+            "forcing": "plain",
         },
         "prepare": {"checkpoints": "checkpoints", "calibration": "embedded"},
         "generation": {

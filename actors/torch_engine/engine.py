@@ -128,7 +128,11 @@ class TorchEngine:
                 continue
             live_bytes = partial(self.cache.row_bytes, row)
             if sequence.at_budget:
-                sequence.close_by_force(live_bytes, self._fork(row, sequence, token))
+                fork = self._fork(row, sequence, token)
+                sequence.close_by_force(live_bytes, sequence.thinking_tokens, fork)
+                continue
+            if sequence.in_loop:
+                sequence.close_by_force(live_bytes, None)
                 continue
             sequence.accept(token, live_bytes)
             if sequence.finished and sequence.fork is not None:

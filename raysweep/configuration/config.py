@@ -99,6 +99,7 @@ def read_sweep(fields: Fields, definitions: Definitions) -> Sweep:
         batch_sizes=fields.integers("batch_sizes"),
         samples=fields.integer("samples"),
         backend=fields.choice("backend", "backend", BACKENDS),
+        forcing=read.read_forcing(definitions, fields.value("forcing"), fields.at("forcing")),
     )
     check_families(sweep.models)
     check_packing(sweep)

@@ -21,7 +21,7 @@ from raysweep.configuration.benchmark import load_benchmark
 from raysweep.configuration.fields import Fields
 from raysweep.errors import ConfigError, unknown
 from raysweep.kv_policy import METHODS, KVPolicy, load_method
-from raysweep.spec import BF16, Benchmark, Family, Gpu, Sampling, WeightSpec
+from raysweep.spec import BF16, Benchmark, Family, Forcing, Gpu, Sampling, WeightSpec
 
 WEIGHT_BITS = {"bf16": (16,), "gptq": (2, 3, 4, 8), "awq": (4,), "fp8": (8,)}  # by method
 
@@ -110,6 +110,20 @@ def read_weights(definitions: Definitions, entry: Any, place: str) -> WeightSpec
             f"{fields.at('group_size')}: 0 is no size; write -1 for one group a column"
         )
     return WeightSpec(method, bits, group_size, usual.flag("symmetric"), usual.flag("act_order"))
+
+
+def read_forcing(definitions: Definitions, entry: Any, place: str) -> Forcing:
+    """How thinking is held to its budget."""
+    _, fields = definitions.resolve("forcing", entry, place)
+    fields.only([field.name for field in dataclasses.fields(Forcing)])
+    opener = fields.value("answer_opener")
+    return Forcing(
+        extension=fields.text("extension") if fields.value("extension") != "" else "",
+        closing=fields.text("closing") if fields.value("closing") != "" else "",
+        answer_opener=None if opener is None else fields.text("answer_opener"),
+        loop_tokens=fields.integer("loop_tokens", least=0),
+        end_loops=fields.flag("end_loops"),
+    )
 
 
 def read_gpu(definitions: Definitions, entry: Any, place: str) -> Gpu:

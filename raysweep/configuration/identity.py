@@ -37,6 +37,7 @@ def identity(config: RunConfig) -> dict[str, Any]:
     fields = {
         "seed": config.seed,
         "sweep.token_budgets": sweep.token_budgets,
+        "sweep.forcing": asdict(sweep.forcing),
     }
     if sweep.backend != "auto":  # else the plan goes on with whatever has made the folder's samples
         fields["sweep.backend"] = sweep.backend

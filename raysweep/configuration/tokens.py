@@ -3,7 +3,7 @@
 from raysweep.chat import Chat, read_chat
 from raysweep.errors import ConfigError, shown
 from raysweep.hub import local_file
-from raysweep.spec import Benchmark, Calibration, ModelSpec, Sweep
+from raysweep.spec import Benchmark, Calibration, Forcing, ModelSpec, Sweep
 
 
 def check_tokens(sweep: Sweep) -> None:
@@ -15,29 +15,29 @@ def check_tokens(sweep: Sweep) -> None:
         chat = read_chat_of(model, f"sweep.models[{index}]")
         for benchmark in sweep.benchmarks:
             if chat is not None:
-                check_close(chat, model, benchmark, f"sweep.models[{index}].family")
-            check_context(chat, model, benchmark, sweep.token_budgets[-1])
+                check_close(chat, model, benchmark, sweep.forcing, f"sweep.models[{index}].family")
+            check_context(chat, model, benchmark, sweep)
 
 
-def check_close(chat: Chat, model: ModelSpec, benchmark: Benchmark, field: str) -> None:
-    """Raise unless think_close is one token, also where the benchmark's opener follows it."""
+def check_close(
+    chat: Chat, model: ModelSpec, benchmark: Benchmark, forcing: Forcing, field: str
+) -> None:
+    """Raise unless think_close is one token, also where it stands in the forced closing."""
     close = chat.encode(model.family.think_close)
-    forced = chat.encode(model.family.think_close + benchmark.answer_opener)
-    if len(close) != 1 or forced[0] != close[0]:
+    forced = chat.encode(forcing.forced_closing(model.family, benchmark))
+    if len(close) != 1 or forced.count(close[0]) != 1:
         raise ConfigError(
             f"{field}: think_close {shown(model.family.think_close)} is not one token of "
             f"{model.name} but {len(close)}; give the one that ends its thinking"
         )
 
 
-def check_context(
-    chat: Chat | None, model: ModelSpec, benchmark: Benchmark, token_budget: int
-) -> None:
+def check_context(chat: Chat | None, model: ModelSpec, benchmark: Benchmark, sweep: Sweep) -> None:
     """Raise unless prompt, thinking and answer fit the model's context; None: a prompt counts nothing."""
     prompt = longest_prompt(chat, model, benchmark) if chat else 0
-    closing = model.family.think_close + benchmark.answer_opener
+    closing = sweep.forcing.forced_closing(model.family, benchmark)
     answer = (len(chat.encode(closing)) if chat else 0) + benchmark.answer_tokens
-    context = model.architecture.context
+    context, token_budget = model.architecture.context, sweep.token_budgets[-1]
     if prompt + token_budget + answer > context:
         most = context - prompt - answer
         way_out = (
