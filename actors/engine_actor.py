@@ -5,7 +5,9 @@ So the batch stays full while one shard ends and the next begins, and no two ste
 """
 
 import asyncio
+import os
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 
@@ -13,11 +15,14 @@ import pyarrow as pa
 
 from actors.checkpoint_files import local_folder
 from actors.engine import BudgetAnswer, Engine, Trace, TraceRequest
-from raysweep.benchmarks.grading import Graded, outcome_of
+from raysweep import grading
 from raysweep.sample_key import sample_key
 from raysweep.spec import EngineSpec, Shard, content_hash
 from raysweep.store import Part, Store
 from raysweep.tables import SAMPLES
+from raysweep.workers import Workers
+
+GRADING_WORKERS = 4  # at most, an actor: there may be one a GPU
 
 Traces = dict[tuple[int, int], Trace]  # by question number and sample index
 
@@ -53,12 +58,14 @@ class EngineActor:
     ):
         self.engine = load_engine(spec, max_rows, longest, gpus)
         self.store = Store(store_root)
+        self.graders = Workers(min(GRADING_WORKERS, os.cpu_count() or 1))
 
     async def run_shard(self, shard: Shard) -> Receipt:
         """Generate, grade and publish a shard's samples."""
         started = time.perf_counter()
+        grading.GRADERS[shard.grader].check_place("grader")
         traces = await self._generate(shard)
-        await asyncio.to_thread(publish, self.store, shard, traces)
+        await asyncio.to_thread(publish, self.store, shard, traces, self.graders)
         tokens = sum(generated_tokens(trace) for trace in traces.values())
         wall_s = time.perf_counter() - started
         return Receipt(shard.shard_id, len(traces), tokens, wall_s, self.engine.warnings)
@@ -110,9 +117,16 @@ def generated_tokens(trace: Trace) -> int:
     return len(trace.token_ids) + forks
 
 
-def publish(store: Store, shard: Shard, traces: Traces) -> None:
+def publish(store: Store, shard: Shard, traces: Traces, graders: Workers) -> None:
     """Grade a shard's traces and write them as its part."""
-    rows = [_row(shard, *cell, trace) for cell, trace in sorted(traces.items())]
+    cells = sorted(traces.items())
+    said = [
+        grading.Said(answer.text, answer.ended, shard.questions[number].gold, answer.given_up)
+        for (number, _), trace in cells
+        for answer in trace.answers
+    ]
+    graded = iter(grading.grade_all(shard.grader, said, graders))
+    rows = [_row(shard, *cell, trace, graded) for cell, trace in cells]
     store.write_part(_part(shard), pa.Table.from_pylist(rows, schema=SAMPLES))
 
 
@@ -120,8 +134,10 @@ def _indices(shard: Shard) -> range:
     return range(shard.sample_start, shard.sample_start + shard.sample_count)
 
 
-def _row(shard: Shard, number: int, index: int, trace: Trace) -> dict:
-    """A row of the sample table."""
+def _row(
+    shard: Shard, number: int, index: int, trace: Trace, graded: Iterator[grading.Graded]
+) -> dict:
+    """A row of the sample table, which takes what `graded` says next of its answers."""
     question = shard.questions[number]
     return {
         "engine_id": shard.engine.engine_id,
@@ -134,7 +150,7 @@ def _row(shard: Shard, number: int, index: int, trace: Trace) -> dict:
         "finish": trace.finish,
         "waits": 0,
         "token_ids": trace.token_ids,
-        "answers": [_answer(shard, question.gold, answer) for answer in trace.answers],
+        "answers": [_answer(answer, next(graded)) for answer in trace.answers],
         "reused_tokens": trace.reused_tokens,
         "recomputed_tokens": trace.recomputed_tokens,
         "reproducible": trace.reproducible,
@@ -142,11 +158,7 @@ def _row(shard: Shard, number: int, index: int, trace: Trace) -> dict:
     }
 
 
-def _answer(shard: Shard, gold: str, answer: BudgetAnswer) -> dict:
-    if answer.given_up:
-        graded = Graded(None, "error")
-    else:
-        graded = outcome_of(shard.grader, answer.text, gold, answer.ended)
+def _answer(answer: BudgetAnswer, graded: grading.Graded) -> dict:
     return {**asdict(answer), "answer": graded.answer, "outcome": graded.outcome}
 
 
@@ -156,6 +168,9 @@ def _part(shard: Shard) -> Part:
         shard_id=shard.shard_id,
         stream_id=shard.stream_id,
         questions={question.question_id: content_hash(question) for question in shard.questions},
+        graders=dict.fromkeys(
+            (question.question_id for question in shard.questions), grading.tag(shard.grader)
+        ),
         sample_start=shard.sample_start,
         sample_count=shard.sample_count,
     )

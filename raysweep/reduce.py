@@ -6,6 +6,7 @@ What is there is planned anew, so that no sample is overlooked. A missing shard 
 incomplete, never wrong: what is there is reduced, and what cannot be said from it is counted.
 """
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from raysweep.equivalence import Equivalence
 from raysweep.metrics import Floats, bootstrap_weights
 from raysweep.plan import Plan, PlannedShard, engines_table, write_plan
 from raysweep.record import add_to_summary
@@ -28,6 +30,7 @@ from raysweep.tally import (
     tallies,
     tokens_generated,
 )
+from raysweep.workers import Workers
 
 BOOTSTRAP_DRAWS = 1000
 BOOTSTRAP_SEED = 1  # fixed: the same samples give the same results
@@ -68,7 +71,8 @@ def reduce_run(config: RunConfig, store: Store) -> Reduction:
     sweep = config.sweep
     planned = write_plan(config, store)
     engine_rows = {row["engine_id"]: row for row in engines_table(config, planned).to_pylist()}
-    streams = _read_streams(planned, sweep, store)
+    with Workers(os.cpu_count() or 1) as workers:
+        streams = _read_streams(planned, sweep, store, Equivalence(workers))
     weights = {benchmark.name: _weights(benchmark) for benchmark in sweep.benchmarks}
     scenarios = _scenarios(streams, sweep, engine_rows, weights)
     reduction = Reduction(
@@ -80,13 +84,17 @@ def reduce_run(config: RunConfig, store: Store) -> Reduction:
     return reduction
 
 
-def _read_streams(planned: Plan, sweep: Sweep, store: Store) -> list[Stream]:
+def _read_streams(
+    planned: Plan, sweep: Sweep, store: Store, equivalence: Equivalence
+) -> list[Stream]:
     """Each engine on each benchmark, one after the other."""
     shards = defaultdict(list)
     for shard in planned.shards:
         shards[shard.engine_id, shard.benchmark].append(shard)
     return [
-        _read_stream(sweep, store, engine, benchmark, shards[engine.engine_id, benchmark.name])
+        _read_stream(
+            sweep, store, engine, benchmark, shards[engine.engine_id, benchmark.name], equivalence
+        )
         for engine in planned.engines
         for benchmark in sweep.benchmarks
     ]
@@ -98,12 +106,13 @@ def _read_stream(
     engine: EngineSpec,
     benchmark: Benchmark,
     shards: Sequence[PlannedShard],
+    equivalence: Equivalence,
 ) -> Stream:
     finished = [shard for shard in shards if shard.shard is None]
     nothing = store.read_samples(engine.engine_id, [], SAMPLE_COLUMNS)
     parts = [_read_shard(store, shard) for shard in finished]
     samples = _wanted(pa.concat_tables([nothing, *parts]), benchmark, sweep.samples)
-    answers = flatten_answers(samples, benchmark)
+    answers = flatten_answers(samples, benchmark, equivalence)
     longest = int(samples["prompt_tokens"].to_numpy().max(initial=0))
     return Stream(
         tuple(tallies(answers, longest, engine, benchmark, sweep.token_budgets)),

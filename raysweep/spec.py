@@ -221,13 +221,13 @@ class Benchmark:
 
     answer_opener  follows the family's think_close when thinking is closed by force
     answer_tokens  the most tokens an answer may take, the forced ones not counted
-    grader         a name in `raysweep.benchmarks.grading`
+    grader         a name in `raysweep.grading`; the samples are the same whoever grades them
     sources        the files it was read from, each with the SHA-256 of its content
     """
 
     name: str
     questions: tuple[Question, ...]
-    grader: str
+    grader: str = field(metadata=INCIDENTAL)
     answer_opener: str
     answer_tokens: int
     sources: tuple[str, ...] = field(default=(), metadata=INCIDENTAL)

@@ -1,6 +1,6 @@
 """The stages of a run, in order: each reads files of the run's folder and writes files there.
 
-    plan -> prepare -> generate -> reduce -> report
+    plan -> prepare -> (regrade ->) generate -> reduce -> report
 
 and `show`, which prints what a model is asked and touches no file.
 
@@ -8,6 +8,7 @@ A stage takes nothing from the one before but what it wrote, so any of them may 
 generate and reduce start from the parts that lie in the folder, whatever an earlier plan said.
 """
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,9 +16,10 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.text import Text
 
+from raysweep import grading
 from raysweep.backends import Choice, check_installed
 from raysweep.checkpoints import is_there, makings
-from raysweep.errors import ConfigError
+from raysweep.errors import ConfigError, shown
 from raysweep.fit import check_fit, row_tokens
 from raysweep.plan import Plan, make_plan, write_plan
 from raysweep.record import (
@@ -28,9 +30,11 @@ from raysweep.record import (
     note_session,
     origin,
 )
+from raysweep.regrade import check_graders, regrade_run
 from raysweep.reporting.wording import human_count
 from raysweep.spec import RunConfig, Shard
 from raysweep.store import Store
+from raysweep.workers import Workers
 
 DONE, WORK_REMAINS = 0, 3  # exit statuses
 
@@ -132,12 +136,27 @@ def prepare(run: Run) -> int:
     return WORK_REMAINS if any(made.failure for made in outcomes) else DONE
 
 
+def regrade(run: Run) -> int:
+    """Grade the stored answers again, by the graders of the configuration as they are now."""
+    with Workers(os.cpu_count() or 1) as workers:
+        changes = regrade_run(run.config, run.store, workers)
+    for name, found in changes.items():
+        run.say("regrade", f"{name}: {found.answers:,} answers, {found.reread:,} read otherwise")
+        for change, count in sorted(found.outcomes.items()):
+            run.say("", f"{count:,} {change}")
+    return DONE
+
+
 def generate(run: Run) -> int:
     """Make the missing samples on Ray actors."""
     config = run.config
-    planned = make_plan(config, run.store.parts())
+    parts = tuple(run.store.parts())
+    check_graders(config, parts)
+    planned = make_plan(config, parts)
     shards = planned.to_do
-    if not shards:
+    if shards:
+        check_grading(config)
+    else:
         run.say("generate", "nothing to do: every shard is there")
         return DONE
     check_fit(config, planned.engines)
@@ -186,12 +205,28 @@ def ready_shards(
     return ready, tuple(shard for shard in shards if shard.engine.checkpoint in missing)
 
 
+def check_grading(config: RunConfig) -> None:
+    """Raise ConfigError before there is an answer that could not be graded."""
+    with Workers(os.cpu_count() or 1) as workers:
+        for index, benchmark in enumerate(config.sweep.benchmarks):
+            field = f"sweep.benchmarks[{index}].grader"
+            if config.cluster.address == "local":  # elsewhere it is the actors' machines that grade
+                grading.GRADERS[benchmark.grader].check_place(field)
+            if question := grading.ungradable_gold(benchmark, workers):
+                raise ConfigError(
+                    f"{field}: {benchmark.grader!r} cannot read the gold answer {shown(question.gold)} of "
+                    f"{question.question_id}; correct it, or choose another grader"
+                )
+
+
 def reduce(run: Run) -> int:
     """Samples to scenarios and frontiers."""
     from raysweep.reduce import reduce_run
 
+    check_graders(run.config, run.store.parts())
     summary = reduce_run(run.config, run.store).summary
-    add_to_summary(run.store, origin(run.store, run.config))
+    graders = {b.name: grading.tag(b.grader) for b in run.config.sweep.benchmarks}
+    add_to_summary(run.store, {**origin(run.store, run.config), "graders": graders})
     run.say("reduce", f"{summary['scenarios']:,} scenarios from {summary['samples']:,} samples")
     if not summary["shards_missing"]:
         return DONE
@@ -229,6 +264,7 @@ STAGES: dict[str, Callable[[Run], int]] = {
     "show": show,
     "plan": plan,
     "prepare": prepare,
+    "regrade": regrade,
     "generate": generate,
     "reduce": reduce,
     "report": report,

@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -37,6 +37,9 @@ class Part:
     questions: dict[str, str]  # question id -> content hash of the question
     sample_start: int
     sample_count: int
+    graders: dict[str, str] = field(
+        default_factory=dict
+    )  # question id -> `grading.tag` of its answers
 
 
 @dataclass(frozen=True)

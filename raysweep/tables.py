@@ -49,8 +49,10 @@ ANSWER = pa.struct(
         "token_budget": _int,
         "thinking_tokens": _int,
         "forced": pa.bool_(),  # thinking was closed by force at the budget
-        "text": _string,
-        "answer": _string,  # extracted, null where there is none
+        "text": _string,  # all after the thinking's close, from which the rest is graded
+        "ended": pa.bool_(),  # the text ended by itself, not at its limit
+        "given_up": pa.bool_(),  # its generation took too long, so its outcome is error
+        "answer": _string,  # extracted, in its canonical form; null where there is none
         "outcome": _string,  # correct, wrong, unanswered, cut_off, error
         "answer_tokens": _int,
         "kv_bytes": _int,  # live bytes of prompt and thinking at this budget

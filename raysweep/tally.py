@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from raysweep.equivalence import Equivalence
 from raysweep.spec import Benchmark, EngineSpec
 
 OUTCOMES = ("correct", "wrong", "unanswered", "cut_off", "error")
@@ -65,7 +66,7 @@ class Answers:
     question: Ints  # index into the benchmark's questions
     token_budget: Ints
     outcome: Ints  # index into OUTCOMES
-    choice: NDArray[np.integer]  # equal where the extracted strings are
+    choice: NDArray[np.integer]  # equal where the extracted answers are
     forced: NDArray[np.bool_]
     thinking_tokens: Ints
     answer_tokens: Ints
@@ -84,8 +85,13 @@ def positions(texts: pa.Array | pa.ChunkedArray, known: Sequence[str]) -> Ints:
     return np.array(places, dtype=np.int64)[encoded.indices.to_numpy()]
 
 
-def flatten_answers(samples: pa.Table, benchmark: Benchmark) -> Answers:
-    """All answers of samples that are all of the benchmark's questions, each there once."""
+def flatten_answers(
+    samples: pa.Table, benchmark: Benchmark, equivalence: Equivalence | None = None
+) -> Answers:
+    """All answers of samples that are all of the benchmark's questions, each there once.
+
+    Answers are one choice if their texts are equal, and where `equivalence` finds them so.
+    """
     lists = samples["answers"].combine_chunks()
     structs = lists.flatten()
     question_ids = [question.question_id for question in benchmark.questions]
@@ -94,11 +100,19 @@ def flatten_answers(samples: pa.Table, benchmark: Benchmark) -> Answers:
     def column(name: str) -> NDArray:
         return structs.field(name).to_numpy(zero_copy_only=False)
 
+    question = question_of_sample[lists.value_parent_indices().to_numpy()]
+    said = structs.field("answer").fill_null("").dictionary_encode()
+    choice, outcome = said.indices.to_numpy().astype(np.int64), _outcomes(structs.field("outcome"))
+    if equivalence:
+        wrong, texts = outcome == WRONG, said.dictionary.to_pylist()
+        choice[wrong] = equivalence.merged(
+            benchmark.name, benchmark.grader, question[wrong], choice[wrong], texts
+        )
     return Answers(
-        question=question_of_sample[lists.value_parent_indices().to_numpy()],
+        question=question,
         token_budget=column("token_budget"),
-        outcome=_outcomes(structs.field("outcome")),
-        choice=structs.field("answer").fill_null("").dictionary_encode().indices.to_numpy(),
+        outcome=outcome,
+        choice=choice,
         forced=column("forced").astype(np.bool_),
         thinking_tokens=column("thinking_tokens"),
         answer_tokens=column("answer_tokens"),

@@ -186,7 +186,11 @@ REFUSED = [
     ("cluster.gpus_per_actor", float("nan"), "cluster.gpus_per_actor: nan is out of range"),
     ("sweep.weights", [{"method": "bf16", "bits": 4}], "weights[0].bits: bf16 has no 4 bits"),
     ("sweep.kv_policies", [{"name": "streaming_llm-64", "window": 0}], "kv_policies[0].window: 0"),
-    ("sweep.benchmarks", [{"name": "facts", "grader": "integer"}], "finds no answer in the gold"),
+    (
+        "sweep.benchmarks",
+        [{"name": "facts", "grader": "integer"}],
+        "cannot grade against the gold answer",
+    ),
     # a list that is empty, out of order, or says something twice
     ("sweep.models", [], "sweep.models: the list is empty; write at least one entry"),
     ("stages", ["reduce", "plan"], "stages: ['reduce', 'plan'] is not their order"),

@@ -26,6 +26,16 @@ def test_a_larger_run_is_the_same_run(mine: Path):
     identity.check_same_run(read(larger, mine), recorded)
 
 
+def test_another_grader_may_use_the_folder(mine: Path):
+    """Its outcomes are kept apart by the parts, which name their grader."""
+    recorded = identity.identity(read(valid_configuration(), mine))
+    benchmarks = [{"name": "chain", "count": 4, "grader": "mathematics"}]
+    run = read(changed("sweep.benchmarks", benchmarks), mine)
+    identity.check_same_run(run, recorded)
+    described = identity.as_document(run)["configuration"]["sweep"]["benchmarks"]
+    assert described[0]["grader"] == "mathematics-1"
+
+
 @pytest.mark.parametrize(
     ("path", "value", "field"),
     [

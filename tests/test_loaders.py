@@ -175,7 +175,10 @@ PLACE = "sweep.benchmarks[0]"
         ({"prompt": "{{ question"}, f"{PLACE}.prompt: the template can't be filled in (unexpected"),
         ({"prompt": "{{ ''.__class__.__mro__ }}"}, "unsafe"),
         ({"count": 31}, f"{PLACE}.count: 31 questions, where there are 30; lower it"),
-        ({"grader": "letter"}, f"{PLACE}.grader: 'letter' finds no answer in the gold answer '0'"),
+        (
+            {"grader": "letter"},
+            f"{PLACE}.grader: 'letter' cannot grade against the gold answer '0'",
+        ),
     ],
 )
 def test_a_definition_that_cannot_be_used_is_refused_by_field(

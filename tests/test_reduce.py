@@ -57,7 +57,7 @@ MODEL = ModelSpec(
 
 def benchmark(name: str, questions: int) -> Benchmark:
     rows = tuple(Question(f"{name}-{i}", f"{name} {i}?", "right") for i in range(questions))
-    return Benchmark(name, rows, grader="exact", answer_opener="=", answer_tokens=4)
+    return Benchmark(name, rows, grader="letter", answer_opener="=", answer_tokens=4)
 
 
 SUMS = benchmark("sums", 2)

@@ -23,6 +23,12 @@ class PackedLinear(nn.Module):
             its second version
     """
 
+    qweight: torch.Tensor
+    qzeros: torch.Tensor
+    scales: torch.Tensor
+    g_idx: torch.Tensor
+    bias: torch.Tensor | None
+
     def __init__(self, tensors: dict[str, torch.Tensor], bits: int, offset: int):
         super().__init__()
         self.bits, self.offset = bits, offset

@@ -11,7 +11,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from raysweep.benchmarks import LOADERS, grading
+from raysweep import grading
+from raysweep.benchmarks import LOADERS
 from raysweep.benchmarks.prompts import Prompt
 from raysweep.benchmarks.sources import File, hub_file, local_file
 from raysweep.configuration.fields import Fields
@@ -56,15 +57,15 @@ def check_count(questions: tuple[Question, ...], fields: Fields) -> None:
 
 
 def check_gold(benchmark: Benchmark, fields: Fields) -> None:
-    """Raise unless the grader finds an answer in each gold answer; a loader has read those of code."""
-    if benchmark.grader == "code":
-        return
+    """Raise unless the grader can grade against each gold answer."""
     for question in benchmark.questions:
-        if grading.grade(benchmark.grader, question.gold, question.gold).outcome != "correct":
+        try:
+            grading.GRADERS[benchmark.grader].check_gold(question.gold)
+        except ValueError as error:
             raise ConfigError(
-                f"{fields.at('grader')}: {benchmark.grader!r} finds no answer in the gold answer "
-                f"{shown(question.gold)} of {question.question_id}; choose another grader"
-            )
+                f"{fields.at('grader')}: {benchmark.grader!r} cannot grade against the gold answer "
+                f"{shown(question.gold)} of {question.question_id} ({error}); choose another grader"
+            ) from error
 
 
 def read_sources(fields: Fields, key: str) -> tuple[File, ...]:

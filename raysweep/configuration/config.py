@@ -20,14 +20,8 @@ from raysweep.configuration.tokens import check_tokens
 from raysweep.errors import ConfigError, shown, unknown
 from raysweep.spec import Cluster, Family, Generation, ModelSpec, Prepare, RunConfig, Show, Sweep
 
-STAGES = (
-    "show",
-    "plan",
-    "prepare",
-    "generate",
-    "reduce",
-    "report",
-)  # in the order in which they run
+# In the order in which they run.
+STAGES = ("show", "plan", "prepare", "regrade", "generate", "reduce", "report")
 
 Noun = TypeVar("Noun")
 Reader = Callable[[Definitions, Any, str], Noun]

