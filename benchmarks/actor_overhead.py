@@ -54,7 +54,7 @@ class Scale:
     """How much is measured: traces a repeat, tokens a trace, rows that decode together, repeats."""
 
     traces: int = 64
-    tokens: int = 1024
+    tokens: int = 512
     rows: int = 32
     shard_questions: int = 8
     forks: int = 8

@@ -62,16 +62,11 @@ def load(spec: EngineSpec, room: Room, dtype: str = "auto") -> Loaded:
     Raises ValueError where this device cannot run it, MemoryError where its memory does not suffice.
     """
     checks.check_device(room.ranks, room.gpus)
-    path = checkpoint_path(spec)
+    path = local_folder(spec.checkpoint)
     llm = _start(spec, room, path, dtype)
     checks.check_kv_dtype(llm, kv_cache_dtype(spec.kv_policy))
     warnings = checks.compare_bytes(llm, spec, path, room.ranks)
     return Loaded(llm, path, reproducible(), warnings)
-
-
-def checkpoint_path(spec: EngineSpec) -> str:
-    """The folder that the engine loads, fetched first if it lies elsewhere."""
-    return local_folder(spec.checkpoint)
 
 
 def reproducible() -> str:
@@ -82,22 +77,19 @@ def reproducible() -> str:
 
 
 def _start(spec: EngineSpec, room: Room, path: str, dtype: str) -> LLMEngine:
-    try:
-        return LLMEngine.from_engine_args(engine_args(spec, room, path, dtype, 1.0))
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-    free_memory()
-    try:
-        return LLMEngine.from_engine_args(engine_args(spec, room, path, dtype, SMALLER))
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
+    said = ""
+    for part in (1.0, SMALLER):
+        try:
+            return LLMEngine.from_engine_args(engine_args(spec, room, path, dtype, part))
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            said = str(error)  # the error itself would keep what the failed engine holds
         free_memory()
-        raise MemoryError(
-            f"no room for {spec.engine_id} with {room.max_rows} rows, nor with {SMALLER:.0%} of its "
-            f"cache ({error}); lower generation.max_rows or the token budgets"
-        ) from error
+    raise MemoryError(
+        f"no room for {spec.engine_id} with {room.max_rows} rows, nor with {SMALLER:.0%} of its cache "
+        f"({said}); lower generation.max_rows or the token budgets"
+    )
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -127,29 +119,31 @@ def engine_args(spec: EngineSpec, room: Room, path: str, dtype: str, part: float
         kv_cache_dtype=kv_cache_dtype(spec.kv_policy) or "auto",
         max_model_len=longest,
         max_num_seqs=room.max_rows,
-        max_num_batched_tokens=max(memory.PREFILL_TOKENS, room.max_rows),
         tensor_parallel_size=room.ranks,
         distributed_executor_backend="uni" if room.ranks == 1 else "mp",
         enable_prefix_caching=True,
         generation_config="vllm",  # sampling comes with each request
         disable_log_stats=True,
         seed=0,
-        **(_cpu_memory(spec, room, longest, part) if on_cpu else _gpu_memory(spec, room, part)),
+        **(_on_cpu(spec, room, longest, part) if on_cpu else _on_gpu(spec, room, part)),
     )
 
 
-def _cpu_memory(spec: EngineSpec, room: Room, longest: int, part: float) -> dict[str, Any]:
+def _on_cpu(spec: EngineSpec, room: Room, longest: int, part: float) -> dict[str, Any]:
     wanted = int(part * cache_bytes(spec, room, CPU_BLOCK_TOKENS))
     least = sequence_bytes(spec, longest, CPU_BLOCK_TOKENS)
     most = int(MOST_OF_A_CPU * part * available_bytes())
     return {
         "kv_cache_memory_bytes": max(least, min(wanted, most)),
+        # A prompt in two steps rewinds its seeded generator in between, which a CPU's cannot (0.32).
+        "enable_chunked_prefill": False,
+        "max_num_batched_tokens": max(memory.PREFILL_TOKENS, longest, room.max_rows),
         "block_size": CPU_BLOCK_TOKENS,
         "enforce_eager": True,
     }
 
 
-def _gpu_memory(spec: EngineSpec, room: Room, part: float) -> dict[str, Any]:
+def _on_gpu(spec: EngineSpec, room: Room, part: float) -> dict[str, Any]:
     """A rank's share of everything, as part of its GPU's memory."""
     total = torch.cuda.get_device_properties(0).total_memory
     a = memory.share(spec.model.architecture, room.ranks)
@@ -158,7 +152,10 @@ def _gpu_memory(spec: EngineSpec, room: Room, part: float) -> dict[str, Any]:
     weights = memory.architecture_bytes(a, spec.weights)
     wanted = weights + cache + memory.workspace_bytes(a, room.max_rows)
     most = MOST_OF_A_GPU * min(1.0, room.gpus or 1.0)
-    return {"gpu_memory_utilization": round(min(wanted / total, most), 4)}
+    return {
+        "gpu_memory_utilization": round(min(wanted / total, most), 4),
+        "max_num_batched_tokens": max(memory.PREFILL_TOKENS, room.max_rows),
+    }
 
 
 def cache_bytes(spec: EngineSpec, room: Room, block_tokens: int) -> int:
