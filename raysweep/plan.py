@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from raysweep import memory
 from raysweep.cutting import finished_pieces, missing_shards
-from raysweep.kv_policy import parameters
+from raysweep.kv_policy import kind_of, parameters
 from raysweep.spec import Benchmark, EngineSpec, RunConfig, Shard, Sweep, content_hash
 from raysweep.store import Part, Store
 from raysweep.tables import ENGINES, PLAN
@@ -137,6 +137,7 @@ def _engine_row(engine: EngineSpec, config: RunConfig, tokens: int) -> dict:
         "weight_bits": engine.weights.bits,
         "kv_policy": engine.kv_policy.slug,
         "kv_params": json.dumps(parameters(engine.kv_policy)),
+        "kv_kind": kind_of(engine.kv_policy),
         "backend": engine.backend,
         "weights_bytes": memory.weights_bytes(model, engine.weights),
         "kv_bytes_per_token": memory.kv_bytes_per_token(model.architecture),
