@@ -1,13 +1,13 @@
 """The stages of a run, in order: each reads files of the run's folder and writes files there.
 
-    plan -> generate -> reduce -> report
+    plan -> generate -> reduce -> report, recommend
 
 A stage takes nothing from the one before but what it wrote, so any of them may be run alone, later:
 generate and reduce start from the parts that lie in the folder, whatever an earlier plan said.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -28,6 +28,9 @@ from raysweep.spec import RunConfig
 from raysweep.store import Store
 
 DONE, WORK_REMAINS = 0, 3  # exit statuses
+SAMPLE_STAGES = {"plan", "generate", "reduce"}  # those that look at parts
+MOST_NAMED = 3  # incomplete engines that are named
+RED = "red"
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,13 @@ def run_stages(config: RunConfig, document: Document) -> int:
     store = Store(f"{config.out.rstrip('/')}/{config.run}")
     run = Run(config, document, store, Console(file=sys.stdout))
     claim_folder(store, config, document)
+    if SAMPLE_STAGES & set(config.stages):
+        for path in store.set_damaged_aside():
+            run.say(
+                "damaged",
+                f"{path} cannot be read: set aside, its samples are to be made again",
+                RED,
+            )
     status = DONE
     for stage in config.stages:
         status = max(status, STAGES[stage](run))
@@ -101,7 +111,7 @@ def generate(run: Run) -> int:
         )
     for failure in outcome.failures:
         said = f"shard {failure.shard_id} of {failure.engine_id}: {failure.reason}"
-        run.say("failed", said, style="red")
+        run.say("failed", said, style=RED)
     if outcome.failures:
         remain = f"{len(outcome.failures):,} of {len(shards):,} shards remain"
         run.say("", f"{remain}; the same command goes on with them")
@@ -116,6 +126,8 @@ def reduce(run: Run) -> int:
     summary = reduce_run(run.config, run.store).summary
     add_to_summary(run.store, origin(run.store, run.config))
     run.say("reduce", f"{summary['scenarios']:,} scenarios from {summary['samples']:,} samples")
+    for path in summary["parts_set_aside"]:
+        run.say("damaged", f"{path}: set aside, its samples are to be made again", RED)
     if not summary["shards_missing"]:
         return DONE
     run.say(
@@ -124,7 +136,15 @@ def reduce(run: Run) -> int:
         f"{summary['scenarios_skipped']:,} scenarios could not be computed for lack of samples; "
         "the stage generate makes them",
     )
+    run.say("", _incomplete(summary["incomplete"]))
     return WORK_REMAINS
+
+
+def _incomplete(missing: Mapping[str, int]) -> str:
+    """The first few engines that lack samples, and how many do."""
+    named = [f"{name} ({count:,} samples)" for name, count in list(missing.items())[:MOST_NAMED]]
+    others = len(missing) - len(named)
+    return "incomplete: " + ", ".join(named) + (f" and {others:,} others" if others else "")
 
 
 def report(run: Run) -> int:
@@ -141,6 +161,18 @@ def report(run: Run) -> int:
     return DONE
 
 
+def recommend(run: Run) -> int:
+    """The best configuration for a memory, in words and as recommendation.json."""
+    from raysweep.recommendation import answers, write_recommendations
+
+    need(run, "scores.parquet", "reduce")
+    found = answers(run.config, run.store)
+    for answer in found:
+        run.console.print(answer.text(), soft_wrap=True, highlight=False)
+    run.say("recommend", write_recommendations(found, run.store))
+    return DONE
+
+
 def need(run: Run, name: str, stage: str) -> None:
     if not run.store.exists(name):
         raise ConfigError(
@@ -153,4 +185,5 @@ STAGES: dict[str, Callable[[Run], int]] = {
     "generate": generate,
     "reduce": reduce,
     "report": report,
+    "recommend": recommend,
 }

@@ -85,6 +85,12 @@ def valid_configuration() -> dict[str, Any]:
             "max_attempts": 3,
         },
         "cluster": {"address": "local", "actors": 2, "cpus_per_actor": 1, "gpus_per_actor": 0},
+        "recommend": {
+            "memory_gb": None,
+            "batch_size": 1,
+            "benchmark": None,
+            "max_token_budget": None,
+        },
     }
 
 

@@ -15,9 +15,9 @@ from raysweep.configuration.definitions import Definitions
 from raysweep.configuration.fields import Fields, refuse_duplicates
 from raysweep.configuration.tokens import check_tokens
 from raysweep.errors import ConfigError, shown, unknown
-from raysweep.spec import Cluster, Family, Generation, ModelSpec, RunConfig, Sweep
+from raysweep.spec import Cluster, Family, Generation, ModelSpec, RunConfig, Sweep, Wish
 
-STAGES = ("plan", "generate", "reduce", "report")  # in the order in which they run
+STAGES = ("plan", "generate", "reduce", "report", "recommend")  # in the order in which they run
 BACKENDS = ("torch", "fake")  # fake: random answers without a model, to try a configuration
 
 Noun = TypeVar("Noun")
@@ -41,7 +41,10 @@ SECTIONS = {
     "sweep": keys(Sweep),
     "generation": keys(Generation),
     "cluster": keys(Cluster),
+    "recommend": ("memory_gb", "batch_size", "benchmark", "max_token_budget"),
 }
+
+GB = 1e9
 
 # The list below `sweep` that names definitions of a kind.
 LISTS = {
@@ -55,14 +58,16 @@ LISTS = {
 def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConfig:
     """Validate the composed configuration; definitions are looked up in `folders`."""
     top = Fields("", composed).only(SECTIONS[""])
+    stages, sweep = read_stages(top), read_sweep(top.below("sweep"), Definitions(tuple(folders)))
     config = RunConfig(
         out=top.text("out"),
         run=top.name("run"),
         seed=top.integer("seed", least=0),
-        stages=read_stages(top),
-        sweep=read_sweep(top.below("sweep"), Definitions(tuple(folders))),
+        stages=stages,
+        sweep=sweep,
         generation=read_generation(top.below("generation")),
         cluster=read_cluster(top.below("cluster")),
+        recommend=read_wish(top.below("recommend"), sweep, wanted="recommend" in stages),
     )
     check_tokens(config.sweep)
     return config
@@ -148,6 +153,26 @@ def read_cluster(fields: Fields) -> Cluster:
         actors=None if fields.value("actors") is None else fields.integer("actors"),
         cpus_per_actor=fields.number("cpus_per_actor", least=0.01),
         gpus_per_actor=gpus,
+    )
+
+
+def read_wish(fields: Fields, sweep: Sweep, wanted: bool) -> Wish:
+    """What to recommend a configuration for; the memory must be given if the stage is to be run."""
+    fields.only(SECTIONS["recommend"])
+    memory_gb, benchmark, budget = (
+        fields.value(key) for key in ("memory_gb", "benchmark", "max_token_budget")
+    )
+    if wanted and memory_gb is None:
+        raise ConfigError(
+            f"{fields.at('memory_gb')}: missing, and the stage 'recommend' needs it; give the memory in "
+            f"GB (1e9 bytes), as in {fields.at('memory_gb')}=24"
+        )
+    names = [one.name for one in sweep.benchmarks]
+    return Wish(
+        memory_bytes=None if memory_gb is None else fields.number("memory_gb") * GB,
+        batch_size=fields.integer("batch_size"),
+        benchmark=None if benchmark is None else fields.choice("benchmark", "benchmark", names),
+        max_token_budget=None if budget is None else fields.integer("max_token_budget"),
     )
 
 
