@@ -164,11 +164,8 @@ class Store:
             ):
                 part = pq.ParquetFile(file, read_dictionary=list(dictionaries))
                 table = part.read(columns=list(columns), use_threads=False)
-        except (pa.ArrowException, ConfigError) as error:
-            self.read_bytes(
-                name
-            )  # raises if it is not the file that is at fault, but the way to it
-            raise DamagedPartError(name, self.path(name), error) from error
+        except (pa.ArrowException, ConfigError, KeyError) as error:
+            raise self._damaged(name, error) from error
         if missing := {column.partition(".")[0] for column in columns} - set(table.column_names):
             raise DamagedPartError(name, self.path(name), f"it lacks {', '.join(sorted(missing))}")
         return table.replace_schema_metadata(None)
@@ -213,16 +210,19 @@ class Store:
             ):
                 metadata = pq.read_metadata(file).metadata or {}
             version, part = metadata[VERSION_KEY].decode(), Part(**json.loads(metadata[PART_KEY]))
-        except (pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
-            if isinstance(error, ConfigError):
-                raise
-            raise DamagedPartError(name, self.path(name), error) from error
+        except (pa.ArrowException, ConfigError, KeyError, TypeError, ValueError) as error:
+            raise self._damaged(name, error) from error
         if version != str(SCHEMA_VERSION):
             raise ConfigError(
                 f"{self.path(name)}: of schema version {version}, and this raysweep reads "
                 f"{SCHEMA_VERSION}; go on with the raysweep that wrote it, or choose another run"
             )
         return part
+
+    def _damaged(self, name: str, error: Exception) -> DamagedPartError:
+        """The error for a part that is not to be read; raises if it is the way to it that is at fault."""
+        self.read_bytes(name)
+        return DamagedPartError(name, self.path(name), error)
 
     def remove_leftovers(self) -> None:
         """Remove what killed writers left half written; object stores keep no such files."""
