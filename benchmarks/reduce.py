@@ -57,7 +57,9 @@ def pandas_groupby(samples: int, folder: Path) -> pd.Series:
         ["answer", "outcome"]
     ].apply(_votes_of_group)
     per_question.columns.name = "group_size"
-    return per_question.stack().groupby(level=KEY).mean()
+    accuracy = per_question.stack().groupby(level=KEY).mean()
+    assert isinstance(accuracy, pd.Series)
+    return accuracy
 
 
 def _votes_of_group(group: pd.DataFrame) -> pd.Series:

@@ -6,7 +6,7 @@ votes (serial) or with them (parallel), what that choice can do by itself.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,11 +89,11 @@ def contests(candidates: Candidates, batch_sizes: Sequence[int]) -> Iterator[Con
     """All frontiers. An axis on which there is one value alone says nothing new and is left out."""
     groups = {("", ""): np.arange(len(candidates))}
     for axis, value_of in AXES.items():
-        members: dict[Hashable, list[int]] = defaultdict(list)
+        found: dict[str, list[int]] = defaultdict(list)
         for index, row in enumerate(candidates.rows):
-            members[value_of(row)].append(index)
-        if len(members) > 1:
-            groups |= {(axis, str(value)): np.array(those) for value, those in members.items()}
+            found[value_of(row)].append(index)
+        if len(found) > 1:
+            groups |= {(axis, value): np.array(those) for value, those in found.items()}
     for batch_size in batch_sizes:
         memory_bytes = candidates.memory_bytes(batch_size)
         for (axis, value), members in groups.items():

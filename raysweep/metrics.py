@@ -25,6 +25,11 @@ MOST_SAMPLES = 1000  # C(1000, 500) is still a float
 CHUNK = 512  # cells counted together: what fits the processor's cache
 
 
+def rounded(values: ArrayLike) -> Floats:
+    """Values to DECIMALS, so that what is equal but for the order of a sum is equal."""
+    return np.round(np.asarray(values, dtype=np.float64), DECIMALS)
+
+
 def pass_at_k(n: ArrayLike, c: ArrayLike, k: int) -> Floats:
     """Probability that a random k-subset of n samples, c of them correct, holds a correct one.
 
@@ -37,7 +42,7 @@ def pass_at_k(n: ArrayLike, c: ArrayLike, k: int) -> Floats:
     subsets = _choose(int(n.max(initial=0)), k)[:, k]
     enough = n >= k
     share = (subsets[n] - subsets[n - c]) / np.where(enough, subsets[n], 1.0)
-    return np.where(enough, np.round(share, DECIMALS), np.nan)
+    return np.where(enough, rounded(share), np.nan)
 
 
 def maj_at_k(
@@ -115,9 +120,7 @@ def _maj_of_chunk(cells: Ints, group_sizes: tuple[int, ...]) -> Floats:
             votes, wrong[able], absent[able], group_sizes, choose
         )
     subsets = choose[n[None, :], sizes[:, None]]
-    return np.where(
-        subsets > 0, np.round(won / np.where(subsets > 0, subsets, 1), DECIMALS), np.nan
-    )
+    return np.where(subsets > 0, rounded(won / np.where(subsets > 0, subsets, 1)), np.nan)
 
 
 def _subsets_led(

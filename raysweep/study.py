@@ -123,16 +123,17 @@ def compare(candidates: Candidates, batch_size: int, sides: dict[str, Indices]) 
     (first, one), (second, other) = sides.items()
     rows = []
     for limit in _changes(memory, candidates.accuracy, (one, other)):
-        best = [best_within(memory, candidates.accuracy, side, limit) for side in (one, other)]
-        if None in best:
+        here = best_within(memory, candidates.accuracy, one, limit)
+        there = best_within(memory, candidates.accuracy, other, limit)
+        if here is None or there is None:
             continue
-        difference = paired_difference(*(candidates.scores[:, index] for index in best))
+        difference = paired_difference(candidates.scores[:, here], candidates.scores[:, there])
         low, high = float(difference.low), float(difference.high)
         rows.append(
             {
                 "memory_bytes": float(limit),
-                **_prefixed(first, candidates.rows[best[0]]),
-                **_prefixed(second, candidates.rows[best[1]]),
+                **_prefixed(first, candidates.rows[here]),
+                **_prefixed(second, candidates.rows[there]),
                 "difference": float(difference.mean),
                 "difference_lo": low,
                 "difference_hi": high,

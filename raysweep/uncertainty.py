@@ -19,7 +19,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from raysweep.metrics import DECIMALS, Floats
+from raysweep.metrics import Floats, rounded
 
 LEVEL = 0.95
 FEWEST_DF = 4  # a kurtosis of few questions is no ground for less
@@ -36,13 +36,13 @@ class Interval:
 
 def mean_score(scores: Floats) -> Floats:
     """Mean over the questions that were measured: [...points]; NaN if none was."""
-    return np.round(_mean(scores), DECIMALS)
+    return rounded(_mean(scores))
 
 
 def standard_error(scores: Floats) -> Floats:
     """Standard error of the mean, clustered by question: [...points]; NaN below two questions."""
     n = (~np.isnan(scores)).sum(axis=0)
-    return np.round(np.sqrt(_divide(_variance(scores), n)), DECIMALS)
+    return rounded(np.sqrt(_divide(_variance(scores), n)))
 
 
 def run_spread(probabilities: Floats) -> Floats:
@@ -52,7 +52,7 @@ def run_spread(probabilities: Floats) -> Floats:
     """
     measured = ~np.isnan(probabilities)
     binomial = np.where(measured, probabilities * (1 - probabilities), 0.0).sum(axis=0)
-    return np.round(_divide(np.sqrt(binomial), measured.sum(axis=0)), DECIMALS)
+    return rounded(_divide(np.sqrt(binomial), measured.sum(axis=0)))
 
 
 def score_interval(scores: Floats, level: float = LEVEL) -> Interval:
@@ -76,8 +76,8 @@ def score_interval(scores: Floats, level: float = LEVEL) -> Interval:
     low, high = (centre - half) / (1 + z**2 / size), (centre + half) / (1 + z**2 / size)
     return Interval(
         mean,
-        np.round(np.clip(low, 0, mean), DECIMALS),
-        np.round(np.clip(high, mean, 1), DECIMALS),
+        rounded(np.clip(low, 0, mean)),
+        rounded(np.clip(high, mean, 1)),
     )
 
 
@@ -95,7 +95,7 @@ def paired_difference(one: Floats, other: Floats, level: float = LEVEL) -> Inter
         np.where(np.isnan(half), -1.0, mean - half),
         np.where(np.isnan(half), 1.0, mean + half),
     )
-    return Interval(mean, np.round(low, DECIMALS), np.round(high, DECIMALS))
+    return Interval(mean, rounded(low), rounded(high))
 
 
 def bootstrap_weights(n_questions: int, draws: int, seed: int) -> Floats:
@@ -116,10 +116,10 @@ def bootstrap_means(scores: Floats, weights: Floats) -> Floats:
     measured = ~np.isnan(scores)
     sums = weights @ np.where(measured, scores, 0.0)
     if measured.all():
-        return np.round(sums / weights.sum(axis=1).reshape(-1, *[1] * (sums.ndim - 1)), DECIMALS)
+        return rounded(sums / weights.sum(axis=1).reshape(-1, *[1] * (sums.ndim - 1)))
     shares = weights @ measured.astype(np.float64)
     means = np.where(shares > 0, sums / np.where(shares > 0, shares, 1.0), mean_score(scores))
-    return np.round(means, DECIMALS)
+    return rounded(means)
 
 
 def student_quantile(probability: float, df: Floats) -> Floats:
@@ -133,7 +133,8 @@ def student_quantile(probability: float, df: Floats) -> Floats:
         (5 * z**5 + 16 * z**3 + 3 * z) / 96,
         (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
     )
-    return z + sum(term / df**power for power, term in enumerate(terms, start=1))
+    series = [term / df**power for power, term in enumerate(terms, start=1)]
+    return z + np.sum(series, axis=0)
 
 
 def _df(scores: Floats) -> Floats:
