@@ -24,27 +24,23 @@ was searched for. Its interval holds 95% of the bootstrap's thresholds, and reac
 them, since nothing was measured in between.
 """
 
-from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from raysweep.candidates import Candidates
+from raysweep.doubling import Contests, halved
 from raysweep.metrics import Floats
-from raysweep.uncertainty import LEVEL, bootstrap_means
+from raysweep.uncertainty import LEVEL
 
-STEP = 2  # what the memory is multiplied with
-STEPS_A_DOUBLING = 4
 DRAWS = 400  # of the bootstrap; half as many random halvings for the estimate itself
-FEWEST_QUESTIONS = 8
-
-Advantage = NDArray[np.float64]  # NaN where there is no contest
+FEWEST_QUESTIONS, FEWEST_SIZES = 8, 3
+CERTAIN = 2  # standard errors, for what is said of all sizes together
 
 
 @dataclass(frozen=True)
-class Advantages:
+class Advantage:
     """How much weights beat tokens at one effective size, in accuracy, with its interval."""
 
     weights_bytes: int
@@ -68,236 +64,114 @@ class Threshold:
     low: float | None = None
     high: float | None = None
     p_value: float | None = None
-    advantages: tuple[Advantages, ...] = ()
+    advantages: tuple[Advantage, ...] = ()
 
 
 def find_threshold(candidates: Candidates, batch_size: int, seed: int) -> Threshold:
     """The scale threshold of a benchmark's scenarios at a batch size."""
-    sizes = np.unique(candidates.weights_bytes)
-    if len(sizes) < 3:
+    sizes, n_questions = np.unique(candidates.weights_bytes), len(candidates.scores)
+    if len(sizes) < FEWEST_SIZES:
         return Threshold(False, f"{len(sizes)} effective sizes show no change between them")
-    if len(candidates.scores) < FEWEST_QUESTIONS:
-        return Threshold(False, f"{len(candidates.scores)} questions are too few to be halved")
+    if n_questions < FEWEST_QUESTIONS:
+        return Threshold(False, f"{n_questions} questions are too few to be halved")
     rng = np.random.default_rng(seed)
-    n_questions = len(candidates.scores)
     once = np.ones((DRAWS // 2, n_questions))
-    drawn = rng.multinomial(n_questions, np.full(n_questions, 1 / n_questions), size=DRAWS)
-    here = _halved(candidates, batch_size, once, rng)
-    again = _halved(candidates, batch_size, drawn.astype(np.float64), rng)
-    if not len(here.memories) or np.isnan(here.advantage).all():
+    shares = np.full(n_questions, 1 / n_questions)
+    again = rng.multinomial(n_questions, shares, size=DRAWS).astype(np.float64)
+    estimate, drawn = (
+        _Totals.of(halved(candidates, batch_size, counts, rng), len(sizes))
+        for counts in (once, again)
+    )
+    met = np.flatnonzero(estimate.contests.mean(axis=0) >= 0.5)
+    if met.size == 0:
         return Threshold(False, "no memory here can be spent on either weights or tokens")
-    return _judge(sizes, here, again)
+    return _judge(sizes[met], estimate.at(met), drawn.at(met))
 
 
 @dataclass(frozen=True, eq=False)
-class _Contests:
-    """What each draw found at each memory: the size of the best, and the advantage of weights."""
+class _Totals:
+    """Of each draw and effective size, the advantages of weights added up, and how many there are."""
 
-    memories: Floats
-    size: NDArray[np.intp]  # [draws, memories] index into the sizes
-    advantage: Advantage  # [draws, memories]
+    advantage: Floats  # [draws, sizes]
+    contests: Floats  # [draws, sizes]
 
-    def sums(self, n_sizes: int) -> tuple[Floats, NDArray[np.intp]]:
-        """Total advantage and contests of each size: [draws, sizes] each."""
-        held = ~np.isnan(self.advantage)
-        at = [(self.size == size) & held for size in range(n_sizes)]
-        totals = [np.where(where, self.advantage, 0.0).sum(axis=1) for where in at]
-        return np.stack(totals, axis=1), np.stack([where.sum(axis=1) for where in at], axis=1)
+    @classmethod
+    def of(cls, contests: Contests, n_sizes: int) -> "_Totals":
+        """Both ways round of a halving are one draw."""
+        advantage, number = contests.totals(n_sizes)
+        both = (2, len(advantage) // 2, n_sizes)
+        return cls(advantage.reshape(both).mean(axis=0), number.reshape(both).mean(axis=0))
+
+    def at(self, sizes: NDArray[np.intp]) -> "_Totals":
+        return _Totals(self.advantage[:, sizes], self.contests[:, sizes])
 
 
-def _halved(
-    candidates: Candidates, batch_size: int, counts: Floats, rng: np.random.Generator
-) -> _Contests:
-    """Contests of each draw of the questions, chosen on one half and measured on the other.
+def _judge(sizes: Floats, estimate: _Totals, drawn: _Totals) -> Threshold:
+    """Look for the change of sign, and ask whether it could be chance.
 
-    Every draw is used both ways round: the first half of the result's draws, then the second.
+    Cut c: the sizes before index c lie below the threshold, the others not.
     """
-    order = rng.random(counts.shape).argsort(axis=1)
-    half = order < counts.shape[1] // 2  # a question lies in one half with all its copies
-    first, second = (
-        bootstrap_means(candidates.scores, _shares(np.where(mine, counts, 0.0)))
-        for mine in (half, ~half)
-    )
-    return _contests(
-        candidates, batch_size, np.concatenate([first, second]), np.concatenate([second, first])
-    )
-
-
-def _shares(counts: Floats) -> Floats:
-    return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-
-
-def _contests(
-    candidates: Candidates, batch_size: int, chosen_by: Floats, measured: Floats
-) -> _Contests:
-    """Advantages at each memory, given two independent accuracies of every scenario: [draws, rows]."""
-    memory = candidates.memory_bytes(batch_size)
-    doublings = np.log2(memory.max() / memory.min())
-    steps = np.arange(int(doublings * STEPS_A_DOUBLING) + 1)
-    memories = memory.min() * 2.0 ** (steps / STEPS_A_DOUBLING)
-    ahead = round(np.log2(STEP) * STEPS_A_DOUBLING)
-    states = _best_within(candidates, memory, memories, chosen_by, measured)
-    recent: deque[_Best] = deque(maxlen=ahead + 1)
-    pairs = []
-    for state in states:
-        recent.append(state)
-        if len(recent) > ahead:
-            pairs.append(_contest(recent[0], state))
-    draws = len(chosen_by)
-    size, advantage = zip(*pairs, strict=True) if pairs else ((), ())
-    return _Contests(
-        memories[: len(pairs)],
-        np.array(size, dtype=np.intp).reshape(len(pairs), draws).T,
-        np.array(advantage, dtype=np.float64).reshape(len(pairs), draws).T,
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class _Best:
-    """The best configuration within a memory of each size and number of tokens: [draws, sizes, tokens].
-
-    chosen_by  the accuracies that choose, -inf where nothing fits
-    measured   the other accuracy of the same configuration
-    """
-
-    chosen_by: Floats
-    measured: Floats
-
-    def copy(self) -> "_Best":
-        return _Best(self.chosen_by.copy(), self.measured.copy())
-
-    def improve(self, at: tuple[int, int], chosen_by: Floats, measured: Floats) -> None:
-        """Take in configurations of one size and number of tokens: [draws, configurations] each."""
-        rows, winner = np.arange(len(chosen_by)), chosen_by.argmax(axis=1)
-        where = (slice(None), *at)
-        better = chosen_by[rows, winner] > self.chosen_by[where]
-        self.chosen_by[where] = np.where(better, chosen_by[rows, winner], self.chosen_by[where])
-        self.measured[where] = np.where(better, measured[rows, winner], self.measured[where])
-
-    def among(self, allowed: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:
-        """The other accuracy of the best allowed one, and whether there is one: [draws] each."""
-        draws = len(allowed)
-        best = np.where(allowed, self.chosen_by, -np.inf).reshape(draws, -1)
-        winner, rows = best.argmax(axis=1), np.arange(draws)
-        return self.measured.reshape(draws, -1)[rows, winner], best[rows, winner] > -np.inf
-
-
-def _best_within(
-    candidates: Candidates, memory: Floats, memories: Floats, chosen_by: Floats, measured: Floats
-) -> Iterator[_Best]:
-    """The state at each memory, growing: every configuration is looked at once."""
-    sizes, size_of = np.unique(candidates.weights_bytes, return_inverse=True)
-    spent = candidates.column("token_budget") * candidates.column("group_size")
-    tokens, tokens_of = np.unique(spent, return_inverse=True)
-    shape = (len(chosen_by), len(sizes), len(tokens))
-    best = _Best(np.full(shape, -np.inf), np.full(shape, np.nan))
-    fits_at = np.searchsorted(memories, memory * (1 - 1e-12))
-    keys = np.stack([fits_at, size_of, tokens_of], axis=1)
-    order = np.lexsort(keys.T[::-1])
-    cuts = np.flatnonzero((np.diff(keys[order], axis=0) != 0).any(axis=1)) + 1
-    groups = [(tuple(keys[group[0]].tolist()), group) for group in np.split(order, cuts)]
-    for step in range(len(memories)):
-        while groups and groups[0][0][0] == step:
-            (_, size, spend), group = groups.pop(0)
-            best.improve((size, spend), chosen_by[:, group], measured[:, group])
-        yield best.copy()
-
-
-def _contest(now: _Best, later: _Best) -> tuple[NDArray[np.intp], Advantage]:
-    """The size of the best now, and how far more weights are ahead of more tokens later: [draws] each."""
-    draws, n_sizes, n_tokens = now.chosen_by.shape
-    size, tokens = np.divmod(now.chosen_by.reshape(draws, -1).argmax(axis=1), n_tokens)
-    larger = (np.arange(n_sizes) > size[:, None])[:, :, None]
-    longer = (np.arange(n_tokens) > tokens[:, None])[:, None, :]
-    more_weights, can_grow = later.among(larger & ~longer)
-    more_tokens, can_think = later.among(~larger & longer)
-    return size, np.where(can_grow & can_think, more_weights - more_tokens, np.nan)
-
-
-def _judge(sizes: Floats, here: _Contests, again: _Contests) -> Threshold:
-    """Look for the change of sign, and ask whether it could be chance."""
-    totals, held = here.sums(len(sizes))
-    total, contests = totals.mean(axis=0), held.mean(axis=0)
-    drawn_totals, drawn_held = again.sums(len(sizes))
-    drawn = drawn_totals.reshape(2, -1, len(sizes)).mean(axis=0)  # both ways round
-    drawn_contests = drawn_held.reshape(2, -1, len(sizes)).mean(axis=0)
-    met = contests > 0.5
-    advantages = _by_size(sizes, total, contests, drawn, drawn_contests, met)
-    # Cut c: the sizes before index c lie below the threshold, the others above.
-    cuts = np.arange(1, len(sizes))
-    below, above = _sides(total[None], cuts), _sides(drawn, cuts)
-    z, chance = _standardised(below, above)
-    weaker = z.min(axis=0)  # [cuts]
-    p_value = float(max((side.max(axis=1) >= weaker.max()).mean() for side in chance))
+    advantages = tuple(_advantage(index, sizes, estimate, drawn) for index in range(len(sizes)))
+    if len(sizes) == 1:
+        return Threshold(False, _why_not(estimate, drawn), advantages=advantages)
+    here, again = _sides(estimate.advantage.mean(axis=0)[None]), _sides(drawn.advantage)
+    p_value = _p_value(here, again)
     if p_value > 1 - LEVEL:
-        return Threshold(False, _why_not(total, drawn), p_value=p_value, advantages=advantages)
-    cut = int(cuts[_split(below)[0].argmax()])
-    found = cuts[_split(above).argmax(axis=1)]
+        return Threshold(False, _why_not(estimate, drawn), p_value=p_value, advantages=advantages)
+    cut, cuts = int(_best_cut(here)[0]), _best_cut(again)
     tail = (1 - LEVEL) / 2
-    low, high = np.quantile(found, [tail, 1 - tail], method="inverted_cdf").astype(int)
-    low, high = min(low, cut), max(high, cut)
+    low, high = np.quantile(cuts, [tail, 1 - tail], method="inverted_cdf").astype(int).tolist()
     return Threshold(
         True,
         "more weights beat more tokens below, more tokens beat more weights above",
         weights_bytes=float(sizes[cut]),
-        low=float(sizes[low - 1]),
-        high=float(sizes[min(high + 1, len(sizes) - 1)]),
+        low=float(sizes[min(low, cut) - 1]),
+        high=float(sizes[min(max(high, cut) + 1, len(sizes) - 1)]),
         p_value=p_value,
         advantages=advantages,
     )
 
 
-def _sides(totals: Floats, cuts: NDArray[np.intp]) -> tuple[Floats, Floats]:
-    """Total advantage below and above each cut: [draws, cuts] each."""
-    running = np.cumsum(totals, axis=1)
-    below = running[:, cuts - 1]
-    return below, running[:, -1:] - below
+Sides = tuple[Floats, Floats]  # below and above each cut: [draws, cuts] each
 
 
-def _split(sides: tuple[Floats, Floats]) -> Floats:
-    """What a threshold at each cut explains: advantage below it, and disadvantage above."""
-    below, above = sides
-    return below - above
+def _sides(advantage: Floats) -> Sides:
+    """Total advantage of weights below each cut, and of tokens above it."""
+    running = np.cumsum(advantage, axis=1)
+    return running[:, :-1], running[:, :-1] - running[:, -1:]
 
 
-def _standardised(
-    here: tuple[Floats, Floats], drawn: tuple[Floats, Floats]
-) -> tuple[Floats, tuple[Floats, Floats]]:
-    """Both sides in standard errors, [2, cuts], and what chance alone does: [draws, cuts] each."""
-    signs = (1.0, -1.0)
-    errors = [side.std(axis=0) for side in drawn]
-    safe = [np.where(error > 1e-12, error, np.inf) for error in errors]
-    z = np.stack([sign * side[0] / e for sign, side, e in zip(signs, here, safe, strict=True)])
-    low, high = ((side - side.mean(axis=0)) / e for side, e in zip(drawn, safe, strict=True))
-    return z, (low, -high)
+def _best_cut(sides: Sides) -> NDArray[np.intp]:
+    """The cut of each draw that explains most: [draws]."""
+    return np.add(*sides).argmax(axis=1) + 1
 
 
-def _why_not(total: Floats, drawn: Floats) -> str:
-    z = total.sum() / max(float(drawn.sum(axis=1).std()), 1e-12)
-    if z > 2:
-        return "more weights beat more tokens over all sizes together, and no change is certain"
-    if z < -2:
-        return "more tokens beat more weights over all sizes together, and no change is certain"
-    return "neither more weights nor more tokens are ahead by more than chance"
+def _p_value(here: Sides, again: Sides) -> float:
+    """How often chance alone makes one side, wherever it is cut, as good as the weaker one is at best."""
+    errors = [np.where(side.std(axis=0) > 1e-12, side.std(axis=0), np.inf) for side in again]
+    z = np.stack([side[0] / error for side, error in zip(here, errors, strict=True)])
+    weaker = z.min(axis=0).max()
+    chance = [(side - side.mean(axis=0)) / e for side, e in zip(again, errors, strict=True)]
+    return float(max((one.max(axis=1) >= weaker).mean() for one in chance))
 
 
-def _by_size(
-    sizes: Floats,
-    total: Floats,
-    contests: Floats,
-    drawn: Floats,
-    drawn_contests: Floats,
-    met: NDArray[np.bool_],
-) -> tuple[Advantages, ...]:
-    """The mean advantage at each size that had contests, with the bootstrap's percentiles around it."""
+def _why_not(estimate: _Totals, drawn: _Totals) -> str:
+    spread = float(drawn.advantage.sum(axis=1).std())
+    z = float(estimate.advantage.sum(axis=1).mean()) / max(spread, 1e-12)
+    if abs(z) < CERTAIN:
+        return "neither more weights nor more tokens are ahead by more than chance"
+    ahead, behind = ("weights", "tokens") if z > 0 else ("tokens", "weights")
+    return f"more {ahead} beat more {behind} over all sizes together, and no change is certain"
+
+
+def _advantage(index: int, sizes: Floats, estimate: _Totals, drawn: _Totals) -> Advantage:
+    """The mean advantage at a size, with the bootstrap's percentiles around it."""
+    contests = float(estimate.contests[:, index].mean())
+    mean = float(estimate.advantage[:, index].mean()) / contests
+    held = drawn.contests[:, index] > 0
+    if not held.any():
+        return Advantage(int(sizes[index]), round(contests), mean, -1.0, 1.0)
+    each = drawn.advantage[held, index] / drawn.contests[held, index]
     tail = (1 - LEVEL) / 2
-    found = []
-    for index in np.flatnonzero(met):
-        mean = total[index] / contests[index]
-        there = drawn_contests[:, index] > 0
-        each = drawn[there, index] / drawn_contests[there, index]
-        low, high = np.quantile(each, [tail, 1 - tail]) if there.any() else (-1.0, 1.0)
-        shift = mean - float(np.mean(each)) if there.any() else 0.0
-        bounds = (float(mean), float(low + shift), float(high + shift))
-        found.append(Advantages(int(sizes[index]), round(float(contests[index])), *bounds))
-    return tuple(found)
+    low, high = np.quantile(each, [tail, 1 - tail]) + (mean - each.mean())
+    return Advantage(int(sizes[index]), round(contests), mean, float(low), float(high))
