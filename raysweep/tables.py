@@ -127,6 +127,7 @@ FRONTIER = pa.schema(
         "accuracy": _float,
         "accuracy_lo": _float,
         "accuracy_hi": _float,
+        "complete": pa.bool_(),  # every question has all the samples asked for
         "p_on_frontier": _float,  # share of bootstrap draws of the questions with it on the frontier
     }
 )

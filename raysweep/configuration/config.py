@@ -58,17 +58,13 @@ LISTS = {
 def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConfig:
     """Validate the composed configuration; definitions are looked up in `folders`."""
     top = Fields("", composed).only(SECTIONS[""])
-    stages, sweep = read_stages(top), read_sweep(top.below("sweep"), Definitions(tuple(folders)))
-    config = RunConfig(
-        out=top.text("out"),
-        run=top.name("run"),
-        seed=top.integer("seed", least=0),
-        stages=stages,
-        sweep=sweep,
-        generation=read_generation(top.below("generation")),
-        cluster=read_cluster(top.below("cluster")),
-        recommend=read_wish(top.below("recommend"), sweep, wanted="recommend" in stages),
-    )
+    out, run, seed = top.text("out"), top.name("run"), top.integer("seed", least=0)
+    stages, definitions = read_stages(top), Definitions(tuple(folders))
+    sweep = read_sweep(top.below("sweep"), definitions)
+    generation = read_generation(top.below("generation"))
+    cluster = read_cluster(top.below("cluster"))
+    wish = read_wish(top.below("recommend"), sweep, wanted="recommend" in stages)
+    config = RunConfig(out, run, seed, stages, sweep, generation, cluster, wish)
     check_tokens(config.sweep)
     return config
 
