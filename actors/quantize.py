@@ -7,6 +7,8 @@ them is in the recipe; they are published whole, or not at all.
 import csv
 import json
 import os
+import shutil
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +33,10 @@ def quantize(recipe: Recipe, checkpoint: Checkpoint) -> dict[str, float]:
     Raises ValueError (ConfigError) for too little calibration text, and whatever gptqmodel raises.
     """
     os.environ.update(ENVIRONMENT)
-    source = local_folder(Checkpoint(recipe.model.path, recipe.model.revision))
+    source = os.path.abspath(local_folder(Checkpoint(recipe.model.path, recipe.model.revision)))
     with making(checkpoint) as folder:
-        run_gptq(recipe, source, folder)
+        with chdir(folder):  # gptqmodel writes logs where it stands
+            run_gptq(recipe, source, folder.absolute())
         losses = tidy(folder)
         found = inspect(folder, "quantised")
         if (found.architecture, found.weights) != (recipe.model.architecture, recipe.weights):
@@ -87,6 +90,7 @@ def tidy(folder: Path) -> list[float]:
     with (folder / LOG).open() as log:
         losses = [float(row["loss"]) for row in csv.DictReader(log)]
     (folder / LOG).unlink()
+    shutil.rmtree(folder / "logs", ignore_errors=True)
     for name in ("config.json", "quantize_config.json"):
         content = json.loads((folder / name).read_text())
         settings = content.get("quantization_config", content)

@@ -1,8 +1,8 @@
 """Which scenarios are worth their memory: the Pareto frontier of memory against accuracy. Pure.
 
-The one idea: sorted by memory, a point is on the frontier if it beats everything cheaper and is the
+The one idea: sorted by memory, a point is on the frontier if it beats everything before it and is the
 best at its own price. Running maxima say so for all points at once, and for all bootstrap draws at
-once, because a draw of the questions moves accuracies but never memory.
+once, because a draw of the questions moves accuracies but never memory. Memory may be any cost.
 """
 
 from typing import overload
@@ -25,6 +25,13 @@ def amortised_bytes(
     return weights_bytes / batch_size + kv_bytes
 
 
+def largest_batch(
+    memory_bytes: float, weights_bytes: Floats, kv_bytes: Floats
+) -> NDArray[np.int64]:
+    """The study's theoretical batch size: questions that fit at once beside the weights; 0 for none."""
+    return np.floor(np.maximum(0, memory_bytes - weights_bytes) / kv_bytes).astype(np.int64)
+
+
 def pareto(memory: ArrayLike, accuracy: ArrayLike) -> Bools:
     """True where no other point has memory <= and accuracy >= with one of the two strict.
 
@@ -34,33 +41,24 @@ def pareto(memory: ArrayLike, accuracy: ArrayLike) -> Bools:
     Of points equal in both, the first alone counts. O(n log n).
     """
     memory, accuracy = np.asarray(memory), np.asarray(accuracy, dtype=np.float64)
-    if memory.size == 0:
-        return np.zeros(accuracy.shape, dtype=np.bool_)
+    return _wins(memory, accuracy, np.arange(memory.size))
+
+
+def p_on_frontier(memory: ArrayLike, accuracy_draws: Floats, points: ArrayLike) -> Floats:
+    """Share of the draws ([draws, all points]) in which each of the chosen `points` is on the frontier."""
+    return _wins(np.asarray(memory), accuracy_draws, np.asarray(points)).mean(axis=0)
+
+
+def _wins(memory: NDArray, accuracy: Floats, points: NDArray) -> Bools:
+    """Whether each of the chosen points is on the frontier of all: [..., points]."""
+    if memory.size == 0 or points.size == 0:
+        return np.zeros((*accuracy.shape[:-1], points.size), dtype=np.bool_)
     order = np.argsort(memory, kind="stable")
-    starts, price_of = _runs(memory[order])
-    by_price = accuracy[..., order]  # [..., points]
-    best = np.maximum.reduceat(by_price, starts, axis=-1)  # [..., prices]
-    best_cheaper = np.full_like(best, -np.inf)
-    best_cheaper[..., 1:] = np.maximum.accumulate(best, axis=-1)[..., :-1]
-    wins = (by_price == best[..., price_of]) & (best > best_cheaper)[..., price_of]
-    on_frontier = np.empty_like(wins)
-    on_frontier[..., order] = _first_of_run(wins, starts, price_of)
-    return on_frontier
-
-
-def p_on_frontier(memory: ArrayLike, accuracy_draws: Floats) -> Floats:
-    """Share of the draws ([draws, points]) in which each point is on the frontier."""
-    return pareto(memory, accuracy_draws).mean(axis=0)
-
-
-def _runs(ordered: NDArray) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Where each distinct value of a sorted array begins, and the run that each element is in."""
-    changes = np.concatenate(([True], ordered[1:] != ordered[:-1]))
-    return np.flatnonzero(changes), np.cumsum(changes) - 1
-
-
-def _first_of_run(marked: Bools, starts: NDArray[np.intp], run_of: NDArray[np.intp]) -> Bools:
-    """The first marked element of every run."""
-    seen = np.cumsum(marked, axis=-1)  # [..., points], counting the element itself
-    seen_before_run = (seen - marked)[..., starts]
-    return marked & (seen - seen_before_run[..., run_of] == 1)
+    best = np.maximum.accumulate(accuracy[..., order], axis=-1)
+    place = np.empty_like(order)
+    place[order] = np.arange(order.size)
+    chosen = place[points]  # where in the order the points stand
+    last = np.searchsorted(memory[order], memory[points], side="right") - 1  # of the same memory
+    own = accuracy[..., points]
+    before = np.where(chosen > 0, best[..., np.maximum(chosen - 1, 0)], -np.inf)
+    return (own > before) & (own == best[..., last])

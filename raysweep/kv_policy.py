@@ -20,6 +20,8 @@ METHODS = {
     "quantized": "actors.kv.quantized.Quantized",
 }
 
+MANY_TOKENS = 10**9  # more than any policy's budget
+
 Axis = Literal["channel", "token", "layer"]
 
 
@@ -106,6 +108,13 @@ def method_of(policy: KVPolicy) -> str:
     """The name by which a configuration calls a policy: a known method, or its import path."""
     path = f"{type(policy).__module__}.{type(policy).__qualname__}"
     return next((name for name, known in METHODS.items() if known == path), path)
+
+
+def kind_of(policy: KVPolicy) -> str:
+    """What a policy does to tokens: `full`, `evicting`, `quantized` or `evicting_quantized`."""
+    evicts = policy.held(MANY_TOKENS).tokens < MANY_TOKENS
+    words = [word for word, true in (("evicting", evicts), ("quantized", policy.packing)) if true]
+    return "_".join(words) or "full"
 
 
 def parameters(policy: KVPolicy) -> dict[str, Any]:

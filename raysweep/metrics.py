@@ -1,152 +1,164 @@
-"""How good a scenario is, estimated from one pool of samples per question. Pure: no I/O.
+"""How good a group of samples is, estimated from one pool of samples per question. Pure: no I/O.
 
 The one idea: n samples of a question serve every group size G <= n. "The majority vote of G fresh
 samples" is estimated by the average over all G-subsets of the n, and that average is counted, not
-drawn: pass@k in closed form (Chen et al. 2021, arXiv 2107.03374), maj@k by generating functions.
-Uncertainty comes from the questions, which are what a benchmark samples: a bootstrap over them,
-with one set of weights for all scenarios of a benchmark, so that every comparison is paired.
+drawn: pass@k in closed form (Chen et al. 2021, arXiv 2107.03374), maj@k by generating functions,
+best-of-k by ranks. Many questions are counted at once; a *cell* is one question's pool of samples.
+
+Counts are floats: exact up to 2^53, i.e. for pools of up to 56 samples, and to some 14 digits beyond.
+Results are rounded to DECIMALS, so that equal probabilities are equal numbers.
 """
 
 from collections.abc import Sequence
-from fractions import Fraction
 from functools import lru_cache
-from math import comb, sqrt
-from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
-# Means are rounded to this many decimals, because the order of a sum changes its last digits, and
-# accuracies that are equal must stay equal: being better by 1e-17 would buy a place on a frontier.
+# The order of a sum changes its last digits, and accuracies that are equal must stay equal: being
+# better by 1e-17 would buy a place on a frontier.
 DECIMALS = 12
+MOST_SAMPLES = 1000  # C(1000, 500) is still a float
+CHUNK = 512  # cells counted together: what fits the processor's cache
 
 
-def pass_at_k(n: int, c: int, k: int) -> float:
-    """Probability that a random k-subset of n samples, c of them correct, holds a correct one."""
-    _check_subset(n, k)
-    if not 0 <= c <= n:
-        raise ValueError(f"pass@k: {c} correct of {n} samples is impossible")
-    subsets = comb(n, k)
-    return (subsets - comb(n - c, k)) / subsets
+def rounded(values: ArrayLike) -> Floats:
+    """Values to DECIMALS, so that what is equal but for the order of a sum is equal."""
+    return np.round(np.asarray(values, dtype=np.float64), DECIMALS)
 
 
-def maj_at_k(correct: int, wrong_counts: Sequence[int], absent: int, k: int) -> float:
-    """Probability that the majority vote of a random k-subset of a question's samples is correct.
+def pass_at_k(n: ArrayLike, c: ArrayLike, k: int) -> Floats:
+    """Probability that a random k-subset of n samples, c of them correct, holds a correct one.
 
-    correct       samples with the right answer, which are one class
-    wrong_counts  samples of each distinct wrong answer
-    absent        samples without an answer: they cast no vote, but take up room in the subset
-
-    A tie among m answers goes to each with probability 1/m; a subset without a vote scores 0. Exact
-    up to the one rounding to float, so equal probabilities are equal floats: maj@2 without absent
-    answers *is* maj@1.
+    n, c  [cells]; the answer has their shape, and is NaN where a cell has less than k samples.
     """
-    if min(correct, absent, *wrong_counts) < 0:
-        raise ValueError(f"maj@k: negative count in {correct}, {tuple(wrong_counts)}, {absent}")
-    return _maj_at_k(correct, tuple(sorted(w for w in wrong_counts if w)), absent, k)
+    n, c = np.asarray(n, dtype=np.int64), np.asarray(c, dtype=np.int64)
+    _check_group(k)
+    if np.any((c < 0) | (c > n)):
+        raise ValueError("pass@k: a cell has less than no, or more than all of its samples correct")
+    subsets = _choose(int(n.max(initial=0)), k)[:, k]
+    enough = n >= k
+    share = (subsets[n] - subsets[n - c]) / np.where(enough, subsets[n], 1.0)
+    return np.where(enough, rounded(share), np.nan)
 
 
-@lru_cache(maxsize=1 << 16)
-def _maj_at_k(correct: int, wrong: tuple[int, ...], absent: int, k: int) -> float:
-    n = correct + sum(wrong) + absent
-    _check_subset(n, k)
-    wins = _wins_by_ties(correct, wrong, absent)
-    won = sum(Fraction(_coefficient(poly, k, n), 1 + tied) for tied, poly in enumerate(wins))
-    return float(won / comb(n, k))
+def maj_at_k(
+    correct: ArrayLike, wrong: ArrayLike, absent: ArrayLike, group_sizes: Sequence[int]
+) -> Floats:
+    """Probability that the majority vote of a random k-subset of a cell's samples is correct.
 
+    correct  [cells] samples with the right answer, which are one class
+    wrong    [cells, classes] samples of each distinct wrong answer, in any order, 0 for no class
+    absent   [cells] samples without an answer: they cast no vote, but take up room in the subset
 
-@lru_cache(maxsize=1 << 14)
-def _wins_by_ties(correct: int, wrong: tuple[int, ...], absent: int) -> tuple[int, ...]:
-    """Entry t: a polynomial whose x^k coefficient counts the k-subsets in which no answer has more
-    votes than the correct one and exactly t wrong answers have as many. It serves every k.
-
-    A polynomial is held as its value at x = 2^n. Its coefficients count subsets of n samples, so
-    they are below 2^n and are the digits of that value: arithmetic on integers is arithmetic on
-    polynomials (Kronecker's substitution).
+    A tie among m answers goes to each with probability 1/m; a subset without a vote scores 0. The
+    answer is [group sizes, cells], NaN where a cell has less samples than the group.
     """
-    x = 1 << (correct + sum(wrong) + absent)
-    wins = [0] * (len(wrong) + 1)
-    for votes in range(1, correct + 1):
-        rivals = [w for w in wrong if w >= votes]
-        # An answer with fewer samples than `votes` cannot tie: its samples go in or out freely.
-        free = absent + sum(w for w in wrong if w < votes)
-        lead = comb(correct, votes) * x**votes * (1 + x) ** free
-        for tied, poly in enumerate(_rivals_by_ties(rivals, votes, x)):
-            wins[tied] += lead * poly
-    return tuple(wins)
+    correct, absent = np.asarray(correct, dtype=np.int64), np.asarray(absent, dtype=np.int64)
+    wrong = -np.sort(-np.asarray(wrong, dtype=np.int64), axis=1)  # largest class first
+    if min(correct.min(initial=0), wrong.min(initial=0), absent.min(initial=0)) < 0:
+        raise ValueError("maj@k: a cell has a negative number of samples")
+    for k in group_sizes:
+        _check_group(k)
+    cells = np.column_stack([correct, absent, wrong])
+    distinct, cell_of = np.unique(cells, axis=0, return_inverse=True)
+    chunks = np.array_split(distinct, -(-len(distinct) // CHUNK) or 1)
+    counted = [_maj_of_chunk(chunk, tuple(group_sizes)) for chunk in chunks]
+    return np.concatenate(counted, axis=1)[:, cell_of.reshape(-1)]
 
 
-def _rivals_by_ties(rivals: Sequence[int], votes: int, x: int) -> list[int]:
-    """Entry t: ways to take at most `votes` samples of each rival, exactly `votes` of t of them."""
-    ways = [1]
-    for samples in rivals:
-        fewer = sum(comb(samples, i) * x**i for i in range(votes))
-        equal = comb(samples, votes) * x**votes
-        ways = [a * fewer + b * equal for a, b in zip([*ways, 0], [0, *ways], strict=True)]
+def best_of_k(scores: ArrayLike, correct: ArrayLike, k: int) -> float:
+    """Probability that the best-scored sample of a random k-subset of one question is correct.
+
+    scores   [samples] of a verifier, higher is better
+    correct  [samples] whether each is right
+
+    Of samples that share the best score each is taken with the same probability. The best is of a
+    given score if the subset lies among those up to it, but not among those below it.
+    """
+    _, level = np.unique(np.asarray(scores, dtype=np.float64), return_inverse=True)
+    if not 1 <= k <= len(level) or np.isnan(scores).any():
+        raise ValueError(f"best-of-k: a group of {k} needs as many samples, each with a score")
+    members = np.bincount(level)
+    right = np.bincount(level, weights=np.asarray(correct, dtype=np.float64))
+    subsets = _choose(len(level), k)[:, k]
+    up_to = np.cumsum(members)
+    chosen = (subsets[up_to] - subsets[up_to - members]) / subsets[len(level)]
+    return round(float((chosen * right / members).sum()), DECIMALS)
+
+
+def _check_group(k: int) -> None:
+    if k < 1:
+        raise ValueError(f"group size {k}: a group has at least one sample")
+
+
+@lru_cache(maxsize=64)
+def _choose(most: int, k: int) -> Floats:
+    """Binomial coefficients C(n, i) for n up to `most` and i up to k: [most + 1, k + 1]."""
+    if most > MOST_SAMPLES:
+        raise ValueError(f"{most} samples of a question are more than the {MOST_SAMPLES} counted")
+    table = np.zeros((most + 1, k + 1))
+    table[:, 0] = 1
+    for n in range(1, most + 1):
+        table[n, 1:] = table[n - 1, 1:] + table[n - 1, :-1]
+    return table
+
+
+def _maj_of_chunk(cells: Ints, group_sizes: tuple[int, ...]) -> Floats:
+    """maj@k of cells given as rows of (correct, absent, wrong classes): [group sizes, cells]."""
+    correct, absent, wrong = cells[:, 0], cells[:, 1], cells[:, 2:]
+    n = cells.sum(axis=1)
+    sizes = np.array(group_sizes)
+    choose = _choose(int(n.max(initial=0)), max(group_sizes))
+    won = np.zeros((len(sizes), len(cells)))
+    for votes in range(1, min(max(group_sizes), int(correct.max(initial=0))) + 1):
+        able = np.flatnonzero(correct >= votes)
+        won[:, able] += choose[correct[able], votes] * _subsets_led(
+            votes, wrong[able], absent[able], group_sizes, choose
+        )
+    subsets = choose[n[None, :], sizes[:, None]]
+    return np.where(subsets > 0, rounded(won / np.where(subsets > 0, subsets, 1)), np.nan)
+
+
+def _subsets_led(
+    votes: int, wrong: Ints, absent: Ints, group_sizes: tuple[int, ...], choose: Floats
+) -> Floats:
+    """Ways to fill a group around `votes` correct ones so that these win: [group sizes, cells].
+
+    A way in which m wrong answers have as many votes counts 1/(m + 1).
+    """
+    rivals = _rivals(votes, wrong, max(group_sizes) - votes, choose)  # [cells, tied, picks]
+    shared = (rivals / np.arange(1, rivals.shape[1] + 1)[:, None]).sum(axis=1)  # [cells, picks]
+    # An answer with fewer samples than `votes` cannot tie: its samples go in or out freely.
+    free = choose[absent + np.where(wrong < votes, wrong, 0).sum(axis=1)]  # [cells, picks]
+    led = np.zeros((len(group_sizes), len(wrong)))
+    for index, k in enumerate(group_sizes):
+        picks = k - votes
+        if picks >= 0:
+            led[index] = (shared[:, : picks + 1] * free[:, picks::-1][:, : picks + 1]).sum(axis=1)
+    return led
+
+
+def _rivals(votes: int, wrong: Ints, most_picks: int, choose: Floats) -> Floats:
+    """Ways to take at most `votes` samples of each wrong answer that has as many or more.
+
+    [cells, tied, picks]: by how many of them have exactly `votes`, and by the samples taken in all.
+    """
+    ways = np.zeros((len(wrong), most_picks // votes + 1, most_picks + 1))
+    ways[:, 0, 0] = 1
+    for size in wrong.T:  # largest first
+        rival = np.flatnonzero(size >= votes)
+        if rival.size == 0:
+            break
+        before = ways[rival]
+        after = before.copy()  # none of this answer's samples
+        of = choose[size[rival]][:, :, None, None]
+        for taken in range(1, min(votes - 1, most_picks) + 1):
+            after[:, :, taken:] += of[:, taken] * before[:, :, :-taken]
+        if votes <= most_picks:
+            after[:, 1:, votes:] += of[:, votes] * before[:, :-1, :-votes]
+        ways[rival] = after
     return ways
-
-
-def _coefficient(poly: int, k: int, bits: int) -> int:
-    return (poly >> (k * bits)) & ((1 << bits) - 1)
-
-
-def _check_subset(n: int, k: int) -> None:
-    if not 1 <= k <= n:
-        raise ValueError(f"group size {k} needs between 1 and all of the {n} samples")
-
-
-def bootstrap_weights(n_questions: int, draws: int, seed: int) -> Floats:
-    """`draws` resamplings of the questions, as the share of each: [draws, n_questions]."""
-    if n_questions < 1:
-        raise ValueError("cannot bootstrap over no questions")
-    rng = np.random.default_rng(seed)
-    counts = rng.multinomial(n_questions, np.full(n_questions, 1 / n_questions), size=draws)
-    return counts / n_questions
-
-
-def mean_score(per_question: Floats) -> float:
-    """Mean over the questions that were measured, those that are not NaN."""
-    return round(float(np.nanmean(per_question)), DECIMALS)
-
-
-def bootstrap_means(per_question: Floats, weights: Floats) -> Floats:
-    """Mean score of each draw: [draws] from [questions], [draws, points] from [questions, points].
-
-    The questions that were measured (not NaN) share the weight of the others; a draw that holds
-    none of them says nothing and keeps the plain mean.
-    """
-    measured = ~np.isnan(per_question)
-    sums = weights @ np.where(measured, per_question, 0.0)
-    shares = weights @ measured.astype(np.float64)
-    plain = np.nanmean(per_question, axis=0)
-    means = np.where(shares > 0, sums / np.where(shares > 0, shares, 1.0), plain)
-    return np.round(means.astype(np.float64), DECIMALS)
-
-
-def interval(per_question: Floats, weights: Floats, level: float = 0.95) -> tuple[float, float]:
-    """Confidence interval of the mean of one score per question, each in [0, 1].
-
-    The percentile bootstrap over questions. Where that has nothing to resample it would claim a
-    width of (nearly) zero: all scores equal, as when all questions are failed or all are solved, or
-    less than one question's worth of success or of failure in total. There it is Wilson's score
-    interval for the same mean and number of questions, which for scores inside [0, 1] errs on the
-    wide side: 0 of 48 gives [0, 0.074].
-    """
-    scores = per_question[~np.isnan(per_question)]
-    n, mean = len(scores), mean_score(scores)
-    if n * min(mean, 1 - mean) < 1 or np.ptp(scores) == 0:
-        return _wilson(mean, n, level)
-    tail = (1 - level) / 2
-    low, high = np.quantile(bootstrap_means(per_question, weights), [tail, 1 - tail])
-    return float(low), float(high)
-
-
-def _wilson(mean: float, n: int, level: float) -> tuple[float, float]:
-    """Wilson (1927): the means that a normal test at this level would not reject."""
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    centre = mean + z * z / (2 * n)
-    half = z * sqrt(mean * (1 - mean) / n + z * z / (4 * n * n))
-    scale = 1 + z * z / n
-    return round((centre - half) / scale, DECIMALS), round((centre + half) / scale, DECIMALS)

@@ -18,7 +18,7 @@ from raysweep.backends import AUTO, Choice, choose
 from raysweep.checkpoints import engine_checkpoint
 from raysweep.cutting import finished_pieces, missing_shards
 from raysweep.errors import ConfigError
-from raysweep.kv_policy import parameters
+from raysweep.kv_policy import kind_of, parameters
 from raysweep.spec import Benchmark, EngineSpec, RunConfig, Shard, content_hash
 from raysweep.store import Part, Store
 from raysweep.tables import ENGINES, PLAN
@@ -190,6 +190,7 @@ def _engine_row(engine: EngineSpec, config: RunConfig, tokens: int) -> dict:
         "weight_group_size": engine.weights.group_size,
         "kv_policy": engine.kv_policy.slug,
         "kv_params": json.dumps(parameters(engine.kv_policy)),
+        "kv_kind": kind_of(engine.kv_policy),
         "backend": engine.backend,
         "weights_bytes": memory.weights_bytes(model, engine.weights),
         "kv_bytes_per_token": memory.kv_bytes_per_token(model.architecture),

@@ -1,215 +1,190 @@
-"""From samples to results: scenarios.parquet, frontier.parquet and the counts for summary.json.
+"""From samples to results: scenarios, frontiers, thresholds, and the counts for summary.json.
 
-The one idea: a scenario is computed, not run. Engine by engine the samples shrink to votes
-(`tally`), the votes become rows (`scenarios`), and only votes and rows are ever in memory together.
-What is there is planned anew, so that no sample is overlooked. A missing shard makes a result
-incomplete, never wrong: what is there is reduced, and what cannot be said from it is counted.
+The one idea: a scenario is computed, not run. Partition by partition, a partition being the samples of
+one engine on one benchmark, samples shrink to votes (`tally`) and votes become scenarios; no two
+partitions' samples are in memory together, and where a Ray cluster is at hand they are its tasks. What
+is there is planned anew, so that no sample is overlooked. A missing shard makes a result incomplete,
+never wrong: what is there is reduced, and what cannot be said from it is counted.
 """
 
-import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from raysweep.equivalence import Equivalence
-from raysweep.metrics import Floats, bootstrap_weights
+from raysweep.frontiers import frontier_tables
+from raysweep.partitions import Partition, Reduced, reduce_partitions
 from raysweep.plan import Plan, PlannedShard, engines_table, write_plan
 from raysweep.record import add_to_summary
-from raysweep.scenarios import Scenario, frontier_table, make_scenario, scenario_table
-from raysweep.spec import Benchmark, EngineSpec, RunConfig, Sweep
+from raysweep.scenarios import Scenario, by_benchmark, scenario_table, score_table
+from raysweep.spec import Benchmark, RunConfig, Sweep
 from raysweep.store import Store
-from raysweep.tally import (
-    OUTCOMES,
-    Tally,
-    flatten_answers,
-    positions,
-    tallies,
-    tokens_generated,
-)
-from raysweep.workers import Workers
+from raysweep.tables import QUESTIONS, THRESHOLDS
+from raysweep.tally import OUTCOMES
+from raysweep.threshold import Threshold, find_thresholds
+from raysweep.uncertainty import bootstrap_weights
 
 BOOTSTRAP_DRAWS = 1000
 BOOTSTRAP_SEED = 1  # fixed: the same samples give the same results
-
-SAMPLE_COLUMNS = (
-    *("question_id", "sample_index", "prompt_tokens", "trace_tokens", "answers"),
-    *("reused_tokens", "recomputed_tokens", "reproducible"),
-)
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Stream:
-    """What was read of one engine on one benchmark: its votes per token budget, and how much."""
-
-    tallies: tuple[Tally, ...]
-    shards: int
-    shards_missing: int
-    samples: int
-    tokens_generated: int
-    reused_tokens: int
-    recomputed_tokens: int
-    seeded_samples: int
-
-
-@dataclass(frozen=True)
 class Reduction:
-    """The tables as written, and what was merged into summary.json."""
+    """The tables as written, by file name, and what was merged into summary.json."""
 
-    scenarios: pa.Table
-    frontier: pa.Table
+    tables: Mapping[str, pa.Table]
     summary: Row
+
+    @property
+    def scenarios(self) -> pa.Table:
+        return self.tables["scenarios.parquet"]
+
+    @property
+    def frontier(self) -> pa.Table:
+        return self.tables["frontier.parquet"]
 
 
 def reduce_run(config: RunConfig, store: Store) -> Reduction:
     """Reduce the wanted samples that are in the store, and write plan and results."""
     sweep = config.sweep
     planned = write_plan(config, store)
-    engine_rows = {row["engine_id"]: row for row in engines_table(config, planned).to_pylist()}
-    with Workers(os.cpu_count() or 1) as workers:
-        streams = _read_streams(planned, sweep, store, Equivalence(workers))
-    weights = {benchmark.name: _weights(benchmark) for benchmark in sweep.benchmarks}
-    scenarios = _scenarios(streams, sweep, engine_rows, weights)
-    reduction = Reduction(
-        scenario_table(scenarios),
-        frontier_table(scenarios, sweep.batch_sizes, weights),
-        _summary(streams, scenarios, sweep),
-    )
-    _write(reduction, store)
+    reduced = reduce_partitions(partitions(config, planned), sweep, store, config.cluster)
+    if any(one.set_aside for one in reduced):
+        write_plan(config, store)  # whose shards are to be run again
+    scenarios = [scenario for one in reduced for scenario in one.scenarios]
+    reduction = _results(scenarios, reduced, sweep)
+    for name, table in reduction.tables.items():
+        store.write_table(name, table)
+    add_to_summary(store, reduction.summary)
     return reduction
 
 
-def _read_streams(
-    planned: Plan, sweep: Sweep, store: Store, equivalence: Equivalence
-) -> list[Stream]:
-    """Each engine on each benchmark, one after the other."""
-    shards = defaultdict(list)
+def partitions(config: RunConfig, planned: Plan) -> list[Partition]:
+    """Each engine on each benchmark, with the shards that the plan has for it."""
+    described = {row["engine_id"]: row for row in engines_table(config, planned).to_pylist()}
+    shards: dict[tuple[str, str], list[PlannedShard]] = defaultdict(list)
     for shard in planned.shards:
         shards[shard.engine_id, shard.benchmark].append(shard)
     return [
-        _read_stream(
-            sweep, store, engine, benchmark, shards[engine.engine_id, benchmark.name], equivalence
-        )
+        _partition(engine, benchmark, described[engine.engine_id], shards)
         for engine in planned.engines
+        for benchmark in config.sweep.benchmarks
+    ]
+
+
+def _partition(engine: Any, benchmark: Benchmark, described: Row, shards: Mapping) -> Partition:
+    own = shards.get((engine.engine_id, benchmark.name), [])
+    finished = {shard.shard_id: shard.question_ids for shard in own if shard.shard is None}
+    return Partition(engine, benchmark.name, described, finished, len(own) - len(finished))
+
+
+def _results(scenarios: Sequence[Scenario], reduced: Sequence[Reduced], sweep: Sweep) -> Reduction:
+    benchmarks = by_benchmark(scenarios)
+    weights = {
+        benchmark.name: bootstrap_weights(len(benchmark.questions), BOOTSTRAP_DRAWS, BOOTSTRAP_SEED)
         for benchmark in sweep.benchmarks
+    }
+    frontier, frontiers = frontier_tables(benchmarks, sweep.batch_sizes, weights)
+    thresholds = {
+        (benchmark, batch_size): found
+        for benchmark, candidates in benchmarks.items()
+        for batch_size, found in find_thresholds(
+            candidates, sweep.batch_sizes, BOOTSTRAP_SEED
+        ).items()
+    }
+    tables = {
+        "scenarios.parquet": scenario_table(benchmarks),
+        "scores.parquet": score_table(benchmarks),
+        "questions.parquet": _question_table(sweep.benchmarks),
+        "frontier.parquet": frontier,
+        "frontiers.parquet": frontiers,
+        "thresholds.parquet": _threshold_table(thresholds),
+    }
+    summary = _summary(reduced, scenarios, sweep)
+    return Reduction(tables, {**summary, "thresholds": _thresholds_found(thresholds)})
+
+
+Thresholds = Mapping[tuple[str, int], Threshold]  # by benchmark and batch size
+
+
+def _threshold_table(thresholds: Thresholds) -> pa.Table:
+    """thresholds.parquet: what each answer rests on."""
+    rows = [
+        {
+            "benchmark": benchmark,
+            "batch_size": batch_size,
+            "weights_bytes": one.weights_bytes,
+            "contests": one.contests,
+            "advantage": one.mean,
+            "advantage_lo": one.low,
+            "advantage_hi": one.high,
+        }
+        for (benchmark, batch_size), threshold in thresholds.items()
+        for one in threshold.advantages
     ]
+    return pa.Table.from_pylist(rows, schema=THRESHOLDS)
 
 
-def _read_stream(
-    sweep: Sweep,
-    store: Store,
-    engine: EngineSpec,
-    benchmark: Benchmark,
-    shards: Sequence[PlannedShard],
-    equivalence: Equivalence,
-) -> Stream:
-    finished = [shard for shard in shards if shard.shard is None]
-    nothing = store.read_samples(engine.engine_id, [], SAMPLE_COLUMNS)
-    parts = [_read_shard(store, shard) for shard in finished]
-    samples = _wanted(pa.concat_tables([nothing, *parts]), benchmark, sweep.samples)
-    answers = flatten_answers(samples, benchmark, equivalence)
-    longest = int(samples["prompt_tokens"].to_numpy().max(initial=0))
-    return Stream(
-        tuple(tallies(answers, longest, engine, benchmark, sweep.token_budgets)),
-        shards=len(shards),
-        shards_missing=len(shards) - len(finished),
-        samples=samples.num_rows,
-        tokens_generated=tokens_generated(samples, answers),
-        reused_tokens=_sum(samples["reused_tokens"]),
-        recomputed_tokens=_sum(samples["recomputed_tokens"]),
-        seeded_samples=int(np.sum(samples["reproducible"].to_numpy() == "seeded")),
-    )
-
-
-def _sum(column: pa.ChunkedArray) -> int:
-    """Of a column of whole numbers; nulls count for nothing."""
-    return int(column.fill_null(0).to_numpy().sum())
-
-
-def _read_shard(store: Store, shard: PlannedShard) -> pa.Table:
-    """The samples that the plan counts on: a part of an earlier run may hold other questions."""
-    part = store.read_samples(shard.engine_id, [shard.shard_id], SAMPLE_COLUMNS)
-    return part.filter(pa.array(positions(part["question_id"], shard.question_ids) >= 0))
-
-
-def _wanted(samples: pa.Table, benchmark: Benchmark, n_samples: int) -> pa.Table:
-    """The samples that the run asks for, each once, by question and index.
-
-    Parts may hold more than is asked for, and two attempts may have made the same sample twice,
-    which must not vote twice.
-    """
-    question_ids = [question.question_id for question in benchmark.questions]
-    question = positions(samples["question_id"], question_ids)
-    index = samples["sample_index"].to_numpy()
-    chosen = np.flatnonzero((question >= 0) & (index < n_samples))
-    _, first = np.unique(question[chosen] * n_samples + index[chosen], return_index=True)
-    return samples.take(pa.array(chosen[first]))
-
-
-def _weights(benchmark: Benchmark) -> Floats:
-    """One resampling of the questions, shared by all that is compared on the benchmark."""
-    return bootstrap_weights(len(benchmark.questions), BOOTSTRAP_DRAWS, BOOTSTRAP_SEED)
-
-
-def _scenarios(
-    streams: Iterable[Stream],
-    sweep: Sweep,
-    engine_rows: Mapping[str, Row],
-    weights: Mapping[str, Floats],
-) -> list[Scenario]:
-    """Every tally at every group size that its samples allow."""
+def _thresholds_found(thresholds: Thresholds) -> list[Row]:
+    """The answers, for summary.json."""
     return [
-        make_scenario(
-            tally,
-            group_size,
-            sweep.samples,
-            engine_rows[tally.engine.engine_id],
-            weights[tally.benchmark.name],
-        )
-        for tally in _tallies(streams)
-        for group_size in sweep.group_sizes
-        if group_size <= tally.n_samples
+        {
+            "benchmark": benchmark,
+            "batch_size": batch_size,
+            "decided": found.decided,
+            "reason": found.reason,
+            "weights_bytes": found.weights_bytes,
+            "weights_bytes_lo": found.low,
+            "weights_bytes_hi": found.high,
+            "p_value": found.p_value,
+        }
+        for (benchmark, batch_size), found in thresholds.items()
     ]
 
 
-def _tallies(streams: Iterable[Stream]) -> Iterator[Tally]:
-    return (tally for stream in streams for tally in stream.tallies)
+def _question_table(benchmarks: Iterable[Benchmark]) -> pa.Table:
+    rows = [
+        {"benchmark": benchmark.name, "question_id": question.question_id}
+        for benchmark in benchmarks
+        for question in benchmark.questions
+    ]
+    return pa.Table.from_pylist(rows, schema=QUESTIONS)
 
 
-def _summary(streams: Sequence[Stream], scenarios: Sequence[Scenario], sweep: Sweep) -> Row:
+def _summary(reduced: Sequence[Reduced], scenarios: Sequence[Scenario], sweep: Sweep) -> Row:
     """What summary.json says of the samples and the scenarios."""
-    all_tallies = list(_tallies(streams))
-    outcomes = np.sum([tally.outcomes for tally in all_tallies], axis=0).tolist()
+    outcomes = np.sum([one.outcomes for one in reduced], axis=0).tolist()
+    wanted = len(reduced) * len(sweep.token_budgets) * len(sweep.group_sizes)
     return {
-        "engines": len({tally.engine.engine_id for tally in all_tallies}),
-        "shards": sum(stream.shards for stream in streams),
-        "shards_missing": sum(stream.shards_missing for stream in streams),
-        "samples": sum(stream.samples for stream in streams),
+        "engines": len({one.engine_id for one in reduced}),
+        "shards": sum(one.shards for one in reduced),
+        "shards_missing": sum(one.shards_missing for one in reduced),
+        "samples": sum(one.samples for one in reduced),
+        "samples_missing": sum(one.samples_missing for one in reduced),
+        "incomplete": {
+            f"{one.engine_id} on {one.benchmark}": one.samples_missing
+            for one in reduced
+            if one.samples_missing
+        },
+        "parts_set_aside": [name for one in reduced for name in one.set_aside],
         "scenarios": len(scenarios),
-        "scenarios_skipped": len(all_tallies) * len(sweep.group_sizes) - len(scenarios),
-        "tokens_generated": sum(stream.tokens_generated for stream in streams),
+        "scenarios_skipped": wanted - len(scenarios),
+        "tokens_generated": sum(one.tokens_generated for one in reduced),
         "tokens_one_run_per_scenario": round(sum(one.run_tokens for one in scenarios)),
         "outcomes": dict(zip(OUTCOMES, outcomes, strict=True)),
-        "prefix_cache": _prefix_cache(streams),
-        "samples_that_a_batch_may_change": sum(stream.seeded_samples for stream in streams),
+        "prefix_cache": _prefix_cache(reduced),
+        "samples_that_a_batch_may_change": sum(one.seeded_samples for one in reduced),
     }
 
 
-def _prefix_cache(streams: Sequence[Stream]) -> Row:
-    """Of the thinking before the answers of forks that were prompts of their own, what was computed twice."""
-    recomputed = sum(stream.recomputed_tokens for stream in streams)
-    whole = recomputed + sum(stream.reused_tokens for stream in streams)
+def _prefix_cache(reduced: Sequence[Reduced]) -> Row:
+    """Of the thinking before answers that were prompts of their own, what was computed twice."""
+    recomputed = sum(one.recomputed_tokens for one in reduced)
+    whole = recomputed + sum(one.reused_tokens for one in reduced)
     share = round(recomputed / whole, 4) if whole else None
     return {"fork_tokens": whole, "recomputed_tokens": recomputed, "recomputed_share": share}
-
-
-def _write(reduction: Reduction, store: Store) -> None:
-    """The tables, and the counts into summary.json beside what the other stages put there."""
-    store.write_table("scenarios.parquet", reduction.scenarios)
-    store.write_table("frontier.parquet", reduction.frontier)
-    add_to_summary(store, reduction.summary)

@@ -1,12 +1,12 @@
-"""From votes to rows: what each scenario achieves and takes, and which are on the frontier. Pure.
+"""From votes to rows: what each scenario achieves and takes. Pure: no I/O.
 
-The one idea: a tally becomes a scenario once a group size is chosen. Its accuracy is the mean over
-questions of maj@G, its memory that of G caches besides the weights, and it keeps each question's
+The one idea: a tally becomes scenarios once group sizes are chosen. A scenario's accuracy is the mean
+over questions of maj@G, its memory that of G caches besides the weights, and it keeps each question's
 score, so that all scenarios of a benchmark are compared on the same draws of the questions.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,18 +14,17 @@ import numpy as np
 import pyarrow as pa
 
 from raysweep import memory
-from raysweep.frontier import amortised_bytes, p_on_frontier, pareto
-from raysweep.metrics import (
-    Floats,
-    bootstrap_means,
-    interval,
-    maj_at_k,
+from raysweep.candidates import Candidates
+from raysweep.frontier import pareto
+from raysweep.metrics import Floats, maj_at_k, pass_at_k
+from raysweep.tables import SCENARIOS, SCORES
+from raysweep.tally import OUTCOMES, Tally
+from raysweep.uncertainty import (
     mean_score,
-    pass_at_k,
+    run_spread,
+    score_interval,
+    standard_error,
 )
-from raysweep.spec import EngineSpec
-from raysweep.tables import FRONTIER, SCENARIOS
-from raysweep.tally import OUTCOMES, Tally, Votes
 
 KEY = ("engine_id", "benchmark", "token_budget", "group_size")
 
@@ -37,7 +36,7 @@ class Scenario:
     """A row of scenarios.parquet without `on_frontier`, and what the row does not say."""
 
     row: Row
-    per_question: Floats  # the accuracy of each question, NaN where it has no sample
+    scores: Floats  # the accuracy of each question, NaN where it has no sample
     run_tokens: float  # that generating this scenario by itself would have taken
 
     @property
@@ -45,70 +44,90 @@ class Scenario:
         return tuple(self.row[name] for name in KEY)
 
 
-def make_scenario(
-    tally: Tally, group_size: int, samples: int, described: Row, weights: Floats
-) -> Scenario:
-    """The tally at a group size, which may not exceed its `n_samples`.
+def make_scenarios(
+    tally: Tally, group_sizes: Sequence[int], samples: int, described: Row
+) -> list[Scenario]:
+    """The tally at every budget and group size that its samples allow.
 
     samples    how many of each question were asked for
     described  the engine's row of engines.parquet
-    weights    bootstrap weights of the benchmark's questions
     """
-    accuracy = _per_question(tally, lambda v: maj_at_k(v.correct, v.wrong, v.absent, group_size))
-    row = {
-        **_engine_columns(tally.engine, described),
-        **_tally_columns(tally, samples),
-        "group_size": group_size,
-        **_score_columns(tally, group_size, accuracy, weights),
-        **_memory_columns(tally, group_size),
+    scores = _scores(tally, group_sizes)  # [questions, group sizes, budgets]
+    columns = _score_columns(tally, group_sizes, scores)  # each [group sizes, budgets]
+    engine_columns = _engine_columns(described)
+    scenarios = []
+    for at, token_budget in enumerate(tally.token_budgets):
+        shared = {**engine_columns, **_budget_columns(tally, at, samples)}
+        for index, group_size in enumerate(group_sizes):
+            if group_size > tally.n_samples[at]:
+                continue
+            row = {
+                **shared,
+                "group_size": group_size,
+                **{name: _number(values[index, at]) for name, values in columns.items()},
+                **_memory_columns(tally, token_budget, group_size),
+            }
+            run_tokens = group_size * float(tally.run_tokens[at])
+            scenarios.append(Scenario(row, scores[:, index, at].copy(), run_tokens))
+    return scenarios
+
+
+def _scores(tally: Tally, group_sizes: Sequence[int]) -> Floats:
+    """maj@G of each question: [questions, group sizes, budgets]."""
+    shape = tally.correct.shape
+    wrong = tally.wrong.reshape(tally.correct.size, tally.wrong.shape[2])
+    scores = maj_at_k(tally.correct.ravel(), wrong, tally.absent.ravel(), group_sizes)
+    return np.moveaxis(scores.reshape(len(group_sizes), *shape), 2, 0)
+
+
+def _score_columns(tally: Tally, group_sizes: Sequence[int], scores: Floats) -> dict[str, Floats]:
+    def mean_pass(k: int) -> Floats:
+        return mean_score(pass_at_k(tally.samples, tally.correct, k).T)
+
+    accuracy, once = score_interval(scores), mean_pass(1)
+    return {
+        "accuracy": accuracy.mean,
+        "accuracy_lo": accuracy.low,
+        "accuracy_hi": accuracy.high,
+        "accuracy_se": standard_error(scores),
+        "run_sd": run_spread(scores),
+        "pass_at_1": np.stack([once] * len(group_sizes)),
+        "pass_at_g": np.stack([mean_pass(group_size) for group_size in group_sizes]),
     }
-    return Scenario(row, accuracy, run_tokens=group_size * tally.run_tokens)
 
 
-def _engine_columns(engine: EngineSpec, described: Row) -> Row:
+def _number(value: np.float64) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _engine_columns(described: Row) -> Row:
     """The columns that engines.parquet has too, but for the bytes."""
     names = set(SCENARIOS.names) & described.keys() - {"weights_bytes"}
     return {name: described[name] for name in names}
 
 
-def _tally_columns(tally: Tally, samples: int) -> Row:
-    """The columns that all group sizes share."""
-    answers = int(tally.outcomes.sum())
-    share = dict(zip(OUTCOMES, (tally.outcomes / answers).tolist(), strict=True))
+def _budget_columns(tally: Tally, at: int, samples: int) -> Row:
+    """The columns that all group sizes of the budget with index `at` share."""
+    answers = max(1, int(tally.outcomes[at].sum()))
+    share = dict(zip(OUTCOMES, (tally.outcomes[at] / answers).tolist(), strict=True))
     return {
         "benchmark": tally.benchmark.name,
-        "token_budget": tally.token_budget,
-        "n_questions": tally.n_questions,
-        "n_samples": tally.n_samples,
-        "complete": all(votes.samples >= samples for votes in tally.votes),
+        "token_budget": tally.token_budgets[at],
+        "n_questions": int(tally.n_questions[at]),
+        "n_samples": int(tally.n_samples[at]),
+        "complete": bool((tally.samples[at] >= samples).all()),
         "unanswered": share["unanswered"],
         "cut_off": share["cut_off"],
         "errors": share["error"],
-        "mean_trace_tokens": tally.thinking_tokens / answers,
+        "mean_trace_tokens": int(tally.thinking_tokens[at]) / answers,
+        "prompt_tokens": tally.longest_prompt_tokens,
     }
 
 
-def _score_columns(tally: Tally, group_size: int, accuracy: Floats, weights: Floats) -> Row:
-    low, high = interval(accuracy, weights)
-    pass_at_1 = _per_question(tally, lambda v: pass_at_k(v.samples, v.correct, 1))
-    pass_at_g = _per_question(tally, lambda v: pass_at_k(v.samples, v.correct, group_size))
-    return {
-        "accuracy": mean_score(accuracy),
-        "accuracy_lo": low,
-        "accuracy_hi": high,
-        "pass_at_1": mean_score(pass_at_1),
-        "pass_at_g": mean_score(pass_at_g),
-    }
-
-
-def _per_question(tally: Tally, score: Callable[[Votes], float]) -> Floats:
-    return np.array([score(votes) if votes.samples else np.nan for votes in tally.votes])
-
-
-def _memory_columns(tally: Tally, group_size: int) -> Row:
+def _memory_columns(tally: Tally, token_budget: int, group_size: int) -> Row:
     """Bytes of the weights and of the group's caches at the budget, after the longest prompt."""
     engine = tally.engine
-    tokens = tally.longest_prompt_tokens + tally.token_budget
+    tokens = tally.longest_prompt_tokens + token_budget
     weights_bytes = memory.weights_bytes(engine.model, engine.weights)
     cache = (engine.model.architecture, engine.kv_policy, tokens)
     kv_bytes = group_size * memory.kv_bytes(*cache)
@@ -120,57 +139,40 @@ def _memory_columns(tally: Tally, group_size: int) -> Row:
     }
 
 
-def scenario_table(scenarios: Iterable[Scenario]) -> pa.Table:
+def by_benchmark(scenarios: Iterable[Scenario]) -> dict[str, Candidates]:
+    """In the order of KEY, so that the first of two equal points is always the same one."""
+    groups: dict[str, list[Scenario]] = defaultdict(list)
+    for scenario in sorted(scenarios, key=lambda one: one.key):
+        groups[scenario.row["benchmark"]].append(scenario)
+    return {
+        benchmark: Candidates(
+            tuple(scenario.row for scenario in members),
+            np.stack([scenario.scores for scenario in members], axis=1),
+        )
+        for benchmark, members in groups.items()
+    }
+
+
+def scenario_table(benchmarks: Mapping[str, Candidates]) -> pa.Table:
     """scenarios.parquet, in the order of KEY; `on_frontier` is said within a benchmark."""
     rows = []
-    for members in _by_benchmark(scenarios).values():
-        on_frontier = pareto(_memory_bytes(members, batch_size=1), _accuracies(members))
-        pairs = zip(members, on_frontier.tolist(), strict=True)
-        rows += [{**scenario.row, "on_frontier": on} for scenario, on in pairs]
+    for candidates in benchmarks.values():
+        on_frontier = pareto(candidates.memory_bytes(batch_size=1), candidates.accuracy)
+        pairs = zip(candidates.rows, on_frontier.tolist(), strict=True)
+        rows += [{**row, "on_frontier": on} for row, on in pairs]
     rows.sort(key=lambda row: tuple(row[name] for name in KEY))
     return pa.Table.from_pylist(rows, schema=SCENARIOS)
 
 
-def frontier_table(
-    scenarios: Iterable[Scenario], batch_sizes: Sequence[int], weights: Mapping[str, Floats]
-) -> pa.Table:
-    """frontier.parquet: per benchmark and batch size the points on the frontier, by memory."""
-    rows = []
-    for benchmark, members in _by_benchmark(scenarios).items():
-        scores = np.stack([scenario.per_question for scenario in members], axis=1)
-        draws = bootstrap_means(scores, weights[benchmark])  # [draws, scenarios]
-        for batch_size in batch_sizes:
-            rows += _frontier_rows(members, draws, batch_size)
-    rows.sort(key=lambda row: (row["benchmark"], row["batch_size"], row["memory_bytes"]))
-    return pa.Table.from_pylist(rows, schema=FRONTIER)
-
-
-def _frontier_rows(members: Sequence[Scenario], draws: Floats, batch_size: int) -> Iterator[Row]:
-    memory_bytes = _memory_bytes(members, batch_size)
-    share = p_on_frontier(memory_bytes, draws)
-    for point in np.flatnonzero(pareto(memory_bytes, _accuracies(members))).tolist():
-        row = members[point].row
-        yield {
-            **{name: row[name] for name in FRONTIER.names if name in row},
-            "batch_size": batch_size,
-            "memory_bytes": float(memory_bytes[point]),
-            "p_on_frontier": float(share[point]),
-        }
-
-
-def _by_benchmark(scenarios: Iterable[Scenario]) -> dict[str, list[Scenario]]:
-    """In the order of KEY, so that the first of two equal points is always the same one."""
-    groups = defaultdict(list)
-    for scenario in sorted(scenarios, key=lambda one: one.key):
-        groups[scenario.row["benchmark"]].append(scenario)
-    return groups
-
-
-def _accuracies(members: Iterable[Scenario]) -> Floats:
-    return np.array([scenario.row["accuracy"] for scenario in members])
-
-
-def _memory_bytes(members: Iterable[Scenario], batch_size: int) -> Floats:
-    pairs = [(scenario.row["weights_bytes"], scenario.row["kv_bytes"]) for scenario in members]
-    weights_bytes, kv_bytes = np.array(pairs, dtype=np.float64).T
-    return amortised_bytes(weights_bytes, kv_bytes, batch_size)
+def score_table(benchmarks: Mapping[str, Candidates]) -> pa.Table:
+    """scores.parquet: each question's accuracy, for whatever compares scenarios in pairs."""
+    tables = []
+    for candidates in benchmarks.values():
+        keys = [{name: row[name] for name in KEY} for row in candidates.rows]
+        n_questions, n_rows = candidates.scores.shape
+        flat = pa.array(candidates.scores.T.ravel(), from_pandas=True)  # NaN becomes null
+        offsets = pa.array(np.arange(n_rows + 1, dtype=np.int32) * n_questions)
+        table = pa.Table.from_pylist(keys, schema=pa.schema([SCORES.field(name) for name in KEY]))
+        scores = pa.ListArray.from_arrays(offsets, flat)
+        tables.append(table.append_column(SCORES.field("scores"), scores))
+    return pa.concat_tables([SCORES.empty_table(), *tables])

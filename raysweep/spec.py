@@ -371,6 +371,21 @@ class Show:
 
 
 @dataclass(frozen=True)
+class Wish:
+    """What a configuration is recommended for: the stage `recommend`.
+
+    memory_bytes      for the weights and the KV caches of a whole batch; None if the stage is not run
+    benchmark         one of the sweep's, None for each of them
+    max_token_budget  None for no limit
+    """
+
+    memory_bytes: float | None
+    batch_size: int
+    benchmark: str | None
+    max_token_budget: int | None
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """A whole run as the user asked for it, validated."""
 
@@ -383,6 +398,7 @@ class RunConfig:
     generation: Generation
     cluster: Cluster
     show: Show = Show()
+    recommend: Wish = Wish(None, 1, None, None)
 
     def decoding(self, model: ModelSpec, benchmark: Benchmark) -> Decoding:
         family, forcing = model.family, self.sweep.forcing

@@ -1,6 +1,6 @@
 """The stages of a run, in order: each reads files of the run's folder and writes files there.
 
-    plan -> prepare -> (regrade ->) generate -> reduce -> report
+    plan -> prepare -> (regrade ->) generate -> reduce -> report (-> recommend)
 
 and `show`, which prints what a model is asked and touches no file.
 
@@ -10,7 +10,7 @@ generate and reduce start from the parts that lie in the folder, whatever an ear
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -37,6 +37,9 @@ from raysweep.store import Store
 from raysweep.workers import Workers
 
 DONE, WORK_REMAINS = 0, 3  # exit statuses
+SAMPLE_STAGES = {"plan", "generate", "reduce"}  # those that look at parts
+MOST_NAMED = 3  # incomplete engines that are named
+RED = "red"
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,13 @@ def run_stages(config: RunConfig, document: Document) -> int:
     run = Run(config, document, store, Console(file=sys.stdout))
     if config.stages != ("show",):
         claim_folder(store, config, document)
+    if SAMPLE_STAGES & set(config.stages):
+        for path in store.set_damaged_aside():
+            run.say(
+                "damaged",
+                f"{path} cannot be read: set aside, its samples are to be made again",
+                RED,
+            )
     status = DONE
     for stage in config.stages:
         status = max(status, STAGES[stage](run))
@@ -188,7 +198,7 @@ def generate(run: Run) -> int:
         run.say("warning", warning, style="yellow")
     for failure in outcome.failures:
         said = f"shard {failure.shard_id} of {failure.engine_id}: {failure.reason}"
-        run.say("failed", said, style="red")
+        run.say("failed", said, style=RED)
     if outcome.failures:
         remain = f"{len(outcome.failures):,} of {len(shards):,} shards remain"
         run.say("", f"{remain}; the same command goes on with them")
@@ -228,6 +238,8 @@ def reduce(run: Run) -> int:
     graders = {b.name: grading.tag(b.grader) for b in run.config.sweep.benchmarks}
     add_to_summary(run.store, {**origin(run.store, run.config), "graders": graders})
     run.say("reduce", f"{summary['scenarios']:,} scenarios from {summary['samples']:,} samples")
+    for path in summary["parts_set_aside"]:
+        run.say("damaged", f"{path}: set aside, its samples are to be made again", RED)
     if not summary["shards_missing"]:
         return DONE
     run.say(
@@ -236,7 +248,15 @@ def reduce(run: Run) -> int:
         f"{summary['scenarios_skipped']:,} scenarios could not be computed for lack of samples; "
         "the stage generate makes them",
     )
+    run.say("", _incomplete(summary["incomplete"]))
     return WORK_REMAINS
+
+
+def _incomplete(missing: Mapping[str, int]) -> str:
+    """The first few engines that lack samples, and how many do."""
+    named = [f"{name} ({count:,} samples)" for name, count in list(missing.items())[:MOST_NAMED]]
+    others = len(missing) - len(named)
+    return "incomplete: " + ", ".join(named) + (f" and {others:,} others" if others else "")
 
 
 def report(run: Run) -> int:
@@ -250,6 +270,18 @@ def report(run: Run) -> int:
     for benchmark in run.config.sweep.benchmarks:
         run.console.print(frontier_table(frontier, benchmark.name, run.config.sweep.batch_sizes[0]))
     run.say("report", path)
+    return DONE
+
+
+def recommend(run: Run) -> int:
+    """The best configuration for a memory, in words and as recommendation.json."""
+    from raysweep.recommendation import answers, write_recommendations
+
+    need(run, "scores.parquet", "reduce")
+    found = answers(run.config, run.store)
+    for answer in found:
+        run.console.print(answer.text(), soft_wrap=True, highlight=False)
+    run.say("recommend", write_recommendations(found, run.store))
     return DONE
 
 
@@ -268,4 +300,5 @@ STAGES: dict[str, Callable[[Run], int]] = {
     "generate": generate,
     "reduce": reduce,
     "report": report,
+    "recommend": recommend,
 }

@@ -7,6 +7,7 @@ sees half a file, a retry replaces instead of adding, and what has been done is 
 
 import json
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,18 @@ from raysweep.tables import SAMPLES, SCHEMA_VERSION
 LEFTOVER_AGE_S = 3600  # a younger file may still be written to
 PART_KEY = b"raysweep.part"
 VERSION_KEY = b"raysweep.schema_version"
+PART_NAME = re.compile(r"/shard-[^/]*\.parquet$")
+ASIDE = ".damaged"  # appended to the name of a part that cannot be read
+
+
+class DamagedPartError(ConfigError):
+    """A file where a part should be; `name` is where it lies in the run's folder."""
+
+    def __init__(self, name: str, path: str, reason: object):
+        super().__init__(
+            f"{path}: not a whole part of a run ({reason}); remove it, and its samples are made again"
+        )
+        self.name = name
 
 
 @dataclass(frozen=True)
@@ -140,13 +153,84 @@ class Store:
         metadata = {PART_KEY: json.dumps(asdict(part)).encode()}
         self.write_table(part_name(part.engine_id, part.shard_id), samples, metadata)
 
+    def read_part(
+        self,
+        engine_id: str,
+        shard_id: str,
+        columns: Sequence[str],
+        dictionaries: Sequence[str] = (),
+    ) -> pa.Table:
+        """Columns of a part, nested ones by their path; `dictionaries` come dictionary-encoded.
+
+        Raises DamagedPartError if the file is there, but cannot be read as a part.
+        """
+        name = part_name(engine_id, shard_id)
+        try:
+            with (
+                self._reaching(name) as (filesystem, path),
+                filesystem.open_input_file(path) as file,
+            ):
+                part = pq.ParquetFile(file, read_dictionary=list(dictionaries))
+                table = part.read(columns=list(columns), use_threads=False)
+        except (pa.ArrowException, ConfigError, KeyError) as error:
+            raise self._damaged(name, error) from error
+        if missing := {column.partition(".")[0] for column in columns} - set(table.column_names):
+            raise DamagedPartError(name, self.path(name), f"it lacks {', '.join(sorted(missing))}")
+        return table.replace_schema_metadata(None)
+
     def parts(self) -> Iterator[Part]:
-        """All finished parts, in order of their names."""
+        """All finished parts, in order of their names.
+
+        Raises DamagedPartError for a file that raysweep did not write, or that was damaged since, and
+        ConfigError for one of another schema version.
+        """
+        for name in self._part_names():
+            yield self._read_metadata(name)
+
+    def set_damaged_aside(self) -> list[str]:
+        """Rename the parts whose metadata cannot be read, so that they are parts no more; their paths."""
+        aside = []
+        for name in self._part_names():
+            try:
+                self._read_metadata(name)
+            except DamagedPartError:
+                aside.append(self.set_aside(name))
+        return aside
+
+    def set_aside(self, name: str) -> str:
+        """Rename a damaged part: nothing is lost, and its samples are to be made again; its path."""
+        with self._reaching(name) as (filesystem, path):
+            filesystem.move(path, path + ASIDE)
+        return self.path(name + ASIDE)
+
+    def _part_names(self) -> list[str]:
         with self._reaching("samples") as (filesystem, path):
             selector = fs.FileSelector(path, allow_not_found=True, recursive=True)
-            for info in sorted(filesystem.get_file_info(selector), key=lambda info: info.path):
-                if info.base_name.startswith("shard-") and info.extension == "parquet":
-                    yield _read_part(filesystem, info.path)
+            paths = sorted(info.path for info in filesystem.get_file_info(selector))
+        inside = (f"samples{found.removeprefix(path)}" for found in paths)
+        return [name for name in inside if PART_NAME.search(name)]
+
+    def _read_metadata(self, name: str) -> Part:
+        try:
+            with (
+                self._reaching(name) as (filesystem, path),
+                filesystem.open_input_file(path) as file,
+            ):
+                metadata = pq.read_metadata(file).metadata or {}
+            version, part = metadata[VERSION_KEY].decode(), Part(**json.loads(metadata[PART_KEY]))
+        except (pa.ArrowException, ConfigError, KeyError, TypeError, ValueError) as error:
+            raise self._damaged(name, error) from error
+        if version != str(SCHEMA_VERSION):
+            raise ConfigError(
+                f"{self.path(name)}: of schema version {version}, and this raysweep reads "
+                f"{SCHEMA_VERSION}; go on with the raysweep that wrote it, or choose another run"
+            )
+        return part
+
+    def _damaged(self, name: str, error: Exception) -> DamagedPartError:
+        """The error for a part that is not to be read; raises if it is the way to it that is at fault."""
+        self.read_bytes(name)
+        return DamagedPartError(name, self.path(name), error)
 
     def remove_leftovers(self) -> None:
         """Remove what killed writers left half written; object stores keep no such files."""
@@ -190,15 +274,3 @@ def _publish_local(target: str, data: bytes) -> None:
         if os.path.exists(temporary):
             os.unlink(temporary)
         raise
-
-
-def _read_part(filesystem: fs.FileSystem, path: str) -> Part:
-    """Raises ConfigError for a file that raysweep did not write, or that was damaged since."""
-    try:
-        with filesystem.open_input_file(path) as file:
-            metadata = pq.read_metadata(file).metadata or {}
-        return Part(**json.loads(metadata[PART_KEY]))
-    except (pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
-        raise ConfigError(
-            f"{path}: not a whole part of a run ({error}); remove it, and its samples are made again"
-        ) from error

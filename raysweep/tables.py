@@ -22,6 +22,7 @@ ENGINES = pa.schema(
         "weight_group_size": _int,
         "kv_policy": _string,
         "kv_params": _string,  # JSON
+        "kv_kind": _string,  # full, evicting, quantized, evicting_quantized
         "backend": _string,
         "weights_bytes": _int,
         "kv_bytes_per_token": _int,
@@ -93,6 +94,7 @@ SCENARIOS = pa.schema(
         "weight_group_size": _int,
         "kv_policy": _string,
         "kv_params": _string,
+        "kv_kind": _string,
         "benchmark": _string,
         "token_budget": _int,
         "group_size": _int,
@@ -102,12 +104,15 @@ SCENARIOS = pa.schema(
         "accuracy": _float,
         "accuracy_lo": _float,
         "accuracy_hi": _float,
+        "accuracy_se": _float,  # standard error, clustered by question; null for a single question
+        "run_sd": _float,  # standard deviation of one run's accuracy, the questions being the same
         "pass_at_1": _float,
         "pass_at_g": _float,
         "unanswered": _float,  # shares of all answers at this budget
         "cut_off": _float,
         "errors": _float,
         "mean_trace_tokens": _float,  # thinking tokens spent at this budget, mean over samples
+        "prompt_tokens": _int,  # of the longest prompt, which memory is reckoned with
         "weights_bytes": _int,
         "kv_bytes": _int,  # of the whole group, at the budget
         "kv_peak_bytes": _int,  # the same with the policy's buffers at their fullest on the way there
@@ -131,6 +136,37 @@ FRONTIER = pa.schema(
         "accuracy": _float,
         "accuracy_lo": _float,
         "accuracy_hi": _float,
+        "complete": pa.bool_(),  # every question has all the samples asked for
         "p_on_frontier": _float,  # share of bootstrap draws of the questions with it on the frontier
+    }
+)
+
+# The frontiers among some of the scenarios: `axis` is one of model, precision, kv_policy and votes (the
+# last with the values serial, G = 1, and parallel, G > 1), `value` is what they share.
+FRONTIERS = pa.schema([pa.field("axis", _string), pa.field("value", _string), *FRONTIER])
+
+# One row a scenario: the accuracy of each question, in the order of QUESTIONS, null where it has none.
+SCORES = pa.schema(
+    {
+        "engine_id": _string,
+        "benchmark": _string,
+        "token_budget": _int,
+        "group_size": _int,
+        "scores": pa.list_(_float),
+    }
+)
+
+QUESTIONS = pa.schema({"benchmark": _string, "question_id": _string})
+
+# One row for each effective size of a benchmark and batch size: see raysweep/threshold.py.
+THRESHOLDS = pa.schema(
+    {
+        "benchmark": _string,
+        "batch_size": _int,
+        "weights_bytes": _int,  # the effective size
+        "contests": _int,  # memories at which the best configuration has this size
+        "advantage": _float,  # accuracy of doubling the memory for weights rather than for tokens
+        "advantage_lo": _float,
+        "advantage_hi": _float,
     }
 )

@@ -112,6 +112,13 @@ def valid_configuration() -> dict[str, Any]:
             "gpu": None,
         },
         "show": {"model": None, "benchmark": None, "question": None},
+        "recommend": {
+            "memory_gb": None,
+            "gpu": None,
+            "batch_size": 1,
+            "benchmark": None,
+            "max_token_budget": None,
+        },
     }
 
 

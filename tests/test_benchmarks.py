@@ -1,5 +1,9 @@
 """The benchmark runs and says what it measured; its figures are for an idle machine, not for a test."""
 
+import pandas as pd
+import pytest
+
+from benchmarks import reduce
 from benchmarks.engine import Scale, report
 
 
@@ -18,3 +22,22 @@ def test_the_engine_benchmark_measures_every_subject_and_writes_table_and_figure
     ):
         assert text.count(f"| {name} |") == (1 if "transformers" in name else 2)
     assert {path.name for path in tmp_path.iterdir()} == {"engine.md", "engine.svg", "engine.png"}
+
+
+@pytest.mark.slow
+def test_the_reduce_benchmark_finds_both_subjects_in_agreement_and_writes_a_table(tmp_path):
+    text = reduce.report(samples=20_000, shared=20_000, repeats=1, out=tmp_path)
+    assert text == (tmp_path / "reduce.md").read_text()
+    for words in (
+        "| raysweep reduce |",
+        "| pandas groupby |",
+        "pandas / raysweep",
+        "224 scenarios",
+    ):
+        assert words in text
+
+
+def test_subjects_that_disagree_are_no_comparison():
+    accuracy = pd.Series([0.5, 0.25])
+    with pytest.raises(AssertionError):
+        reduce.check_agreement({"one": accuracy, "other": accuracy + 1e-6})

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from raysweep.equivalence import Equivalence
 from raysweep.tables import SAMPLES
-from raysweep.tally import flatten_answers, tallies
+from raysweep.tally import tally
 from raysweep.workers import CallError, Workers
 
 EQUAL = "raysweep.grading.symbolic:equal"
@@ -123,17 +123,15 @@ def test_a_vote_counts_equal_wrong_answers_together(workers: Workers):
     benchmark = a_benchmark(count=2, grader="mathematics")
     said = {"sums-0": ["x+1", "1+x", "2x", "x + 1"], "sums-1": ["x+x", "2x", "5", "5"]}
     rows = [
-        {"question_id": question, "prompt_tokens": 1, "answers": [wrong(text)]}
+        {"question_id": question, "prompt_tokens": 1, "trace_tokens": 1, "answers": [wrong(text)]}
         for question, texts in said.items()
         for text in texts
     ]
     samples = pa.Table.from_pylist(rows, schema=SAMPLES)
-    answers = flatten_answers(samples, benchmark, Equivalence(workers))
-    (tally,) = tallies(answers, 1, an_engine(), benchmark, [8])
-    assert [sorted(votes.wrong) for votes in tally.votes] == [[1, 3], [2, 2]]
-    apart = flatten_answers(samples, benchmark)
-    (tally,) = tallies(apart, 1, an_engine(), benchmark, [8])
-    assert [sorted(votes.wrong) for votes in tally.votes] == [[1, 1, 1, 1], [1, 1, 2]]
+    votes = tally(samples, an_engine(), benchmark, [8], Equivalence(workers))
+    assert [sorted(classes[classes > 0]) for classes in votes.wrong[0]] == [[1, 3], [2, 2]]
+    apart = tally(samples, an_engine(), benchmark, [8])
+    assert [sorted(classes[classes > 0]) for classes in apart.wrong[0]] == [[1, 1, 1, 1], [1, 1, 2]]
 
 
 def wrong(text: str) -> dict[str, Any]:

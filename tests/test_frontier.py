@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raysweep.frontier import amortised_bytes, p_on_frontier, pareto
+from raysweep.frontier import amortised_bytes, largest_batch, p_on_frontier, pareto
 
 # Few distinct values, so that ties in memory, in accuracy and in both are common.
 points = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=25)
@@ -36,7 +36,10 @@ def test_the_frontiers_of_many_draws_are_each_draws_own_frontier(pairs, draws, s
     accuracy = np.random.default_rng(seed).integers(0, 4, size=(draws, len(pairs))) / 4
     each = [pareto_by_pairs(memory, draw.tolist()) for draw in accuracy]
     assert pareto(memory, accuracy).tolist() == each
-    assert np.allclose(p_on_frontier(memory, accuracy), np.mean(each, axis=0))
+    if pairs:
+        some = np.arange(len(pairs))[::2]
+        shares = p_on_frontier(memory, accuracy, some)
+        assert np.allclose(shares, np.mean(each, axis=0)[some])
 
 
 def test_of_points_equal_in_both_the_first_alone_is_on_the_frontier():
@@ -54,7 +57,7 @@ def test_one_point_is_its_own_frontier_and_none_has_none():
 
 def test_a_point_that_wins_in_a_quarter_of_the_draws_has_p_a_quarter():
     draws = np.array([[0.5, 0.6], [0.5, 0.5], [0.5, 0.4], [0.5, 0.3]])
-    assert p_on_frontier([1, 2], draws).tolist() == [1.0, 0.25]
+    assert p_on_frontier([1, 2], draws, [0, 1]).tolist() == [1.0, 0.25]
 
 
 def test_a_batch_shares_the_weights_but_not_the_cache():
@@ -62,3 +65,8 @@ def test_a_batch_shares_the_weights_but_not_the_cache():
     assert amortised_bytes(1000, 30, 16) == 1000 / 16 + 30
     both = amortised_bytes(np.array([1000.0, 80.0]), np.array([30.0, 4.0]), 4)
     assert both.tolist() == [280.0, 24.0]
+
+
+def test_the_theoretical_batch_is_what_the_weights_leave_room_for():
+    weights_bytes, kv_bytes = np.array([10.0, 10.0, 95.0, 200.0]), np.array([30.0, 45.0, 10.0, 1.0])
+    assert largest_batch(100, weights_bytes, kv_bytes).tolist() == [3, 2, 0, 0]

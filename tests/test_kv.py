@@ -26,7 +26,7 @@ from actors.kv.quantized import Quantized
 from actors.kv.r_kv import RKV
 from actors.kv.slots import SLOT_BLOCK, round_up
 from actors.kv.streaming_llm import StreamingLLM
-from raysweep.kv_policy import Held, KVPolicy, load_method, method_of
+from raysweep.kv_policy import Held, KVPolicy, kind_of, load_method, method_of
 from raysweep.memory import held_bytes, kv_bytes, kv_peak_bytes
 
 BY_SLUG = {"argvalues": EXAMPLES, "ids": lambda policy: policy.slug}
@@ -205,3 +205,16 @@ def test_a_policy_is_named_by_method_and_parameters_and_hashes(policy):
 def test_parameters_that_make_no_sense_are_refused_by_name(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("policy", "kind"),
+    [
+        (Full(), "full"),
+        (StreamingLLM(4, 60), "evicting"),
+        (Quantized(4), "quantized"),
+        (Quantized(4, layout="token", evict=StreamingLLM(4, 508)), "evicting_quantized"),
+    ],
+)
+def test_a_policys_kind_says_what_it_does_to_tokens(policy, kind: str):
+    assert kind_of(policy) == kind

@@ -18,10 +18,21 @@ from raysweep.configuration.models import read_model
 from raysweep.configuration.preparation import read_prepare
 from raysweep.configuration.tokens import check_tokens
 from raysweep.errors import ConfigError, shown, unknown
-from raysweep.spec import Cluster, Family, Generation, ModelSpec, Prepare, RunConfig, Show, Sweep
+from raysweep.memory import CONTEXT_BYTES
+from raysweep.spec import (
+    Cluster,
+    Family,
+    Generation,
+    ModelSpec,
+    Prepare,
+    RunConfig,
+    Show,
+    Sweep,
+    Wish,
+)
 
 # In the order in which they run.
-STAGES = ("show", "plan", "prepare", "regrade", "generate", "reduce", "report")
+STAGES = ("show", "plan", "prepare", "regrade", "generate", "reduce", "report", "recommend")
 
 Noun = TypeVar("Noun")
 Reader = Callable[[Definitions, Any, str], Noun]
@@ -46,7 +57,10 @@ SECTIONS = {
     "generation": keys(Generation),
     "cluster": keys(Cluster),
     "show": keys(Show),
+    "recommend": ("memory_gb", "gpu", "batch_size", "benchmark", "max_token_budget"),
 }
+
+GB = 1e9
 
 # The list below `sweep` that names definitions of a kind.
 LISTS = {
@@ -67,7 +81,8 @@ def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConf
     generation = read_generation(top.below("generation"))
     cluster = read_cluster(top.below("cluster"), definitions)
     show = read_show(top.below("show"), sweep)
-    config = RunConfig(out, run, seed, stages, sweep, prepare, generation, cluster, show)
+    wish = read_wish(top.below("recommend"), sweep, definitions, wanted="recommend" in stages)
+    config = RunConfig(out, run, seed, stages, sweep, prepare, generation, cluster, show, wish)
     check_tokens(config.sweep)
     check_backend(config)
     return config
@@ -179,6 +194,37 @@ def chosen(fields: Fields, key: str, names: Sequence[str]) -> str | None:
     if value is not None and str(value) not in names:
         raise unknown(fields.at(key), value, f"{key} of the sweep", names)
     return None if value is None else str(value)
+
+
+def read_wish(fields: Fields, sweep: Sweep, definitions: Definitions, wanted: bool) -> Wish:
+    """What to recommend a configuration for; the memory must be given if the stage is to be run."""
+    fields.only(SECTIONS["recommend"])
+    benchmark, budget = fields.value("benchmark"), fields.value("max_token_budget")
+    names = [one.name for one in sweep.benchmarks]
+    return Wish(
+        memory_bytes=read_wished_bytes(fields, definitions, wanted),
+        batch_size=fields.integer("batch_size"),
+        benchmark=None if benchmark is None else fields.choice("benchmark", "benchmark", names),
+        max_token_budget=None if budget is None else fields.integer("max_token_budget"),
+    )
+
+
+def read_wished_bytes(fields: Fields, definitions: Definitions, wanted: bool) -> float | None:
+    """The memory to recommend for: so many GB, or what a GPU has beside CUDA's own."""
+    memory_gb, gpu = fields.value("memory_gb"), fields.value("gpu")
+    if memory_gb is not None and gpu is not None:
+        raise ConfigError(f"{fields.at('gpu')}: stands beside memory_gb; keep one of the two")
+    if memory_gb is not None:
+        return fields.number("memory_gb") * GB
+    if gpu is not None:
+        found = read.read_gpu(definitions, gpu, fields.at("gpu"))
+        return float(found.memory_bytes - CONTEXT_BYTES)
+    if wanted:
+        raise ConfigError(
+            f"{fields.at('memory_gb')}: missing, and the stage 'recommend' needs it; give the memory in "
+            f"GB (1e9 bytes), as in {fields.at('memory_gb')}=24, or {fields.at('gpu')}=a100-80"
+        )
+    return None
 
 
 def check_families(models: Sequence[ModelSpec]) -> None:

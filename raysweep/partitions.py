@@ -1,0 +1,187 @@
+"""The samples of one engine on one benchmark made into scenarios: here, or as a task of a Ray cluster.
+
+The one idea: a partition is reduced by a function of what lies in its folder, so it does not matter where
+that runs. Of the parts only the columns that are counted are read, strings as dictionaries; what comes
+back are rows and scores, a thousandth of what was read.
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from raysweep.equivalence import Equivalence
+from raysweep.scenarios import Scenario, make_scenarios
+from raysweep.spec import Benchmark, Cluster, EngineSpec, Sweep
+from raysweep.store import DamagedPartError, Store, part_name
+from raysweep.tables import SAMPLES
+from raysweep.tally import COLUMNS, DICTIONARIES, Ints, Tally, positions, tally
+from raysweep.workers import Workers
+
+TASKS_IN_FLIGHT = 256  # bounds what waits in the driver and in the object store
+
+
+@dataclass(frozen=True)
+class Partition:
+    """What the plan knows of one engine on one benchmark.
+
+    described  the engine's row of engines.parquet
+    finished   the question ids that count, of each shard that is there
+    """
+
+    engine: EngineSpec
+    benchmark: str
+    described: Mapping[str, Any]
+    finished: Mapping[str, tuple[str, ...]]
+    shards_missing: int
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """The scenarios of a partition, and how much was read.
+
+    reused_tokens, recomputed_tokens  thinking before answers that were prompts of their own
+    seeded_samples                    those that another batch may round otherwise
+    """
+
+    engine_id: str
+    benchmark: str
+    scenarios: tuple[Scenario, ...]
+    shards: int
+    shards_missing: int
+    samples: int
+    samples_missing: int
+    tokens_generated: int
+    outcomes: Ints  # [OUTCOMES] answers
+    set_aside: tuple[str, ...]  # parts that could not be read, by their new paths
+    reused_tokens: int = 0
+    recomputed_tokens: int = 0
+    seeded_samples: int = 0
+
+
+def reduce_partitions(
+    partitions: Sequence[Partition], sweep: Sweep, store: Store, cluster: Cluster
+) -> list[Reduced]:
+    """All partitions, in their order: on the Ray cluster that is configured or running, else here."""
+    if cluster.address == "local" and not _ray_is_running():
+        with Workers(os.cpu_count() or 1) as workers:
+            known = Equivalence(workers)
+            return [reduce_partition(partition, sweep, store, known) for partition in partitions]
+    return list(_on_ray(partitions, sweep, store.absolute, cluster))
+
+
+def _reduce_as_task(partition: Partition, sweep: Sweep, store: Store) -> Reduced:
+    """With workers of its own: a task knows nothing of the others."""
+    with Workers(1) as workers:
+        return reduce_partition(partition, sweep, store, Equivalence(workers))
+
+
+def reduce_partition(
+    partition: Partition, sweep: Sweep, store: Store, equivalence: Equivalence
+) -> Reduced:
+    """One partition, from its parts to its scenarios. Damaged parts are set aside."""
+    benchmark = next(one for one in sweep.benchmarks if one.name == partition.benchmark)
+    samples, set_aside = _read(partition, benchmark, sweep.samples, store)
+    votes = tally(samples, partition.engine, benchmark, sweep.token_budgets, equivalence)
+    made = make_scenarios(votes, sweep.group_sizes, sweep.samples, dict(partition.described))
+    reduced = _reduced(partition, votes, made, sweep.samples, set_aside)
+    return replace(
+        reduced,
+        reused_tokens=_sum(samples["reused_tokens"]),
+        recomputed_tokens=_sum(samples["recomputed_tokens"]),
+        seeded_samples=int(pc.sum(pc.equal(samples["reproducible"], "seeded")).as_py() or 0),
+    )
+
+
+def _sum(column: pa.ChunkedArray) -> int:
+    """Of a column of whole numbers; nulls count for nothing."""
+    return int(pc.sum(column).as_py() or 0)
+
+
+def _reduced(
+    partition: Partition,
+    votes: Tally,
+    made: Sequence[Scenario],
+    samples: int,
+    set_aside: tuple[str, ...],
+) -> Reduced:
+    return Reduced(
+        engine_id=partition.engine.engine_id,
+        benchmark=partition.benchmark,
+        scenarios=tuple(made),
+        shards=len(partition.finished) + partition.shards_missing,
+        shards_missing=partition.shards_missing + len(set_aside),
+        samples=votes.n_samples_read,
+        samples_missing=len(votes.benchmark.questions) * samples - votes.n_samples_read,
+        tokens_generated=votes.tokens_generated,
+        outcomes=votes.outcomes.sum(axis=0),
+        set_aside=set_aside,
+    )
+
+
+def _read(
+    partition: Partition, benchmark: Benchmark, n_samples: int, store: Store
+) -> tuple[pa.Table, tuple[str, ...]]:
+    """The samples that the run asks for, each once, and the parts that were set aside on the way."""
+    engine_id = partition.engine.engine_id
+    parts, set_aside = [], []
+    for shard_id, question_ids in partition.finished.items():
+        try:
+            part = store.read_part(engine_id, shard_id, COLUMNS, DICTIONARIES)
+        except DamagedPartError:
+            set_aside.append(store.set_aside(part_name(engine_id, shard_id)))
+            continue
+        # A part of an earlier run may hold questions that have changed since.
+        planned = positions(part["question_id"], question_ids) >= 0
+        parts.append(part if planned.all() else part.filter(pa.array(planned)))
+    if not parts:
+        return SAMPLES.empty_table(), tuple(set_aside)
+    return _wanted(pa.concat_tables(parts), benchmark, n_samples), tuple(set_aside)
+
+
+def _wanted(samples: pa.Table, benchmark: Benchmark, n_samples: int) -> pa.Table:
+    """The samples that the run asks for, each once, by question and index.
+
+    Parts may hold more than is asked for, and two attempts may have made the same sample twice,
+    which must not vote twice.
+    """
+    samples = samples.unify_dictionaries()
+    question_ids = [question.question_id for question in benchmark.questions]
+    question = positions(samples["question_id"], question_ids)
+    index = samples["sample_index"].to_numpy()
+    chosen = np.flatnonzero((question >= 0) & (index < n_samples))
+    _, first = np.unique(question[chosen] * n_samples + index[chosen], return_index=True)
+    if len(first) == samples.num_rows:
+        return samples
+    return samples.take(pa.array(np.sort(chosen[first])))
+
+
+def _ray_is_running() -> bool:
+    """Whether this process is connected to Ray, which is not imported to find out."""
+    ray = sys.modules.get("ray")
+    return ray is not None and ray.is_initialized()
+
+
+def _on_ray(
+    partitions: Sequence[Partition], sweep: Sweep, store: Store, cluster: Cluster
+) -> Iterator[Reduced]:
+    """The partitions as Ray tasks, some of them ahead of the one that is awaited."""
+    import ray
+
+    from raysweep.ray_session import ray_session
+
+    with ray_session(replace(cluster, cpus_per_actor=1.0, gpus_per_actor=0.0)):
+        task = ray.remote(_reduce_as_task).options(num_cpus=1)
+        shared = ray.put(sweep)
+        waiting: list[ray.ObjectRef] = []
+        for partition in partitions:
+            waiting.append(task.remote(partition, shared, store))
+            if len(waiting) == TASKS_IN_FLIGHT:
+                yield ray.get(waiting.pop(0))
+        for reference in waiting:
+            yield ray.get(reference)
