@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from raysweep.equivalence import Equivalence
 from raysweep.scenarios import Scenario, make_scenarios
@@ -94,13 +93,13 @@ def reduce_partition(
         reduced,
         reused_tokens=_sum(samples["reused_tokens"]),
         recomputed_tokens=_sum(samples["recomputed_tokens"]),
-        seeded_samples=int(pc.sum(pc.equal(samples["reproducible"], "seeded")).as_py() or 0),
+        seeded_samples=int((positions(samples["reproducible"], ["seeded"]) == 0).sum()),
     )
 
 
 def _sum(column: pa.ChunkedArray) -> int:
     """Of a column of whole numbers; nulls count for nothing."""
-    return int(pc.sum(column).as_py() or 0)
+    return int(column.fill_null(0).to_numpy().sum())
 
 
 def _reduced(
