@@ -31,11 +31,11 @@ from benchmarks.subject import ANSWER_TOKENS, ARCHITECTURE, CLOSING, make_model
 from raysweep.benchmarks import chain
 from raysweep.driver import environment, longest
 from raysweep.ray_session import ray_session
+from raysweep.run_config import Cluster
 from raysweep.sample_key import sample_key
 from raysweep.spec import (
     BF16,
     Checkpoint,
-    Cluster,
     Decoding,
     EngineSpec,
     Family,

@@ -24,19 +24,15 @@ from raysweep import grading
 from raysweep.grading import Said, sandbox
 from raysweep.plan import make_plan
 from raysweep.regrade import regrade_run
+from raysweep.run_config import Cluster, Generation, Prepare, RunConfig, Sweep
 from raysweep.spec import (
     Architecture,
     Benchmark,
-    Cluster,
     Family,
-    Generation,
     ModelSpec,
-    Prepare,
     Question,
-    RunConfig,
     Sampling,
     Shard,
-    Sweep,
     WeightSpec,
     content_hash,
 )

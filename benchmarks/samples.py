@@ -11,19 +11,15 @@ import pyarrow as pa
 from actors.kv.full import Full
 from actors.kv.streaming_llm import StreamingLLM
 from raysweep.plan import make_plan
+from raysweep.run_config import Cluster, Generation, Prepare, RunConfig, Sweep
 from raysweep.spec import (
     Architecture,
     Benchmark,
-    Cluster,
     Family,
-    Generation,
     ModelSpec,
-    Prepare,
     Question,
-    RunConfig,
     Sampling,
     Shard,
-    Sweep,
     WeightSpec,
     content_hash,
 )

@@ -13,7 +13,8 @@ from raysweep.errors import ConfigError
 from raysweep.kv_policy import KVPolicy, method_of
 from raysweep.machine import cpu_has
 from raysweep.memory import share
-from raysweep.spec import Cluster, EngineSpec, ModelSpec, WeightSpec
+from raysweep.run_config import Cluster
+from raysweep.spec import EngineSpec, ModelSpec, WeightSpec
 
 BACKENDS = ("auto", "torch", "vllm", "fake")  # fake: random answers without a model
 AUTO = ("vllm", "torch")  # in order of preference

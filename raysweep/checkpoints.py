@@ -8,11 +8,12 @@ only if it lists its files in a manifest, written last, and has every one of the
 import itertools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from raysweep.errors import ConfigError
-from raysweep.spec import Checkpoint, ModelSpec, Prepare, Recipe, RunConfig, WeightSpec
+from raysweep.run_config import Prepare, RunConfig
+from raysweep.spec import Checkpoint, ModelSpec, Recipe, Shard, WeightSpec
 
 MANIFEST = "raysweep.json"
 
@@ -60,3 +61,13 @@ def is_there(checkpoint: Checkpoint) -> bool:
     except (ValueError, KeyError, TypeError, ConfigError):
         return False
     return bool(files) and all(store.size(name) == size for name, size in files.items())
+
+
+def ready_shards(
+    config: RunConfig, shards: Sequence[Shard]
+) -> tuple[tuple[Shard, ...], tuple[Shard, ...]]:
+    """The shards whose engines have their checkpoints, and those whose have not."""
+    checkpoints = {making.checkpoint for making in makings(config)}
+    missing = {checkpoint for checkpoint in checkpoints if not is_there(checkpoint)}
+    ready = tuple(shard for shard in shards if shard.engine.checkpoint not in missing)
+    return ready, tuple(shard for shard in shards if shard.engine.checkpoint in missing)

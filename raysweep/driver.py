@@ -18,8 +18,9 @@ from actors.engine_actor import EngineActor, Receipt
 from raysweep.machine import affordable_actors
 from raysweep.plan import longest_sequence
 from raysweep.ray_session import ray_session
+from raysweep.run_config import Cluster, Generation
 from raysweep.schedule import EngineQueue, Failure, Schedule
-from raysweep.spec import Cluster, EngineSpec, Generation, Shard
+from raysweep.spec import EngineSpec, Shard
 from raysweep.store import Store
 
 # Ray only hides the GPUs of an actor that has some; one that has none would use the first.

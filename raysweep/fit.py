@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from raysweep.errors import ConfigError
 from raysweep.memory import architecture_bytes, kv_peak_bytes, share, workspace_bytes
-from raysweep.spec import EngineSpec, Gpu, RunConfig
+from raysweep.run_config import Gpu, RunConfig
+from raysweep.spec import EngineSpec
 
 GPU_COUNTS = (1, 2, 4, 8)  # of one node, over which an engine is split
 

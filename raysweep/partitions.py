@@ -15,8 +15,9 @@ import numpy as np
 import pyarrow as pa
 
 from raysweep.equivalence import Equivalence
+from raysweep.run_config import Cluster, Sweep
 from raysweep.scenarios import Scenario, make_scenarios
-from raysweep.spec import Benchmark, Cluster, EngineSpec, Sweep
+from raysweep.spec import Benchmark, EngineSpec
 from raysweep.store import DamagedPartError, Store, part_name
 from raysweep.tables import SAMPLES
 from raysweep.tally import COLUMNS, DICTIONARIES, Ints, Tally, positions, tally

@@ -19,7 +19,8 @@ from raysweep.checkpoints import engine_checkpoint
 from raysweep.cutting import finished_pieces, missing_shards
 from raysweep.errors import ConfigError
 from raysweep.kv_policy import kind_of, parameters
-from raysweep.spec import Benchmark, EngineSpec, RunConfig, Shard, content_hash
+from raysweep.run_config import RunConfig
+from raysweep.spec import Benchmark, EngineSpec, Shard, content_hash
 from raysweep.store import Part, Store
 from raysweep.tables import ENGINES, PLAN
 

@@ -20,7 +20,7 @@ from raysweep.errors import ConfigError
 from raysweep.machine import affordable_actors
 from raysweep.memory import weights_bytes
 from raysweep.ray_session import ray_session
-from raysweep.spec import Cluster
+from raysweep.run_config import Cluster
 
 
 @dataclass(frozen=True)

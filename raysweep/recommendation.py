@@ -17,8 +17,9 @@ from raysweep.plan import engines
 from raysweep.recommend import Choice, Recommendation, recommend
 from raysweep.reporting.wording import human_bytes, interval, percent, plural, weights_label
 from raysweep.results import read_candidates
+from raysweep.run_config import RunConfig
 from raysweep.serving import Serving, serving
-from raysweep.spec import Benchmark, EngineSpec, RunConfig
+from raysweep.spec import Benchmark, EngineSpec
 from raysweep.store import Store
 
 FILE = "recommendation.json"

@@ -13,7 +13,7 @@ import yaml
 
 from raysweep.configuration.identity import check_same_run
 from raysweep.errors import ConfigError
-from raysweep.spec import RunConfig
+from raysweep.run_config import RunConfig
 from raysweep.store import Store
 
 CONFIG, SUMMARY = "config.yaml", "summary.json"

@@ -19,8 +19,9 @@ from raysweep.frontiers import frontier_tables
 from raysweep.partitions import Partition, Reduced, reduce_partitions
 from raysweep.plan import Plan, PlannedShard, engines_table, write_plan
 from raysweep.record import add_to_summary
+from raysweep.run_config import RunConfig, Sweep
 from raysweep.scenarios import Scenario, by_benchmark, scenario_table, score_table
-from raysweep.spec import Benchmark, RunConfig, Sweep
+from raysweep.spec import Benchmark
 from raysweep.store import Store
 from raysweep.tables import QUESTIONS, THRESHOLDS
 from raysweep.tally import OUTCOMES

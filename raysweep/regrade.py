@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 from raysweep import grading
 from raysweep.errors import ConfigError
 from raysweep.plan import engines, whole_stream
-from raysweep.spec import Benchmark, RunConfig, content_hash
+from raysweep.run_config import RunConfig
+from raysweep.spec import Benchmark, content_hash
 from raysweep.store import PART_KEY, Part, Store, part_name
 from raysweep.tables import SAMPLES
 from raysweep.workers import CallError, Workers

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from raysweep.chat import Chat
 from raysweep.configuration.tokens import read_chat_of
 from raysweep.errors import ConfigError, shown
-from raysweep.spec import Benchmark, ModelSpec, Question, RunConfig
+from raysweep.run_config import RunConfig
+from raysweep.spec import Benchmark, ModelSpec, Question
 
 
 def shown_question(config: RunConfig) -> Iterator[str]:

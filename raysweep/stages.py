@@ -18,7 +18,7 @@ from rich.text import Text
 
 from raysweep import grading
 from raysweep.backends import Choice, check_installed
-from raysweep.checkpoints import is_there, makings
+from raysweep.checkpoints import is_there, makings, ready_shards
 from raysweep.errors import ConfigError, shown
 from raysweep.fit import check_fit, row_tokens
 from raysweep.plan import Plan, make_plan, write_plan
@@ -32,7 +32,7 @@ from raysweep.record import (
 )
 from raysweep.regrade import check_graders, regrade_run
 from raysweep.reporting.wording import human_count
-from raysweep.spec import RunConfig, Shard
+from raysweep.run_config import RunConfig
 from raysweep.store import Store
 from raysweep.workers import Workers
 
@@ -203,16 +203,6 @@ def generate(run: Run) -> int:
         remain = f"{len(outcome.failures):,} of {len(shards):,} shards remain"
         run.say("", f"{remain}; the same command goes on with them")
     return WORK_REMAINS if outcome.failures or waiting else DONE
-
-
-def ready_shards(
-    config: RunConfig, shards: Sequence[Shard]
-) -> tuple[tuple[Shard, ...], tuple[Shard, ...]]:
-    """The shards whose engines have their checkpoints, and those whose have not."""
-    checkpoints = {making.checkpoint for making in makings(config)}
-    missing = {checkpoint for checkpoint in checkpoints if not is_there(checkpoint)}
-    ready = tuple(shard for shard in shards if shard.engine.checkpoint not in missing)
-    return ready, tuple(shard for shard in shards if shard.engine.checkpoint in missing)
 
 
 def check_grading(config: RunConfig) -> None:

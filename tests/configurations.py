@@ -13,7 +13,8 @@ from tokenizers.models import BPE
 from raysweep.configuration.architecture import read_architecture
 from raysweep.configuration.config import conf_folder, read_config
 from raysweep.layout import all_tensors
-from raysweep.spec import BF16, Benchmark, RunConfig, WeightSpec
+from raysweep.run_config import RunConfig
+from raysweep.spec import BF16, Benchmark, WeightSpec
 
 ARCHITECTURE = {
     "model_type": "qwen3",

@@ -8,22 +8,18 @@ from typing import Any
 
 from actors.kv.full import Full
 from raysweep.plan import make_plan
+from raysweep.run_config import Cluster, Generation, Prepare, RunConfig, Sweep
 from raysweep.spec import (
     BF16,
     Architecture,
     Benchmark,
     Checkpoint,
-    Cluster,
     EngineSpec,
     Family,
-    Generation,
     ModelSpec,
-    Prepare,
     Question,
-    RunConfig,
     Sampling,
     Shard,
-    Sweep,
 )
 
 FAMILY = Family("toys", Sampling(temperature=1.0))

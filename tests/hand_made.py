@@ -8,19 +8,15 @@ import pyarrow as pa
 from actors.kv.full import Full
 from raysweep.plan import engines, make_plan
 from raysweep.reduce import Reduction
+from raysweep.run_config import Cluster, Generation, Prepare, RunConfig, Sweep
 from raysweep.spec import (
     Architecture,
     Benchmark,
-    Cluster,
     Family,
-    Generation,
     ModelSpec,
-    Prepare,
     Question,
-    RunConfig,
     Sampling,
     Shard,
-    Sweep,
     WeightSpec,
     content_hash,
 )

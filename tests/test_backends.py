@@ -13,7 +13,8 @@ from actors.kv.streaming_llm import StreamingLLM
 from raysweep import backends, machine, memory
 from raysweep.backends import Choice, check_installed, choose, kv_cache_dtype, refuses
 from raysweep.errors import ConfigError
-from raysweep.spec import Cluster, ModelSpec, WeightSpec
+from raysweep.run_config import Cluster
+from raysweep.spec import ModelSpec, WeightSpec
 
 BF16 = WeightSpec("bf16", 16)
 ON_GPU = a_cluster(gpus_per_actor=1.0)

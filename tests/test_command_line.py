@@ -13,7 +13,7 @@ from configurations import write_models
 
 from raysweep.__main__ import main
 from raysweep.errors import ConfigError, Terminated
-from raysweep.spec import RunConfig
+from raysweep.run_config import RunConfig
 
 ROOT = Path(__file__).parents[1]
 

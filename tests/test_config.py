@@ -22,7 +22,7 @@ from actors.kv.r_kv import RKV
 from actors.kv.streaming_llm import StreamingLLM
 from raysweep.configuration import config, identity
 from raysweep.errors import ConfigError
-from raysweep.spec import RunConfig
+from raysweep.run_config import RunConfig
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ from raysweep.configuration.models import read_model
 from raysweep.errors import ConfigError
 from raysweep.fit import check_fit, fit_on, least_fit
 from raysweep.memory import kv_bytes, weights_bytes, workspace_bytes
-from raysweep.spec import EngineSpec, Gpu, WeightSpec
+from raysweep.run_config import Gpu
+from raysweep.spec import EngineSpec, WeightSpec
 
 DEFINITIONS = Definitions((conf_folder(),))
 A100 = read_gpu(DEFINITIONS, "a100-80", "gpu")

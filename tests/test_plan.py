@@ -24,7 +24,8 @@ from raysweep.plan import (
     make_plan,
     plan_table,
 )
-from raysweep.spec import RunConfig, Shard, content_hash
+from raysweep.run_config import RunConfig
+from raysweep.spec import Shard, content_hash
 from raysweep.store import Part
 
 SAMPLES, QUESTIONS = st.integers(1, 7), st.integers(1, 5)

@@ -12,7 +12,7 @@ from raysweep import prepare
 from raysweep.checkpoints import is_there, makings
 from raysweep.configuration.identity import as_document
 from raysweep.errors import ConfigError
-from raysweep.spec import RunConfig
+from raysweep.run_config import RunConfig
 from raysweep.stages import DONE, WORK_REMAINS, run_stages
 from raysweep.store import Store
 

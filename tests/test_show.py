@@ -12,8 +12,8 @@ from actors.kv.full import Full
 from actors.torch_engine.engine import TorchEngine
 from raysweep.configuration.config import conf_folder, read_config
 from raysweep.errors import ConfigError
+from raysweep.run_config import RunConfig
 from raysweep.show import shown_question
-from raysweep.spec import RunConfig
 from raysweep.stages import run_stages
 from tests.tiny_models import MODELS, architecture
 

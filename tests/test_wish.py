@@ -8,7 +8,7 @@ from configurations import changed, read, valid_configuration, write_models
 
 from raysweep.errors import ConfigError
 from raysweep.memory import CONTEXT_BYTES
-from raysweep.spec import Wish
+from raysweep.run_config import Wish
 
 
 @pytest.fixture(scope="module")

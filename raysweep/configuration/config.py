@@ -19,17 +19,8 @@ from raysweep.configuration.preparation import read_prepare
 from raysweep.configuration.tokens import check_tokens
 from raysweep.errors import ConfigError, shown, unknown
 from raysweep.memory import CONTEXT_BYTES
-from raysweep.spec import (
-    Cluster,
-    Family,
-    Generation,
-    ModelSpec,
-    Prepare,
-    RunConfig,
-    Show,
-    Sweep,
-    Wish,
-)
+from raysweep.run_config import Cluster, Generation, Prepare, RunConfig, Show, Sweep, Wish
+from raysweep.spec import Family, ModelSpec
 
 # In the order in which they run.
 STAGES = ("show", "plan", "prepare", "regrade", "generate", "reduce", "report", "recommend")

@@ -21,7 +21,8 @@ from raysweep.configuration.benchmark import load_benchmark
 from raysweep.configuration.fields import Fields
 from raysweep.errors import ConfigError, unknown
 from raysweep.kv_policy import METHODS, KVPolicy, load_method
-from raysweep.spec import BF16, Benchmark, Family, Forcing, Gpu, Sampling, WeightSpec
+from raysweep.run_config import Gpu
+from raysweep.spec import BF16, Benchmark, Family, Forcing, Sampling, WeightSpec
 
 WEIGHT_BITS = {"bf16": (16,), "gptq": (2, 3, 4, 8), "awq": (4,), "fp8": (8,)}  # by method
 

@@ -18,7 +18,8 @@ from raysweep import grading, kv_policy
 from raysweep.checkpoints import engine_checkpoint
 from raysweep.errors import ConfigError, shown
 from raysweep.kv_policy import KVPolicy
-from raysweep.spec import Benchmark, Calibration, RunConfig, content_hash
+from raysweep.run_config import RunConfig
+from raysweep.spec import Benchmark, Calibration, content_hash
 
 PACKAGES = (
     *("raysweep", "hydra-core", "omegaconf", "ray", "pyarrow", "pandas", "numpy"),

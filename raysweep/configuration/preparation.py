@@ -14,7 +14,8 @@ from raysweep.configuration.definitions import Definitions
 from raysweep.configuration.fields import Fields
 from raysweep.configuration.tokens import count_tokens
 from raysweep.errors import ConfigError
-from raysweep.spec import Calibration, ModelSpec, Prepare, Sweep, WeightSpec
+from raysweep.run_config import Prepare, Sweep
+from raysweep.spec import Calibration, ModelSpec, WeightSpec
 
 TORCH_METHODS = ("bf16", "gptq")
 

@@ -3,7 +3,8 @@
 from raysweep.chat import Chat, read_chat
 from raysweep.errors import ConfigError, shown
 from raysweep.hub import local_file
-from raysweep.spec import Benchmark, Calibration, Forcing, ModelSpec, Sweep
+from raysweep.run_config import Sweep
+from raysweep.spec import Benchmark, Calibration, Forcing, ModelSpec
 
 
 def check_tokens(sweep: Sweep) -> None:

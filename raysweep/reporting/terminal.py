@@ -11,7 +11,8 @@ from raysweep.fit import least_fit
 from raysweep.memory import kv_peak_bytes, weights_bytes
 from raysweep.reporting.results import Point, points_of, where
 from raysweep.reporting.wording import human_bytes, interval, percent
-from raysweep.spec import EngineSpec, Gpu
+from raysweep.run_config import Gpu
+from raysweep.spec import EngineSpec
 
 if TYPE_CHECKING:
     import pandas as pd
