@@ -11,13 +11,17 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from raysweep import tables
 
 pytestmark = pytest.mark.slow
 
+AVX512 = torch.cuda.is_available() or torch.cpu._is_avx512_supported()
+WEIGHTS = ["bf16", "gptq-4-g32"] if AVX512 else ["bf16"]  # on a CPU, GPTQ needs AVX-512
 GRID = [
     "sweep.models=[tiny-60k]",
+    f"sweep.weights=[{','.join(WEIGHTS)}]",
     "sweep.kv_policies=[full]",
     "sweep.benchmarks=[{name: chain, count: 8}, {name: facts, count: 4}]",
     "sweep.token_budgets=[16,48,96]",
@@ -26,7 +30,7 @@ GRID = [
     "generation.shard_questions=2",
     "cluster.actors=1",
 ]
-SHARDS, SAMPLES = 4 + 2, (8 + 4) * 2
+SHARDS, SAMPLES = (4 + 2) * len(WEIGHTS), (8 + 4) * 2 * len(WEIGHTS)
 TIMINGS_AND_CACHE = ["wall_s", "reused_tokens", "recomputed_tokens"]
 
 
@@ -78,7 +82,9 @@ def test_a_run_writes_every_file_of_the_data_contract(finished: Path):
 
 
 def test_engines_samples_and_summary_say_what_made_them(finished: Path):
-    assert pq.read_table(finished / "R" / "engines.parquet")["backend"].to_pylist() == ["vllm"]
+    engines = pq.read_table(finished / "R" / "engines.parquet").to_pylist()
+    assert {engine["backend"] for engine in engines} == {"vllm"}
+    assert len({engine["engine_id"] for engine in engines}) == len(WEIGHTS)
     counts, rows = summary(finished), samples(finished)
     assert counts["samples"] == len(rows) == SAMPLES
     assert counts["outcomes"]["error"] == counts["samples_that_a_batch_may_change"] == 0
@@ -99,7 +105,9 @@ def test_run_again_it_generates_nothing_and_raised_samples_only_the_difference(
     again = raysweep(out)
     assert again.returncode == 0 and "nothing to do" in again.stdout
     as_auto = raysweep(out, "sweep.backend=auto", "stages=[plan,generate]")
-    assert "vllm for 1 of 1 engines: has made samples in this folder" in as_auto.stdout
+    whole = len(WEIGHTS)
+    said = f"vllm for {whole} of {whole} engines: has made samples in this folder"
+    assert said in as_auto.stdout
     assert "nothing to do" in as_auto.stdout
     before = samples(out)
     more = raysweep(out, "sweep.samples=3")
