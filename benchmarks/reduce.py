@@ -30,12 +30,14 @@ from raysweep.reduce import reduce_run
 from raysweep.reporting.wording import human_bytes
 from raysweep.store import Store
 
+TIMES = ("wall_s", "cpu_s")
 KEY = ["engine_id", "token_budget", "group_size"]
 
 
 @dataclass(frozen=True)
 class Measured:
     wall_s: float
+    cpu_s: float  # what is left of a wall second when others use the machine too
     peak_bytes: int
     scenarios: int
 
@@ -97,19 +99,17 @@ SUBJECTS: dict[str, Callable[[int, Path], pd.Series]] = {
 
 
 def timed(name: str, samples: int, folder: Path) -> tuple[Measured, pd.Series]:
-    started = time.perf_counter()
+    started, started_cpu = time.perf_counter(), time.process_time()
     accuracy = SUBJECTS[name](samples, folder)
-    wall_s = time.perf_counter() - started
+    wall_s, cpu_s = time.perf_counter() - started, time.process_time() - started_cpu
     peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return Measured(wall_s, peak_bytes, len(accuracy)), accuracy
+    return Measured(wall_s, cpu_s, peak_bytes, len(accuracy)), accuracy
 
 
 def measure(name: str, samples: int, folder: Path) -> tuple[Measured, pd.Series]:
     """One measurement in a process of its own."""
     print(f"\r{name:<20} {samples:,} samples", end=" ", file=sys.stderr, flush=True)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["benchmarks.reduce"])
-    with context.Pool(1) as pool:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(timed, (name, samples, folder))
 
 
@@ -124,19 +124,19 @@ def report(samples: int, shared: int, repeats: int, out: Path) -> str:
         alone, _ = measure("raysweep reduce", samples, large)
     print(file=sys.stderr)
     by_name = {name: [m for n, m, _ in runs if n == name] for name in SUBJECTS}
-    medians = {name: statistics.median(m.wall_s for m in by_name[name]) for name in SUBJECTS}
-    ratio = medians["pandas groupby"] / medians["raysweep reduce"]
+    wall, cpu = ({name: _median(by_name[name], field) for name in SUBJECTS} for field in TIMES)
     lines = [
         f"## {there:,} samples × 8 budgets × 7 group sizes: seconds, median of {repeats} (min–max)",
         "",
-        "| | seconds | peak memory |",
-        "| --- | ---: | ---: |",
+        "| | seconds | CPU seconds | peak memory |",
+        "| --- | ---: | ---: | ---: |",
         *(_row(name, measured) for name, measured in by_name.items()),
-        f"| pandas / raysweep | **{ratio:.1f} ×** | |",
+        f"| pandas / raysweep | **{_ratio(wall):.1f} ×** | **{_ratio(cpu):.1f} ×** | |",
         "",
         f"## {of_all:,} samples: {alone.scenarios:,} scenarios",
         "",
-        f"{alone.wall_s:.1f} s, at most {human_bytes(alone.peak_bytes)} of memory",
+        f"{alone.wall_s:.1f} s, {alone.cpu_s:.1f} s of one CPU; "
+        f"at most {human_bytes(alone.peak_bytes)} of memory",
         "",
     ]
     out.mkdir(parents=True, exist_ok=True)
@@ -153,10 +153,21 @@ def check_agreement(accuracies: dict[str, pd.Series]) -> None:
 
 
 def _row(name: str, measured: list[Measured]) -> str:
-    seconds = sorted(one.wall_s for one in measured)
-    peak = statistics.median(one.peak_bytes for one in measured)
-    middle = statistics.median(seconds)
-    return f"| {name} | {middle:.2f} ({seconds[0]:.2f}–{seconds[-1]:.2f}) | {human_bytes(peak)} |"
+    wall, cpu = (_seconds(measured, field) for field in TIMES)
+    return f"| {name} | {wall} | {cpu} | {human_bytes(_median(measured, 'peak_bytes'))} |"
+
+
+def _seconds(measured: list[Measured], field: str) -> str:
+    values = sorted(getattr(one, field) for one in measured)
+    return f"{statistics.median(values):.2f} ({values[0]:.2f}–{values[-1]:.2f})"
+
+
+def _median(measured: list[Measured], field: str) -> float:
+    return statistics.median(getattr(one, field) for one in measured)
+
+
+def _ratio(seconds: dict[str, float]) -> float:
+    return seconds["pandas groupby"] / seconds["raysweep reduce"]
 
 
 def main() -> None:

@@ -39,12 +39,14 @@ class Contests:
         return np.stack(totals, axis=1), np.stack([where.sum(axis=1) for where in at], axis=1)
 
 
-def halved(
-    candidates: Candidates, batch_size: int, counts: Floats, rng: np.random.Generator
-) -> Contests:
-    """Contests of each draw of the questions, chosen on one half and measured on the other.
+def halves(
+    candidates: Candidates, counts: Floats, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Two independent accuracies of every scenario in each draw of the questions: [2 * draws, rows].
 
-    Every draw is used both ways round: the first half of the result's draws, then the second.
+    counts  how often each draw holds each question: [draws, questions]
+
+    One half of a draw's questions gives the first, the other half the second; then the other way round.
     """
     order = rng.random(counts.shape).argsort(axis=1)
     half = order < counts.shape[1] // 2  # a question lies in one half with all its copies
@@ -52,19 +54,17 @@ def halved(
         bootstrap_means(candidates.scores, _shares(np.where(mine, counts, 0.0)))
         for mine in (half, ~half)
     )
-    return _contests(
-        candidates, batch_size, np.concatenate([first, second]), np.concatenate([second, first])
-    )
+    return np.concatenate([first, second]), np.concatenate([second, first])
 
 
 def _shares(counts: Floats) -> Floats:
     return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
 
 
-def _contests(
+def contests(
     candidates: Candidates, batch_size: int, chosen_by: Floats, measured: Floats
 ) -> Contests:
-    """Advantages at each memory, given two independent accuracies of every scenario: [draws, rows]."""
+    """Advantages at each memory, by one accuracy of every scenario ([draws, rows]) and by another."""
     memory = candidates.memory_bytes(batch_size)
     doublings = np.log2(memory.max() / memory.min())
     steps = np.arange(int(doublings * STEPS_A_DOUBLING) + 1)

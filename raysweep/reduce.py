@@ -24,7 +24,7 @@ from raysweep.spec import Benchmark, RunConfig, Sweep
 from raysweep.store import Store
 from raysweep.tables import QUESTIONS, THRESHOLDS
 from raysweep.tally import OUTCOMES
-from raysweep.threshold import Threshold, find_threshold
+from raysweep.threshold import Threshold, find_thresholds
 from raysweep.uncertainty import bootstrap_weights
 
 BOOTSTRAP_DRAWS = 1000
@@ -91,9 +91,11 @@ def _results(scenarios: Sequence[Scenario], reduced: Sequence[Reduced], sweep: S
     }
     frontier, frontiers = frontier_tables(benchmarks, sweep.batch_sizes, weights)
     thresholds = {
-        (benchmark, batch_size): find_threshold(candidates, batch_size, BOOTSTRAP_SEED)
+        (benchmark, batch_size): found
         for benchmark, candidates in benchmarks.items()
-        for batch_size in sweep.batch_sizes
+        for batch_size, found in find_thresholds(
+            candidates, sweep.batch_sizes, BOOTSTRAP_SEED
+        ).items()
     }
     tables = {
         "scenarios.parquet": scenario_table(benchmarks),

@@ -24,13 +24,14 @@ was searched for. Its interval holds 95% of the bootstrap's thresholds, and reac
 them, since nothing was measured in between.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from raysweep.candidates import Candidates
-from raysweep.doubling import Contests, halved
+from raysweep.doubling import Contests, contests, halves
 from raysweep.metrics import Floats
 from raysweep.uncertainty import LEVEL
 
@@ -69,23 +70,42 @@ class Threshold:
 
 def find_threshold(candidates: Candidates, batch_size: int, seed: int) -> Threshold:
     """The scale threshold of a benchmark's scenarios at a batch size."""
+    return find_thresholds(candidates, [batch_size], seed)[batch_size]
+
+
+def find_thresholds(
+    candidates: Candidates, batch_sizes: Sequence[int], seed: int
+) -> dict[int, Threshold]:
+    """The same at several batch sizes, on the same draws of the questions."""
     sizes, n_questions = np.unique(candidates.weights_bytes), len(candidates.scores)
     if len(sizes) < FEWEST_SIZES:
-        return Threshold(False, f"{len(sizes)} effective sizes show no change between them")
+        none = Threshold(False, f"{len(sizes)} effective sizes show no change between them")
+        return dict.fromkeys(batch_sizes, none)
     if n_questions < FEWEST_QUESTIONS:
-        return Threshold(False, f"{n_questions} questions are too few to be halved")
+        none = Threshold(False, f"{n_questions} questions are too few to be halved")
+        return dict.fromkeys(batch_sizes, none)
     rng = np.random.default_rng(seed)
     once = np.ones((DRAWS // 2, n_questions))
     shares = np.full(n_questions, 1 / n_questions)
     again = rng.multinomial(n_questions, shares, size=DRAWS).astype(np.float64)
-    estimate, drawn = (
-        _Totals.of(halved(candidates, batch_size, counts, rng), len(sizes))
-        for counts in (once, again)
+    here, drawn = (halves(candidates, counts, rng) for counts in (once, again))
+    return {size: _at_batch(candidates, size, sizes, here, drawn) for size in batch_sizes}
+
+
+Halves = tuple[Floats, Floats]
+
+
+def _at_batch(
+    candidates: Candidates, batch_size: int, sizes: Floats, here: Halves, drawn: Halves
+) -> Threshold:
+    estimate, again = (
+        _Totals.of(contests(candidates, batch_size, *halved), len(sizes))
+        for halved in (here, drawn)
     )
     met = np.flatnonzero(estimate.contests.mean(axis=0) >= 0.5)
     if met.size == 0:
         return Threshold(False, "no memory here can be spent on either weights or tokens")
-    return _judge(sizes[met], estimate.at(met), drawn.at(met))
+    return _judge(sizes[met], estimate.at(met), again.at(met))
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,9 +116,9 @@ class _Totals:
     contests: Floats  # [draws, sizes]
 
     @classmethod
-    def of(cls, contests: Contests, n_sizes: int) -> "_Totals":
+    def of(cls, found: Contests, n_sizes: int) -> "_Totals":
         """Both ways round of a halving are one draw."""
-        advantage, number = contests.totals(n_sizes)
+        advantage, number = found.totals(n_sizes)
         both = (2, len(advantage) // 2, n_sizes)
         return cls(advantage.reshape(both).mean(axis=0), number.reshape(both).mean(axis=0))
 
@@ -166,12 +186,12 @@ def _why_not(estimate: _Totals, drawn: _Totals) -> str:
 
 def _advantage(index: int, sizes: Floats, estimate: _Totals, drawn: _Totals) -> Advantage:
     """The mean advantage at a size, with the bootstrap's percentiles around it."""
-    contests = float(estimate.contests[:, index].mean())
-    mean = float(estimate.advantage[:, index].mean()) / contests
+    number = float(estimate.contests[:, index].mean())
+    mean = float(estimate.advantage[:, index].mean()) / number
     held = drawn.contests[:, index] > 0
     if not held.any():
-        return Advantage(int(sizes[index]), round(contests), mean, -1.0, 1.0)
+        return Advantage(int(sizes[index]), round(number), mean, -1.0, 1.0)
     each = drawn.advantage[held, index] / drawn.contests[held, index]
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(each, [tail, 1 - tail]) + (mean - each.mean())
-    return Advantage(int(sizes[index]), round(contests), mean, float(low), float(high))
+    return Advantage(int(sizes[index]), round(number), mean, float(low), float(high))
