@@ -109,8 +109,8 @@ def recommend(
 
 
 def comparable(candidates: Candidates, max_token_budget: int | None = None) -> NDArray[np.intp]:
-    """Indices of those within the limit that were measured on the most questions: an unfinished one may only have
-    the easy ones behind it."""
+    """Indices of those within the limit that were measured on the most questions: an unfinished one may
+    only have the easy ones behind it."""
     budgets = candidates.column("token_budget")
     allowed = budgets <= (np.inf if max_token_budget is None else max_token_budget)
     if not allowed.any():

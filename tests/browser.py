@@ -12,6 +12,7 @@ import fcntl
 import itertools
 import json
 import os
+import select
 import shutil
 import subprocess
 import tempfile
@@ -28,6 +29,7 @@ FLAGS = (
     *("--disable-dev-shm-usage", "--remote-debugging-pipe", "--hide-scrollbars"),
 )
 DESKTOP, PHONE = (1280, 900), (390, 844)
+PATIENCE = 60  # seconds
 # Requests of the page itself, and those that no network sees.
 LOCAL = ("file:", "data:", "blob:")
 
@@ -56,7 +58,7 @@ class Browser:
         )
         for fd in (theirs_in, theirs_out, *high):
             os.close(fd)
-        self.to, self.of = os.fdopen(ours_out, "wb", 0), os.fdopen(ours_in, "rb")
+        self.to, self.of, self.heard = os.fdopen(ours_out, "wb", 0), ours_in, b""
         return self
 
     def __exit__(
@@ -66,7 +68,7 @@ class Browser:
         trace: TracebackType | None,
     ) -> None:
         self.to.close()  # upon which it ends
-        self.of.close()
+        os.close(self.of)
         try:
             self.process.wait(timeout=20)
         except subprocess.TimeoutExpired:
@@ -91,7 +93,9 @@ class Browser:
         page.until("document.body?.dataset.ready || document.body?.dataset.error")
         return page
 
-    def call(self, method: str, params: Mapping | None = None, session: str = "", page=None) -> dict:
+    def call(
+        self, method: str, params: Mapping | None = None, session: str = "", page=None
+    ) -> dict:
         number = next(self.numbers)
         message = {"id": number, "method": method, "params": params or {}}
         if session:
@@ -105,12 +109,14 @@ class Browser:
         return answer["result"]
 
     def _read(self) -> dict:
-        pieces = bytearray()
-        while (byte := self.of.read(1)) != b"\0":
-            if not byte:
+        while b"\0" not in self.heard:
+            if not select.select([self.of], [], [], PATIENCE)[0]:
+                raise TimeoutError(f"chromium has said nothing for {PATIENCE} s")
+            if not (piece := os.read(self.of, 1 << 20)):
                 raise RuntimeError("chromium ended")
-            pieces += byte
-        return json.loads(pieces)
+            self.heard += piece
+        message, _, self.heard = self.heard.partition(b"\0")
+        return json.loads(message)
 
 
 class Page:
@@ -147,6 +153,10 @@ class Page:
             if self.evaluate(f"{wait}.then(() => Boolean({condition}))"):
                 return
         raise TimeoutError(condition)
+
+    def front(self) -> None:
+        """Make it the tab that is looked at: only that one draws."""
+        self.call("Page.bringToFront")
 
     def frames(self) -> None:
         """Let the page draw what it was asked to."""

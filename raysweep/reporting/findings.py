@@ -43,7 +43,9 @@ class Finding:
 def find(results: Results) -> tuple[Finding, ...]:
     """A finding for each benchmark, from the frontiers of all batch sizes."""
     names = sorted(set(results.frontier.benchmark))
-    return tuple(_finding(points_of(own.frontier), study_notes(own)) for own in map(results.of, names))
+    return tuple(
+        _finding(points_of(own.frontier), study_notes(own)) for own in map(results.of, names)
+    )
 
 
 def _finding(points: Points, study: Sequence[str]) -> Finding:

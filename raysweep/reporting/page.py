@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from raysweep.reporting.figures import all_figures  # noqa
+from raysweep.reporting.figures import all_figures
 from raysweep.reporting.findings import find
 from raysweep.reporting.page_data import page_data
 from raysweep.reporting.provenance import facts, lead

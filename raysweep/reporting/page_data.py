@@ -221,5 +221,3 @@ def _rounded(values: Iterable[float]) -> list[float | None]:
 def _json_value(value: Any) -> Any:
     """What is not a number is null."""
     return None if isinstance(value, float) and value != value else value
-
-

@@ -10,6 +10,7 @@ from raysweep.reporting.results import Results
 from raysweep.reporting.wording import human_bytes, plural
 
 Row = Mapping[str, Any]
+MOST_NAMED = 5  # engines
 KIND = {"evicting": "evicting tokens", "quantized": "storing them in fewer bits"}
 
 
@@ -76,4 +77,5 @@ def _eviction(candidates: Candidates, batch_size: int) -> Iterator[str]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names)
+    others = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {others} others" if others > 0 else "")

@@ -46,7 +46,7 @@ function drawChart(holder, spec) {
   chart.tip.hidden = true;
   holder.querySelector("svg")?.remove();
   holder.prepend(root);
-  holder.setAttribute("aria-label", spec.label + (chart.stops.length ? " Arrow keys tell its points." : ""));
+  holder.setAttribute("aria-label", `Chart. ${spec.label}` + (chart.stops.length ? " Arrow keys tell its points." : ""));
   holder.chart = chart;
 }
 function makeTip(holder) {
@@ -134,7 +134,7 @@ const LAYERS = {
     const [low, high] = chart.spec.x.domain;
     if (value < low || value > high) return group;
     const x = chart.x(value), flip = x > chart.width - 120;
-    const text = svg("text", { x: x + (flip ? -6 : 6), y: chart.edge.top + 10, "text-anchor": flip ? "end" : "start" });
+    const text = svg("text", { x: x + (flip ? -6 : 6), y: bottom - 8, "text-anchor": flip ? "end" : "start" });
     text.textContent = word;
     group.append(svg("path", { d: `M${x} ${chart.edge.top}V${bottom}` }), text);
     return group;

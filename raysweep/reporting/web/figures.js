@@ -3,6 +3,9 @@
 // the filters leave, `view.frontier` the frontier among these, `view.lookOf` a row's colours.
 "use strict";
 
+const MOST_LINES = 24; // engines; of more, those on the frontier are drawn
+const LEAST_FACTOR = 1.25;
+
 // ---- axes ----
 const MANTISSAS = [[1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9], [1, 1.5, 2, 3, 5, 7], [1, 2, 5], [1, 3], [1]];
 
@@ -27,20 +30,25 @@ function countAxis(title, counts) {
 }
 const bytesAxis = (title, values, margin) => logAxis(title, values, humanBytes, margin);
 
-// Values that double, each a tick where there is room.
-function doublingAxis(title, values, margin = 0.04) {
+// A choice's values, each a tick where there is room: log if they grow by factors, else linear.
+function choiceAxis(title, values, margin = 0.04) {
   const distinct = [...new Set(values)].sort((a, b) => a - b);
-  const axis = logAxis(title, distinct, number, margin);
-  const span = Math.log(axis.domain[1] / axis.domain[0]);
-  axis.ticks = (length) => {
+  const isLog = distinct.every((value, i) => i === 0 || value / distinct[i - 1] > LEAST_FACTOR);
+  const axis = logAxis(title, distinct, number, margin), scale = isLog ? "log" : "linear";
+  if (!isLog) {
+    const [low, high] = extent(distinct), wider = margin * (high - low);
+    axis.domain = [low - wider, high + wider];
+  }
+  const ticks = (length) => {
+    const place = placer({ ...axis, scale }, 0, length), room = length > 300 ? 42 : 16; // px
     let last = -Infinity;
     return distinct.filter((value) => {
-      const fits = ((Math.log(value) - last) / span) * length >= (length > 300 ? 30 : 16);
-      if (fits) last = Math.log(value);
+      const fits = place(value) - last >= room;
+      if (fits) last = place(value);
       return fits;
     }).map((value) => [value, number(value)]);
   };
-  return axis;
+  return { ...axis, scale, ticks };
 }
 function shareAxis(title, values, from = 0) {
   const [low, high] = extent([...values, from]);
@@ -79,13 +87,19 @@ const bounded = (row) => ({ lo: row.accuracy_lo, hi: row.accuracy_hi });
 
 // A line for each engine, along x; its points are told.
 function engineLines(rows, xOf, view, lookOf = view.lookOf) {
-  const engines = Map.groupBy(rows, (row) => row.id);
-  return [...engines.values()].flatMap((own) => {
+  return [...Map.groupBy(rows, (row) => row.id).values()].flatMap((own) => {
     const points = own.sort((a, b) => xOf(a) - xOf(b))
       .map((row) => pointOf(row, xOf(row), view, { look: lookOf(row) }));
     const look = lookOf(own[0]), dash = view.looks.policy.get(own[0].policy).dash;
     return [{ type: "line", points, look, dash }, { type: "dots", points }];
   });
+}
+
+// The rows whose engines are drawn as lines.
+function lined(rows, view) {
+  if (new Set(rows.map((row) => row.id)).size <= MOST_LINES) return rows;
+  const best = new Set(view.frontier.map((row) => row.id));
+  return rows.filter((row) => best.has(row.id));
 }
 
 // ---- the charts ----
@@ -111,21 +125,21 @@ const CHARTS = {
     };
   },
   tokens(view) {
-    const rows = view.shown.filter((row) => row.group_size === 1);
+    const rows = lined(view.shown.filter((row) => row.group_size === 1), view);
     if (!rows.length) return null;
     return {
       label: `Accuracy of one sample over the token budget on ${view.benchmark}.`,
-      x: doublingAxis("Token budget", rows.map((row) => row.token_budget)),
+      x: choiceAxis("Token budget", rows.map((row) => row.token_budget)),
       y: shareAxis("Accuracy", rows.map((row) => row.accuracy)),
       layers: engineLines(rows, (row) => row.token_budget, view),
     };
   },
   groups(view) {
-    const rows = view.shown.filter((row) => row.token_budget === view.budget);
+    const rows = lined(view.shown.filter((row) => row.token_budget === view.budget), view);
     if (new Set(rows.map((row) => row.group_size)).size < 2) return null;
     return {
       label: `Accuracy over the number of votes at ${plural(view.budget, "token")} on ${view.benchmark}.`,
-      x: doublingAxis("Samples that vote, G", rows.map((row) => row.group_size)),
+      x: choiceAxis("Samples that vote, G", rows.map((row) => row.group_size)),
       y: shareAxis("Accuracy", rows.map((row) => row.accuracy)),
       layers: engineLines(rows, (row) => row.group_size, view),
     };
@@ -164,7 +178,7 @@ const CHARTS = {
     };
   },
   kv(view) {
-    const rows = view.shown.filter((row) => row.group_size === 1);
+    const rows = lined(view.shown.filter((row) => row.group_size === 1), view);
     if (new Set(rows.map((row) => row.policy)).size < 2) return null;
     return {
       label: `Accuracy of one sample over the bytes of its KV cache on ${view.benchmark}.`,
@@ -219,8 +233,8 @@ const CHARTS = {
   },
   // What the frontier is made of: one small chart for each choice.
   size: (view) => made(view, "effective size", (row) => row.weights_bytes, (values) => bytesAxis("", values, 0.08)),
-  budget: (view) => made(view, "token budget", (row) => row.token_budget, (values) => doublingAxis("", values, 0.08)),
-  group: (view) => made(view, "group size", (row) => row.group_size, (values) => doublingAxis("", values, 0.08)),
+  budget: (view) => made(view, "token budget", (row) => row.token_budget, (values) => choiceAxis("", values, 0.08)),
+  group: (view) => made(view, "group size", (row) => row.group_size, (values) => choiceAxis("", values, 0.08)),
   policy(view) {
     const names = [...view.looks.policy.keys()].filter((name) => view.frontier.some((row) => row.policy === name));
     return made(view, "KV policy", (row) => names.indexOf(row.policy), () => nameAxis(names));

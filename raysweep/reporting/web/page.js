@@ -114,9 +114,11 @@ function start(data) {
     say("batch-value", number(view.batch));
     say("memory-caption", `${view.benchmark}${batch}. Each dot is a configuration; the stepped line is the frontier${some}, with 95% intervals.`);
     say("frontier-caption", `${view.benchmark}${batch}: ${plural(view.frontier.length, "configuration")} that no other beats with as little memory${view.filtered ? ", among those shown" : ""}.`);
-    say("tokens-caption", `${view.benchmark}, one sample: a line for each engine.`);
-    say("groups-caption", `${view.benchmark}, majority vote at ${plural(view.budget, "token")}.`);
-    say("kv-caption", `${view.benchmark}, one sample: a line for each engine along its token budgets, coloured by KV policy.`);
+    const many = new Set(view.shown.map((row) => row.id)).size > MOST_LINES;
+    const lines = many ? "a line for each engine on the frontier (for others, filter)" : "a line for each engine";
+    say("tokens-caption", `${view.benchmark}, one sample: ${lines}.`);
+    say("groups-caption", `${view.benchmark}, majority vote at ${plural(view.budget, "token")}: ${lines}.`);
+    say("kv-caption", `${view.benchmark}, one sample: ${lines}, along its token budgets, coloured by KV policy.`);
     say("made-caption", `${view.benchmark}${batch}: the frontier’s configurations, choice by choice.`);
     say("votes-caption", `${view.benchmark}${batch}: the best of one sample, and the best that votes, within a memory. ${judgement(view)}`);
     say("batches-caption", `${view.benchmark}: how many questions fit at once beside the weights, and how well they are answered.`);
