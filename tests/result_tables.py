@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from raysweep.candidates import Candidates
-from raysweep.reporting.results import Results
+from raysweep.reporting.results import Results, where
 from raysweep.tables import FRONTIER, SCENARIOS, THRESHOLDS
 from raysweep.uncertainty import score_interval
 
@@ -90,9 +90,9 @@ def results(**changes: str) -> Results:
     """
     rows = scenarios()
     if "benchmark" in changes:  # of several only one can have that name
-        rows = rows[rows.benchmark == BENCHMARKS[0]].reset_index(drop=True)
+        rows = where(rows, benchmark=BENCHMARKS[0]).reset_index(drop=True)
     scores = {
-        name: scores_around(rows[rows.benchmark == name].accuracy, seed)
+        str(name): scores_around(where(rows, benchmark=name).accuracy, seed)
         for seed, name in enumerate(rows.benchmark.unique())
     }
     for name, own in scores.items():
@@ -101,12 +101,11 @@ def results(**changes: str) -> Results:
         rows.loc[rows.benchmark == name, ["accuracy", "accuracy_lo", "accuracy_hi"]] = bounds
     points = frontier(rows).assign(**changes)
     rows = rows.assign(**changes)
-    candidates = {
-        changes.get("benchmark", name): Candidates(
-            tuple(rows[rows.benchmark == changes.get("benchmark", name)].to_dict("records")), own
-        )
-        for name, own in scores.items()
-    }
+    candidates = {}
+    for name, own in scores.items():
+        named = changes.get("benchmark", name)
+        own_rows = where(rows, benchmark=named).to_dict("records")
+        candidates[named] = Candidates(tuple(own_rows), own)
     return Results(rows, points, SUMMARY, candidates, thresholds())
 
 

@@ -82,7 +82,7 @@ def frontier_texts(candidates: Candidates, batch_size: int, own: Results) -> lis
         for key in [tuple(key)]
     }
     return [
-        _frontier_texts(candidates.rows[point], memory[point], stays)
+        _frontier_texts(candidates.rows[point], float(memory[point]), stays)
         for point in points[np.argsort(memory[points], kind="stable")].tolist()
     ]
 

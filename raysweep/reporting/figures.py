@@ -193,8 +193,8 @@ def kv_policy_figure(own: Results, batch_size: int) -> Figure | None:
         rows = where(scenarios, model=model, group_size=group)
         for _, line in rows.sort_values("token_budget").groupby("engine_id", sort=False):
             policy = line.kv_policy.iloc[0]
-            look = {"color": colours[policy], "marker": styles[policy].marker.matplotlib}
-            axes.plot(line.kv_bytes, line.accuracy, ms=4, lw=1.2, alpha=0.9, **look)
+            colour, marker = colours[policy], styles[policy].marker.matplotlib
+            axes.plot(line.kv_bytes, line.accuracy, color=colour, marker=marker, ms=4, lw=1.2)
         accuracy_axis(axes, scenarios.accuracy_hi)
         axes.set_ylabel("Accuracy" if is_leftmost(axes) else "")
         bytes_axis(axes, f"KV bytes (G = {group})", inches=PANEL - 0.5)

@@ -44,7 +44,7 @@ def find(results: Results) -> tuple[Finding, ...]:
     """A finding for each benchmark, from the frontiers of all batch sizes."""
     names = sorted(set(results.frontier.benchmark))
     return tuple(
-        _finding(points_of(own.frontier), study_notes(own)) for own in map(results.of, names)
+        _finding(points_of(own.frontier), tuple(study_notes(own))) for own in map(results.of, names)
     )
 
 

@@ -149,12 +149,12 @@ def _engines(scenarios: pd.DataFrame) -> list[dict[str, str]]:
     distinct = scenarios.drop_duplicates("engine_id").sort_values(["params", "engine_id"])
     return [
         {
-            "id": row.engine_id,
-            "model": row.model,
-            "weights": weights_label(row.weight_method, row.weight_bits),
-            "policy": row.kv_policy,
+            "id": row["engine_id"],
+            "model": row["model"],
+            "weights": weights_label(row["weight_method"], row["weight_bits"]),
+            "policy": row["kv_policy"],
         }
-        for row in distinct.itertuples()
+        for row in distinct.to_dict("records")
     ]
 
 

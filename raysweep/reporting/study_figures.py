@@ -78,12 +78,12 @@ def composition_figure(own: Results, batch_size: int) -> Figure | None:
         axes.set_title(title, pad=4, fontsize=9)
         bytes_axis(axes, "Memory of a question", inches=2.6)
         axes.set_xlabel(axes.get_xlabel() if axes in panels[2:] else "")
-        _values_axis(axes, rows[column], column, names)
+        _values_axis(axes, rows[column].tolist(), column, names)
     outside_legend(figure, memory_handles(colours, styles, own.scenarios)[:-2])
     return figure
 
 
-def _values_axis(axes: Axes, values: pd.Series, column: str, names: list[str]) -> None:
+def _values_axis(axes: Axes, values: list[int], column: str, names: list[str]) -> None:
     if column == "policy_place":
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(-0.5, len(names) - 0.5)
@@ -97,7 +97,7 @@ def _values_axis(axes: Axes, values: pd.Series, column: str, names: list[str]) -
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: human_bytes(value)))
         axes.yaxis.set_minor_formatter(NullFormatter())
         return
-    axes.set_yticks(sorted(values.unique()))
+    axes.set_yticks(sorted(set(values)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
