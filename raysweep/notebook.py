@@ -4,6 +4,7 @@
     run = raysweep.open_run("runs/embedded")
     run.scenarios.query("group_size == 1")
     run.composition("chain", batch_size=16)
+    run.figure("composition", "chain", batch_size=16)
 
 Tables are read when they are first asked for, from a local folder or any address that `out` may have.
 """
@@ -11,7 +12,7 @@ Tables are read when they are first asked for, from a local folder or any addres
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,11 @@ from raysweep.results import SCORE_KEY, read_candidates
 from raysweep.store import Store
 from raysweep.tables import SAMPLES
 from raysweep.uncertainty import paired_difference
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from raysweep.reporting.results import Results
 
 
 @dataclass(frozen=True)
@@ -104,6 +110,25 @@ class Run:
 
     def eviction_or_bits(self, benchmark: str, batch_size: int = 1) -> pd.DataFrame:
         return pd.DataFrame(study.eviction_or_bits(self.candidates(benchmark), batch_size))
+
+    @cached_property
+    def _results(self) -> "Results":
+        from raysweep.reporting.results import read_results
+
+        return read_results(self.store)
+
+    def figure(self, name: str, benchmark: str, batch_size: int | None = None) -> "Figure | None":
+        """A figure of the report: None where these scenarios cannot be asked its question.
+
+        batch_size  of the sweep; the smallest unless it is said
+        """
+        from raysweep.reporting.figures import FIGURES, draw
+
+        if name not in FIGURES:
+            raise unknown("figure", name, "figure", FIGURES)
+        self.candidates(benchmark)  # known?
+        own = self._results.of(benchmark)
+        return draw(name, own, batch_size or own.batch_sizes[0])
 
     def differences(self, benchmark: str, **against: Any) -> pd.DataFrame:
         """Every scenario of a benchmark less one of them, paired by question.

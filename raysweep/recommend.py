@@ -14,6 +14,7 @@ named, because there the choice may be made for other reasons.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from raysweep.candidates import Candidates, Row
 from raysweep.errors import ConfigError
@@ -76,7 +77,7 @@ def recommend(
 
     Raises ConfigError where none fits; it names the smallest that exists.
     """
-    candidates = _comparable(candidates, max_token_budget)
+    candidates = candidates.take(comparable(candidates, max_token_budget))
     memory = candidates.memory_bytes(batch_size) * batch_size
     fits = np.flatnonzero(memory <= memory_bytes)
     if fits.size == 0:
@@ -107,9 +108,9 @@ def recommend(
     )
 
 
-def _comparable(candidates: Candidates, max_token_budget: int | None) -> Candidates:
-    """Those within the limit that were measured on the most questions: an unfinished one may only have
-    the easy ones behind it."""
+def comparable(candidates: Candidates, max_token_budget: int | None = None) -> NDArray[np.intp]:
+    """Indices of those within the limit that were measured on the most questions: an unfinished one may
+    only have the easy ones behind it."""
     budgets = candidates.column("token_budget")
     allowed = budgets <= (np.inf if max_token_budget is None else max_token_budget)
     if not allowed.any():
@@ -118,7 +119,7 @@ def _comparable(candidates: Candidates, max_token_budget: int | None) -> Candida
             f"{candidates.rows[0]['benchmark']}; the smallest is {int(budgets.min())}"
         )
     measured = (~np.isnan(candidates.scores)).sum(axis=0)
-    return candidates.take(np.flatnonzero(allowed & (measured == measured[allowed].max())))
+    return np.flatnonzero(allowed & (measured == measured[allowed].max()))
 
 
 def _nothing_fits(

@@ -254,7 +254,7 @@ def report(run: Run) -> int:
     from raysweep.reporting.page import write_report
     from raysweep.reporting.terminal import frontier_table
 
-    need(run, "scenarios.parquet", "reduce")
+    need(run, "scores.parquet", "reduce")
     path = write_report(run.store)
     frontier = run.store.read_table("frontier.parquet").to_pandas()
     for benchmark in run.config.sweep.benchmarks:

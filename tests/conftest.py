@@ -4,9 +4,10 @@ Only what no installation can bring is excused: instructions that the CPU lacks,
 """
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
+from browser import Browser, Page
 
 os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
@@ -39,3 +40,28 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     if REQUIRE_ALL:
         refuse_skip(report)
     return report
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with Browser(tmp_path_factory.mktemp("browser")) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def opened(browser: Browser) -> Page:
+    """The synthetic run's page, loaded once."""
+    from report_page import RESULTS
+
+    from raysweep.reporting.page import render
+
+    return browser.open(render(RESULTS), name="synthetic")
+
+
+@pytest.fixture
+def page(opened: Page) -> Page:
+    """The synthetic run's page with its controls as they are at first."""
+    opened.front()
+    opened.evaluate("form.reset()")
+    opened.frames()
+    return opened

@@ -7,10 +7,14 @@ groups of 1 to 16. Accuracy saturates with tokens, grows with size and votes, an
 import itertools
 import math
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from raysweep.tables import FRONTIER, SCENARIOS
+from raysweep.candidates import Candidates
+from raysweep.reporting.results import Results, where
+from raysweep.tables import FRONTIER, SCENARIOS, THRESHOLDS
+from raysweep.uncertainty import score_interval
 
 KV_BYTES_PER_TOKEN = {50_000: 512, 104_000: 768, 208_000: 1024, 394_000: 1536, 755_000: 2560}
 KEPT_TOKENS = {"full": 10**9, "streaming_llm-64": 64, "streaming_llm-128": 128}
@@ -38,6 +42,28 @@ SUMMARY = {
     "seed": 17,
     "versions": {"raysweep": "0.1.0", "ray": "2.50.0", "torch": "2.8.0"},
     "git_revision": "0123abcd",
+    "thresholds": [
+        {
+            "benchmark": "chain",
+            "batch_size": 1,
+            "decided": True,
+            "reason": "more weights beat more tokens below, more tokens beat more weights above",
+            "weights_bytes": 416_000.0,
+            "weights_bytes_lo": 208_000.0,
+            "weights_bytes_hi": 788_000.0,
+            "p_value": 0.01,
+        },
+        {
+            "benchmark": "facts",
+            "batch_size": 1,
+            "decided": False,
+            "reason": "neither more weights nor more tokens are ahead by more than chance",
+            "weights_bytes": None,
+            "weights_bytes_lo": None,
+            "weights_bytes_hi": None,
+            "p_value": 0.4,
+        },
+    ],
 }
 
 
@@ -54,6 +80,59 @@ def scenarios() -> pd.DataFrame:
         key in on_frontier for key in rows[keys].itertuples(index=False, name=None)
     ]
     return typed(rows, SCENARIOS)
+
+
+def results(**changes: str) -> Results:
+    """All that `reduce` writes; `changes` give columns the same value in every row.
+
+    Questions scatter around the formula's accuracies, so that configurations next to each other are hard
+    to tell apart, and those of equal memory and accuracy are there.
+    """
+    rows = scenarios()
+    if "benchmark" in changes:  # of several only one can have that name
+        rows = where(rows, benchmark=BENCHMARKS[0]).reset_index(drop=True)
+    scores = {
+        str(name): scores_around(where(rows, benchmark=name).accuracy, seed)
+        for seed, name in enumerate(rows.benchmark.unique())
+    }
+    for name, own in scores.items():
+        found = score_interval(own)
+        bounds = np.stack([found.mean, found.low, found.high], axis=1)
+        rows.loc[rows.benchmark == name, ["accuracy", "accuracy_lo", "accuracy_hi"]] = bounds
+    points = frontier(rows).assign(**changes)
+    rows = rows.assign(**changes)
+    candidates = {}
+    for name, own in scores.items():
+        named = changes.get("benchmark", name)
+        own_rows = where(rows, benchmark=named).to_dict("records")
+        candidates[named] = Candidates(tuple(own_rows), own)
+    return Results(rows, points, SUMMARY, candidates, thresholds())
+
+
+def scores_around(accuracy: pd.Series, seed: int) -> np.ndarray:
+    """Scores of 40 questions, in sixteenths, whose means are near the accuracies."""
+    rng = np.random.default_rng(seed)
+    difficulty = rng.normal(0, 0.15, (40, 1))
+    noise = rng.normal(0, 0.1, (40, len(accuracy)))
+    return np.round(np.clip(accuracy.to_numpy() + difficulty + noise, 0, 1) * 16) / 16
+
+
+def thresholds() -> pd.DataFrame:
+    sizes = sorted(2 * params for params in KV_BYTES_PER_TOKEN)
+    found = [
+        {
+            "benchmark": benchmark,
+            "batch_size": batch_size,
+            "weights_bytes": size,
+            "contests": 4,
+            "advantage": 0.2 - 0.1 * i,
+            "advantage_lo": 0.15 - 0.1 * i,
+            "advantage_hi": 0.25 - 0.1 * i,
+        }
+        for benchmark, batch_size in itertools.product(BENCHMARKS, BATCH_SIZES)
+        for i, size in enumerate(sizes)
+    ]
+    return typed(pd.DataFrame(found), THRESHOLDS)
 
 
 def frontier(rows: pd.DataFrame) -> pd.DataFrame:

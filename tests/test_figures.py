@@ -1,57 +1,89 @@
 """Figures are pure functions of the tables: equal tables, equal bytes."""
 
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import result_tables
 
+from raysweep import study
+from raysweep.candidates import Candidates
 from raysweep.reporting.appearance import (
     LIGHT,
-    fill_suffixes,
+    fills,
     model_colours,
+    models,
     policies,
     policy_colours,
     policy_styles,
     ramp,
 )
-from raysweep.reporting.figures import all_figures, file_stem, memory_figure
-from raysweep.reporting.results import points_of, where
+from raysweep.reporting.figures import FIGURES, all_figures, draw, file_stem, memory_figure
+from raysweep.reporting.results import Results, points_of, where
 
-SCENARIOS = result_tables.scenarios()
-FRONTIER = result_tables.frontier(SCENARIOS)
+RESULTS = result_tables.results()
+SCENARIOS = RESULTS.scenarios
 
 
 @pytest.fixture(scope="module")
 def figures():
     """One benchmark's figures, drawn once."""
-    return dict(all_figures(where(SCENARIOS, benchmark="chain"), FRONTIER))
+    return dict(all_figures(RESULTS.of("chain")))
 
 
-def test_each_benchmark_has_four_figures_in_two_formats(figures):
-    assert list(figures) == [
-        "chain-frontier",
-        "chain-token-budget",
-        "chain-group-size",
-        "chain-kv-policy",
-    ]
+def test_each_benchmark_has_a_figure_for_each_question_it_can_be_asked_in_three_formats(figures):
+    absent = {"eviction"}  # no policy of fewer bits
+    assert list(figures) == [f"chain-{name}" for name in FIGURES if name not in absent]
     for encodings in figures.values():
         assert ElementTree.fromstring(encodings["svg"]).tag.endswith("svg")
+        assert encodings["pdf"].startswith(b"%PDF")
         assert encodings["png"].startswith(b"\x89PNG")
 
 
 def test_equal_tables_give_equal_bytes_and_no_date(figures):
-    again = dict(all_figures(where(SCENARIOS, benchmark="chain"), FRONTIER.copy()))
-    assert again == figures
+    assert dict(all_figures(result_tables.results().of("chain"))) == figures
     assert all(b"<dc:date>" not in encodings["svg"] for encodings in figures.values())
+    assert all(b"CreationDate" not in encodings["pdf"] for encodings in figures.values())
 
 
-def test_the_memory_figure_draws_the_frontier_of_the_smallest_batch():
-    points = where(FRONTIER, benchmark="facts")
-    axes = memory_figure(where(SCENARIOS, benchmark="facts"), points).axes[0]
-    alone = points_of(where(points, batch_size=1))
-    drawn = np.asarray(axes.lines[0].get_xydata())
-    assert drawn.tolist() == [[point.memory_bytes, point.accuracy] for point in alone]
+def test_the_memory_figure_draws_the_frontier_at_the_batch_size():
+    own = RESULTS.of("facts")
+    for batch_size in own.batch_sizes:
+        drawn = np.asarray(memory_figure(own, batch_size).axes[0].lines[0].get_xydata())
+        points = points_of(where(own.frontier, batch_size=batch_size))
+        assert drawn.tolist() == [[point.memory_bytes, point.accuracy] for point in points]
+
+
+def test_the_composition_figure_draws_what_the_study_found():
+    own = RESULTS.of("chain")
+    found = study.composition(own.candidates["chain"], 8)
+    figure = draw("composition", own, 8)
+    assert figure is not None
+    for axes, name in zip(
+        figure.axes, ("weights_bytes", "token_budget", "group_size"), strict=False
+    ):
+        drawn = np.asarray(axes.lines[0].get_xydata())
+        assert drawn.tolist() == [[row["memory_bytes"], row[name]] for row in found]
+
+
+def test_eviction_meets_fewer_bits_in_a_panel_for_each_model():
+    scenarios = SCENARIOS.assign(kv_kind=SCENARIOS.kv_kind)
+    scenarios.loc[SCENARIOS.kv_policy == "streaming_llm-128", "kv_kind"] = "quantized"
+    rows = tuple(where(scenarios, benchmark="chain").to_dict("records"))
+    own = RESULTS.of("chain")
+    candidates = {"chain": Candidates(rows, own.candidates["chain"].scores)}
+    figure = draw("eviction", replace(own, candidates=candidates), 1)
+    assert figure is not None
+    assert [axes.get_title(loc="left") for axes in figure.axes] == list(models(SCENARIOS))
+
+
+def test_a_decided_threshold_is_marked_with_its_interval_and_one_that_is_not_is_said():
+    marked, unmarked = (draw("threshold", RESULTS.of(name), 1) for name in ("chain", "facts"))
+    assert marked is not None and unmarked is not None
+    assert len(marked.axes[0].patches) == 1 and not unmarked.axes[0].patches
+    assert "not decided by these data" in unmarked.get_supxlabel()
 
 
 def test_policies_of_one_method_share_a_colour_and_the_full_caches_is_its_own():
@@ -63,10 +95,8 @@ def test_policies_of_one_method_share_a_colour_and_the_full_caches_is_its_own():
 
 def test_a_dollar_or_a_path_in_a_name_is_drawn_and_named_harmlessly():
     name = "../$\\frac{1}$<b>"
-    rows = where(SCENARIOS, benchmark="chain").assign(benchmark=name)
-    points = where(FRONTIER, benchmark="chain").assign(benchmark=name)
-    stems = [stem for stem, _ in all_figures(rows, points)]
-    assert len(stems) == 4
+    stems = [stem for stem, _ in all_figures(result_tables.results(benchmark=name))]
+    assert len(stems) == 7
     assert not any("/" in stem or "." in stem for stem in stems)
 
 
@@ -76,7 +106,7 @@ def test_names_that_look_alike_as_files_stay_apart():
 
 
 def test_a_run_without_scenarios_has_no_figures():
-    assert list(all_figures(SCENARIOS.head(0), FRONTIER.head(0))) == []
+    assert list(all_figures(Results(SCENARIOS.head(0), RESULTS.frontier.head(0), {}))) == []
 
 
 def test_hues_follow_model_size_whatever_the_order_of_rows():
@@ -91,14 +121,18 @@ def test_the_full_cache_comes_first_and_policies_sort_by_number():
     assert policies(SCENARIOS) == ["full", "streaming_llm-64", "streaming_llm-128"]
 
 
-def test_thirty_five_policies_look_different():
-    assert len(set(policy_styles([f"policy-{i}" for i in range(35)]).values())) == 35
+def test_forty_five_policies_look_different():
+    assert len(set(policy_styles([f"policy-{i}" for i in range(45)]).values())) == 45
+
+
+def test_a_legend_of_many_models_makes_the_figure_taller():
+    many = pd.concat([SCENARIOS.assign(model=f"model-{i}") for i in range(40)], ignore_index=True)
+    figure = memory_figure(
+        replace(RESULTS, scenarios=many, frontier=RESULTS.frontier.head(0)).of("chain"), 1
+    )
+    assert figure.get_figheight() > 8
 
 
 def test_fewer_bits_make_emptier_markers():
-    assert fill_suffixes(["bf16", "gptq8", "gptq4"]) == {
-        "bf16": "",
-        "gptq8": "-open-dot",
-        "gptq4": "-open",
-    }
-    assert fill_suffixes(["bf16", "gptq4"]) == {"bf16": "", "gptq4": "-open"}
+    assert fills(["bf16", "gptq8", "gptq4"]) == {"bf16": "full", "gptq8": "dotted", "gptq4": "open"}
+    assert fills(["bf16", "gptq4"]) == {"bf16": "full", "gptq4": "open"}

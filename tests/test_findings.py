@@ -2,14 +2,22 @@
 
 import io
 
+import pandas as pd
 import pytest
 import result_tables
 from rich.console import Console
 
-from raysweep.reporting.findings import best_within, find, memory_points
-from raysweep.reporting.results import points_of, where
+from raysweep.reporting.findings import Finding, best_within, find, memory_points
+from raysweep.reporting.results import Results, points_of, where
+from raysweep.reporting.study_findings import threshold_in_words
 from raysweep.reporting.terminal import frontier_table
 from raysweep.reporting.wording import duration, human_bytes, human_count, interval, percent, tied
+from raysweep.tables import SCENARIOS
+
+
+def found(frontier: pd.DataFrame) -> tuple[Finding, ...]:
+    """Findings from a frontier alone, without the scores that the study's questions need."""
+    return find(Results(SCENARIOS.empty_table().to_pandas(), frontier, {}))
 
 
 def test_findings_pick_the_best_configuration_within_a_memory():
@@ -21,14 +29,14 @@ def test_findings_pick_the_best_configuration_within_a_memory():
         assert best is not None
         assert best.accuracy == max(affordable)
     assert best_within(points, 1e3) is None
-    finding = find(points_of(frontier))[0]
+    finding = found(frontier)[0]
     assert percent(points[-1].accuracy) in finding.headline
     assert finding.picks[-1].accuracy == percent(points[-1].accuracy)
 
 
 def test_findings_of_a_single_point_make_sense():
     one = result_tables.frontier(result_tables.scenarios()).head(1)
-    (finding,) = find(points_of(one))
+    (finding,) = found(one)
     assert finding.headline.startswith("One configuration beats all others")
     assert len(finding.picks) == 1
 
@@ -44,9 +52,28 @@ def test_findings_of_a_single_point_make_sense():
 def test_findings_count_one_in_the_singular(group_sizes, shares, said):
     frontier = result_tables.frontier(result_tables.scenarios())
     rows = where(frontier, benchmark="chain", batch_size=1).head(len(shares))
-    (finding,) = find(points_of(rows.assign(group_size=group_sizes, p_on_frontier=shares)))
+    (finding,) = found(rows.assign(group_size=group_sizes, p_on_frontier=shares))
     for words in said:
         assert words in " ".join(finding.notes)
+
+
+def test_the_studys_questions_are_answered_in_words():
+    chain, facts = find(result_tables.results())
+    assert (
+        "Scale threshold: below weights of 416 kB more weights beat more tokens, above it more tokens "
+        "beat more weights (95% interval 208 kB to 788 kB)." in chain.notes
+    )
+    assert (
+        "Scale threshold: not decided by these data; neither more weights nor more tokens are ahead by "
+        "more than chance." in facts.notes
+    )
+    for finding in (chain, facts):
+        assert any(note.startswith("Votes") for note in finding.notes)
+
+
+def test_a_threshold_that_nothing_can_decide_has_no_numbers():
+    said = threshold_in_words({"decided": False, "reason": "2 effective sizes show no change"})
+    assert said == "Scale threshold: not decided by these data; 2 effective sizes show no change."
 
 
 def test_memory_points_are_round_and_distinct():

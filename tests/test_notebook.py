@@ -81,3 +81,12 @@ def test_what_is_not_there_is_said(run: Run, tmp_path: Path):
         _ = raysweep.open_run(str(tmp_path)).scenarios
     with pytest.raises(ConfigError, match="'chain' is not a known benchmark"):
         run.candidates("chain")
+
+
+def test_the_reports_figures_are_there_by_name(run: Run):
+    figure = run.figure("composition", "sums", batch_size=16)
+    assert figure is not None
+    assert len(figure.axes) == 4
+    assert run.figure("eviction", "sums") is None  # one KV policy alone
+    with pytest.raises(ConfigError, match="'pie' is not a known figure"):
+        run.figure("pie", "sums")

@@ -1,43 +1,26 @@
 """The report: it says what the tables say, needs nothing outside itself, and names stay text."""
 
+import base64
+import gzip
 import json
-import os
-import re
-import shutil
-import subprocess
-from collections.abc import Sequence
 from html.parser import HTMLParser
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 import result_tables
 
-from raysweep.reporting.page import (
-    FRONTIER_COLUMNS,
-    PAGE,
-    SCENARIO_COLUMNS,
-    page_data,
-    quality,
-    render,
-    write_report,
-)
-from raysweep.reporting.results import Point, Results, points_of, where
-from raysweep.reporting.wording import human_bytes, interval, percent
+from raysweep.reporting.page import PAGE, render, write_report
+from raysweep.reporting.page_data import COUNTS, EXACT, SHARES, page_data
+from raysweep.reporting.quality import gaps, quality
+from raysweep.reporting.results import where
+from raysweep.reporting.wording import percent
+from raysweep.scenarios import score_table
 from raysweep.store import Store
-from raysweep.tables import FRONTIER, SCENARIOS
+from raysweep.tables import FRONTIER, SCENARIOS, SCORES, THRESHOLDS
 
 HOSTILE = "</script><!--<img src=x onerror=\"document.body.dataset.error='xss'\">&lt;b&gt;"
 VOID = {"meta", "input", "br", "img", "link", "hr"}
-
-
-def results(**replacements: str) -> Results:
-    """Synthetic results; `replacements` give columns the same value in every row."""
-    scenarios = result_tables.scenarios()
-    frontier = result_tables.frontier(scenarios)
-    frontier.loc[0, ["memory_bytes", "accuracy"]] = [172_500.0, 0.1225]  # halves, to be rounded up
-    return Results(
-        scenarios.assign(**replacements), frontier.assign(**replacements), result_tables.SUMMARY
-    )
 
 
 class Page(HTMLParser):
@@ -73,12 +56,13 @@ class Page(HTMLParser):
 
     @property
     def data(self) -> dict:
-        return json.loads(next(text for text in self.scripts if text.startswith("{")))
+        packed = next(script for script in self.scripts if script.startswith("H4sI"))
+        return json.loads(gzip.decompress(base64.b64decode(packed)))
 
 
 @pytest.fixture(scope="module")
 def page() -> Page:
-    return Page(render(results()))
+    return Page(render(result_tables.results()))
 
 
 def test_the_page_is_well_formed(page):
@@ -99,53 +83,87 @@ def test_the_page_asks_for_nothing_outside_itself(page):
     assert "url(" not in styles
 
 
+def test_the_page_of_a_small_run_is_small(page):
+    assert len(render(result_tables.results())) < 200_000
+
+
 def test_numbers_in_the_page_equal_the_tables(page):
-    tables = results()
-    for key, table, columns in (
-        ("scenarios", tables.scenarios, SCENARIO_COLUMNS),
-        ("frontier", tables.frontier, FRONTIER_COLUMNS),
-    ):
-        assert set(page.data[key]) == set(columns)
-        for name in set(columns) - {"weights"}:
-            assert page.data[key][name] == table[name].tolist(), name
-    assert page.data["batch_sizes"] == [1, 8, 64]
+    tables, data = result_tables.results(), page.data
+    columns, engines = data["scenarios"], data["engines"]
+    for name in (*EXACT, *COUNTS):
+        assert columns[name] == tables.scenarios[name].tolist(), name
+    for name in SHARES:
+        assert columns[name] == pytest.approx(tables.scenarios[name].tolist(), abs=1e-6), name
+    assert [engines[i]["id"] for i in columns["engine"]] == tables.scenarios.engine_id.tolist()
+    named = [data["benchmarks"][i] for i in columns["benchmark"]]
+    assert named == tables.scenarios.benchmark.tolist()
+    assert data["sweep_batch_sizes"] == [1, 8, 64]
+
+
+def test_equal_results_give_equal_pages():
+    assert render(result_tables.results()) == render(result_tables.results())
 
 
 def test_hostile_names_stay_text():
-    html = render(results(model=HOSTILE, kv_policy=HOSTILE, benchmark=HOSTILE))
-    hostile = Page(html)
+    hostile = Page(
+        render(result_tables.results(model=HOSTILE, kv_policy=HOSTILE, benchmark=HOSTILE))
+    )
     assert hostile.open == []
     assert not any(tag == "img" or "onerror" in attrs for tag, attrs in hostile.elements)
-    assert hostile.data["models"][0]["name"] == HOSTILE
+    assert hostile.data["engines"][0]["model"] == HOSTILE
     assert HOSTILE in "".join(hostile.text)
 
 
 def test_what_is_not_a_number_is_null():
-    tables = results()
+    tables = result_tables.results()
     tables.frontier.loc[0, "p_on_frontier"] = float("nan")
-    assert page_data(tables)["frontier"]["p_on_frontier"][0] is None
+    assert page_data(tables)["stays"][0][2] is None
+
+
+def test_a_study_of_many_engines_begins_with_what_is_on_a_frontier():
+    tables = result_tables.results()
+    few = page_data(tables)["looks"]
+    assert all(entry["shown"] for entries in few.values() for entry in entries)
+    copies = [tables.scenarios.assign(engine_id=tables.scenarios.engine_id + i) for i in "abc"]
+    many = type(tables)(
+        pd.concat(
+            [tables.scenarios, *(copy.assign(model=f"other-{i}") for i, copy in enumerate(copies))]
+        ),
+        tables.frontier,
+        tables.summary,
+    )
+    shown = {entry["name"]: entry["shown"] for entry in page_data(many)["looks"]["model"]}
+    assert {name for name, is_shown in shown.items() if is_shown} == set(tables.frontier.model)
 
 
 def test_an_empty_run_gives_a_page_that_says_so(tmp_path):
     store = Store(str(tmp_path))
-    store.write_table("scenarios.parquet", SCENARIOS.empty_table())
-    store.write_table("frontier.parquet", FRONTIER.empty_table())
+    for name, schema in {
+        "scenarios": SCENARIOS,
+        "scores": SCORES,
+        "frontier": FRONTIER,
+        "thresholds": THRESHOLDS,
+    }.items():
+        store.write_table(f"{name}.parquet", schema.empty_table())
     write_report(store)
     assert "No scenario has been computed yet." in store.read_text(PAGE)
 
 
 def test_a_report_lies_in_the_run_folder(tmp_path):
-    store, tables = Store(str(tmp_path)), results()
-    chain = {"scenarios.parquet": tables.scenarios, "frontier.parquet": tables.frontier}
-    for name, table in chain.items():
-        rows = where(table, benchmark="chain")
-        store.write_table(name, pa.Table.from_pandas(rows, preserve_index=False))
-    store.write_text("summary.json", json.dumps(tables.summary))
+    store, own = Store(str(tmp_path)), result_tables.results().of("chain")
+    for name, table in {
+        "scenarios": own.scenarios,
+        "frontier": own.frontier,
+        "thresholds": own.thresholds,
+    }.items():
+        store.write_table(f"{name}.parquet", pa.Table.from_pandas(table, preserve_index=False))
+    store.write_table("scores.parquet", score_table(own.candidates))
+    store.write_text("summary.json", json.dumps(own.summary))
     assert write_report(store) == store.path(PAGE)
     assert "19.2M" in store.read_text(PAGE)
-    for stem in ("frontier", "token-budget", "group-size"):
-        assert store.exists(f"figures/chain-{stem}.svg")
-        assert store.exists(f"figures/chain-{stem}.png")
+    for stem in ("frontier", "composition", "parallel", "threshold"):
+        for ending in ("svg", "pdf", "png"):
+            assert store.exists(f"figures/chain-{stem}.{ending}")
 
 
 def test_quality_counts_each_answer_once_and_lists_incomplete_scenarios():
@@ -161,94 +179,20 @@ def test_quality_counts_each_answer_once_and_lists_incomplete_scenarios():
     )
 
 
-# ---- in a browser ----
-
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    *("--enable-logging=stderr", "--virtual-time-budget=8000", "--window-size=1280,1600"),
-)
-CHOOSE = """<script>
-addEventListener("load", () => setTimeout(() => {
-  const choices = [["batch_size", "64"], ["benchmark", "facts"], ["model", "tiny-755k"]];
-  for (const [name, value] of choices)
-    document.querySelector(`[name="${name}"][value="${value}"]`).click();
-  [...document.querySelectorAll("#frontier-table th button")].at(-3).click();
-}, 1000));
-</script>"""
-
-
-def browse(html: str, folder) -> str:
-    """The page's DOM once Chromium has run its scripts, which write nothing to the console."""
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if browser is None:
-        reason = "no chromium here: apt-get install chromium to test the page in a browser"
-        pytest.fail(reason) if os.environ.get("RAYSWEEP_REQUIRE_ALL") == "1" else pytest.skip(
-            reason
-        )
-    path = folder / "page.html"
-    path.write_text(html)
-    profile = f"--user-data-dir={folder / 'profile'}"
-    command = [browser, *FLAGS, profile, "--dump-dom", path.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180)
-    assert "CONSOLE" not in done.stderr, done.stderr
-    return done.stdout
-
-
-def table_texts(dom: str) -> list[list[str]]:
-    """The frontier table's cells, row by row."""
-    body = dom.split('id="frontier-table"')[1].split("<tbody>")[1].split("</tbody>")[0]
-    return [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in body.split("</tr>")[:-1]]
-
-
-def expected_texts(points: Sequence[Point]) -> list[list[str]]:
-    return [
-        [
-            human_bytes(row.memory_bytes),
-            row.model,
-            "bf16",
-            row.kv_policy,
-            str(row.token_budget),
-            str(row.group_size),
-            percent(row.accuracy),
-            interval(row.accuracy_lo, row.accuracy_hi),
-            percent(row.p_on_frontier),
-        ]
-        for row in points
-    ]
-
-
-def body_tag(dom: str) -> str:
-    return re.findall(r"<body[^>]*>", dom)[0]
-
-
-def test_the_page_draws_itself_and_agrees_with_python_on_every_number(tmp_path):
-    tables = results()
-    dom = browse(render(tables), tmp_path)
-    assert body_tag(dom) == '<body data-ready="true">'
-    assert dom.count('<svg class="main-svg"') >= 3
-    points = points_of(where(tables.frontier, benchmark="chain", batch_size=1))
-    assert table_texts(dom) == expected_texts(points)
-    assert "plotly-cloud" not in dom.split("</script>")[-1].lower()
-
-
-def test_controls_choose_the_frontier_and_a_heading_sorts_it(tmp_path):
-    tables = results()
-    dom = browse(render(tables).replace("</body>", CHOOSE + "</body>"), tmp_path)
-    assert 'data-error="' not in body_tag(dom)
-    points = points_of(where(tables.frontier, benchmark="facts", batch_size=64))
-    assert table_texts(dom) == expected_texts(sorted(points, key=lambda point: point.accuracy))
-    assert dom.count('<tr class="dimmed">') == sum(p.model == "tiny-755k" for p in points)
-    assert "12 curves shown." in dom
-
-
-def test_hostile_names_do_nothing_in_a_browser(tmp_path):
-    html = render(results(model=HOSTILE, kv_policy=HOSTILE, benchmark=HOSTILE))
-    hover = """<script>addEventListener("load", () => setTimeout(() => {
-      const plot = document.getElementById("memory-plot");
-      Plotly.Fx.hover(plot, [{ curveNumber: plot.data.length - 1, pointNumber: 0 }]);
-    }, 1000));</script>"""
-    dom = browse(html.replace("</body>", hover + "</body>"), tmp_path)
-    assert body_tag(dom) == '<body data-ready="true">'
-    assert 'class="hovertext"' in dom
-    assert "<img" not in dom.split('id="data"')[0]
+def test_what_is_missing_damaged_or_went_round_in_a_loop_is_said_and_nothing_else():
+    assert gaps(result_tables.SUMMARY) == []
+    said = gaps(
+        {
+            "shards": 300,
+            "shards_missing": 12,
+            "scenarios_skipped": 1,
+            "incomplete": {f"toy-{i} on sums": 1 for i in range(10)},
+            "parts_set_aside": ["samples/engine=toy/shard-1.parquet"],
+            "samples": 5000,
+            "finishes": {"stop": 4000, "loop": 3},
+        }
+    )
+    assert said[0].startswith("12 of 300 shards are missing, so 1 scenario could not")
+    assert said[1].endswith("toy-7 on sums (1 sample) and 2 others.")
+    assert "shard-1.parquet" in said[2]
+    assert said[3] == "3 traces of 5,000 went round in a loop."

@@ -17,6 +17,12 @@ from raysweep.reporting.wording import weights_label
 LIGHT_RAMP = ("#1b0c8c", "#6f0ca8", "#b7318c", "#e05e5a", "#e08a1e")  # on a white page
 DARK_RAMP = ("#6a74ff", "#a468ee", "#e5699f", "#fb9a5f", "#ffdd66")  # on a black one
 
+# Precisions and group sizes where they are what is coloured: ordered too. For light and dark.
+PRECISION_RAMPS = (("#0b4f6c", "#1a8a6c", "#b8860b"), ("#5ab4d6", "#4fd1a5", "#f2c14e"))
+GROUP_RAMPS = (("#3d5a80", "#8e5aa8", "#c8472f"), ("#9db8e0", "#d39bea", "#ff9478"))
+
+SERIAL, PARALLEL = ("#0072b2", "#56b4e9"), ("#c84e00", "#ff8c42")  # one sample, and votes
+
 # A KV policy's method, on a white page and on a black one.
 LIGHT, DARK = 0, 1
 FULL_COLOUR = ("#1c1e21", "#e9ebee")
@@ -29,9 +35,8 @@ METHOD_COLOURS = (
 
 @dataclass(frozen=True)
 class Marker:
-    """One shape, as plotly, matplotlib and SVG (in a box from -6 to 6) name it."""
+    """One shape, as matplotlib and SVG (in a box from -6 to 6) name it."""
 
-    plotly: str
     matplotlib: str
     svg_path: str
 
@@ -40,7 +45,6 @@ class Marker:
 class Dash:
     """One line pattern; `lengths` in pixels, as in SVG's stroke-dasharray, none if solid."""
 
-    plotly: str
     lengths: tuple[int, ...]
 
 
@@ -53,20 +57,25 @@ class PolicyStyle:
 
 
 MARKERS = (
-    Marker("circle", "o", "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0Z"),
-    Marker("square", "s", "M-4.4 -4.4H4.4V4.4H-4.4Z"),
-    Marker("triangle-up", "^", "M0 -5.4L5.4 4.4H-5.4Z"),
-    Marker("diamond", "D", "M0 -6L6 0L0 6L-6 0Z"),
-    Marker("triangle-down", "v", "M0 5.4L5.4 -4.4H-5.4Z"),
-    Marker("hexagon", "h", "M0 -5.6L4.9 -2.8V2.8L0 5.6L-4.9 2.8V-2.8Z"),
-    Marker("star", "*", "M0 -6L1.5 -2H6L2.4 .8L3.7 5L0 2.5L-3.7 5L-2.4 .8L-6 -2H-1.5Z"),
+    Marker("o", "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0Z"),
+    Marker("s", "M-4.4 -4.4H4.4V4.4H-4.4Z"),
+    Marker("^", "M0 -5.4L5.4 4.4H-5.4Z"),
+    Marker("D", "M0 -6L6 0L0 6L-6 0Z"),
+    Marker("v", "M0 5.4L5.4 -4.4H-5.4Z"),
+    Marker("*", "M0 -6L1.5 -2H6L2.4 .8L3.7 5L0 2.5L-3.7 5L-2.4 .8L-6 -2H-1.5Z"),
+    Marker("P", "M-2 -5.5H2V-2H5.5V2H2V5.5H-2V2H-5.5V-2H-2Z"),
+    Marker(
+        "X",
+        "M0 -2.4L3.2 -5.6L5.6 -3.2L2.4 0L5.6 3.2L3.2 5.6L0 2.4L-3.2 5.6L-5.6 3.2L-2.4 0L-5.6 -3.2L-3.2-5.6Z",
+    ),
+    Marker("p", "M0 -5.6L5.3 -1.7L3.3 4.5H-3.3L-5.3 -1.7Z"),
 )
 DASHES = (
-    Dash("solid", ()),
-    Dash("dash", (6, 3)),
-    Dash("dot", (2, 2)),
-    Dash("dashdot", (6, 2, 2, 2)),
-    Dash("longdash", (10, 3)),
+    Dash(()),
+    Dash((6, 3)),
+    Dash((2, 2)),
+    Dash((6, 2, 2, 2)),
+    Dash((10, 3)),
 )
 
 
@@ -111,18 +120,18 @@ def precisions(scenarios: pd.DataFrame) -> list[str]:
 
 
 def policy_styles(policies: Sequence[str]) -> dict[str, PolicyStyle]:
-    """A style for each KV policy; 35 differ, because the two cycles have no common factor."""
+    """A style for each KV policy; 45 differ, because the two cycles have no common factor."""
     return {
         name: PolicyStyle(MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)])
         for i, name in enumerate(policies)
     }
 
 
-def fill_suffixes(labels: Sequence[str]) -> dict[str, str]:
-    """Plotly's symbol suffix for each precision, most bits first: filled, dotted, open."""
-    suffixes = ("", "-open-dot", "-open")
+def fills(labels: Sequence[str]) -> dict[str, str]:
+    """How full a marker is for each precision, most bits first: full, dotted, open."""
+    kinds = ("full", "dotted", "open")
     spread = max(1, len(labels) - 1)
-    return {label: suffixes[min(2, round(2 * i / spread))] for i, label in enumerate(labels)}
+    return {label: kinds[min(2, round(2 * i / spread))] for i, label in enumerate(labels)}
 
 
 def ramp(stops: Sequence[str], count: int) -> tuple[str, ...]:

@@ -1,5 +1,8 @@
 """What all figures are drawn with: canvas, axes, legend, and the looks they share."""
 
+import itertools
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -18,6 +21,10 @@ from matplotlib.ticker import (
 from raysweep.reporting.appearance import PolicyStyle, model_colours, models, precisions
 from raysweep.reporting.wording import human_bytes, human_count
 
+MOST_PANELS, PANEL = 4, 3.2  # side by side; inches of one
+MANTISSAS = ((1, 2, 5), (1, 3), (1,))  # ticks of a power of ten
+LEAST_FACTOR, MOST_LETTERS = 1.25, 40
+LEGEND_LINE = 0.19  # inches
 INK, GREY, GRID = "#1c1e21", "#5c6169", "#e4e6ea"
 LINES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))  # precisions, most bits first
 STYLE: dict[Any, Any] = {
@@ -62,20 +69,28 @@ def accuracy_axis(axes: Axes, highs: pd.Series) -> None:
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
 
 
-def bytes_axis(axes: Axes, label: str) -> None:
+def bytes_axis(axes: Axes, label: str, inches: float = 5.0) -> None:
+    """The x axis in bytes, after all is drawn; `inches` is how long it is, about."""
+    low, high = axes.get_xlim() if axes.get_xscale() == "log" else axes.dataLim.intervalx
+    decades = math.log10(max(high / low, 1.1))
+    labels = next((set_ for set_ in MANTISSAS if decades * len(set_) <= inches / 0.7), (1,))
     axes.set_xlabel(f"{label}, log scale")
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_locator(LogLocator(subs=labels))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: human_bytes(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def doubling_axis(axes: Axes, values: pd.Series, label: str) -> None:
+def choice_axis(axes: Axes, values: pd.Series, label: str) -> None:
+    """The x axis of a choice's values: log if they grow by factors, else linear."""
+    ticks = sorted(values.unique())
     axes.set_xlabel(label)
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(sorted(values.unique()))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.xaxis.set_minor_locator(NullLocator())
+    if all(after / before > LEAST_FACTOR for before, after in itertools.pairwise(ticks)):
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_minor_locator(NullLocator())
+    labels = [f"{value:,}" for value in ticks]
+    every = 1 + sum(map(len, labels)) // MOST_LETTERS
+    axes.set_xticks(ticks, [label if i % every == 0 else "" for i, label in enumerate(labels)])
 
 
 def memory_handles(
@@ -120,7 +135,8 @@ def _is_heading(handle: Line2D) -> bool:
 
 
 def outside_legend(figure: Figure, handles: list[Line2D]) -> None:
-    """One legend to the right of the axes; entries without a mark are its headings."""
+    """One legend to the right of the axes, which grow with it; entries without a mark are its headings."""
+    figure.set_figheight(max(figure.get_figheight(), LEGEND_LINE * (len(handles) + 2)))
     legend = figure.legend(handles=handles, loc="outside right upper", handlelength=1.8)
     texts = zip(handles, legend.get_texts(), strict=True)
     headings = [text for handle, text in texts if _is_heading(handle)]
@@ -130,3 +146,21 @@ def outside_legend(figure: Figure, handles: list[Line2D]) -> None:
         mark, *label = entry.get_children()
         if len(label) == 1 and any(text in headings for text in label[0].get_children()):
             mark.set_visible(False)  # the heading moves to the left edge
+
+
+def panels_of(names: Sequence[str]) -> tuple[Figure, dict[str, Axes]]:
+    """A figure with a panel for each name, in rows, sharing their y axes."""
+    columns, rows = min(len(names), MOST_PANELS), -(-len(names) // MOST_PANELS)
+    figure = Figure(figsize=(2.2 + PANEL * columns, 0.9 + 3.3 * rows))
+    grid = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+    for axes in grid[len(names) :]:
+        axes.remove()
+    panels = dict(zip(names, grid[: len(names)], strict=True))
+    for name, axes in panels.items():
+        axes.set_title(name, pad=6)
+    return figure, panels
+
+
+def is_leftmost(axes: Axes) -> bool:
+    spec = axes.get_subplotspec()
+    return spec is not None and spec.is_first_col()

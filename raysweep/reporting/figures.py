@@ -1,15 +1,15 @@
-"""The figures of a run: pure functions from result tables to matplotlib figures.
+"""The figures of a run: pure functions from one benchmark's results to matplotlib figures.
 
-Four questions a benchmark: what does memory buy (all scenarios, with the frontier over them), what do
-thinking tokens buy, what do parallel samples buy (these two per model, with the full KV cache), and
-what does a byte of KV cache buy under each policy. No global state is touched and no date is written,
-so equal tables give equal bytes.
+Four that show all scenarios are here: what does memory buy, what do thinking tokens buy, what do
+parallel samples buy (these two per model, with the full KV cache), and what does a byte of KV cache buy
+under each policy. Those that answer the study's questions are in `study_figures`. No global state is
+touched and no date is written, so equal tables give equal bytes.
 """
 
 import io
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import matplotlib
 import pandas as pd
@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from raysweep.reporting import study_figures
 from raysweep.reporting.appearance import (
     LIGHT,
     PolicyStyle,
@@ -31,36 +32,40 @@ from raysweep.reporting.drawing import (
     GREY,
     INK,
     LINES,
+    PANEL,
     STYLE,
     accuracy_axis,
     bytes_axis,
     canvas,
-    doubling_axis,
+    choice_axis,
     heading,
+    is_leftmost,
     line_handles,
     memory_handles,
     outside_legend,
+    panels_of,
     titled,
 )
-from raysweep.reporting.results import Point, points_of, where
+from raysweep.reporting.results import Point, Results, points_of, where
 from raysweep.reporting.wording import weights_label
 from raysweep.spec import content_hash
 
+MANY_DOTS = 3000  # more are drawn as an image within the SVG and PDF
 
-def all_figures(
-    scenarios: pd.DataFrame, frontier: pd.DataFrame
-) -> Iterator[tuple[str, dict[str, bytes]]]:
-    """(file name without ending, bytes for `svg` and `png`) of each figure of each benchmark."""
-    for benchmark in sorted(scenarios.benchmark.unique()):
-        rows = where(scenarios, benchmark=benchmark)
-        points = where(frontier, benchmark=benchmark)
-        stem = file_stem(benchmark)
-        with matplotlib.rc_context(STYLE):
-            yield f"{stem}-frontier", encoded(memory_figure(rows, points))
-            yield f"{stem}-token-budget", encoded(token_budget_figure(rows))
-            yield f"{stem}-group-size", encoded(group_size_figure(rows))
-            if len(policies(rows)) > 1:
-                yield f"{stem}-kv-policy", encoded(kv_policy_figure(rows))
+
+def all_figures(results: Results) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """(file name without ending, bytes by ending) of each figure of each benchmark, smallest batch."""
+    for benchmark in sorted(results.scenarios.benchmark.unique()):
+        own = results.of(benchmark)
+        for name in FIGURES:
+            if figure := draw(name, own, own.batch_sizes[0]):
+                yield f"{file_stem(benchmark)}-{name}", encoded(figure)
+
+
+def draw(name: str, own: Results, batch_size: int) -> Figure | None:
+    """A figure of one benchmark's results; None where they cannot be asked its question."""
+    with matplotlib.rc_context(STYLE):
+        return FIGURES[name](own, batch_size)
 
 
 def file_stem(name: str) -> str:
@@ -70,9 +75,14 @@ def file_stem(name: str) -> str:
 
 
 def encoded(figure: Figure) -> dict[str, bytes]:
-    """The figure's bytes by file ending."""
-    metadata = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
-    return {ending: _saved(figure, ending, entries) for ending, entries in metadata.items()}
+    """The figure's bytes by file ending: equal figures, equal bytes."""
+    metadata = {
+        "svg": {"Date": None, "Creator": None},
+        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+        "png": {"Software": None},
+    }
+    with matplotlib.rc_context(STYLE):
+        return {ending: _saved(figure, ending, entries) for ending, entries in metadata.items()}
 
 
 def _saved(figure: Figure, ending: str, metadata: dict) -> bytes:
@@ -81,20 +91,18 @@ def _saved(figure: Figure, ending: str, metadata: dict) -> bytes:
     return buffer.getvalue()
 
 
-def memory_figure(scenarios: pd.DataFrame, frontier: pd.DataFrame) -> Figure:
-    """Accuracy over memory: every scenario, and the frontier at the smallest batch size.
-
-    Both tables hold one benchmark; memory is bytes for one question at that batch size.
-    """
-    batch_size = frontier.batch_size.min() if len(frontier) else 1
-    points = points_of(where(frontier, batch_size=batch_size))
+def memory_figure(own: Results, batch_size: int) -> Figure:
+    """Accuracy over memory: every scenario, and the frontier. Memory is of one question of a batch."""
+    scenarios, points = own.scenarios, points_of(where(own.frontier, batch_size=batch_size))
     colours, styles = model_colours(scenarios), policy_styles(policies(scenarios))
     figure, axes = canvas(titled(scenarios, "what memory buys"), width=8.0, height=4.6)
     memory = scenarios.weights_bytes / batch_size + scenarios.kv_bytes
+    many = len(scenarios) > MANY_DOTS
     for model, policy in itertools.product(colours, styles):
         rows = where(scenarios, model=model, kv_policy=policy)
         marker, x = styles[policy].marker.matplotlib, memory[rows.index]
-        axes.scatter(x, rows.accuracy, s=13, marker=marker, color=colours[model], alpha=0.35, lw=0)
+        look = {"color": colours[model], "alpha": 0.35, "lw": 0, "rasterized": many}
+        axes.scatter(x, rows.accuracy, s=13, marker=marker, **look)
     _draw_frontier(axes, points, colours, styles)
     accuracy_axis(axes, scenarios.accuracy_hi)
     shared = "" if batch_size == 1 else f" / {batch_size}"
@@ -124,20 +132,22 @@ def _draw_frontier(
         )
 
 
-def token_budget_figure(scenarios: pd.DataFrame) -> Figure:
+def token_budget_figure(own: Results, batch_size: int) -> Figure:
     """Accuracy of one sample over the token budget, a line per model and precision."""
+    scenarios = own.scenarios
     policy, group = policies(scenarios)[0], scenarios.group_size.min()
     rows = where(scenarios, kv_policy=policy, group_size=group)
     figure, axes = canvas(titled(scenarios, "what thinking tokens buy"), width=6.4, height=4.0)
     _draw_lines(axes, rows, "token_budget", model_colours(scenarios))
     accuracy_axis(axes, rows.accuracy_hi)
-    doubling_axis(axes, rows.token_budget, f"Token budget ({policy} KV, G = {group})")
+    choice_axis(axes, rows.token_budget, f"Token budget ({policy} KV, G = {group})")
     outside_legend(figure, line_handles(scenarios))
     return figure
 
 
-def group_size_figure(scenarios: pd.DataFrame) -> Figure:
+def group_size_figure(own: Results, batch_size: int) -> Figure:
     """Accuracy over the number of parallel samples at the largest token budget; pass@G dotted."""
+    scenarios = own.scenarios
     policy, budget = policies(scenarios)[0], scenarios.token_budget.max()
     rows = where(scenarios, kv_policy=policy, token_budget=budget)
     figure, axes = canvas(titled(scenarios, "what parallel samples buy"), width=6.4, height=4.0)
@@ -147,7 +157,7 @@ def group_size_figure(scenarios: pd.DataFrame) -> Figure:
         colour = colours[line.model.iloc[0]]
         axes.plot(line.group_size, line.pass_at_g, color=colour, lw=1, ls=":", alpha=0.8)
     accuracy_axis(axes, rows[["accuracy_hi", "pass_at_g"]].max(axis=1))
-    doubling_axis(axes, rows.group_size, f"Parallel samples G ({policy} KV, {budget:,} tokens)")
+    choice_axis(axes, rows.group_size, f"Parallel samples G ({policy} KV, {budget:,} tokens)")
     handles = [
         heading("Score"),
         Line2D([], [], color=GREY, marker="o", ms=4, label="majority vote"),
@@ -169,25 +179,25 @@ def _draw_lines(axes: Axes, rows: pd.DataFrame, x: str, colours: dict[str, str])
         axes.plot(line[x], line.accuracy, color=colour, ls=dash, marker="o", ms=4, lw=1.6)
 
 
-def kv_policy_figure(scenarios: pd.DataFrame) -> Figure:
+def kv_policy_figure(own: Results, batch_size: int) -> Figure | None:
     """Accuracy of one sample over its KV bytes, a panel per model and a line per policy."""
+    scenarios = own.scenarios
+    if len(policies(scenarios)) < 2:
+        return None
     group, sizes = scenarios.group_size.min(), models(scenarios)
     colours, styles = policy_colours(policies(scenarios), LIGHT), policy_styles(policies(scenarios))
-    figure = Figure(figsize=(2.2 + 3.2 * len(sizes), 4.2))
-    panels = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
-    figure.suptitle(
-        titled(scenarios, "what a byte of KV cache buys"), x=0.01, ha="left", weight="bold"
-    )
-    for axes, model in zip(panels, sizes, strict=True):
+    figure, panels = panels_of(list(sizes))
+    title = titled(scenarios, "what a byte of KV cache buys")
+    figure.suptitle(title, x=0.01, ha="left", weight="bold")
+    for model, axes in panels.items():
         rows = where(scenarios, model=model, group_size=group)
         for _, line in rows.sort_values("token_budget").groupby("engine_id", sort=False):
             policy = line.kv_policy.iloc[0]
-            look = {"color": colours[policy], "marker": styles[policy].marker.matplotlib}
-            axes.plot(line.kv_bytes, line.accuracy, ms=4, lw=1.2, alpha=0.9, **look)
-        axes.set_title(model, pad=6)
+            colour, marker = colours[policy], styles[policy].marker.matplotlib
+            axes.plot(line.kv_bytes, line.accuracy, color=colour, marker=marker, ms=4, lw=1.2)
         accuracy_axis(axes, scenarios.accuracy_hi)
-        axes.set_ylabel("Accuracy" if axes is panels[0] else "")
-        bytes_axis(axes, f"KV bytes (G = {group})")
+        axes.set_ylabel("Accuracy" if is_leftmost(axes) else "")
+        bytes_axis(axes, f"KV bytes (G = {group})", inches=PANEL - 0.5)
     outside_legend(figure, _policy_handles(colours, styles))
     return figure
 
@@ -198,3 +208,16 @@ def _policy_handles(colours: dict[str, str], styles: dict[str, PolicyStyle]) -> 
         for name, colour in colours.items()
     ]
     return [heading("KV policy"), *lines]
+
+
+FIGURES: Mapping[str, Callable[[Results, int], Figure | None]] = {
+    "frontier": memory_figure,
+    "composition": study_figures.composition_figure,
+    "token-budget": token_budget_figure,
+    "group-size": group_size_figure,
+    "parallel": study_figures.parallel_figure,
+    "batches": study_figures.batches_figure,
+    "kv-policy": kv_policy_figure,
+    "eviction": study_figures.eviction_figure,
+    "threshold": study_figures.threshold_figure,
+}

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from raysweep.reporting.results import Point
+from raysweep.reporting.results import Point, Results, points_of
+from raysweep.reporting.study_findings import study_notes
 from raysweep.reporting.wording import human_bytes, interval, percent, plural
 
 MEMORY_POINTS = 4  # in the summary of a benchmark
@@ -39,14 +40,16 @@ class Finding:
     notes: tuple[str, ...]
 
 
-def find(points: Points) -> tuple[Finding, ...]:
+def find(results: Results) -> tuple[Finding, ...]:
     """A finding for each benchmark, from the frontiers of all batch sizes."""
-    names = sorted({point.benchmark for point in points})
-    return tuple(_finding([point for point in points if point.benchmark == name]) for name in names)
+    names = sorted(set(results.frontier.benchmark))
+    return tuple(
+        _finding(points_of(own.frontier), tuple(study_notes(own))) for own in map(results.of, names)
+    )
 
 
-def _finding(points: Points) -> Finding:
-    """`points` are of one benchmark."""
+def _finding(points: Points, study: Sequence[str]) -> Finding:
+    """`points` are of one benchmark, `study` is what the study's questions found there."""
     alone = at_batch(points, min(point.batch_size for point in points))
     memories = memory_points([point.memory_bytes for point in alone], MEMORY_POINTS)
     notes = (
@@ -55,6 +58,7 @@ def _finding(points: Points) -> Finding:
         _samples(alone),
         _kv_policies(alone),
         _batch(points, memories[(len(memories) - 1) // 2]),
+        *study,
         _certainty(alone),
     )
     picks = [_pick(alone, memory_bytes) for memory_bytes in memories]

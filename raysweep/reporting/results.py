@@ -1,23 +1,50 @@
 """Results as they are read back: the tables of `reduce`, and a frontier's rows as plain values."""
 
-from collections.abc import Hashable
-from dataclasses import dataclass, fields
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import pandas as pd
 
+from raysweep.candidates import Candidates
 from raysweep.record import read_summary
 from raysweep.reporting.wording import weights_label
+from raysweep.results import read_candidates
 from raysweep.store import Store
+from raysweep.tables import THRESHOLDS
+
+
+def _no_thresholds() -> pd.DataFrame:
+    return THRESHOLDS.empty_table().to_pandas()
 
 
 @dataclass(frozen=True)
 class Results:
-    """What `reduce` wrote: two tables in the columns of `tables`, and summary.json."""
+    """What `reduce` wrote: its tables in the columns of `tables`, and summary.json.
+
+    candidates  the scenarios of each benchmark with every question's score, in the order of the table
+    """
 
     scenarios: pd.DataFrame
     frontier: pd.DataFrame
     summary: dict[str, Any]
+    candidates: Mapping[str, Candidates] = field(default_factory=dict)
+    thresholds: pd.DataFrame = field(default_factory=_no_thresholds)
+
+    def of(self, benchmark: str) -> "Results":
+        """The same of one benchmark alone."""
+        return Results(
+            where(self.scenarios, benchmark=benchmark),
+            where(self.frontier, benchmark=benchmark),
+            self.summary,
+            {name: own for name, own in self.candidates.items() if name == benchmark},
+            where(self.thresholds, benchmark=benchmark),
+        )
+
+    @property
+    def batch_sizes(self) -> list[int]:
+        """Those of the sweep."""
+        return sorted(self.frontier.batch_size.unique().tolist()) or [1]
 
 
 @dataclass(frozen=True)
@@ -51,6 +78,8 @@ def read_results(store: Store) -> Results:
         store.read_table("scenarios.parquet").to_pandas(),
         store.read_table("frontier.parquet").to_pandas(),
         read_summary(store),
+        read_candidates(store),
+        store.read_table("thresholds.parquet").to_pandas(),
     )
 
 

@@ -1,0 +1,223 @@
+"""The page's data: everything that its scripts draw, as JSON's types.
+
+Scenarios go by column, and what repeats is named once and then meant by its place in a list, so that
+tens of thousands fit into a page. Accuracy and bytes are exact, because the page finds frontiers by
+them; what is only shown is rounded.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from raysweep import study
+from raysweep.reporting.advice import Advice, advise
+from raysweep.reporting.appearance import (
+    DARK,
+    DARK_RAMP,
+    GROUP_RAMPS,
+    LIGHT,
+    PRECISION_RAMPS,
+    fills,
+    model_colours,
+    models,
+    policies,
+    policy_colours,
+    policy_styles,
+    precisions,
+    ramp,
+)
+from raysweep.reporting.results import Results
+from raysweep.reporting.wording import human_count, weights_label
+
+SLIDER_BATCHES = tuple(2**power for power in range(9))  # and those of the sweep
+MANY_ENGINES = 24  # from here on the page begins with what is on a frontier
+PLACES = 6  # digits of a share that is only shown
+
+EXACT = ("token_budget", "group_size", "weights_bytes", "kv_bytes", "kv_peak_bytes", "accuracy")
+COUNTS = ("n_questions", "n_samples")
+SHARES = ("pass_at_1", "pass_at_g", "unanswered", "cut_off", "errors", "mean_trace_tokens")
+BOUNDS = ("accuracy_lo", "accuracy_hi")
+
+
+def page_data(results: Results) -> dict[str, Any]:
+    """What the scripts draw: the axes of the sweep with their looks, the scenarios, what was found."""
+    scenarios = results.scenarios.reset_index(drop=True)
+    batch_sizes = sorted({*SLIDER_BATCHES, *results.batch_sizes})
+    engines = _engines(scenarios)
+    return {
+        "benchmarks": sorted(scenarios.benchmark.unique()),
+        "batch_sizes": batch_sizes,
+        "sweep_batch_sizes": results.batch_sizes,
+        "token_budgets": _distinct(scenarios.token_budget),
+        "looks": _looks(scenarios, results.frontier, hide=len(engines) > MANY_ENGINES),
+        "engines": engines,
+        "scenarios": _scenarios(scenarios, [engine["id"] for engine in engines]),
+        "stays": _stays(scenarios, results.frontier),
+        "advice": {
+            name: _advice(advise(candidates, batch_sizes))
+            for name, candidates in results.candidates.items()
+        },
+        "votes": _comparisons(results, study.parallel_scaling),
+        "eviction": _comparisons(results, study.eviction_or_bits),
+        "advantages": _records(results.thresholds),
+        "thresholds": results.summary.get("thresholds", []),
+    }
+
+
+def _distinct(values: pd.Series) -> list[int]:
+    return sorted(values.unique().tolist())
+
+
+def _looks(scenarios: pd.DataFrame, frontier: pd.DataFrame, hide: bool) -> dict[str, list[dict]]:
+    """For each choice its values in order, how they look, and whether they are shown at first."""
+    labels = {_weights(row) for row in _kinds(frontier)}
+    on_frontier = {
+        "model": set(frontier.model),
+        "weights": labels,
+        "policy": set(frontier.kv_policy),
+        "group": set(map(str, frontier.group_size)),
+    }
+    looks = {
+        "model": _model_looks(scenarios),
+        "weights": _weight_looks(scenarios),
+        "policy": _policy_looks(scenarios),
+        "group": _group_looks(scenarios),
+    }
+    return {
+        choice: [
+            {**entry, "shown": not hide or not len(frontier) or entry["name"] in there}
+            for entry in looks[choice]
+        ]
+        for choice, there in on_frontier.items()
+    }
+
+
+def _model_looks(scenarios: pd.DataFrame) -> list[dict[str, str]]:
+    light, dark = model_colours(scenarios), model_colours(scenarios, DARK_RAMP)
+    return [
+        {"name": name, "note": human_count(size), "light": light[name], "dark": dark[name]}
+        for name, size in models(scenarios).items()
+    ]
+
+
+def _policy_looks(scenarios: pd.DataFrame) -> list[dict[str, str]]:
+    names = policies(scenarios)
+    light, dark = policy_colours(names, LIGHT), policy_colours(names, DARK)
+    return [
+        {
+            "name": name,
+            "light": light[name],
+            "dark": dark[name],
+            "path": style.marker.svg_path,
+            "dash": " ".join(map(str, style.dash.lengths)) or "none",
+        }
+        for name, style in policy_styles(names).items()
+    ]
+
+
+def _weight_looks(scenarios: pd.DataFrame) -> list[dict[str, str]]:
+    full = fills(precisions(scenarios))
+    colours = _ramped(PRECISION_RAMPS, len(full))
+    return [
+        {"name": name, "fill": fill, **colour}
+        for (name, fill), colour in zip(full.items(), colours, strict=True)
+    ]
+
+
+def _group_looks(scenarios: pd.DataFrame) -> list[dict[str, str]]:
+    sizes = _distinct(scenarios.group_size)
+    colours = _ramped(GROUP_RAMPS, len(sizes))
+    return [{"name": str(size), **colour} for size, colour in zip(sizes, colours, strict=True)]
+
+
+def _ramped(ramps: Sequence[Sequence[str]], count: int) -> list[dict[str, str]]:
+    light, dark = (ramp(stops, count) if count else () for stops in ramps)
+    return [{"light": a, "dark": b} for a, b in zip(light, dark, strict=True)]
+
+
+def _kinds(table: pd.DataFrame) -> set[tuple[str, int]]:
+    return set(zip(table.weight_method, table.weight_bits, strict=True))
+
+
+def _weights(kind: tuple[str, int]) -> str:
+    return weights_label(*kind)
+
+
+def _engines(scenarios: pd.DataFrame) -> list[dict[str, str]]:
+    """Each engine with its choices by name, smallest model first."""
+    distinct = scenarios.drop_duplicates("engine_id").sort_values(["params", "engine_id"])
+    return [
+        {
+            "id": row["engine_id"],
+            "model": row["model"],
+            "weights": weights_label(row["weight_method"], row["weight_bits"]),
+            "policy": row["kv_policy"],
+        }
+        for row in distinct.to_dict("records")
+    ]
+
+
+def _scenarios(scenarios: pd.DataFrame, engine_ids: Sequence[str]) -> dict[str, list]:
+    """By column; `engine` and `benchmark` are places in their lists."""
+    place = {engine_id: index for index, engine_id in enumerate(engine_ids)}
+    benchmarks = sorted(scenarios.benchmark.unique())
+    shown = {name: _rounded(scenarios[name].tolist()) for name in (*BOUNDS, *SHARES)}
+    return {
+        "engine": [place[engine_id] for engine_id in scenarios.engine_id],
+        "benchmark": [benchmarks.index(name) for name in scenarios.benchmark],
+        **{name: scenarios[name].tolist() for name in (*EXACT, *COUNTS)},
+        **shown,
+        "complete": scenarios.complete.astype(int).tolist(),
+    }
+
+
+def _stays(scenarios: pd.DataFrame, frontier: pd.DataFrame) -> list[tuple[int, int, Any]]:
+    """(batch size, scenario, share of draws in which it stays on the frontier)."""
+    keys = ["engine_id", "benchmark", "token_budget", "group_size"]
+    place = {key: index for index, key in enumerate(scenarios[keys].itertuples(False, None))}
+    rows = [place[key] for key in frontier[keys].itertuples(False, None)]
+    shares = _rounded(frontier.p_on_frontier.tolist())
+    return list(zip(frontier.batch_size.tolist(), rows, shares, strict=True))
+
+
+def _advice(advice: Advice) -> dict[str, Any]:
+    """Indices are of the benchmark's scenarios, in their order."""
+    return {
+        "comparable": list(advice.comparable),
+        "not_told_apart": advice.not_told_apart,
+        "at_batch": {
+            at.batch_size: {
+                "steps": [[step.best, step.behind_lo, step.behind_hi] for step in at.steps],
+                "optimism": [[memory, round(value, 12)] for memory, value in at.optimism],
+            }
+            for at in advice.at_batch
+        },
+    }
+
+
+def _comparisons(results: Results, question: Any) -> list[dict[str, Any]]:
+    """A question of the study, put to each benchmark at each batch size of the sweep."""
+    return [
+        {"benchmark": name, "batch_size": batch_size, **_plain(row)}
+        for name, candidates in results.candidates.items()
+        for batch_size in results.batch_sizes
+        for row in question(candidates, batch_size)
+    ]
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: _json_value(value) for name, value in row.items()}
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [_plain(row) for row in table.to_dict("records")]
+
+
+def _rounded(values: Iterable[float]) -> list[float | None]:
+    return [_json_value(round(value, PLACES)) for value in values]
+
+
+def _json_value(value: Any) -> Any:
+    """What is not a number is null."""
+    return None if isinstance(value, float) and value != value else value

@@ -1,0 +1,246 @@
+"""The figures that answer the study's questions: what `study` and `threshold` found, drawn.
+
+Each is for one benchmark and a batch size, and None where the scenarios cannot be asked.
+"""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import (
+    FuncFormatter,
+    LogLocator,
+    NullFormatter,
+    NullLocator,
+    PercentFormatter,
+)
+
+from raysweep import study
+from raysweep.candidates import Candidates
+from raysweep.reporting.appearance import (
+    LIGHT,
+    PARALLEL,
+    PRECISION_RAMPS,
+    SERIAL,
+    model_colours,
+    models,
+    policies,
+    policy_styles,
+    precisions,
+    ramp,
+)
+from raysweep.reporting.drawing import (
+    GREY,
+    INK,
+    PANEL,
+    accuracy_axis,
+    bytes_axis,
+    canvas,
+    heading,
+    is_leftmost,
+    memory_handles,
+    outside_legend,
+    panels_of,
+    titled,
+)
+from raysweep.reporting.findings import memory_points
+from raysweep.reporting.results import Results, where
+from raysweep.reporting.study_findings import is_of, threshold_in_words
+from raysweep.reporting.wording import human_bytes
+
+FAVOURS = {"parallel": PARALLEL[LIGHT], "serial": SERIAL[LIGHT], "neither": GREY}
+
+
+def composition_figure(own: Results, batch_size: int) -> Figure | None:
+    """What the frontier's configurations are made of, over memory: a panel for each choice."""
+    rows = _asked(study.composition, own, batch_size)
+    if rows.empty:
+        return None
+    colours, styles = model_colours(own.scenarios), policy_styles(policies(own.scenarios))
+    names = [name for name in policies(own.scenarios) if name in set(rows.kv_policy)]
+    rows = rows.assign(policy_place=rows.kv_policy.map(names.index))
+    figure = Figure(figsize=(8.6, 5.6))
+    panels = figure.subplots(2, 2, sharex=True).ravel()
+    figure.suptitle(
+        titled(own.scenarios, "what the best are made of"), x=0.01, ha="left", weight="bold"
+    )
+    columns = {
+        "weights_bytes": "Effective size",
+        "token_budget": "Token budget",
+        "group_size": "Samples that vote, G",
+        "policy_place": "KV policy",
+    }
+    for axes, (column, title) in zip(panels, columns.items(), strict=True):
+        axes.step(rows.memory_bytes, rows[column], where="post", color=GREY, lw=0.7)
+        for row in rows.to_dict("records"):
+            marker, colour = styles[row["kv_policy"]].marker.matplotlib, colours[row["model"]]
+            axes.plot(row["memory_bytes"], row[column], marker, color=colour, ms=5)
+        axes.set_title(title, pad=4, fontsize=9)
+        bytes_axis(axes, "Memory of a question", inches=2.6)
+        axes.set_xlabel(axes.get_xlabel() if axes in panels[2:] else "")
+        _values_axis(axes, rows[column].tolist(), column, names)
+    outside_legend(figure, memory_handles(colours, styles, own.scenarios)[:-2])
+    return figure
+
+
+def _values_axis(axes: Axes, values: list[int], column: str, names: list[str]) -> None:
+    if column == "policy_place":
+        axes.set_yticks(range(len(names)), names)
+        axes.set_ylim(-0.5, len(names) - 0.5)
+        return
+    axes.set_yscale("log", base=2)
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_minor_locator(NullLocator())
+    if column == "weights_bytes":
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: human_bytes(value)))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        return
+    axes.set_yticks(sorted(set(values)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+
+
+def parallel_figure(own: Results, batch_size: int) -> Figure | None:
+    """The best of one sample and the best that votes, over memory, and which is ahead by how much."""
+    rows = _asked(study.parallel_scaling, own, batch_size)
+    if rows.empty:
+        return None
+    figure = Figure(figsize=(7.4, 5.4))
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1.2))
+    above.set_title(titled(own.scenarios, "vote, or think longer?"), pad=10)
+    for side in ("serial", "parallel"):
+        best = rows[f"{side}_accuracy"]
+        above.step(rows.memory_bytes, best, where="post", color=FAVOURS[side], lw=1.6)
+    accuracy_axis(above, rows[["serial_accuracy", "parallel_accuracy"]].max(axis=1))
+    for favours, colour in FAVOURS.items():
+        _differences(below, where(rows, favours=favours), colour)
+    for row in rows.to_dict("records"):
+        if row["favours"] == "parallel":
+            label = {"textcoords": "offset points", "xytext": (0, 4), "ha": "center", "fontsize": 7}
+            below.annotate(
+                str(row["parallel_group_size"]),
+                (row["memory_bytes"], row["difference_hi"]),
+                **label,
+            )
+    _difference_axis(below, "Votes ahead by")
+    bytes_axis(below, "Memory of a question")
+    said = {
+        "parallel": "votes (number: G)",
+        "serial": "one sample",
+        "neither": "not told apart",
+    }
+    handles = [
+        Line2D([], [], color=FAVOURS[key], marker="o", ms=4, label=said[key]) for key in said
+    ]
+    outside_legend(figure, [heading("Best within the memory"), *handles])
+    return figure
+
+
+def batches_figure(own: Results, batch_size: int) -> Figure | None:
+    """How many questions fit a device at once, against how well they are answered: the frontier of both,
+    for a few sizes of device."""
+    candidates = _only(own)
+    if candidates is None:
+        return None
+    totals = (candidates.weights_bytes + candidates.kv_bytes).tolist()
+    devices = memory_points(totals, 4)
+    figure, axes = canvas(titled(own.scenarios, "how many questions at once"), 7.4, 4.4)
+    shades = [
+        str(round(0.75 - 0.75 * i / max(1, len(devices) - 1), 2)) for i in range(len(devices))
+    ]
+    colours, styles = model_colours(own.scenarios), policy_styles(policies(own.scenarios))
+    for memory_bytes, shade in zip(devices, shades, strict=True):
+        found = pd.DataFrame(study.theoretical_batches(candidates, memory_bytes))
+        best = where(found, on_frontier=True).sort_values("batch_size")
+        axes.step(best.batch_size, best.accuracy, where="pre", color=shade, lw=1)
+        for row in best.to_dict("records"):
+            marker = styles[row["kv_policy"]].marker.matplotlib
+            axes.plot(row["batch_size"], row["accuracy"], marker, color=colours[row["model"]], ms=5)
+    accuracy_axis(axes, own.scenarios.accuracy)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.set_xlabel("Questions at once, log scale")
+    lines = [
+        Line2D([], [], color=shade, lw=1.4, label=human_bytes(memory_bytes))
+        for memory_bytes, shade in zip(devices, shades, strict=True)
+    ]
+    handles = memory_handles(colours, styles, own.scenarios)[:-2]
+    outside_legend(figure, [heading("Memory of the device"), *lines, *handles])
+    return figure
+
+
+def eviction_figure(own: Results, batch_size: int) -> Figure | None:
+    """How far evicting is ahead of fewer bits at equal memory: a panel per model, coloured by precision."""
+    rows = _asked(study.eviction_or_bits, own, batch_size)
+    if rows.empty:
+        return None
+    kinds = [kind for kind in precisions(own.scenarios) if kind in set(rows.weights)]
+    colours = dict(zip(kinds, ramp(PRECISION_RAMPS[LIGHT], len(kinds)), strict=True))
+    figure, panels = panels_of(
+        [model for model in models(own.scenarios) if model in set(rows.model)]
+    )
+    title = titled(own.scenarios, "evict tokens, or store fewer bits?")
+    figure.suptitle(title, x=0.01, ha="left", weight="bold")
+    for model, axes in panels.items():
+        for kind, colour in colours.items():
+            _differences(axes, where(rows, model=model, weights=kind), colour)
+        _difference_axis(axes, "Evicting ahead by" if is_leftmost(axes) else "")
+        bytes_axis(axes, "Memory of a question", inches=PANEL - 0.5)
+    handles = [Line2D([], [], color=colours[kind], marker="o", ms=4, label=kind) for kind in kinds]
+    outside_legend(figure, [heading("Weights"), *handles])
+    return figure
+
+
+def threshold_figure(own: Results, batch_size: int) -> Figure | None:
+    """By how much more weights beat more tokens at each effective size, and where that changes sign."""
+    rows = where(own.thresholds, batch_size=batch_size)
+    if rows.empty:
+        return None
+    found = own.summary.get("thresholds", [])
+    (threshold,) = [one for one in found if is_of(one, own, batch_size)] or [None]
+    figure, axes = canvas(titled(own.scenarios, "more weights, or more tokens?"), 7.0, 4.2)
+    if threshold and threshold["decided"]:
+        axes.axvspan(
+            threshold["weights_bytes_lo"],
+            threshold["weights_bytes_hi"],
+            color=INK,
+            alpha=0.08,
+            lw=0,
+        )
+        axes.axvline(threshold["weights_bytes"], color=INK, lw=1, ls="--")
+    _intervals(axes, rows.weights_bytes, rows.advantage, rows.advantage_lo, rows.advantage_hi, INK)
+    axes.plot(rows.weights_bytes, rows.advantage, color=GREY, lw=0.8, zorder=1)
+    _difference_axis(axes, "Weights ahead by")
+    bytes_axis(axes, "Effective size: bytes of the weights")
+    if threshold:
+        figure.supxlabel(threshold_in_words(threshold), fontsize=8, color=GREY, x=0.01, ha="left")
+    return figure
+
+
+def _only(own: Results) -> Candidates | None:
+    return next(iter(own.candidates.values()), None)
+
+
+def _asked(question, own: Results, batch_size: int) -> pd.DataFrame:
+    """What a question of the study finds, as a table; empty if it cannot be asked."""
+    candidates = _only(own)
+    return pd.DataFrame(question(candidates, batch_size) if candidates is not None else [])
+
+
+def _differences(axes: Axes, rows: pd.DataFrame, colour: str) -> None:
+    values = (rows.difference, rows.difference_lo, rows.difference_hi)
+    _intervals(axes, rows.memory_bytes, *values, colour)
+
+
+def _intervals(
+    axes: Axes, x: pd.Series, mean: pd.Series, low: pd.Series, high: pd.Series, colour: str
+) -> None:
+    look = {"fmt": "o", "ms": 4, "lw": 1, "color": colour}
+    axes.errorbar(x, mean, yerr=[mean - low, high - mean], **look)
+
+
+def _difference_axis(axes: Axes, label: str) -> None:
+    axes.axhline(0, color=GREY, lw=0.8)
+    axes.set_ylabel(label)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))

@@ -1,0 +1,243 @@
+// The page at work: reads the controls, computes what they ask for, and shows it.
+"use strict";
+
+const CHOICES = ["model", "weights", "policy", "group"];
+const STEPS = 1000; // of the memory slider
+const MOST_ROWS = 20; // of all scenarios
+
+const SCENARIO_COLUMNS = [
+  { name: "memory_bytes", title: "Memory", value: (row) => memoryOf(row, page.view.batch), text: (row) => humanBytes(memoryOf(row, page.view.batch)) },
+  { name: "model", title: "Model", value: (row) => row.model },
+  { name: "weights", title: "Weights", value: (row) => row.weights },
+  { name: "kv_policy", title: "KV policy", value: (row) => row.policy },
+  { name: "token_budget", title: "Tokens", value: (row) => row.token_budget, text: (row) => number(row.token_budget) },
+  { name: "group_size", title: "G", value: (row) => row.group_size, text: (row) => row.group },
+  { name: "accuracy", title: "Accuracy", value: (row) => row.accuracy, text: (row) => percent(row.accuracy) },
+];
+const FRONTIER_COLUMNS = [
+  ...SCENARIO_COLUMNS,
+  { name: "interval_width", title: "95% interval", value: (row) => row.accuracy_hi - row.accuracy_lo, text: (row) => interval(row.accuracy_lo, row.accuracy_hi) },
+  { name: "p_on_frontier", title: "Stays", value: (row) => page.view.stays(row) ?? null, text: (row) => percent(page.view.stays(row) ?? null) },
+];
+const share = (name, title) => ({ name, title, value: (row) => row[name], text: (row) => percent(row[name]) });
+const bytes = (name, title) => ({ name, title, value: (row) => row[name], text: (row) => humanBytes(row[name]) });
+const ALL_COLUMNS = [
+  ...SCENARIO_COLUMNS,
+  share("accuracy_lo", "from"), share("accuracy_hi", "to"), share("pass_at_1", "pass@1"), share("pass_at_g", "pass@G"),
+  share("unanswered", "Unanswered"), share("cut_off", "Cut off"), share("errors", "Errors"),
+  { name: "mean_trace_tokens", title: "Thinking", value: (row) => row.mean_trace_tokens, text: (row) => number(Math.round(row.mean_trace_tokens)) },
+  bytes("weights_bytes", "Weights’ bytes"), bytes("kv_bytes", "KV bytes"),
+  { name: "n_samples", title: "Samples", value: (row) => row.n_samples, text: (row) => number(row.n_samples), mood: (row) => (row.complete ? "" : "warn") },
+];
+
+const form = document.querySelector(".controls");
+const byId = (id) => document.getElementById(id);
+const page = { view: null, memory: null }; // memory in bytes is kept while the slider's ends move
+
+function start(data) {
+  const rows = scenarioRows(data);
+  const looks = Object.fromEntries(CHOICES.map((choice) => [choice, new Map(data.looks[choice].map((look) => [look.name, look]))]));
+  const ofBenchmark = data.benchmarks.map((_, i) => rows.filter((row) => row.benchmark === i));
+  const stays = new Map(data.stays.map(([batch, index, share]) => [`${batch} ${index}`, share]));
+  const colours = { serial: { light: "#0072b2", dark: "#56b4e9" }, parallel: { light: "#c84e00", dark: "#ff8c42" } };
+  const tables = {
+    frontier: dataTable(byId("frontier-table"), FRONTIER_COLUMNS),
+    scenarios: dataTable(byId("scenarios-table"), ALL_COLUMNS, { most: MOST_ROWS, sortedBy: 6, sign: -1 }),
+  };
+
+  // ---- what is chosen ----
+  function readView() {
+    const chosen = new FormData(form), benchmark = Number(chosen.get("benchmark"));
+    const batch = data.batch_sizes[form.elements.batch_size.value];
+    const own = ofBenchmark[benchmark], name = data.benchmarks[benchmark];
+    const checked = Object.fromEntries(CHOICES.map((choice) => [choice, new Set(chosen.getAll(choice))]));
+    const isShown = (choice, value) => checked[choice].has(value);
+    const shown = own.filter((row) => CHOICES.every((choice) => isShown(choice, row[choice])));
+    const judged = data.sweep_batch_sizes.filter((size) => size <= batch).at(-1) ?? data.sweep_batch_sizes[0];
+    const here = (row) => row.benchmark === name && row.batch_size === judged;
+    const dimension = chosen.get("colour");
+    return {
+      benchmark: name, batch, rows: own, shown, isShown, looks, colours, judgedBatch: judged,
+      memory: memoryChosen(own, batch), budget: Number(chosen.get("token_budget")),
+      filtered: shown.length < own.length, advice: data.advice[name],
+      frontier: pareto(shown, (row) => memoryOf(row, batch)),
+      lookOf: (row) => looks[dimension].get(row[dimension]),
+      stays: (row) => stays.get(`${batch} ${row.index}`),
+      judged: (question) => data[question].filter(here),
+      advantages: data.advantages.filter(here), found: data.thresholds.find(here),
+    };
+  }
+  // The slider's ends are what the least and the most demanding configuration need at this batch size.
+  const ends = (own, batch) => extent(own.map((row) => deviceMemoryOf(row, batch)));
+  function memoryChosen(own, batch) {
+    const [low, high] = ends(own, batch);
+    page.memory ??= (low * high) ** 0.5;
+    page.memory = roundedUp(Math.min(Math.max(page.memory, low), high));
+    form.elements.memory.value = (STEPS * Math.log(page.memory / low)) / Math.log(high / low || 2);
+    form.elements.memory.setAttribute("aria-valuetext", humanBytes(page.memory));
+    if (document.activeElement !== form.elements.memory_text) form.elements.memory_text.value = humanBytes(page.memory);
+    return page.memory;
+  }
+  const roundedUp = (value) => { // to three digits, so that what is read is what is meant
+    const unit = 10 ** (Math.floor(Math.log10(value)) - 2);
+    return Number((Math.ceil(value / unit - 1e-9) * unit).toPrecision(3));
+  };
+  function memorySlid() {
+    const { rows: own, batch } = page.view, [low, high] = ends(own, batch);
+    page.memory = low * (high / low) ** (form.elements.memory.value / STEPS);
+  }
+  function memoryTyped() {
+    const typed = parseBytes(form.elements.memory_text.value);
+    form.elements.memory_text.setAttribute("aria-invalid", String(!(typed > 0)));
+    if (typed > 0) page.memory = typed;
+  }
+
+  // ---- what is shown ----
+  function draw() {
+    const view = (page.view = readView());
+    view.answer = recommendation(view.rows, view.advice, view.memory, view.batch);
+    for (const [name, specOf] of Object.entries(CHARTS)) {
+      const holder = byId(`${name}-chart`), spec = specOf(view);
+      holder.closest("[data-chart]").hidden = !spec;
+      if (spec) drawChart(holder, spec);
+    }
+    byId("made").hidden = !view.frontier.length;
+    tables.frontier.show(view.frontier);
+    tables.scenarios.show(view.shown);
+    answer(view);
+    describe(view);
+  }
+  function describe(view) {
+    const say = (id, text) => { byId(id).textContent = text; };
+    const batch = view.batch === 1 ? "" : `, the weights shared by a batch of ${view.batch}`;
+    const some = view.filtered ? " among those shown (the faint line: among all)" : "";
+    say("batch-value", number(view.batch));
+    say("memory-caption", `${view.benchmark}${batch}. Each dot is a configuration; the stepped line is the frontier${some}, with 95% intervals.`);
+    say("frontier-caption", `${view.benchmark}${batch}: ${plural(view.frontier.length, "configuration")} that no other beats with as little memory${view.filtered ? ", among those shown" : ""}.`);
+    const many = new Set(view.shown.map((row) => row.id)).size > MOST_LINES;
+    const lines = many ? "a line for each engine on the frontier (for others, filter)" : "a line for each engine";
+    say("tokens-caption", `${view.benchmark}, one sample: ${lines}.`);
+    say("groups-caption", `${view.benchmark}, majority vote at ${plural(view.budget, "token")}: ${lines}.`);
+    say("kv-caption", `${view.benchmark}, one sample: ${lines}, along its token budgets, coloured by KV policy.`);
+    say("made-caption", `${view.benchmark}${batch}: the frontier’s configurations, choice by choice.`);
+    say("votes-caption", `${view.benchmark}${batch}: the best of one sample, and the best that votes, within a memory. ${judgement(view)}`);
+    say("batches-caption", `${view.benchmark}: how many questions fit at once beside the weights, and how well they are answered.`);
+    say("eviction-caption", `${view.benchmark}, batch size ${view.judgedBatch}: how far evicting tokens (filled circle) is ahead at equal memory, or fewer bits (filled square). Open circles: chance explains the difference.`);
+    say("threshold-caption", thresholdSaid(view));
+    say("scenarios-caption", `${view.benchmark}: ${plural(view.shown.length, "scenario")} shown; the table has the first ${MOST_ROWS}, the file all.`);
+    say("status", `${number(view.shown.length)} of ${plural(view.rows.length, "scenario")} shown.`);
+  }
+  function judgement(view) {
+    const rows = view.judged("votes");
+    if (!rows.length) return "";
+    const count = (side) => rows.filter((row) => row.favours === side).length;
+    return `Of the ${rows.length} memories at which either changes (batch size ${view.judgedBatch}, all configurations), ` +
+      `votes are ahead at ${count("parallel")}, one sample at ${count("serial")}, and chance explains the difference at ${count("neither")}.`;
+  }
+  function thresholdSaid(view) {
+    const { found } = view;
+    if (!found) return "";
+    const where = `${view.benchmark}, batch size ${view.judgedBatch}`;
+    if (!found.decided) return `${where}: not decided by these data. ${found.reason[0].toUpperCase()}${found.reason.slice(1)}.`;
+    return `${where}: below weights of ${humanBytes(found.weights_bytes)} more weights beat more tokens, above it the reverse ` +
+      `(95% interval ${humanBytes(found.weights_bytes_lo)} to ${humanBytes(found.weights_bytes_hi)}).`;
+  }
+
+  // ---- the recommendation ----
+  function answer(view) {
+    const found = view.answer;
+    const lines = found.best ? answered(view, found) : [
+      line("p", `Nothing fits. The smallest is ${inWords(found.smallest)}, which takes ${humanBytes(deviceMemoryOf(found.smallest, view.batch))}.`),
+    ];
+    byId("answer").replaceChildren(...lines);
+    byId("ask-caption").textContent = `${view.benchmark}, ${humanBytes(view.memory)}, ` +
+      (view.batch === 1 ? "one question at a time" : `${view.batch} questions at once`) + "; of all configurations, whatever the filters show.";
+    byId("command").textContent = `python -m raysweep run=… 'stages=[recommend]' recommend.memory_gb=${Number((view.memory / 1e9).toPrecision(3))} ` +
+      `recommend.batch_size=${view.batch} recommend.benchmark=${view.benchmark}`;
+  }
+  function line(name, ...parts) {
+    const made = document.createElement(name);
+    made.append(...parts);
+    return made;
+  }
+  function answered(view, found) {
+    const { best } = found, list = document.createElement("ul");
+    const expected = line("p", line("strong", percent(found.accuracy)), ` expected, 95% interval ${interval(found.low, found.high)}`);
+    expected.className = "expected";
+    const title = line("p", inWords(best));
+    title.className = "best";
+    const luck = found.optimism < 0.0005 ? "no luck to take off" : `of which ${tenths(found.optimism)} points are luck`;
+    const fine = line("p", `Takes ${humanBytes(found.memory)}. It measured ${percent(found.measured)}, ${luck}, as the best of ` +
+      `${plural(found.considered, "configuration")} that fit.`);
+    fine.className = "hint";
+    const { less, more } = found, said = ({ low, high }) => `95% interval ${tenths(low)} to ${tenths(high)}`;
+    if (less) list.append(line("li", line("b", "A bit less: "), `${humanBytes(deviceMemoryOf(less.row, view.batch))} hold ${inWords(less.row)}, ${tenths(less.ahead)} points worse (${said(less)}).`));
+    list.append(more
+      ? line("li", line("b", "A bit more: "), `${humanBytes(deviceMemoryOf(more.row, view.batch))} would hold ${inWords(more.row)}, ${tenths(more.ahead)} points better (${said(more)}).`)
+      : line("li", line("b", "A bit more: "), "nothing better was measured."));
+    list.append(...alternatives(view, found));
+    return [title, expected, fine, list];
+  }
+  function alternatives(view, { best, alternatives: others }) {
+    if (!others.length) return [line("li", line("b", "Runners-up: "), "every other one that fits is worse by more than chance.")];
+    const frugal = others.reduce((a, b) => (deviceMemoryOf(b, view.batch) < deviceMemoryOf(a, view.batch) ? b : a));
+    const named = [...new Set([...others.slice(0, 3), frugal])];
+    const items = named.map((row) => line("li",
+      `${inWords(row)}: ${humanBytes(deviceMemoryOf(row, view.batch))}, ${tenths(best.accuracy - row.accuracy)} points behind`));
+    const inner = line("ul", ...items);
+    return [line("li", line("b", `${number(others.length)} cannot be told from it`), others.length > named.length ? ", among them" : ":", inner)];
+  }
+
+  // ---- events ----
+  function check(isWanted) {
+    for (const choice of CHOICES)
+      for (const box of form.querySelectorAll(`[name="${choice}"]`)) box.checked = isWanted(choice, box.value);
+    draw();
+  }
+  const frontierNow = () => pareto(page.view.rows, (row) => memoryOf(row, page.view.batch));
+  const soon = (() => { // draws at most once a frame, however fast a slider moves
+    let asked = 0;
+    return () => { cancelAnimationFrame(asked); asked = requestAnimationFrame(draw); };
+  })();
+  document.addEventListener("input", ({ target }) => { // one control stands outside the form's element
+    if (target.form !== form) return;
+    if (target.name === "memory") memorySlid();
+    if (target.name === "memory_text") memoryTyped();
+    soon();
+  });
+  form.elements.memory_text.addEventListener("blur", soon);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("reset", () => { page.memory = null; setTimeout(draw); }); // after the fields are
+  byId("all").addEventListener("click", () => check(() => true));
+  byId("best").addEventListener("click", () => {
+    const points = frontierNow();
+    check((choice, value) => points.some((row) => row[choice] === value));
+  });
+  for (const button of document.querySelectorAll("[data-csv]"))
+    button.addEventListener("click", () => save(`${page.view.benchmark}-${button.dataset.csv}.csv`, tables[button.dataset.csv].csv()));
+  addEventListener("resize", soon);
+  form.querySelector("details").open = innerWidth >= 992; // on a phone the answer comes first
+  draw();
+}
+
+function makeQuality(table) {
+  const titles = [...table.tHead.rows[0].cells].map((head) => [head.textContent, head.className === "number"]);
+  const rows = [...table.tBodies[0].rows].map((row) => [...row.cells].map((cell) => ({ text: cell.textContent, mood: cell.dataset.mood })));
+  const columns = titles.map(([title, isNumber], i) => ({
+    name: title, title, mood: (row) => row[i].mood,
+    value: isNumber ? (row) => parseFloat(row[i].text.replaceAll(",", "")) : (row) => row[i].text,
+    ...(isNumber ? { text: (row) => row[i].text } : {}),
+  }));
+  const made = dataTable(table, columns);
+  made.show(rows);
+  byId("quality-csv").addEventListener("click", () => save("quality.csv", made.csv()));
+}
+
+async function begin() {
+  if (form) {
+    start(await unpack(byId("data").textContent));
+    makeQuality(byId("quality-table"));
+  }
+  document.body.dataset.ready = "true";
+}
+begin();

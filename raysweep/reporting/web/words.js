@@ -1,0 +1,25 @@
+// How quantities are written: twins of wording.py.
+"use strict";
+
+const BYTE_UNITS = ["B", "kB", "MB", "GB", "TB"];
+
+function humanBytes(count) {
+  let value = Number(count.toPrecision(3)), power = 0;
+  while (value >= 1000 && power < BYTE_UNITS.length - 1) { value /= 1000; power += 1; }
+  return `${Number(value.toPrecision(3))} ${BYTE_UNITS[power]}`;
+}
+// "24 GB", "1.2MB", or a number of GB; NaN for anything else.
+function parseBytes(text) {
+  const found = /^\s*(\d+\.?\d*|\.\d+)(?:e(-?\d+))?\s*([kmgt]?)b?\s*$/i.exec(text);
+  if (!found) return NaN;
+  const power = found[3] ? ["", "k", "m", "g", "t"].indexOf(found[3].toLowerCase()) : /b\s*$/i.test(text) ? 0 : 3;
+  return Number(`${found[1]}e${Number(found[2] ?? 0) + 3 * power}`);
+}
+const tenths = (share) => (100 * share).toFixed(1);
+const percent = (share) => (share === null ? "–" : `${tenths(share)}%`);
+const interval = (low, high) => `${tenths(low)}–${tenths(high)}`;
+const number = (value) => value.toLocaleString("en");
+const plural = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
+const inWords = (row) =>
+  `${row.model} ${row.weights}, ${row.policy} KV, ${plural(row.token_budget, "token")}, ` +
+  plural(row.group_size, "sample");
