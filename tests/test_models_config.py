@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 import tiny_models
-from configurations import changed, read, write_checkpoint, write_definition, write_models
+from configurations import (
+    ARCHITECTURE,
+    changed,
+    read,
+    write_checkpoint,
+    write_definition,
+    write_models,
+)
 
 from raysweep.checkpoints import engine_checkpoint, makings
 from raysweep.configuration.config import conf_folder
@@ -20,18 +27,7 @@ HUB = {
     "family": "tiny",
     "hub": "Qwen/Qwen3-0.6B",
     "revision": "abc",
-    "architecture": {
-        "model_type": "qwen3",
-        "hidden_size": 32,
-        "num_hidden_layers": 3,
-        "num_attention_heads": 2,
-        "num_key_value_heads": 1,
-        "head_dim": 32,
-        "intermediate_size": 96,
-        "vocab_size": 128,
-        "tie_word_embeddings": True,
-        "max_position_embeddings": 2048,
-    },
+    "architecture": ARCHITECTURE,
 }
 
 
