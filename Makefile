@@ -3,8 +3,13 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/.installed-from-pyproject
 
+# vLLM has an environment of its own: its CPU build, or with an NVIDIA GPU its CUDA build.
+VLLM := .venv-vllm
+VLLM_BUILD := $(shell nvidia-smi >/dev/null 2>&1 && echo cuda || echo cpu)
+VLLM_INSTALLED := $(VLLM)/.installed-$(VLLM_BUILD)
+
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format system-deps clean
+.PHONY: help install demo test test-vllm lint format system-deps clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +29,17 @@ demo: $(INSTALLED)  ## the embedded sweep, with its report in runs/embedded/repo
 test: lint  ## lint, and all tests
 	$(BIN)/python -m pytest
 
+# What the lock files pin is all there is to install, and pip may not add to it.
+$(VLLM_INSTALLED): requirements/vllm-$(VLLM_BUILD).txt
+	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement $<
+	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+test-vllm: $(VLLM_INSTALLED)  ## the vLLM engine's tests, with vLLM in .venv-vllm
+	$(VLLM)/bin/python -m pytest -p no:cacheprovider tests/with_vllm
+
 lint: $(INSTALLED)  ## formatting, lint, types, import rules
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
@@ -39,5 +55,5 @@ system-deps:  ## as root: Debian packages that the full tests want
 	apt-get install -y --no-install-recommends bubblewrap chromium prometheus
 
 clean:  ## remove what was made, results in runs/ excepted
-	rm -rf .venv build dist .hypothesis .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv $(VLLM) build dist .hypothesis .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

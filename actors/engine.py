@@ -31,6 +31,7 @@ class BudgetAnswer:
     ended            the answer ended by itself, not by running into its limit
     answer_tokens    tokens decoded for it
     kv_bytes         live bytes of prompt and thinking in the KV cache
+    given_up         it took longer than its deadline: there is no answer, and nobody knows which
     """
 
     token_budget: int
@@ -40,15 +41,24 @@ class BudgetAnswer:
     ended: bool
     answer_tokens: int
     kv_bytes: int
+    given_up: bool = False
 
 
 @dataclass(frozen=True)
 class Trace:
     """A finished sample: its own tokens, and an answer for each token budget, smallest first.
 
-    finish is `stop` (thinking ended by itself), `budget` (closed at the largest budget) or `end` (the
-    text ended in mid-thinking, and so without an answer). token_ids are those that the trace generated,
-    forced ones left out.
+    finish is `stop` (thinking ended by itself), `budget` (closed at the largest budget), `loop` (it was
+    closed by force in endless repetition), `end` (the text ended in mid-thinking, and so without an
+    answer) or `deadline` (it took too long and was given up). token_ids are the thoughts, extensions
+    included, and the answer that the trace gave by itself; forced closings are left out.
+
+    waits              how often an early end of thinking was answered with an extension
+    reused_tokens      thinking that answers followed and that lay in the cache still
+    recomputed_tokens  thinking that was computed again for them
+    reproducible       what holds of it: `batch_invariant`, it is the same whatever runs beside it;
+                       `seeded`, it is drawn with its own seed, from logits that may be rounded
+                       otherwise in another batch
     """
 
     prompt_tokens: int
@@ -56,10 +66,19 @@ class Trace:
     finish: str
     answers: tuple[BudgetAnswer, ...]
     wall_s: float
+    reused_tokens: int = 0
+    recomputed_tokens: int = 0
+    reproducible: str = "batch_invariant"
+    waits: int = 0
 
 
 class Engine(Protocol):
-    """Continuous batching behind two calls. Not thread-safe."""
+    """Continuous batching behind two calls. Not thread-safe.
+
+    warnings  what a user should know about the engine as it was loaded
+    """
+
+    warnings: tuple[str, ...]
 
     def add(self, request: TraceRequest, done: Callable[[Trace], None]) -> None:
         """Queue a sample; `done` is called from a later `step` once it is finished."""

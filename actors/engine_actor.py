@@ -5,30 +5,40 @@ So the batch stays full while one shard ends and the next begins, and no two ste
 """
 
 import asyncio
+import os
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 
 import pyarrow as pa
 
+from actors.checkpoint_files import local_folder
 from actors.engine import BudgetAnswer, Engine, Trace, TraceRequest
-from raysweep.benchmarks.grading import outcome_of
+from raysweep import grading
 from raysweep.sample_key import sample_key
 from raysweep.spec import EngineSpec, Shard, content_hash
 from raysweep.store import Part, Store
 from raysweep.tables import SAMPLES
+from raysweep.workers import Workers
+
+GRADING_WORKERS = 4  # at most, an actor: there may be one a GPU
 
 Traces = dict[tuple[int, int], Trace]  # by question number and sample index
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """What the driver learns of a finished shard; the samples themselves are in the store."""
+    """What the driver learns of a finished shard; the samples themselves are in the store.
+
+    warnings  what is to be known of the engine that made them
+    """
 
     shard_id: str
     samples: int
     tokens: int
     wall_s: float
+    warnings: tuple[str, ...] = ()
 
 
 class EngineActor:
@@ -38,17 +48,27 @@ class EngineActor:
     driver ends an actor one of whose shards has failed.
     """
 
-    def __init__(self, spec: EngineSpec, store_root: str, max_rows: int):
-        self.engine = load_engine(spec, max_rows)
+    def __init__(
+        self,
+        spec: EngineSpec,
+        store_root: str,
+        max_rows: int,
+        longest: int | None = None,
+        gpus: float = 0.0,
+    ):
+        self.engine = load_engine(spec, max_rows, longest, gpus)
         self.store = Store(store_root)
+        self.graders = Workers(min(GRADING_WORKERS, os.cpu_count() or 1))
 
     async def run_shard(self, shard: Shard) -> Receipt:
         """Generate, grade and publish a shard's samples."""
         started = time.perf_counter()
+        grading.GRADERS[shard.grader].check_place("grader")
         traces = await self._generate(shard)
-        await asyncio.to_thread(publish, self.store, shard, traces)
+        await asyncio.to_thread(publish, self.store, shard, traces, self.graders)
         tokens = sum(generated_tokens(trace) for trace in traces.values())
-        return Receipt(shard.shard_id, len(traces), tokens, time.perf_counter() - started)
+        wall_s = time.perf_counter() - started
+        return Receipt(shard.shard_id, len(traces), tokens, wall_s, self.engine.warnings)
 
     async def _generate(self, shard: Shard) -> Traces:
         traces: Traces = {}
@@ -64,8 +84,13 @@ class EngineActor:
             self.engine.step()
 
 
-def load_engine(spec: EngineSpec, max_rows: int) -> Engine:
-    """The engine of a spec; imports its backend only now."""
+def load_engine(
+    spec: EngineSpec, max_rows: int, longest: int | None = None, gpus: float = 0.0
+) -> Engine:
+    """The engine of a spec; imports its backend only now.
+
+    longest  tokens of the longest sequence to come; None: as many as the model's context
+    """
     if spec.backend == "fake":
         from actors.fake_engine import FakeEngine
 
@@ -76,8 +101,14 @@ def load_engine(spec: EngineSpec, max_rows: int) -> Engine:
         from actors.torch_engine.engine import TorchEngine
 
         torch.set_num_threads(1)  # two actors that each use all cores stand in each other's way
-        return TorchEngine(spec.model.path, spec.model.architecture, spec.kv_policy, max_rows)
-    raise ValueError(f"backend: {spec.backend!r} is not known; known: torch, fake")
+        folder = local_folder(spec.checkpoint)
+        return TorchEngine(folder, spec.model.architecture, spec.kv_policy, max_rows)
+    if spec.backend == "vllm":
+        from actors.vllm_engine.engine import VllmEngine
+        from actors.vllm_engine.loading import Room
+
+        return VllmEngine(spec, Room(max_rows, longest, gpus))
+    raise ValueError(f"backend: {spec.backend!r} is not known; known: torch, vllm, fake")
 
 
 def generated_tokens(trace: Trace) -> int:
@@ -86,9 +117,16 @@ def generated_tokens(trace: Trace) -> int:
     return len(trace.token_ids) + forks
 
 
-def publish(store: Store, shard: Shard, traces: Traces) -> None:
+def publish(store: Store, shard: Shard, traces: Traces, graders: Workers) -> None:
     """Grade a shard's traces and write them as its part."""
-    rows = [_row(shard, *cell, trace) for cell, trace in sorted(traces.items())]
+    cells = sorted(traces.items())
+    said = [
+        grading.Said(answer.text, answer.ended, shard.questions[number].gold, answer.given_up)
+        for (number, _), trace in cells
+        for answer in trace.answers
+    ]
+    graded = iter(grading.grade_all(shard.grader, said, graders))
+    rows = [_row(shard, *cell, trace, graded) for cell, trace in cells]
     store.write_part(_part(shard), pa.Table.from_pylist(rows, schema=SAMPLES))
 
 
@@ -96,8 +134,10 @@ def _indices(shard: Shard) -> range:
     return range(shard.sample_start, shard.sample_start + shard.sample_count)
 
 
-def _row(shard: Shard, number: int, index: int, trace: Trace) -> dict:
-    """A row of the sample table."""
+def _row(
+    shard: Shard, number: int, index: int, trace: Trace, graded: Iterator[grading.Graded]
+) -> dict:
+    """A row of the sample table, which takes what `graded` says next of its answers."""
     question = shard.questions[number]
     return {
         "engine_id": shard.engine.engine_id,
@@ -108,15 +148,17 @@ def _row(shard: Shard, number: int, index: int, trace: Trace) -> dict:
         "prompt_tokens": trace.prompt_tokens,
         "trace_tokens": len(trace.token_ids),
         "finish": trace.finish,
-        "waits": 0,
+        "waits": trace.waits,
         "token_ids": trace.token_ids,
-        "answers": [_answer(shard, question.gold, answer) for answer in trace.answers],
+        "answers": [_answer(answer, next(graded)) for answer in trace.answers],
+        "reused_tokens": trace.reused_tokens,
+        "recomputed_tokens": trace.recomputed_tokens,
+        "reproducible": trace.reproducible,
         "wall_s": trace.wall_s,
     }
 
 
-def _answer(shard: Shard, gold: str, answer: BudgetAnswer) -> dict:
-    graded = outcome_of(shard.grader, answer.text, gold, answer.ended)
+def _answer(answer: BudgetAnswer, graded: grading.Graded) -> dict:
     return {**asdict(answer), "answer": graded.answer, "outcome": graded.outcome}
 
 
@@ -126,6 +168,9 @@ def _part(shard: Shard) -> Part:
         shard_id=shard.shard_id,
         stream_id=shard.stream_id,
         questions={question.question_id: content_hash(question) for question in shard.questions},
+        graders=dict.fromkeys(
+            (question.question_id for question in shard.questions), grading.tag(shard.grader)
+        ),
         sample_start=shard.sample_start,
         sample_count=shard.sample_count,
     )

@@ -15,6 +15,8 @@ ANSWER_TOKENS = 2
 class FakeEngine:
     """Finishes up to `max_rows` traces a step."""
 
+    warnings = ()
+
     def __init__(self, max_rows: int):
         self.max_rows = max_rows
         self.waiting: deque[tuple[TraceRequest, Callable[[Trace], None]]] = deque()

@@ -11,18 +11,15 @@ import pyarrow as pa
 from actors.kv.full import Full
 from actors.kv.streaming_llm import StreamingLLM
 from raysweep.plan import make_plan
+from raysweep.run_config import Cluster, Generation, Prepare, RunConfig, Sweep
 from raysweep.spec import (
     Architecture,
     Benchmark,
-    Cluster,
     Family,
-    Generation,
     ModelSpec,
     Question,
-    RunConfig,
     Sampling,
     Shard,
-    Sweep,
     WeightSpec,
     content_hash,
 )
@@ -59,6 +56,7 @@ def drawn_run(samples: int) -> RunConfig:
         seed=0,
         stages=("reduce",),
         sweep=sweep,
+        prepare=Prepare("checkpoints", None),
         generation=Generation(max_rows=64, shard_questions=66, shard_samples=8, max_attempts=1),
         cluster=Cluster("local", None, 1.0, 0.0),
     )

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from raysweep.spec import Generation, Question, Shard, content_hash
+from raysweep.run_config import Generation
+from raysweep.spec import Question, Shard, content_hash
 from raysweep.store import Part
 
 Cell = tuple[str, int]

@@ -5,8 +5,9 @@ off: a killed node burns them before Ray calls it dead, so lost shards are queue
 goes wrong with a shard costs its actor, whose engine may be in any state: a fresh one goes on.
 """
 
+import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,20 +16,31 @@ from ray.exceptions import RayError, RayTaskError
 
 from actors.engine_actor import EngineActor, Receipt
 from raysweep.machine import affordable_actors
+from raysweep.plan import longest_sequence
 from raysweep.ray_session import ray_session
+from raysweep.run_config import Cluster, Generation
 from raysweep.schedule import EngineQueue, Failure, Schedule
-from raysweep.spec import Cluster, Generation, Shard
+from raysweep.spec import EngineSpec, Shard
 from raysweep.store import Store
 
 # Ray only hides the GPUs of an actor that has some; one that has none would use the first.
 NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
+
+# To be set before vLLM is imported: in the actor's own process, on one thread, quietly.
+VLLM = {
+    "OMP_NUM_THREADS": "1",
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_LOGGING_LEVEL": "WARNING",
+}
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What a generate stage did; `faults` are actors that were lost with work on them.
 
-    actors  the most that ran at a time
+    actors    the most that ran at a time
+    warnings  what is to be known of engines as they were loaded
     """
 
     shards: int
@@ -38,6 +50,7 @@ class Outcome:
     faults: int
     actors: int
     failures: tuple[Failure, ...]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(eq=False)
@@ -68,7 +81,8 @@ def generate(
     store = Store(store_root).absolute
     cluster = replace(cluster, actors=cluster.actors or affordable_actors(len(shards)))
     with ray_session(cluster):
-        return _Driver(schedule, store, generation, cluster, finished, ended).run()
+        driver = _Driver(schedule, store, generation, cluster, finished, ended, longest(shards))
+        return driver.run()
 
 
 @dataclass(eq=False)
@@ -81,6 +95,7 @@ class _Driver:
     cluster: Cluster
     finished: Callable[[Receipt], None]
     ended: Callable[[Outcome], None]
+    longest: Mapping[str, int]
     places: list[Place] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
     faults: int = 0
@@ -111,6 +126,9 @@ class _Driver:
             faults=self.faults,
             actors=self.most_places,
             failures=tuple(self.schedule.failures),
+            warnings=tuple(
+                sorted({said for receipt in self.receipts for said in receipt.warnings})
+            ),
         )
 
     @property
@@ -140,9 +158,15 @@ class _Driver:
             max_restarts=0,
             max_task_retries=0,
             max_concurrency=self._depth,
-            runtime_env={"env_vars": {} if self.cluster.gpus_per_actor else NO_GPU},
+            runtime_env={"env_vars": environment(queue.engine, self.cluster)},
         )
-        return options.remote(queue.engine, self.store.root, self.generation.max_rows)
+        return options.remote(
+            queue.engine,
+            self.store.root,
+            self.generation.max_rows,
+            self.longest[queue.engine.engine_id],
+            self.cluster.gpus_per_actor,
+        )
 
     def _feed_actors(self) -> None:
         for place in self.places:
@@ -179,7 +203,7 @@ class _Driver:
                 self._receive(place, call)
         self.faults += 1
         lost = self.schedule.actor_lost if _succeeded(place.loaded) else self.schedule.load_failed
-        lost(place.queue, place.in_flight.values(), _reason(error))
+        lost(place.queue, place.in_flight.values(), reason_of(error))
         self._release(place)
 
     def _retire_idle(self) -> None:
@@ -194,6 +218,24 @@ class _Driver:
         ray.kill(place.actor)
 
 
+def longest(shards: Iterable[Shard]) -> dict[str, int]:
+    """For each engine, by its id: tokens of the longest sequence that its shards may come to."""
+    found: dict[str, int] = {}
+    for shard in shards:
+        key = shard.engine.engine_id
+        found[key] = max(found.get(key, 0), longest_sequence(shard))
+    return found
+
+
+def environment(engine: EngineSpec, cluster: Cluster) -> dict[str, str]:
+    """Environment variables for an actor; vLLM's own, where the user has set them, count for it too."""
+    gpus = {} if cluster.gpus_per_actor else NO_GPU
+    if engine.backend != "vllm":
+        return dict(gpus)
+    users = {name: value for name, value in os.environ.items() if name.startswith("VLLM_")}
+    return {**VLLM, **users, **gpus}
+
+
 def _succeeded(call: ray.ObjectRef) -> bool:
     """Whether a call has ended, and well."""
     if not ray.wait([call], timeout=0)[0]:
@@ -205,7 +247,7 @@ def _succeeded(call: ray.ObjectRef) -> bool:
     return True
 
 
-def _reason(error: RayError) -> str:
+def reason_of(error: RayError) -> str:
     """What happened, in one line: the actor's own exception, or the last line that Ray says."""
     if isinstance(error, RayTaskError):
         return " ".join(f"{type(error.cause).__name__}: {error.cause}".split())

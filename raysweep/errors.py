@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 SHOWN_CHARACTERS = 80
+SHOWN_NAMES = 40
 
 
 class ConfigError(ValueError):
@@ -28,7 +29,8 @@ def unknown(where: str, value: Any, kind: str, known: Iterable[str]) -> ConfigEr
     near = difflib.get_close_matches(str(value), names, n=1)
     guess = f"did you mean {near[0]!r}? " if near else ""
     place = f"{where}: " if where else ""
-    choices = ", ".join(names) or "none"
+    more = [f"and {len(names) - SHOWN_NAMES} more"] if len(names) > SHOWN_NAMES else []
+    choices = ", ".join([*names[:SHOWN_NAMES], *more]) or "none"
     return ConfigError(f"{place}{shown(value)} is not a known {kind}; {guess}known: {choices}")
 
 

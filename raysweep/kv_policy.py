@@ -16,21 +16,22 @@ METHODS = {
     "r_kv": "actors.kv.r_kv.RKV",
     "snap_kv": "actors.kv.snap_kv.SnapKV",
     "h2o": "actors.kv.h2o.H2O",
+    "kv_dtype": "actors.kv.kv_dtype.KVDtype",
     "quantized": "actors.kv.quantized.Quantized",
 }
 
 MANY_TOKENS = 10**9  # more than any policy's budget
 
-Axis = Literal["channel", "token"]
+Axis = Literal["channel", "token", "layer"]
 
 
 @dataclass(frozen=True)
 class Packing:
-    """How packed numbers are stored: codes of `bits`, and a 16-bit scale for each group of them.
+    """How packed numbers are stored: codes of `bits`, and a scale for each group of them.
 
     An axis says along what a group runs: `channel` takes `group_size` tokens of one channel,
-    `token` takes up to `group_size` channels of one token. Without `symmetric` a group has a 16-bit
-    zero point besides.
+    `token` takes up to `group_size` channels of one token, `layer` all numbers of a layer (its scale is
+    no sequence's). Without `symmetric` a group has a zero point besides, as wide as the scale.
     """
 
     bits: int
@@ -38,6 +39,7 @@ class Packing:
     key_axis: Axis
     value_axis: Axis
     symmetric: bool
+    scale_bits: int = 16
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 ACTOR_BYTES = 1_000_000_000  # torch, an engine of the embedded family, and its samples
 
+CPUINFO = Path("/proc/cpuinfo")
 CGROUP = Path("/sys/fs/cgroup")
 MEMINFO = Path("/proc/meminfo")
 
@@ -39,3 +40,12 @@ def available_bytes() -> int:
     except (OSError, ValueError):  # no such file, or the limit is "max"
         pass
     return min(free)
+
+
+def cpu_has(flag: str) -> bool:
+    """Whether this machine's CPU has an instruction set, by Linux's name for it (`avx512f`)."""
+    try:
+        found = re.search(r"^flags\s*:(.*)$", CPUINFO.read_text(), re.MULTILINE)
+    except OSError:
+        return False
+    return found is not None and flag in found[1].split()

@@ -2,30 +2,83 @@
 
 M = M_weights + M_kv, as in "Not All Bits Are Equal" (arXiv 2510.10964, appendix B):
 
-    M_weights = 2 * parameters                                                at 16 bit
+    M_weights = every tensor of the checkpoint (see `layout`): packed codes, scales, zero points and
+                group indices of the quantised layers; embedding, head and norms in 16 bit
     M_kv      = native tokens * layers * kv_heads * head_dim * 2 * 2
               + packed tokens * layers * kv_heads * 2 * (codes + scales + zero points)
               + what the policy scores with (observed queries, sums of attention)
 
-Exact, to the byte: tests count the tensors that a row holds. A peak is the room that is reserved for a
-row; what a fork puts aside while it runs comes on top of it. All results are bytes; GB = 1e9 bytes.
+Exact, to the byte: tests count the tensors of a model and those that a row of its cache holds. A peak is
+the room that is reserved for a row; what a fork puts aside while it runs comes on top of it. All results
+are bytes; GB = 1e9 bytes.
 """
 
+from dataclasses import replace
+
+from raysweep import layout
 from raysweep.kv_policy import Axis, Held, KVPolicy, Packing
 from raysweep.spec import Architecture, ModelSpec, WeightSpec
 
 NATIVE_BYTES = 2  # bf16 and fp16; scales and zero points too
 ATTENTION_BYTES = 4  # fp32
+LOGIT_BYTES = 4  # fp32
+
+PREFILL_TOKENS = 2048  # of which an engine computes at a time
+CONTEXT_BYTES = 1_500_000_000  # what CUDA, its libraries and the allocator take for themselves
+VOCABULARY_PADDING = 64  # vLLM rounds the vocabulary up to this before it is split
 
 
 def weights_bytes(model: ModelSpec, weights: WeightSpec) -> int:
-    """Bytes of all parameters; a tied head counts once.
+    """Bytes of the model's weights, "effective size" in the study; a tied head counts once.
 
-    Raises ValueError for a precision whose bytes are not modelled.
+    Raises ValueError for a method whose bytes are not modelled.
     """
-    if weights.bits != 16:
-        raise ValueError(f"weights: no byte model for {weights.slug!r}; known: 16 bit")
-    return NATIVE_BYTES * model.params
+    return architecture_bytes(model.architecture, weights)
+
+
+def architecture_bytes(a: Architecture, weights: WeightSpec) -> int:
+    """Bytes of all tensors of an architecture at a precision."""
+    layer = sum(tensor.nbytes for tensor in layout.layer_tensors(a, weights).values())
+    outer = sum(tensor.nbytes for tensor in layout.outer_tensors(a).values())
+    return a.layers * layer + outer
+
+
+def share(a: Architecture, ranks: int) -> Architecture:
+    """What one of `ranks` GPUs holds under tensor parallelism, as an architecture of its own.
+
+    Heads, feed-forward features and the vocabulary are split; norms are kept by all, and so are KV heads
+    where there are fewer of them than ranks. Raises ValueError if the heads or features do not split.
+    """
+    if ranks == 1:
+        return a
+    if (
+        a.heads % ranks
+        or a.intermediate_size % ranks
+        or max(a.kv_heads, ranks) % min(a.kv_heads, ranks)
+    ):
+        raise ValueError(
+            f"{a.heads} heads, {a.kv_heads} KV heads and {a.intermediate_size} feed-forward features "
+            f"do not split over {ranks} GPUs"
+        )
+    vocabulary = -(-a.vocab_size // VOCABULARY_PADDING) * VOCABULARY_PADDING
+    return replace(
+        a,
+        heads=a.heads // ranks,
+        kv_heads=max(1, a.kv_heads // ranks),
+        intermediate_size=a.intermediate_size // ranks,
+        vocab_size=-(-vocabulary // ranks),
+    )
+
+
+def workspace_bytes(a: Architecture, rows: int) -> int:
+    """An allowance, not a count, for what an engine needs besides weights and cache.
+
+    The logits of all rows and their probabilities, the widest activations of a prefill step, and a fixed
+    sum for CUDA, its libraries and the allocator's gaps.
+    """
+    logits = 2 * rows * a.vocab_size * LOGIT_BYTES
+    features = 2 * a.hidden_size + 3 * a.intermediate_size + 2 * a.heads * a.head_dim
+    return CONTEXT_BYTES + logits + PREFILL_TOKENS * features * NATIVE_BYTES
 
 
 def kv_bytes_per_token(architecture: Architecture) -> int:
@@ -61,10 +114,12 @@ def packed_bytes(packing: Packing, tokens: int, head_dim: int) -> int:
     codes = 2 * (tokens * head_dim * packing.bits // 8)
     axes = (packing.key_axis, packing.value_axis)
     scales = sum(_groups(packing, axis, tokens, head_dim) for axis in axes)
-    return codes + scales * NATIVE_BYTES * (1 if packing.symmetric else 2)
+    return codes + scales * packing.scale_bits // 8 * (1 if packing.symmetric else 2)
 
 
 def _groups(packing: Packing, axis: Axis, tokens: int, head_dim: int) -> int:
+    if axis == "layer":
+        return 0
     if axis == "channel":
         return head_dim * (tokens // packing.group_size)
     return tokens * (head_dim // min(packing.group_size, head_dim))

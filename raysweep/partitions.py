@@ -5,6 +5,7 @@ that runs. Of the parts only the columns that are counted are read, strings as d
 back are rows and scores, a thousandth of what was read.
 """
 
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,11 +14,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from raysweep.equivalence import Equivalence
+from raysweep.run_config import Cluster, Sweep
 from raysweep.scenarios import Scenario, make_scenarios
-from raysweep.spec import Benchmark, Cluster, EngineSpec, Sweep
+from raysweep.spec import Benchmark, EngineSpec
 from raysweep.store import DamagedPartError, Store, part_name
 from raysweep.tables import SAMPLES
 from raysweep.tally import COLUMNS, DICTIONARIES, Ints, Tally, positions, tally
+from raysweep.workers import Workers
 
 TASKS_IN_FLIGHT = 256  # bounds what waits in the driver and in the object store
 
@@ -39,7 +43,11 @@ class Partition:
 
 @dataclass(frozen=True)
 class Reduced:
-    """The scenarios of a partition, and how much was read."""
+    """The scenarios of a partition, and how much was read.
+
+    reused_tokens, recomputed_tokens  thinking before answers that were prompts of their own
+    seeded_samples                    those that another batch may round otherwise
+    """
 
     engine_id: str
     benchmark: str
@@ -52,6 +60,9 @@ class Reduced:
     outcomes: Ints  # [OUTCOMES] answers
     finishes: Mapping[str, int]  # how many traces ended in which way
     set_aside: tuple[str, ...]  # parts that could not be read, by their new paths
+    reused_tokens: int = 0
+    recomputed_tokens: int = 0
+    seeded_samples: int = 0
 
 
 def reduce_partitions(
@@ -59,17 +70,38 @@ def reduce_partitions(
 ) -> list[Reduced]:
     """All partitions, in their order: on the Ray cluster that is configured or running, else here."""
     if cluster.address == "local" and not _ray_is_running():
-        return [reduce_partition(partition, sweep, store) for partition in partitions]
+        with Workers(os.cpu_count() or 1) as workers:
+            known = Equivalence(workers)
+            return [reduce_partition(partition, sweep, store, known) for partition in partitions]
     return list(_on_ray(partitions, sweep, store.absolute, cluster))
 
 
-def reduce_partition(partition: Partition, sweep: Sweep, store: Store) -> Reduced:
+def _reduce_as_task(partition: Partition, sweep: Sweep, store: Store) -> Reduced:
+    """With workers of its own: a task knows nothing of the others."""
+    with Workers(1) as workers:
+        return reduce_partition(partition, sweep, store, Equivalence(workers))
+
+
+def reduce_partition(
+    partition: Partition, sweep: Sweep, store: Store, equivalence: Equivalence
+) -> Reduced:
     """One partition, from its parts to its scenarios. Damaged parts are set aside."""
     benchmark = next(one for one in sweep.benchmarks if one.name == partition.benchmark)
     samples, set_aside = _read(partition, benchmark, sweep.samples, store)
-    votes = tally(samples, partition.engine, benchmark, sweep.token_budgets)
+    votes = tally(samples, partition.engine, benchmark, sweep.token_budgets, equivalence)
     made = make_scenarios(votes, sweep.group_sizes, sweep.samples, dict(partition.described))
-    return _reduced(partition, votes, made, sweep.samples, set_aside)
+    reduced = _reduced(partition, votes, made, sweep.samples, set_aside)
+    return replace(
+        reduced,
+        reused_tokens=_sum(samples["reused_tokens"]),
+        recomputed_tokens=_sum(samples["recomputed_tokens"]),
+        seeded_samples=int((positions(samples["reproducible"], ["seeded"]) == 0).sum()),
+    )
+
+
+def _sum(column: pa.ChunkedArray) -> int:
+    """Of a column of whole numbers; nulls count for nothing."""
+    return int(column.fill_null(0).to_numpy().sum())
 
 
 def _reduced(
@@ -146,7 +178,7 @@ def _on_ray(
     from raysweep.ray_session import ray_session
 
     with ray_session(replace(cluster, cpus_per_actor=1.0, gpus_per_actor=0.0)):
-        task = ray.remote(reduce_partition).options(num_cpus=1)
+        task = ray.remote(_reduce_as_task).options(num_cpus=1)
         shared = ray.put(sweep)
         waiting: list[ray.ObjectRef] = []
         for partition in partitions:

@@ -8,17 +8,23 @@ readers, and no stage takes them for the truth.
 import itertools
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from raysweep import memory
+from raysweep.backends import AUTO, Choice, choose
+from raysweep.checkpoints import engine_checkpoint
 from raysweep.cutting import finished_pieces, missing_shards
+from raysweep.errors import ConfigError
 from raysweep.kv_policy import kind_of, parameters
-from raysweep.spec import Benchmark, EngineSpec, RunConfig, Shard, Sweep, content_hash
+from raysweep.run_config import RunConfig
+from raysweep.spec import Benchmark, EngineSpec, Shard, content_hash
 from raysweep.store import Part, Store
 from raysweep.tables import ENGINES, PLAN
+
+TEMPLATE_TOKENS = 256  # at most, that a chat template adds to a question
 
 
 @dataclass(frozen=True)
@@ -37,20 +43,53 @@ class PlannedShard:
 
 @dataclass(frozen=True)
 class Plan:
-    """Every shard of the run: those done, and those to do."""
+    """Every shard of the run: those done, and those to do; and why its engines have their backends."""
 
     engines: tuple[EngineSpec, ...]
     shards: tuple[PlannedShard, ...]
+    backends: tuple[Choice, ...] = ()  # one for each engine
 
     @property
     def to_do(self) -> tuple[Shard, ...]:
         return tuple(planned.shard for planned in self.shards if planned.shard is not None)
 
 
-def engines(sweep: Sweep) -> tuple[EngineSpec, ...]:
-    """Every engine of the grid, in the order of the configuration."""
-    grid = itertools.product(sweep.models, sweep.weights, sweep.kv_policies)
-    return tuple(EngineSpec(*axes, backend=sweep.backend) for axes in grid)
+def engines(config: RunConfig) -> tuple[EngineSpec, ...]:
+    """Every engine of the grid, in the order of the configuration, with the backend that it names."""
+    sweep = config.sweep
+    return tuple(
+        EngineSpec(model, weights, policy, sweep.backend, checkpoint)
+        for model, weights in itertools.product(sweep.models, sweep.weights)
+        for checkpoint in [engine_checkpoint(config.prepare, model, weights)]
+        for policy in sweep.kv_policies
+    )
+
+
+def backend_of(config: RunConfig, engine: EngineSpec, streams: Container[str]) -> Choice:
+    """The backend of an engine of the grid, given the streams of samples that the folder holds.
+
+    Raises ConfigError where another backend has made the engine's samples there: they are not the same.
+    """
+    makers = [backend for backend in AUTO if _has_made(config, engine, backend, streams)]
+    if engine.backend == "auto":
+        made = "has made samples in this folder"
+        return Choice(makers[0], made) if makers else choose(engine, config.cluster)
+    others = [maker for maker in makers if maker != engine.backend]
+    if others:
+        raise ConfigError(
+            f"sweep.backend: {engine.backend!r}, but the samples of {engine.engine_id} in "
+            f"{config.out}/{config.run} come from {others[0]!r}; write that or auto, or choose another "
+            "run=NAME"
+        )
+    return Choice(engine.backend, "as configured")
+
+
+def _has_made(config: RunConfig, engine: EngineSpec, backend: str, streams: Container[str]) -> bool:
+    maker = replace(engine, backend=backend)
+    return any(
+        whole_stream(config, maker, benchmark).stream_id in streams
+        for benchmark in config.sweep.benchmarks
+    )
 
 
 def make_plan(config: RunConfig, parts: Iterable[Part]) -> Plan:
@@ -58,12 +97,17 @@ def make_plan(config: RunConfig, parts: Iterable[Part]) -> Plan:
     finished: dict[str, list[Part]] = defaultdict(list)
     for part in parts:
         finished[part.stream_id].append(part)
-    specs = engines(config.sweep)
+    grid = engines(config)
+    backends = tuple(backend_of(config, engine, finished) for engine in grid)
+    specs = tuple(
+        replace(engine, backend=choice.backend)
+        for engine, choice in zip(grid, backends, strict=True)
+    )
     shards: list[PlannedShard] = []
     for engine, benchmark in itertools.product(specs, config.sweep.benchmarks):
         whole = whole_stream(config, engine, benchmark)
         shards += _plan_stream(whole, finished[whole.stream_id], config)
-    return Plan(specs, tuple(shards))
+    return Plan(specs, tuple(shards), backends)
 
 
 def write_plan(config: RunConfig, store: Store) -> Plan:
@@ -92,6 +136,15 @@ def est_tokens(shard: Shard) -> int:
     decoding = shard.decoding
     budgets = decoding.token_budgets
     return shard.samples * (budgets[-1] + len(budgets) * decoding.answer_tokens)
+
+
+def longest_sequence(shard: Shard) -> int:
+    """Tokens of a shard's longest sequence at most: no text has more tokens than bytes."""
+    decoding = shard.decoding
+    prompt = max(len(question.prompt.encode()) for question in shard.questions) + TEMPLATE_TOKENS
+    closing = len(decoding.forced_closing.encode())
+    tokens = prompt + decoding.token_budgets[-1] + closing + decoding.answer_tokens
+    return min(tokens, shard.engine.model.architecture.context)
 
 
 def _plan_stream(whole: Shard, parts: list[Part], config: RunConfig) -> Iterator[PlannedShard]:
@@ -135,6 +188,7 @@ def _engine_row(engine: EngineSpec, config: RunConfig, tokens: int) -> dict:
         "params": model.params,
         "weight_method": engine.weights.method,
         "weight_bits": engine.weights.bits,
+        "weight_group_size": engine.weights.group_size,
         "kv_policy": engine.kv_policy.slug,
         "kv_params": json.dumps(parameters(engine.kv_policy)),
         "kv_kind": kind_of(engine.kv_policy),

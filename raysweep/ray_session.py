@@ -12,7 +12,7 @@ from typing import Any
 import ray
 
 from raysweep.errors import ConfigError, Terminated
-from raysweep.spec import Cluster
+from raysweep.run_config import Cluster
 
 OBJECT_STORE_BYTES = 100_000_000  # next to Ray's least: nothing but shards and receipts travels
 

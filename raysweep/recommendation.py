@@ -17,8 +17,9 @@ from raysweep.plan import engines
 from raysweep.recommend import Choice, Recommendation, recommend
 from raysweep.reporting.wording import human_bytes, interval, percent, plural, weights_label
 from raysweep.results import read_candidates
+from raysweep.run_config import RunConfig
 from raysweep.serving import Serving, serving
-from raysweep.spec import Benchmark, EngineSpec, RunConfig
+from raysweep.spec import Benchmark, EngineSpec
 from raysweep.store import Store
 
 FILE = "recommendation.json"
@@ -71,7 +72,7 @@ def answers(config: RunConfig, store: Store) -> list[Answer]:
 
     Raises ConfigError where nothing fits the memory, or nothing of the sweep has been reduced.
     """
-    wish, known = config.recommend, {one.engine_id: one for one in engines(config.sweep)}
+    wish, known = config.recommend, {one.engine_id: one for one in engines(config)}
     assert wish.memory_bytes is not None  # the configuration was checked for it
     reduced = read_candidates(store)
     found = []
@@ -105,7 +106,7 @@ def _of_the_sweep(
 
 def _serving(chosen: Recommendation, known: dict[str, EngineSpec], benchmark: Benchmark) -> Serving:
     engine = known[chosen.best["engine_id"]]
-    return serving(engine, benchmark, chosen.best, chosen.batch_size, engine.model.path)
+    return serving(engine, benchmark, chosen.best, chosen.batch_size, engine.checkpoint)
 
 
 def _described(row: Row) -> dict[str, Any]:

@@ -6,14 +6,14 @@ summary.json is added to by every stage; a damaged one is taken for one that is 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
 
 from raysweep.configuration.identity import check_same_run
 from raysweep.errors import ConfigError
-from raysweep.spec import RunConfig
+from raysweep.run_config import RunConfig
 from raysweep.store import Store
 
 CONFIG, SUMMARY = "config.yaml", "summary.json"
@@ -79,12 +79,15 @@ def add_to_summary(store: Store, noted: Mapping[str, Any]) -> None:
     store.write_text(SUMMARY, json.dumps({**read_summary(store), **noted}, indent=2) + "\n")
 
 
-def note_session(store: Store, wall_s: float, gpus: float, faults: int) -> None:
-    """Add a generate stage's time, its GPUs' time and its faults to those of the sessions before."""
+def note_session(
+    store: Store, wall_s: float, gpus: float, faults: int, warnings: Iterable[str] = ()
+) -> None:
+    """Add a generate stage's time, GPU time, faults and warnings to those of the sessions before."""
     before = read_summary(store)
     noted = {
         "wall_s": round(before.get("wall_s", 0.0) + wall_s, 1),
         "gpu_hours": before.get("gpu_hours", 0.0) + wall_s / 3600 * gpus,
         "faults_survived": before.get("faults_survived", 0) + faults,
+        "warnings": sorted({*before.get("warnings", ()), *warnings}),
     }
     add_to_summary(store, noted)

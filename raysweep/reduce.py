@@ -19,8 +19,9 @@ from raysweep.frontiers import frontier_tables
 from raysweep.partitions import Partition, Reduced, reduce_partitions
 from raysweep.plan import Plan, PlannedShard, engines_table, write_plan
 from raysweep.record import add_to_summary
+from raysweep.run_config import RunConfig, Sweep
 from raysweep.scenarios import Scenario, by_benchmark, scenario_table, score_table
-from raysweep.spec import Benchmark, RunConfig, Sweep
+from raysweep.spec import Benchmark
 from raysweep.store import Store
 from raysweep.tables import QUESTIONS, THRESHOLDS
 from raysweep.tally import OUTCOMES
@@ -178,4 +179,14 @@ def _summary(reduced: Sequence[Reduced], scenarios: Sequence[Scenario], sweep: S
         "tokens_one_run_per_scenario": round(sum(one.run_tokens for one in scenarios)),
         "outcomes": dict(zip(OUTCOMES, outcomes, strict=True)),
         "finishes": dict(sum((Counter(one.finishes) for one in reduced), Counter())),
+        "prefix_cache": _prefix_cache(reduced),
+        "samples_that_a_batch_may_change": sum(one.seeded_samples for one in reduced),
     }
+
+
+def _prefix_cache(reduced: Sequence[Reduced]) -> Row:
+    """Of the thinking before answers that were prompts of their own, what was computed twice."""
+    recomputed = sum(one.recomputed_tokens for one in reduced)
+    whole = recomputed + sum(one.reused_tokens for one in reduced)
+    share = round(recomputed / whole, 4) if whole else None
+    return {"fork_tokens": whole, "recomputed_tokens": recomputed, "recomputed_share": share}

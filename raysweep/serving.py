@@ -1,19 +1,21 @@
 """How a recommended configuration is served: vLLM's command where vLLM can do it, else raysweep's engine.
 
-vLLM holds every token in 16 bit; it neither evicts tokens nor stores them as raysweep's packed policies
-do, and its own fp8 cache is another thing than what was measured. So only the full cache is served by
-vLLM. Thinking is limited by vLLM's own token budget, which ends it with the family's closing token.
+vLLM neither evicts tokens nor stores them as raysweep's packed policies do: the full cache and vLLM's own
+formats are served by vLLM, the rest by raysweep's engine. Thinking is limited by vLLM's own token budget,
+which ends it with the family's closing token.
 """
 
 import json
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from raysweep import memory
+from raysweep.backends import kv_cache_dtype
+from raysweep.hub import repository_of
 from raysweep.kv_policy import method_of, parameters
-from raysweep.spec import Benchmark, EngineSpec
+from raysweep.spec import Benchmark, Checkpoint, EngineSpec, WeightSpec
 
 # By weight method: the kernels that vLLM chooses for such checkpoints on an NVIDIA GPU.
 QUANTIZATION = {"gptq": "gptq_marlin", "awq": "awq_marlin", "fp8": "fp8"}
@@ -38,13 +40,13 @@ def serving(
     benchmark: Benchmark,
     scenario: Mapping[str, Any],
     batch_size: int,
-    checkpoint: str,
+    checkpoint: Checkpoint,
 ) -> Serving:
     """How `scenario`, a row of scenarios.parquet, is served to a batch of questions.
 
-    checkpoint  the folder or hub id of the engine's weights at its precision
+    checkpoint  the files of the engine's weights at its precision
     """
-    if method_of(engine.kv_policy) != "full":
+    if kv_cache_dtype(engine.kv_policy) is None:
         return _by_torch(engine, scenario, batch_size, checkpoint)
     return _by_vllm(engine, benchmark, scenario, batch_size, checkpoint)
 
@@ -54,7 +56,7 @@ def _by_vllm(
     benchmark: Benchmark,
     scenario: Mapping[str, Any],
     batch_size: int,
-    checkpoint: str,
+    checkpoint: Checkpoint,
 ) -> Serving:
     family, budget = engine.model.family, scenario["token_budget"]
     # A closing of n characters has at most n tokens in UTF-8 bytes.
@@ -62,25 +64,27 @@ def _by_vllm(
     answer = closing + benchmark.answer_tokens
     blocks = -(-(scenario["prompt_tokens"] + budget + answer) // BLOCK_TOKENS)
     rows = batch_size * scenario["group_size"]
-    per_token = memory.kv_bytes_per_token(engine.model.architecture)
+    longest = memory.kv_bytes(engine.model.architecture, engine.kv_policy, blocks * BLOCK_TOKENS)
     quantization = QUANTIZATION.get(engine.weights.method)
     reasoning = {
         "reasoning_start_str": family.think_open.strip(),
         "reasoning_end_str": family.think_close,
     }
+    repository = repository_of(checkpoint.path)
     options = {
+        **({"--revision": checkpoint.revision} if repository else {}),
         "--dtype": "bfloat16",
         **({"--quantization": quantization} if quantization else {}),
         "--max-model-len": blocks * BLOCK_TOKENS,
         "--max-num-seqs": rows,
-        "--kv-cache-dtype": "auto",
-        "--kv-cache-memory-bytes": rows * blocks * BLOCK_TOKENS * per_token,
+        "--kv-cache-dtype": kv_cache_dtype(engine.kv_policy),
+        "--kv-cache-memory-bytes": rows * longest,
         "--reasoning-config": json.dumps(reasoning),
     }
     words = [word for option, value in options.items() for word in (option, str(value))]
     return Serving(
         "vllm",
-        shlex.join(["vllm", "serve", checkpoint, *words]),
+        shlex.join(["vllm", "serve", repository or checkpoint.path, *words]),
         {
             "n": scenario["group_size"],
             "thinking_token_budget": budget,
@@ -97,17 +101,23 @@ def _by_vllm(
 
 
 def _by_torch(
-    engine: EngineSpec, scenario: Mapping[str, Any], batch_size: int, checkpoint: str
+    engine: EngineSpec, scenario: Mapping[str, Any], batch_size: int, checkpoint: Checkpoint
 ) -> Serving:
     model, weights, policy = engine.model, engine.weights, engine.kv_policy
     group_size = scenario["group_size"]
     described = {"method": method_of(policy), **parameters(policy)}
-    source = {"name": model.name, "family": model.family.name, "path": checkpoint}
+    repository = repository_of(checkpoint.path)
+    place = (
+        {"hub": repository, "revision": checkpoint.revision}
+        if repository
+        else {"path": checkpoint.path}
+    )
+    source = {"name": model.name, "family": model.family.name, **place}
     overrides = [
         "run=recommended",
         "stages=[plan,generate]",
         f"sweep.models=[{_flow(source)}]",
-        f"sweep.weights=[{_flow({'method': weights.method, 'bits': weights.bits})}]",
+        f"sweep.weights=[{_flow(_described(weights))}]",
         f"sweep.kv_policies=[{_flow(described)}]",
         f"sweep.token_budgets=[{scenario['token_budget']}]",
         f"sweep.group_sizes=[{group_size}]",
@@ -120,6 +130,10 @@ def _by_torch(
         {},
         (f"vLLM has no {policy.slug}: this is raysweep's own engine, which runs a benchmark",),
     )
+
+
+def _described(weights: WeightSpec) -> dict[str, Any]:
+    return {"method": "bf16", "bits": 16} if weights.bits == 16 else asdict(weights)
 
 
 def _flow(value: Any) -> str:

@@ -14,6 +14,8 @@ from typing import Any
 from raysweep.kv_policy import KVPolicy
 
 INCIDENTAL = {"incidental": True}  # a field that says where or how to look, not what is computed
+USUAL_GROUP = 128  # of which a slug does not speak
+RECIPE_VERSION = 1  # raised when the same recipe comes to make other bits
 
 
 def content_hash(*parts: Any) -> str:
@@ -31,7 +33,7 @@ def _plain(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Architecture:
-    """The numbers of a decoder (Qwen3's shape) that bytes and costs depend on."""
+    """The numbers of a decoder (Qwen3, Qwen2 or Llama) that bytes and costs depend on."""
 
     hidden_size: int
     layers: int
@@ -44,15 +46,70 @@ class Architecture:
     context: int
     qk_norm: bool = True
     qkv_bias: bool = False
+    o_bias: bool = False
+
+
+@dataclass(frozen=True)
+class WeightSpec:
+    """Precision of the large linear layers; embedding, head and norms are 16 bit always.
+
+    method      `bf16`, `gptq`, `awq` or `fp8`
+    group_size  input features that share a scale (fp8: both sides of a block); -1 all, 0 no scales
+    symmetric   the zero point lies in the middle
+    act_order   groups follow the activations' order, not the features'
+    """
+
+    method: str
+    bits: int
+    group_size: int = 0
+    symmetric: bool = True
+    act_order: bool = False
+
+    @property
+    def precision(self) -> str:
+        """`bf16`, `gptq4`: whatever the groups."""
+        return self.method if self.bits == 16 else f"{self.method}{self.bits}"
+
+    @property
+    def slug(self) -> str:
+        if self.bits == 16:
+            return self.method
+        unusual = []
+        if self.group_size != USUAL_GROUP:
+            unusual.append("column" if self.group_size < 0 else f"g{self.group_size}")
+        if self.symmetric == (self.method == "awq"):
+            unusual.append("sym" if self.symmetric else "asym")
+        if self.act_order:
+            unusual.append("act")
+        return "-".join([self.precision, *unusual])
+
+
+BF16 = WeightSpec("bf16", 16)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The files that an engine loads, in Hugging Face form.
+
+    path      a folder, a folder below an address such as s3://, or `hf://owner/name`
+    revision  names the content: a fingerprint, a commit on the hub, or the recipe that makes it
+    """
+
+    path: str = field(metadata=INCIDENTAL)
+    revision: str
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a token is drawn. Temperature 0 is greedy; top_p 1 and top_k 0 keep all tokens."""
+    """How a token is drawn. Temperature 0 is greedy; top_p 1, top_k 0 and min_p 0 keep all tokens.
+
+    min_p  least probability of a token, as a share of the best one's (arXiv 2407.01082)
+    """
 
     temperature: float
     top_p: float = 1.0
     top_k: int = 0
+    min_p: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -71,13 +128,24 @@ class Family:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """One checkpoint. `path` is a folder or a hub id, `revision` pins its content."""
+    """A model, by the files of its own (`path`, `revision`, as in `Checkpoint`).
+
+    weights    the precision of those files
+    quantized  files of other precisions that somebody has made already
+    """
 
     name: str
     family: Family
     path: str = field(metadata=INCIDENTAL)
     revision: str
     architecture: Architecture
+    weights: WeightSpec = BF16
+    quantized: tuple[tuple[WeightSpec, Checkpoint], ...] = field(default=(), metadata=INCIDENTAL)
+
+    def published(self, weights: WeightSpec) -> Checkpoint | None:
+        """The files of that precision that are there without our doing."""
+        own = (self.weights, Checkpoint(self.path, self.revision))
+        return dict([own, *self.quantized]).get(weights)
 
     @property
     def params(self) -> int:
@@ -87,32 +155,57 @@ class ModelSpec:
         attention = a.hidden_size * (2 * q_size + 2 * kv_size)
         mlp = 3 * a.hidden_size * a.intermediate_size
         norms = 2 * a.hidden_size + (2 * a.head_dim if a.qk_norm else 0)
-        bias = q_size + 2 * kv_size if a.qkv_bias else 0
+        bias = (q_size + 2 * kv_size if a.qkv_bias else 0) + (a.hidden_size if a.o_bias else 0)
         embeddings = a.vocab_size * a.hidden_size * (1 if a.tied_embeddings else 2)
         return a.layers * (attention + mlp + norms + bias) + a.hidden_size + embeddings
 
 
 @dataclass(frozen=True)
-class WeightSpec:
-    """Precision of the large linear layers: method (`bf16`, later `gptq`, ...) and bits."""
+class Document:
+    """A text to calibrate on: a question with its whole answer, or (no prompt) a text as it is."""
 
-    method: str
-    bits: int
-    group_size: int = 0
+    prompt: str
+    text: str
 
-    @property
-    def slug(self) -> str:
-        return self.method if self.bits == 16 else f"{self.method}{self.bits}"
+
+@dataclass(frozen=True)
+class Calibration:
+    """What quantisation calibrates on; `tokens` at most of each document."""
+
+    name: str
+    documents: tuple[Document, ...]
+    tokens: int
+
+    @cached_property
+    def content(self) -> str:
+        return content_hash(self.documents, self.tokens)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a quantised checkpoint is made: all that decides its content."""
+
+    model: ModelSpec
+    weights: WeightSpec
+    calibration: Calibration
+
+    @cached_property
+    def recipe_id(self) -> str:
+        """Names the result; how the model is called or sampled does not matter to it."""
+        opening = self.model.family.think_open
+        decisive = (self.model.revision, opening, self.weights, self.calibration.content)
+        return content_hash(RECIPE_VERSION, *decisive)
 
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """What one actor holds: a model at a precision under a KV policy, run by a backend."""
+    """What one actor holds: a model at a precision (`checkpoint`) under a KV policy, by a backend."""
 
     model: ModelSpec
     weights: WeightSpec
     kv_policy: KVPolicy
     backend: str
+    checkpoint: Checkpoint
 
     @property
     def engine_id(self) -> str:
@@ -133,14 +226,42 @@ class Benchmark:
 
     answer_opener  follows the family's think_close when thinking is closed by force
     answer_tokens  the most tokens an answer may take, the forced ones not counted
-    grader         a name in `raysweep.benchmarks.grading`
+    grader         a name in `raysweep.grading`; the samples are the same whoever grades them
+    sources        the files it was read from, each with the SHA-256 of its content
     """
 
     name: str
     questions: tuple[Question, ...]
-    grader: str
+    grader: str = field(metadata=INCIDENTAL)
     answer_opener: str
     answer_tokens: int
+    sources: tuple[str, ...] = field(default=(), metadata=INCIDENTAL)
+
+
+@dataclass(frozen=True)
+class Forcing:
+    """How thinking is held to its budget.
+
+    extension      what answers an early end of thinking, until the budget is full; "": it may end
+    closing        what is said before thinking is closed by force
+    answer_opener  what follows the close; None: the benchmark's
+    loop_tokens    the last tokens of thinking in which a repetition is looked for; 0: in none
+    end_loops      whether a loop is closed by force as soon as it is found
+    """
+
+    extension: str = ""
+    closing: str = ""
+    answer_opener: str | None = None
+    loop_tokens: int = 0
+    end_loops: bool = False
+
+    def forced_closing(self, family: Family, benchmark: Benchmark) -> str:
+        """The text that closes thinking by force and opens the answer."""
+        opener = benchmark.answer_opener if self.answer_opener is None else self.answer_opener
+        return self.closing + family.think_close + opener
+
+
+PLAIN = Forcing()
 
 
 @dataclass(frozen=True)
@@ -154,6 +275,9 @@ class Decoding:
     forced_closing: str
     answer_tokens: int
     token_budgets: tuple[int, ...]
+    extension: str = ""
+    loop_tokens: int = 0
+    end_loops: bool = False
 
 
 @dataclass(frozen=True)
@@ -180,88 +304,3 @@ class Shard:
     @property
     def samples(self) -> int:
         return len(self.questions) * self.sample_count
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """The grid. Token budgets in tokens and increasing; every group size is at most `samples`."""
-
-    models: tuple[ModelSpec, ...]
-    weights: tuple[WeightSpec, ...]
-    kv_policies: tuple[KVPolicy, ...]
-    benchmarks: tuple[Benchmark, ...]
-    token_budgets: tuple[int, ...]
-    group_sizes: tuple[int, ...]
-    batch_sizes: tuple[int, ...]
-    samples: int
-    backend: str
-
-
-@dataclass(frozen=True)
-class Generation:
-    """How the work is cut and fed; changes speed and the size of a loss, never a sample.
-
-    max_rows         sequences that one engine decodes together
-    shard_questions  questions a shard
-    shard_samples    samples of each question a shard
-    max_attempts     tries of a shard before it is given up
-    """
-
-    max_rows: int
-    shard_questions: int
-    shard_samples: int
-    max_attempts: int
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """Where the actors run. `address` is "local" (start Ray here) or a Ray address.
-
-    Without a number of `actors` there are as many as the engines need and this machine affords.
-    """
-
-    address: str
-    actors: int | None
-    cpus_per_actor: float
-    gpus_per_actor: float
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What a configuration is recommended for: the stage `recommend`.
-
-    memory_bytes      for the weights and the KV caches of a whole batch; None if the stage is not run
-    benchmark         one of the sweep's, None for each of them
-    max_token_budget  None for no limit
-    """
-
-    memory_bytes: float | None
-    batch_size: int
-    benchmark: str | None
-    max_token_budget: int | None
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """A whole run as the user asked for it, validated."""
-
-    out: str
-    run: str
-    seed: int
-    stages: tuple[str, ...]
-    sweep: Sweep
-    generation: Generation
-    cluster: Cluster
-    recommend: Wish = Wish(None, 1, None, None)
-
-    def decoding(self, model: ModelSpec, benchmark: Benchmark) -> Decoding:
-        family = model.family
-        return Decoding(
-            seed=self.seed,
-            sampling=family.sampling,
-            think_open=family.think_open,
-            think_close=family.think_close,
-            forced_closing=family.think_close + benchmark.answer_opener,
-            answer_tokens=benchmark.answer_tokens,
-            token_budgets=self.sweep.token_budgets,
-        )

@@ -1,19 +1,26 @@
 """The stages of a run, in order: each reads files of the run's folder and writes files there.
 
-    plan -> generate -> reduce -> report, recommend
+    plan -> prepare -> (regrade ->) generate -> reduce -> report (-> recommend)
+
+and `show`, which prints what a model is asked and touches no file.
 
 A stage takes nothing from the one before but what it wrote, so any of them may be run alone, later:
 generate and reduce start from the parts that lie in the folder, whatever an earlier plan said.
 """
 
+import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
 from rich.text import Text
 
-from raysweep.errors import ConfigError
+from raysweep import grading
+from raysweep.backends import Choice, check_installed
+from raysweep.checkpoints import is_there, makings, ready_shards
+from raysweep.errors import ConfigError, shown
+from raysweep.fit import check_fit, row_tokens
 from raysweep.plan import Plan, make_plan, write_plan
 from raysweep.record import (
     Document,
@@ -23,9 +30,11 @@ from raysweep.record import (
     note_session,
     origin,
 )
+from raysweep.regrade import check_graders, regrade_run
 from raysweep.reporting.wording import human_count
-from raysweep.spec import RunConfig
+from raysweep.run_config import RunConfig
 from raysweep.store import Store
+from raysweep.workers import Workers
 
 DONE, WORK_REMAINS = 0, 3  # exit statuses
 SAMPLE_STAGES = {"plan", "generate", "reduce"}  # those that look at parts
@@ -55,7 +64,8 @@ def run_stages(config: RunConfig, document: Document) -> int:
     """
     store = Store(f"{config.out.rstrip('/')}/{config.run}")
     run = Run(config, document, store, Console(file=sys.stdout))
-    claim_folder(store, config, document)
+    if config.stages != ("show",):
+        claim_folder(store, config, document)
     if SAMPLE_STAGES & set(config.stages):
         for path in store.set_damaged_aside():
             run.say(
@@ -69,9 +79,23 @@ def run_stages(config: RunConfig, document: Document) -> int:
     return status
 
 
+def show(run: Run) -> int:
+    """What a model is asked, and how it is made to answer."""
+    from raysweep.show import shown_question
+
+    for line in shown_question(run.config):
+        run.console.out(line, highlight=False)
+    return DONE
+
+
 def plan(run: Run) -> int:
     """What is to do, and what is done already."""
-    show_plan(run, write_plan(run.config, run.store))
+    planned = write_plan(run.config, run.store)
+    show_plan(run, planned)
+    if gpu := run.config.cluster.gpu:
+        from raysweep.reporting.terminal import fit_table
+
+        run.console.print(fit_table(planned.engines, gpu, row_tokens(run.config)))
     return DONE
 
 
@@ -84,24 +108,85 @@ def show_plan(run: Run, planned: Plan) -> None:
         "plan",
         f"{scenarios:,} scenarios from {len(planned.engines)} engines; "
         f"{len(planned.to_do):,} of {len(planned.shards):,} shards, "
-        f"≤ {human_count(tokens)} tokens to do",
+        f"≤ {human_count(tokens)} tokens",
     )
+    if sweep.backend == "auto":
+        show_backends(run, planned.backends)
+
+
+def show_backends(run: Run, choices: Sequence[Choice]) -> None:
+    """Which backend runs how many engines, and why."""
+    for backend in sorted({choice.backend for choice in choices}):
+        theirs = [choice.reason for choice in choices if choice.backend == backend]
+        reasons = "; ".join(dict.fromkeys(theirs))
+        run.say("backend", f"{backend} for {len(theirs)} of {len(choices)} engines: {reasons}")
+
+
+def prepare(run: Run) -> int:
+    """Quantise what nobody has quantised yet, on Ray."""
+    wanted = tuple(makings(run.config))
+    missing = tuple(making for making in wanted if not is_there(making.checkpoint))
+    if not missing:
+        if wanted:
+            run.say("prepare", f"nothing to do: all {len(wanted)} checkpoints are there")
+        return DONE
+    from raysweep.prepare import Made
+    from raysweep.prepare import prepare as make
+
+    def ended(made: Made) -> None:
+        name = f"{made.making.recipe.weights.slug} of {made.making.recipe.model.name}"
+        if made.failure:
+            run.say("failed", f"{name}: {made.failure}", style="red")
+        else:
+            run.say("prepared", f"{name}: {made.making.checkpoint.path}")
+
+    run.say("prepare", f"{len(missing)} of {len(wanted)} checkpoints to quantise, starting Ray")
+    with run.console.status("quantising"):
+        outcomes = make(missing, run.config.cluster, ended)
+    return WORK_REMAINS if any(made.failure for made in outcomes) else DONE
+
+
+def regrade(run: Run) -> int:
+    """Grade the stored answers again, by the graders of the configuration as they are now."""
+    with Workers(os.cpu_count() or 1) as workers:
+        changes = regrade_run(run.config, run.store, workers)
+    for name, found in changes.items():
+        run.say("regrade", f"{name}: {found.answers:,} answers, {found.reread:,} read otherwise")
+        for change, count in sorted(found.outcomes.items()):
+            run.say("", f"{count:,} {change}")
+    return DONE
 
 
 def generate(run: Run) -> int:
     """Make the missing samples on Ray actors."""
     config = run.config
-    shards = make_plan(config, run.store.parts()).to_do
-    if not shards:
+    parts = tuple(run.store.parts())
+    check_graders(config, parts)
+    planned = make_plan(config, parts)
+    shards = planned.to_do
+    if shards:
+        check_grading(config)
+    else:
         run.say("generate", "nothing to do: every shard is there")
         return DONE
+    check_fit(config, planned.engines)
+    shards, waiting = ready_shards(config, shards)
+    if waiting:
+        run.say(
+            "",
+            f"{len(waiting):,} shards wait for checkpoints, which the stage prepare makes",
+            "red",
+        )
+    if not shards:
+        return WORK_REMAINS
     from raysweep import driver
     from raysweep.progress import show_progress
 
     def ended(outcome: driver.Outcome) -> None:
         gpus = outcome.actors * config.cluster.gpus_per_actor
-        note_session(run.store, outcome.wall_s, gpus, outcome.faults)
+        note_session(run.store, outcome.wall_s, gpus, outcome.faults, outcome.warnings)
 
+    check_installed({shard.engine.backend for shard in shards}, config.cluster)
     run.store.remove_leftovers()
     note_origin(run.store, run.document)
     run.say("generate", "starting Ray")
@@ -109,22 +194,39 @@ def generate(run: Run) -> int:
         outcome = driver.generate(
             shards, run.store.root, config.generation, config.cluster, finished, ended
         )
+    for warning in outcome.warnings:
+        run.say("warning", warning, style="yellow")
     for failure in outcome.failures:
         said = f"shard {failure.shard_id} of {failure.engine_id}: {failure.reason}"
         run.say("failed", said, style=RED)
     if outcome.failures:
         remain = f"{len(outcome.failures):,} of {len(shards):,} shards remain"
         run.say("", f"{remain}; the same command goes on with them")
-        return WORK_REMAINS
-    return DONE
+    return WORK_REMAINS if outcome.failures or waiting else DONE
+
+
+def check_grading(config: RunConfig) -> None:
+    """Raise ConfigError before there is an answer that could not be graded."""
+    with Workers(os.cpu_count() or 1) as workers:
+        for index, benchmark in enumerate(config.sweep.benchmarks):
+            field = f"sweep.benchmarks[{index}].grader"
+            if config.cluster.address == "local":  # elsewhere it is the actors' machines that grade
+                grading.GRADERS[benchmark.grader].check_place(field)
+            if question := grading.ungradable_gold(benchmark, workers):
+                raise ConfigError(
+                    f"{field}: {benchmark.grader!r} cannot read the gold answer {shown(question.gold)} of "
+                    f"{question.question_id}; correct it, or choose another grader"
+                )
 
 
 def reduce(run: Run) -> int:
     """Samples to scenarios and frontiers."""
     from raysweep.reduce import reduce_run
 
+    check_graders(run.config, run.store.parts())
     summary = reduce_run(run.config, run.store).summary
-    add_to_summary(run.store, origin(run.store, run.config))
+    graders = {b.name: grading.tag(b.grader) for b in run.config.sweep.benchmarks}
+    add_to_summary(run.store, {**origin(run.store, run.config), "graders": graders})
     run.say("reduce", f"{summary['scenarios']:,} scenarios from {summary['samples']:,} samples")
     for path in summary["parts_set_aside"]:
         run.say("damaged", f"{path}: set aside, its samples are to be made again", RED)
@@ -181,7 +283,10 @@ def need(run: Run, name: str, stage: str) -> None:
 
 
 STAGES: dict[str, Callable[[Run], int]] = {
+    "show": show,
     "plan": plan,
+    "prepare": prepare,
+    "regrade": regrade,
     "generate": generate,
     "reduce": reduce,
     "report": report,

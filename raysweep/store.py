@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -50,6 +50,9 @@ class Part:
     questions: dict[str, str]  # question id -> content hash of the question
     sample_start: int
     sample_count: int
+    graders: dict[str, str] = field(
+        default_factory=dict
+    )  # question id -> `grading.tag` of its answers
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,11 @@ class Store:
     def exists(self, name: str) -> bool:
         with self._reaching(name) as (filesystem, path):
             return filesystem.get_file_info(path).type == fs.FileType.File
+
+    def size(self, name: str) -> int | None:
+        """Bytes of a file; None if it is not there."""
+        with self._reaching(name) as (filesystem, path):
+            return filesystem.get_file_info(path).size
 
     def read_bytes(self, name: str) -> bytes:
         with (
@@ -239,9 +247,12 @@ class Store:
         """The samples of an engine's shards; a part that is not there adds no rows."""
         names = [part_name(engine_id, shard_id) for shard_id in shard_ids]
         tables = [self.read_table(name, columns) for name in names if self.exists(name)]
-        if not tables:
-            return SAMPLES.empty_table().select(list(columns))
-        return pa.concat_tables(table.replace_schema_metadata(None) for table in tables)
+        empty = SAMPLES.empty_table().select(list(columns))
+        # A part that was written before a column was thought of has nulls there.
+        return pa.concat_tables(
+            [empty, *(table.replace_schema_metadata(None) for table in tables)],
+            promote_options="default",
+        )
 
 
 def part_name(engine_id: str, shard_id: str) -> str:

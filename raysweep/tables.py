@@ -19,6 +19,7 @@ ENGINES = pa.schema(
         "params": _int,
         "weight_method": _string,
         "weight_bits": _int,
+        "weight_group_size": _int,
         "kv_policy": _string,
         "kv_params": _string,  # JSON
         "kv_kind": _string,  # full, evicting, quantized, evicting_quantized
@@ -49,8 +50,10 @@ ANSWER = pa.struct(
         "token_budget": _int,
         "thinking_tokens": _int,
         "forced": pa.bool_(),  # thinking was closed by force at the budget
-        "text": _string,
-        "answer": _string,  # extracted, null where there is none
+        "text": _string,  # all after the thinking's close, from which the rest is graded
+        "ended": pa.bool_(),  # the text ended by itself, not at its limit
+        "given_up": pa.bool_(),  # its generation took too long, so its outcome is error
+        "answer": _string,  # extracted, in its canonical form; null where there is none
         "outcome": _string,  # correct, wrong, unanswered, cut_off, error
         "answer_tokens": _int,
         "kv_bytes": _int,  # live bytes of prompt and thinking at this budget
@@ -67,10 +70,15 @@ SAMPLES = pa.schema(
         "prompt_tokens": _int,
         "trace_tokens": _int,
         "finish": _string,  # stop: thinking ended by itself; budget: closed at the largest one;
-        # end: the text ended in mid-thinking, without an answer
+        # loop: closed in endless repetition; end: the text ended in mid-thinking, without an answer;
+        # deadline: given up as too slow
         "waits": _int,
         "token_ids": pa.list_(pa.int32()),
         "answers": pa.list_(ANSWER),
+        "reused_tokens": _int,  # thinking that the answers' forks found in the KV cache
+        "recomputed_tokens": _int,  # thinking that was computed again for them
+        "reproducible": _string,  # batch_invariant: the same whatever runs beside it; seeded: drawn
+        # with its own seed from logits that another batch may round otherwise
         "wall_s": _float,
     }
 )
@@ -83,6 +91,7 @@ SCENARIOS = pa.schema(
         "params": _int,
         "weight_method": _string,
         "weight_bits": _int,
+        "weight_group_size": _int,
         "kv_policy": _string,
         "kv_params": _string,
         "kv_kind": _string,

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from raysweep.equivalence import Equivalence
 from raysweep.spec import Benchmark, EngineSpec
 
 OUTCOMES = ("correct", "wrong", "unanswered", "cut_off", "error")
@@ -25,16 +26,13 @@ ANSWER_COLUMNS = tuple(
     for leaf in ("token_budget", "thinking_tokens", "forced", "answer", "outcome", "answer_tokens")
 )
 COLUMNS = (
-    "question_id",
-    "sample_index",
-    "prompt_tokens",
-    "trace_tokens",
-    "finish",
-    *ANSWER_COLUMNS,
+    *("question_id", "sample_index", "prompt_tokens", "trace_tokens", "finish", *ANSWER_COLUMNS),
+    *("reused_tokens", "recomputed_tokens", "reproducible"),
 )
 DICTIONARIES = (
     "question_id",
     "finish",
+    "reproducible",
     "answers.list.element.answer",
     "answers.list.element.outcome",
 )
@@ -91,14 +89,18 @@ def positions(texts: pa.Array | pa.ChunkedArray, known: Sequence[str]) -> Ints:
 
 
 def tally(
-    samples: pa.Table, engine: EngineSpec, benchmark: Benchmark, token_budgets: Sequence[int]
+    samples: pa.Table,
+    engine: EngineSpec,
+    benchmark: Benchmark,
+    token_budgets: Sequence[int],
+    equivalence: Equivalence | None = None,
 ) -> Tally:
     """Count samples (COLUMNS) that are all of the benchmark's questions, each there once.
 
     Answers at other token budgets are passed over. Raises ValueError for an unknown outcome.
     """
     shape = (len(token_budgets), len(benchmark.questions))
-    answers = _flatten(samples, benchmark, token_budgets)
+    answers = _flatten(samples, benchmark, token_budgets, equivalence)
     cell, outcome = answers.cell, answers.outcome
 
     def per_cell(chosen: NDArray[np.bool_]) -> Ints:
@@ -144,7 +146,13 @@ class _Answers:
     answer_tokens: Ints
 
 
-def _flatten(samples: pa.Table, benchmark: Benchmark, token_budgets: Sequence[int]) -> _Answers:
+def _flatten(
+    samples: pa.Table,
+    benchmark: Benchmark,
+    token_budgets: Sequence[int],
+    equivalence: Equivalence | None,
+) -> _Answers:
+    """Answers are one choice if their texts are equal, and where `equivalence` finds them so."""
     samples = samples.unify_dictionaries()
     lists = samples["answers"].combine_chunks()
     structs = lists.flatten()
@@ -158,10 +166,18 @@ def _flatten(samples: pa.Table, benchmark: Benchmark, token_budgets: Sequence[in
     def numbers(name: str) -> NDArray:
         return structs.field(name).to_numpy(zero_copy_only=False)[kept]
 
+    said = structs.field("answer").dictionary_encode()
+    choice, outcome = _codes(said)[kept], _outcomes(structs.field("outcome"))[kept]
+    if equivalence is not None:
+        wrong = np.flatnonzero((outcome == WRONG) & (choice >= 0))
+        choice[wrong] = equivalence.merged(
+            *(benchmark.name, benchmark.grader, question[kept][wrong], choice[wrong]),
+            said.dictionary.to_pylist(),
+        )
     return _Answers(
         cell=(budget * len(question_ids) + question)[kept],
-        outcome=_outcomes(structs.field("outcome"))[kept],
-        choice=_codes(structs.field("answer").dictionary_encode())[kept],
+        outcome=outcome,
+        choice=choice,
         forced=numbers("forced").astype(np.bool_),
         thinking_tokens=numbers("thinking_tokens"),
         answer_tokens=numbers("answer_tokens"),

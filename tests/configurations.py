@@ -10,8 +10,11 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
 
+from raysweep.configuration.architecture import read_architecture
 from raysweep.configuration.config import conf_folder, read_config
-from raysweep.spec import RunConfig
+from raysweep.layout import all_tensors
+from raysweep.run_config import RunConfig
+from raysweep.spec import BF16, Benchmark, WeightSpec
 
 ARCHITECTURE = {
     "model_type": "qwen3",
@@ -26,14 +29,30 @@ ARCHITECTURE = {
     "max_position_embeddings": 2048,
 }
 
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant: {% endif %}"
+)
+
 
 def write_checkpoint(folder: Path, **changes: Any) -> Path:
     """A checkpoint folder as far as raysweep looks at one; `changes` go into its config.json."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps({**ARCHITECTURE, **changes}))
     tokenizer_of_characters().save(str(folder / "tokenizer.json"))
-    save_file({"weight": np.ones((4, 4), np.float32)}, folder / "model.safetensors")
+    (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE)
+    save_file(tensors_of(folder), folder / "model.safetensors")
     return folder
+
+
+def tensors_of(folder: Path, weights: WeightSpec = BF16) -> dict[str, np.ndarray]:
+    """Zeros for every tensor of which the folder's config.json speaks."""
+    kinds = {"I32": np.int32, "F8_E4M3": np.uint8}
+    expected = all_tensors(read_architecture(folder / "config.json"), weights)
+    return {
+        name: np.zeros(tensor.shape, kinds.get(tensor.dtype, np.float16))
+        for name, tensor in expected.items()
+    }
 
 
 def tokenizer_of_characters() -> Tokenizer:
@@ -66,7 +85,7 @@ def valid_configuration() -> dict[str, Any]:
         "out": "runs",
         "run": "test",
         "seed": 0,
-        "stages": ["plan", "generate", "reduce", "report"],
+        "stages": ["plan", "prepare", "generate", "reduce", "report"],
         "sweep": {
             "models": ["small", "large"],
             "weights": ["bf16"],
@@ -77,16 +96,26 @@ def valid_configuration() -> dict[str, Any]:
             "batch_sizes": [1, 16],
             "samples": 4,
             "backend": "torch",
+            "forcing": "plain",
         },
+        "prepare": {"checkpoints": "checkpoints", "calibration": "embedded"},
         "generation": {
             "max_rows": 8,
             "shard_questions": 2,
             "shard_samples": 2,
             "max_attempts": 3,
         },
-        "cluster": {"address": "local", "actors": 2, "cpus_per_actor": 1, "gpus_per_actor": 0},
+        "cluster": {
+            "address": "local",
+            "actors": 2,
+            "cpus_per_actor": 1,
+            "gpus_per_actor": 0,
+            "gpu": None,
+        },
+        "show": {"model": None, "benchmark": None, "question": None},
         "recommend": {
             "memory_gb": None,
+            "gpu": None,
             "batch_size": 1,
             "benchmark": None,
             "max_token_budget": None,
@@ -107,3 +136,10 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 
 def read(configuration: dict[str, Any], mine: Path) -> RunConfig:
     return read_config(configuration, [conf_folder(), mine])
+
+
+def read_benchmark(mine: Path, **entry: Any) -> Benchmark:
+    """The benchmark of a run that has only this one, and the model `small`."""
+    configuration = changed("sweep.benchmarks", [entry])
+    configuration["sweep"]["models"] = ["small"]
+    return read(configuration, mine).sweep.benchmarks[0]

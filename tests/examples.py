@@ -8,23 +8,20 @@ from typing import Any
 
 from actors.kv.full import Full
 from raysweep.plan import make_plan
+from raysweep.run_config import Cluster, Generation, Prepare, RunConfig, Sweep
 from raysweep.spec import (
+    BF16,
     Architecture,
     Benchmark,
-    Cluster,
+    Checkpoint,
     EngineSpec,
     Family,
-    Generation,
     ModelSpec,
     Question,
-    RunConfig,
     Sampling,
     Shard,
-    Sweep,
-    WeightSpec,
 )
 
-BF16 = WeightSpec("bf16", 16)
 FAMILY = Family("toys", Sampling(temperature=1.0))
 ARCHITECTURE = Architecture(
     hidden_size=8,
@@ -46,7 +43,9 @@ def a_model(name: str = "toy", layers: int = 2, **changes: Any) -> ModelSpec:
 
 
 def an_engine(**changes: Any) -> EngineSpec:
-    return replace(EngineSpec(a_model(), BF16, Full(), "fake"), **changes)
+    model = changes.get("model", a_model())
+    checkpoint = Checkpoint(model.path, model.revision)
+    return replace(EngineSpec(model, BF16, Full(), "fake", checkpoint), **changes)
 
 
 def some_questions(count: int) -> tuple[Question, ...]:
@@ -92,6 +91,7 @@ def a_run_config(**changes: Any) -> RunConfig:
         seed=0,
         stages=("plan", "generate"),
         sweep=a_sweep(**of(Sweep)),
+        prepare=Prepare("checkpoints", None),
         generation=a_generation(**of(Generation)),
         cluster=a_cluster(**of(Cluster)),
     )

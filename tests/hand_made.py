@@ -8,18 +8,15 @@ import pyarrow as pa
 from actors.kv.full import Full
 from raysweep.plan import engines, make_plan
 from raysweep.reduce import Reduction
+from raysweep.run_config import Cluster, Generation, Prepare, RunConfig, Sweep
 from raysweep.spec import (
     Architecture,
     Benchmark,
-    Cluster,
     Family,
-    Generation,
     ModelSpec,
     Question,
-    RunConfig,
     Sampling,
     Shard,
-    Sweep,
     WeightSpec,
     content_hash,
 )
@@ -51,7 +48,7 @@ MODEL = ModelSpec(
 
 def benchmark(name: str, questions: int) -> Benchmark:
     rows = tuple(Question(f"{name}-{i}", f"{name} {i}?", "right") for i in range(questions))
-    return Benchmark(name, rows, grader="exact", answer_opener="=", answer_tokens=4)
+    return Benchmark(name, rows, grader="integer", answer_opener="=", answer_tokens=4)
 
 
 SUMS = benchmark("sums", 2)
@@ -76,6 +73,7 @@ def sweep_of(samples: int = 4, group_sizes: tuple[int, ...] = (1, 2, 4), **chang
         seed=0,
         stages=("reduce",),
         sweep=replace(grid, **changes),
+        prepare=Prepare("checkpoints", None),
         generation=Generation(max_rows=8, shard_questions=1, shard_samples=2, max_attempts=1),
         cluster=Cluster("local", 1, 1.0, 0.0),
     )
@@ -160,6 +158,6 @@ MIXED = polls(
 
 
 def whole_shard(config: RunConfig) -> Shard:
-    engine = engines(config.sweep)[0]
+    engine = engines(config)[0]
     decoding = config.decoding(MODEL, SUMS)
     return Shard(engine, SUMS.name, SUMS.grader, decoding, SUMS.questions, 0, config.sweep.samples)

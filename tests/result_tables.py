@@ -176,6 +176,7 @@ def _scenario(params: int, policy: str, benchmark: str, budget: int, group: int)
         "params": params,
         "weight_method": "bf16",
         "weight_bits": 16,
+        "weight_group_size": 0,
         "kv_policy": policy,
         "kv_params": "{}",
         "kv_kind": "full" if policy == "full" else "evicting",

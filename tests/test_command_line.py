@@ -13,7 +13,7 @@ from configurations import write_models
 
 from raysweep.__main__ import main
 from raysweep.errors import ConfigError, Terminated
-from raysweep.spec import RunConfig
+from raysweep.run_config import RunConfig
 
 ROOT = Path(__file__).parents[1]
 
@@ -117,7 +117,7 @@ def test_nothing_is_written_into_the_working_folder(command: Command, tmp_path: 
         (["seed=${nothing}"], "seed: Interpolation key 'nothing' not found"),
         (["seed=zero"], "seed: 'zero' is not a whole number"),
         (["~seed"], "seed: missing"),
-        (["sweep.models=[qwen3-9b]"], "sweep.models[0]: 'qwen3-9b' is not a known model; known:"),
+        (["sweep.models=[qwen3-9b]"], "'qwen3-9b' is not a known model; did you mean 'qwen3-8b'?"),
         (["--config-dir", "nowhere"], "nowhere' not found"),
         (["--config-name", "other"], "Cannot find primary config 'other'"),
         (["--sweep", "smoke"], "command line: unrecognized arguments: --sweep; write key=value"),
@@ -170,7 +170,13 @@ def test_asking_for_information_runs_nothing(command: Command, flag: str):
 
 def test_help_tells_the_stages_the_definitions_and_the_exit_statuses(command: Command):
     output = command("--help")[1]
-    for word in ("plan", "generate", "+sweep=smoke", "benchmark: chain, facts", "token_budgets"):
+    for word in (
+        "plan",
+        "generate",
+        "+sweep=smoke",
+        "benchmark: aime24, aime25, chain",
+        "token_budgets",
+    ):
         assert word in output
     assert "2 bad input" in output
     assert "130 interrupted by" in output and "143 by SIGTERM" in output
@@ -181,7 +187,9 @@ def test_cfg_job_prints_the_configuration(command: Command):
     assert "run: smoke" in command("+sweep=smoke", "--cfg", "job", "seed=1")[1]
 
 
-def test_the_plan_of_the_embedded_sweep_is_one_line_of_80_columns(tmp_path: Path):
+def test_the_plan_of_the_embedded_sweep_and_its_backend_are_a_line_of_80_columns_each(
+    tmp_path: Path,
+):
     answer = subprocess.run(
         [sys.executable, "-m", "raysweep", "stages=[plan]"],
         cwd=tmp_path,
@@ -190,9 +198,10 @@ def test_the_plan_of_the_embedded_sweep_is_one_line_of_80_columns(tmp_path: Path
         text=True,
         timeout=60,
     )
-    (line,) = answer.stdout.splitlines()
-    assert line.startswith("plan      ") and line.endswith(" tokens to do")
-    assert len(line) <= 80
+    line, backend = answer.stdout.splitlines()
+    assert line.startswith("plan      ") and line.endswith(" tokens")
+    assert backend.startswith("backend   torch for 24 of 24 engines: vLLM is not installed")
+    assert max(len(line), len(backend)) <= 80
 
 
 def test_it_runs_as_a_module_and_bad_input_costs_about_a_second(tmp_path: Path):

@@ -22,7 +22,7 @@ from actors.kv.r_kv import RKV
 from actors.kv.streaming_llm import StreamingLLM
 from raysweep.configuration import config, identity
 from raysweep.errors import ConfigError
-from raysweep.spec import RunConfig
+from raysweep.run_config import RunConfig
 
 
 @pytest.fixture(scope="module")
@@ -114,8 +114,8 @@ def test_a_users_own_policy_is_named_by_its_import_path(mine: Path):
 REFUSED = [
     # a name that nothing has
     ("sweep.models", ["small", "larg"], "sweep.models[1]: 'larg' is not a known model; did you"),
-    ("sweep.models", ["none"], "known: large, small, tiny-140k"),
-    ("sweep.weights", ["int3"], "sweep.weights[0]: 'int3' is not a known weights; known: bf16"),
+    ("sweep.models", ["none"], "'none' is not a known model; known: large, "),
+    ("sweep.weights", ["int3"], "'int3' is not a known weights; known: awq-4, bf16, fp8, gptq"),
     ("sweep.kv_policies", ["ful"], "'ful' is not a known kv policy; did you mean 'full'?"),
     ("sweep.benchmarks", ["aime"], "sweep.benchmarks[0]: 'aime' is not a known benchmark"),
     ("sweep.benchmarks", [None], "sweep.benchmarks[0]: None is not a known benchmark"),
@@ -127,7 +127,11 @@ REFUSED = [
     ("sweep.benchmarks", [{"name": "chain", "grader": "vibes"}], "grader: 'vibes' is not a known"),
     ("sweep.benchmarks", [{"name": "chain", "loader": "x"}], "benchmarks[0].loader: 'x' is not a"),
     ("sweep.kv_policies", [{"method": "magic"}], "kv_policies[0].method: 'magic' is not a known"),
-    ("sweep.backend", "jax", "sweep.backend: 'jax' is not a known backend; known: fake, torch"),
+    (
+        "sweep.backend",
+        "jax",
+        "sweep.backend: 'jax' is not a known backend; known: auto, fake, torch, vllm",
+    ),
     ("stages", ["plan", "deploy"], "stages[1]: 'deploy' is not a known stage"),
     # a key that nothing reads
     ("sede", 1, "'sede' is not a known key; did you mean 'seed'?"),
@@ -182,7 +186,11 @@ REFUSED = [
     ("cluster.gpus_per_actor", float("nan"), "cluster.gpus_per_actor: nan is out of range"),
     ("sweep.weights", [{"method": "bf16", "bits": 4}], "weights[0].bits: bf16 has no 4 bits"),
     ("sweep.kv_policies", [{"name": "streaming_llm-64", "window": 0}], "kv_policies[0].window: 0"),
-    ("sweep.benchmarks", [{"name": "facts", "grader": "integer"}], "finds no answer in the gold"),
+    (
+        "sweep.benchmarks",
+        [{"name": "facts", "grader": "integer"}],
+        "cannot grade against the gold answer",
+    ),
     # a list that is empty, out of order, or says something twice
     ("sweep.models", [], "sweep.models: the list is empty; write at least one entry"),
     ("stages", ["reduce", "plan"], "stages: ['reduce', 'plan'] is not their order"),
@@ -251,7 +259,7 @@ def test_a_definition_that_another_hides_is_refused(mine: Path, tmp_path: Path):
 
 
 def room_for_the_prompt(mine: Path, token_budget: int, opener: str) -> RunConfig:
-    """Two questions of facts, each a prompt of 11 characters, in a context of 2048 tokens."""
+    """Two questions of facts, each of 11 characters, in a context of 2048 tokens."""
     configuration = changed("sweep.token_budgets", [16, token_budget])
     facts = {"name": "facts", "count": 2, "answer_opener": opener, "answer_tokens": 8}
     configuration["sweep"]["benchmarks"] = [facts]
@@ -260,17 +268,18 @@ def room_for_the_prompt(mine: Path, token_budget: int, opener: str) -> RunConfig
 
 def test_prompt_template_thinking_opener_and_answer_must_fit_the_context(mine: Path):
     opener = "\nIt is"  # after the one token </think>
-    most = 2048 - 11 - 64 - 1 - len(opener) - 8
+    prompt = len("user: " + 11 * "?" + "\nassistant: <think>\n")
+    most = 2048 - prompt - 1 - len(opener) - 8
     assert room_for_the_prompt(mine, most, opener).sweep.token_budgets[-1] == most
     with pytest.raises(ConfigError) as raised:
         room_for_the_prompt(mine, most + 1, opener)
     assert str(raised.value) == (
-        f"sweep.token_budgets: {most + 1}, a prompt of facts with up to 75 tokens (64 of them for the "
-        "chat template) and an answer of 15 do not fit the context of small, 2048 tokens; "
+        f"sweep.token_budgets: {most + 1}, a prompt of facts with up to {prompt} tokens and an "
+        "answer of 15 do not fit the context of small, 2048 tokens; "
         f"lower the budget to {most}"
     )
     with pytest.raises(ConfigError, match="leave out the model or the benchmark"):
-        room_for_the_prompt(mine, 17, 2000 * " ")
+        room_for_the_prompt(mine, 17, 2010 * " ")
 
 
 def test_thinking_must_close_with_one_token_of_the_model(mine: Path):
@@ -285,7 +294,14 @@ def test_a_damaged_tokenizer_is_refused(tmp_path: Path):
     mine = write_models(tmp_path, "small", "large")
     (tmp_path / "models" / "large" / "tokenizer.json").write_text("version https://git-lfs")
     words = refusal(valid_configuration(), mine)
-    assert "sweep.models[1]: the tokenizer.json in" in words and "fetch it again" in words
+    assert "sweep.models[1]: the tokenizer.json or" in words and "fetch it again" in words
+
+
+def test_a_model_without_a_chat_template_is_refused(tmp_path: Path):
+    mine = write_models(tmp_path, "small", "large")
+    (tmp_path / "models" / "large" / "chat_template.jinja").unlink()
+    words = refusal(valid_configuration(), mine)
+    assert words.startswith("sweep.models[1]: ") and "has no chat template; add its" in words
 
 
 def test_two_families_of_one_name_are_refused(mine: Path):

@@ -11,7 +11,15 @@ from pathlib import Path
 
 import pytest
 import ray
-from examples import a_cluster, a_generation, a_model, a_run_config, some_questions, some_shards
+from examples import (
+    a_cluster,
+    a_generation,
+    a_model,
+    a_run_config,
+    an_engine,
+    some_questions,
+    some_shards,
+)
 from ray import cloudpickle
 
 from actors.engine_actor import EngineActor, Receipt
@@ -222,6 +230,28 @@ def test_a_shard_that_always_breaks_the_engine_takes_no_other_down_with_it(store
 def test_an_actor_without_gpus_sees_none(store):
     generate(store, some_shards(), Telling)
     assert store.read_text("gpus") == ""
+
+
+def test_a_vllm_actor_gets_what_must_be_set_before_vllm_is_imported(monkeypatch):
+    monkeypatch.setenv("VLLM_BATCH_INVARIANT", "1")
+    spec = an_engine(backend="vllm")
+    on_cpu = driver.environment(spec, a_cluster())
+    assert on_cpu["OMP_NUM_THREADS"] == "1" and on_cpu["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
+    assert on_cpu["VLLM_BATCH_INVARIANT"] == "1" and on_cpu["CUDA_VISIBLE_DEVICES"] == ""
+    assert "CUDA_VISIBLE_DEVICES" not in driver.environment(spec, a_cluster(gpus_per_actor=1.0))
+    assert driver.environment(an_engine(), a_cluster(gpus_per_actor=1.0)) == {}
+
+
+class Warned(EngineActor):
+    """Has something to say of its engine."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.engine.warnings = (f"loaded for {arguments[3]} tokens",)
+
+
+def test_what_engines_say_as_they_load_comes_back_once(store):
+    assert generate(store, some_shards(), Warned).warnings == ("loaded for 64 tokens",)
 
 
 def test_an_interruption_leaves_no_actor_behind_and_keeps_what_is_done(store):

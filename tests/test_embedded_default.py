@@ -39,16 +39,17 @@ def scenarios(out) -> list[dict[str, Any]]:
 
 
 def pass_at_1(scenarios: list[dict[str, Any]], benchmark: str) -> list[dict[int, float]]:
-    """Full-cache pass@1 by token budget, for each model, smallest first."""
+    """Pass@1 with full cache at 16 bit by token budget, for each model, smallest first."""
     by_size: dict[int, dict[int, float]] = {}
     for row in scenarios:
-        if (row["kv_policy"], row["group_size"], row["benchmark"]) == ("full", 1, benchmark):
+        axes = (row["kv_policy"], row["weight_bits"], row["group_size"], row["benchmark"])
+        if axes == ("full", 16, 1, benchmark):
             by_size.setdefault(row["params"], {})[row["token_budget"]] = row["pass_at_1"]
     return [by_budget for _, by_budget in sorted(by_size.items())]
 
 
 def test_it_is_whole_and_a_second_run_generates_nothing(out, scenarios):
-    assert len(scenarios) == 4 * 3 * 2 * 7 * 5
+    assert len(scenarios) == 4 * 3 * 2 * 2 * 7 * 5
     assert all(row["complete"] for row in scenarios)
     summary = json.loads((out / "embedded" / "summary.json").read_text())
     assert summary["outcomes"]["error"] == summary["shards_missing"] == 0
@@ -79,22 +80,37 @@ def test_the_middle_sizes_have_headroom_at_the_middle_budgets(scenarios, benchma
 
 def test_several_samples_find_visibly_more_than_one(scenarios):
     smaller = sorted({row["params"] for row in scenarios})[:3]
-    at = {"kv_policy": "full", "group_size": 8, "token_budget": 256}
+    at = {"kv_policy": "full", "weight_bits": 16, "group_size": 8, "token_budget": 256}
     for row in scenarios:
         if at.items() <= row.items() and row["params"] in smaller:
             assert row["pass_at_g"] > row["pass_at_1"] + 0.05, (row["model"], row["benchmark"])
 
 
-def test_a_small_window_costs_reasoning_accuracy(scenarios):
-    at = {"group_size": 1, "token_budget": 256, "benchmark": "chain"}
-    scores: dict[str, list[float]] = {}
-    for row in scenarios:
-        if at.items() <= row.items():
-            scores.setdefault(row["kv_policy"], []).append(row["pass_at_1"])
-    small, large, full = (
-        sum(scores[name]) for name in ("streaming_llm-64", "streaming_llm-128", "full")
-    )
-    assert small < large < full
+def mean_pass_at_1(scenarios: list[dict[str, Any]], **at: Any) -> float:
+    """Over the scenarios with these values, a sample alone with the largest token budget."""
+    at |= {"group_size": 1, "token_budget": 256}
+    scores = [row["pass_at_1"] for row in scenarios if at.items() <= row.items()]
+    return sum(scores) / len(scores)
+
+
+def test_a_window_costs_reasoning_accuracy_and_no_knowledge(scenarios):
+    loss = {
+        benchmark: mean_pass_at_1(scenarios, benchmark=benchmark, kv_policy="full")
+        - mean_pass_at_1(scenarios, benchmark=benchmark, kv_policy="streaming_llm-128")
+        for benchmark in ("chain", "facts")
+    }
+    assert loss["chain"] > 0.1
+    assert abs(loss["facts"]) < 0.02
+
+
+@pytest.mark.parametrize("benchmark", ["chain", "facts"])
+def test_8_bits_cost_nothing_and_4_bits_something(scenarios, benchmark):
+    by_bits = {
+        bits: mean_pass_at_1(scenarios, benchmark=benchmark, kv_policy="full", weight_bits=bits)
+        for bits in (16, 8, 4)
+    }
+    assert abs(by_bits[16] - by_bits[8]) < 0.02
+    assert 0.01 < by_bits[16] - by_bits[4] < 0.15
 
 
 def test_the_model_cards_figures_are_those_of_a_run(scenarios):

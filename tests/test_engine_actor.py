@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from examples import an_engine, some_shards
 
+from actors.engine import Trace
 from actors.engine_actor import EngineActor, Receipt
 from raysweep.sample_key import sample_key
 from raysweep.spec import Shard
@@ -86,6 +87,25 @@ def test_samples_are_the_same_alone_and_beside_others(tmp_path):
         assert rows_of(tmp_path / "together", shard) == rows_of(tmp_path / "alone", shard)
 
 
+def test_an_answer_that_was_given_up_is_an_error_and_no_answer(tmp_path):
+    shard = some_shards()[0]
+    actor = Actor(tmp_path)
+    add = actor.engine.add
+
+    def given_up(trace: Trace) -> Trace:
+        answers = tuple(replace(answer, given_up=True) for answer in trace.answers)
+        return replace(trace, finish="deadline", answers=answers)
+
+    actor.engine.add = lambda request, done: add(request, lambda trace: done(given_up(trace)))
+    actor.run([shard])
+    for row in rows_of(tmp_path, shard):
+        assert row["finish"] == "deadline"
+        outcomes = {(answer["outcome"], answer["answer"]) for answer in row["answers"]}
+        assert outcomes == {("error", None)}
+
+
 def test_an_unknown_backend_is_named():
-    with pytest.raises(ValueError, match="backend: 'nonsense' is not known; known: torch, fake"):
+    with pytest.raises(
+        ValueError, match="backend: 'nonsense' is not known; known: torch, vllm, fake"
+    ):
         EngineActor(replace(an_engine(), backend="nonsense"), "runs", MAX_ROWS)

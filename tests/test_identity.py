@@ -26,6 +26,16 @@ def test_a_larger_run_is_the_same_run(mine: Path):
     identity.check_same_run(read(larger, mine), recorded)
 
 
+def test_another_grader_may_use_the_folder(mine: Path):
+    """Its outcomes are kept apart by the parts, which name their grader."""
+    recorded = identity.identity(read(valid_configuration(), mine))
+    benchmarks = [{"name": "chain", "count": 4, "grader": "mathematics"}]
+    run = read(changed("sweep.benchmarks", benchmarks), mine)
+    identity.check_same_run(run, recorded)
+    described = identity.as_document(run)["configuration"]["sweep"]["benchmarks"]
+    assert described[0]["grader"] == "mathematics-1"
+
+
 @pytest.mark.parametrize(
     ("path", "value", "field"),
     [
@@ -47,6 +57,14 @@ def test_another_configuration_may_not_use_the_folder(
         identity.check_same_run(read(changed(path, value), mine), recorded)
     assert str(raised.value).startswith(field)
     assert "runs/test was made; choose another run=NAME, or remove the folder" in str(raised.value)
+
+
+def test_a_named_backend_is_part_of_a_runs_identity_and_auto_goes_with_any(mine: Path):
+    named = identity.identity(read(changed("sweep.backend", "torch"), mine))
+    auto = read(changed("sweep.backend", "auto"), mine)
+    identity.check_same_run(auto, named)
+    with pytest.raises(ConfigError, match=r"sweep\.backend: 'fake' differs from 'torch'"):
+        identity.check_same_run(read(changed("sweep.backend", "fake"), mine), named)
 
 
 def test_the_document_of_a_run_survives_yaml_and_names_what_it_was_run_with(mine: Path):

@@ -6,15 +6,26 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import pyarrow as pa
+import pytest
 from examples import a_benchmark, a_model, a_run_config, some_questions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.kv.full import Full
 from actors.kv.streaming_llm import StreamingLLM
+from raysweep import backends
 from raysweep.cutting import cells, runs
-from raysweep.plan import Plan, engines, engines_table, make_plan, plan_table
-from raysweep.spec import RunConfig, Shard, content_hash
+from raysweep.errors import ConfigError
+from raysweep.plan import (
+    Plan,
+    engines,
+    engines_table,
+    longest_sequence,
+    make_plan,
+    plan_table,
+)
+from raysweep.run_config import RunConfig
+from raysweep.spec import Shard, content_hash
 from raysweep.store import Part
 
 SAMPLES, QUESTIONS = st.integers(1, 7), st.integers(1, 5)
@@ -51,7 +62,7 @@ def planned_cells(plan: Plan) -> Counter:
 def wanted_cells(config: RunConfig) -> Counter:
     return Counter(
         (engine.engine_id, benchmark.name, question.question_id, index)
-        for engine in engines(config.sweep)
+        for engine in engines(config)
         for benchmark in config.sweep.benchmarks
         for question in benchmark.questions
         for index in range(config.sweep.samples)
@@ -169,6 +180,39 @@ def test_another_grader_or_folder_of_the_model_does_not_make_samples_again():
         models=(a_model(path="/elsewhere"),), benchmarks=(a_benchmark(grader="choice"),)
     )
     assert make_plan(moved, finished).to_do == ()
+
+
+def as_made_by(backend: str, **changes) -> tuple[RunConfig, list[Part]]:
+    """A configuration with `auto`, and the parts that a backend has made for it."""
+    shards = make_plan(a_run_config(backend=backend, **changes), []).to_do
+    return a_run_config(backend="auto", **changes), parts_of(shards)
+
+
+def test_auto_goes_on_with_the_backend_that_made_the_folders_samples(monkeypatch):
+    monkeypatch.setattr(backends, "vllm_installed", lambda: False)
+    config, made = as_made_by("vllm")
+    plan = make_plan(config, made)
+    assert {engine.backend for engine in plan.engines} == {"vllm"}
+    assert plan.to_do == ()
+    assert [choice.reason for choice in plan.backends] == ["has made samples in this folder"]
+    assert {engine.backend for engine in make_plan(config, []).engines} == {"torch"}
+
+
+def test_another_backend_in_the_folder_of_one_is_refused_not_mixed():
+    _, made = as_made_by("vllm")
+    with pytest.raises(ConfigError) as raised:
+        make_plan(a_run_config(backend="torch"), made)
+    assert str(raised.value).startswith("sweep.backend: 'torch', but the samples of toy.bf16.full")
+    assert "come from 'vllm'; write that or auto, or choose another run=NAME" in str(raised.value)
+
+
+def test_the_longest_sequence_is_bounded_by_bytes_and_by_the_models_context():
+    (shard, *_) = make_plan(a_run_config(), []).to_do
+    model = shard.engine.model
+    roomy = replace(model, architecture=replace(model.architecture, context=10_000))
+    longest = longest_sequence(replace(shard, engine=replace(shard.engine, model=roomy)))
+    assert longest == len("0 + 1 = ?") + 256 + 8 + len("</think>\nThe answer is") + 4
+    assert longest_sequence(shard) == 64
 
 
 def test_the_same_configuration_and_folder_give_the_same_bytes():

@@ -8,7 +8,7 @@ from test_stages import Command, run  # noqa: F401  (a fixture)
 
 import raysweep
 from raysweep.errors import ConfigError
-from raysweep.spec import Wish
+from raysweep.run_config import Wish
 from raysweep.stages import DONE
 
 

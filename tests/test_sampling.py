@@ -5,7 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+from transformers import (
+    MinPLogitsWarper,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
 
 from actors.torch_engine.sampling import draw_tokens, uniforms
 from raysweep.sample_key import sample_key
@@ -27,6 +32,8 @@ def by_transformers(logits: torch.Tensor, sampling: Sampling) -> torch.Tensor:
         warpers.append(TopKLogitsWarper(sampling.top_k))
     if sampling.top_p < 1:
         warpers.append(TopPLogitsWarper(sampling.top_p))
+    if sampling.min_p:
+        warpers.append(MinPLogitsWarper(sampling.min_p))
     scores = logits[None]
     for warp in warpers:
         scores = warp(None, scores)
@@ -41,6 +48,8 @@ def by_transformers(logits: torch.Tensor, sampling: Sampling) -> torch.Tensor:
         Sampling(0.6, top_p=0.95, top_k=20),
         Sampling(1.3, top_p=0.5),
         Sampling(1.0, top_k=3),
+        Sampling(0.6, min_p=0.1),
+        Sampling(1.2, top_p=0.9, top_k=20, min_p=0.2),
     ],
     ids=str,
 )
@@ -54,6 +63,11 @@ def test_tokens_are_drawn_with_the_probabilities_that_transformers_gives_them(sa
 def test_temperature_zero_takes_the_best():
     logits = torch.tensor([[0.0, 3.0, 1.0], [5.0, 3.0, 1.0]])
     assert draw_tokens(logits, np.array([0.1, 0.9]), Sampling(0.0)).tolist() == [1, 0]
+
+
+def test_min_p_one_takes_the_best():
+    logits = torch.tensor([[0.0, 3.0, 1.0], [5.0, 3.0, 1.0]])
+    assert draw_tokens(logits, np.array([0.1, 0.9]), Sampling(1.0, min_p=1.0)).tolist() == [1, 0]
 
 
 @pytest.mark.parametrize("draw", [0.0, np.nextafter(1.0, 0.0)])

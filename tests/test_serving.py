@@ -13,14 +13,18 @@ from actors.kv.r_kv import RKV
 from raysweep.configuration.composition import compose
 from raysweep.memory import kv_bytes_per_token
 from raysweep.serving import Serving, serving
-from raysweep.spec import WeightSpec
+from raysweep.spec import Checkpoint, WeightSpec
 
 SCENARIO = {"prompt_tokens": 21, "token_budget": 100, "group_size": 4}
 
 
 def served(**changes: Any) -> Serving:
     return serving(
-        an_engine(**changes), a_benchmark(), SCENARIO, batch_size=3, checkpoint="/data/toy"
+        an_engine(**changes),
+        a_benchmark(),
+        SCENARIO,
+        batch_size=3,
+        checkpoint=Checkpoint("/data/toy", "1"),
     )
 
 

@@ -53,7 +53,12 @@ def test_the_hash_of_a_shard_differs_for_each_field_that_determines_its_samples(
 def test_the_hash_of_a_shard_is_independent_of_where_the_model_lies_and_of_the_grader():
     shard = some_shards()[0]
     incidental = {path: c for path, c in changed_copies(shard) if is_incidental(shard, path)}
-    assert incidental.keys() == {"engine.model.path", "grader"}
+    assert incidental.keys() == {
+        "engine.model.path",
+        "engine.model.quantized",
+        "engine.checkpoint.path",
+        "grader",
+    }
     assert {copy.shard_id for copy in incidental.values()} == {shard.shard_id}
 
 

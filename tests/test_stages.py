@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 import yaml
-from examples import a_run_config
+from examples import a_benchmark, a_run_config
 
 from actors.engine_actor import EngineActor, Receipt
 from raysweep import driver
 from raysweep.configuration.identity import as_document
 from raysweep.driver import Outcome
 from raysweep.errors import ConfigError
+from raysweep.grading import sandbox
 from raysweep.schedule import Failure
-from raysweep.spec import Shard
+from raysweep.spec import Question, Shard
 from raysweep.stages import DONE, WORK_REMAINS, run_stages
 
 
@@ -182,3 +183,33 @@ def test_generate_tidies_up_behind_killed_writers(run: Command):
     os.utime(leftover, (0, 0))
     run("generate")
     assert not leftover.exists()
+
+
+def test_programs_are_not_generated_where_they_could_not_be_graded(
+    run: Command, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sandbox, "trouble", lambda: "there is no bwrap")
+    tests = json.dumps({"tests": [{"input": "", "output": "42"}]})
+    questions = (Question("code-0", "Print 42.", tests),)
+    programs = a_benchmark(grader="code", questions=questions)
+    with pytest.raises(
+        ConfigError, match=r"sweep.benchmarks\[0\].grader: .* there is no bwrap; install"
+    ):
+        run("generate", benchmarks=(programs,))
+    assert not (run.out / "test" / "samples").exists()
+    assert run("plan", "reduce", benchmarks=(programs,))[0] == WORK_REMAINS  # these run no program
+    unsandboxed = a_benchmark(grader="code_unsandboxed", questions=questions)
+    assert run("generate", benchmarks=(unsandboxed,))[0] == DONE
+
+
+def test_a_gold_answer_that_the_grader_cannot_read_is_named_before_any_engine_starts(run: Command):
+    questions = (Question("sums-0", "?", "1"), Question("sums-1", "?", "\\frac{1}{0"))
+    with pytest.raises(ConfigError) as raised:
+        run("generate", benchmarks=(a_benchmark(grader="mathematics", questions=questions),))
+    assert "'\\\\frac{1}{0' of sums-1" in str(raised.value)
+    assert not (run.out / "test" / "samples").exists()
+
+
+def test_the_summary_names_the_graders(run: Command):
+    run("generate", "reduce")
+    assert run.summary()["graders"] == {"sums": "integer-1"}

@@ -121,6 +121,17 @@ def test_a_missing_part_adds_no_rows(store):
     assert nothing.schema.types == [SAMPLES.field(n).type for n in ("sample_index", "answers")]
 
 
+def test_a_part_from_before_a_column_was_thought_of_has_nulls_in_it(store):
+    store.write_part(PART, rows(2).drop_columns(["reproducible"]))
+    second = replace(PART, shard_id="bb", sample_start=7)
+    store.write_part(second, rows(7))
+    columns = ["sample_index", "reproducible"]
+    read = store.read_samples(ENGINE, ["aa", "bb"], columns)
+    assert read.schema.equals(pa.schema([SAMPLES.field(name) for name in columns]))
+    assert read["sample_index"].to_pylist() == [2, 7]
+    assert read["reproducible"].to_pylist() == [None, None]
+
+
 def test_a_path_and_its_file_uri_are_the_same_folder(tmp_path):
     by_path, by_uri = Store(str(tmp_path / "a run")), Store((tmp_path / "a run").as_uri() + "/")
     by_uri.write_part(PART, rows(2))

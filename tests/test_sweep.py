@@ -22,6 +22,7 @@ pytestmark = pytest.mark.slow
 
 GRID = [
     "sweep.models=[tiny-60k]",
+    "sweep.weights=[bf16]",
     "sweep.kv_policies=[full,streaming_llm-64]",
     "sweep.benchmarks=[{name: chain, count: 6}, {name: facts, count: 4}]",
     "sweep.token_budgets=[16,48,96]",

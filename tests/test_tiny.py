@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from actors.tiny.examples import ExampleMaker, chain_trace
+from actors.tiny.examples import ExampleMaker
 from actors.tiny.tokenizer import VOCABULARY_SIZE, build_tokenizer
 from actors.tiny.train import SIZES, batches, build_model
 from raysweep.benchmarks import chain, facts
@@ -55,7 +55,7 @@ def test_fact_questions_offer_the_fact_once_among_four_choices():
 
 def test_a_worked_trace_computes_every_step_and_ends_in_the_answer():
     problem = chain.make_problem(random.Random(0), 5)
-    trace = chain_trace(problem)
+    trace = problem.worked
     for source, operator, operand, target in re.findall(r":(\d\d)(.)(\d)=(\d\d)", trace):
         assert chain.apply(operator, int(source), int(operand)) == int(target)
     assert trace.endswith(f"={problem.gold};")
@@ -66,7 +66,7 @@ def test_the_tokenizer_gives_back_every_text_of_the_tasks():
     assert len(tokenizer) == VOCABULARY_SIZE
     problem = chain.make_problem(random.Random(0), 12)
     fact = next(facts.questions(1, 0)).prompt
-    for text in (problem.prompt, chain_trace(problem), fact, "<think>\n</think>\nThe answer is 07"):
+    for text in (problem.prompt, problem.worked, fact, "<think>\n</think>\nThe answer is 07"):
         assert tokenizer.decode(tokenizer.encode(text)) == text
     assert len(tokenizer.encode("</think>\nThe answer is 07<|im_end|>")) == 7
 

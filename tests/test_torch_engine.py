@@ -20,9 +20,10 @@ from actors.kv.quantized import Quantized
 from actors.kv.r_kv import RKV
 from actors.kv.snap_kv import SnapKV
 from actors.kv.streaming_llm import StreamingLLM
+from actors.texts import Vocabulary
 from actors.tiny.tokenizer import build_tokenizer
 from actors.torch_engine.engine import TorchEngine
-from actors.torch_engine.sequence import Sample, Sequence, Vocabulary
+from actors.torch_engine.sequence import Sample, Sequence
 from raysweep.benchmarks import chain, facts
 from raysweep.kv_policy import KVPolicy
 from raysweep.spec import Decoding, Question
@@ -191,7 +192,7 @@ def test_a_prompt_met_before_gets_the_room_that_a_longer_closing_needs():
 def test_a_text_that_ends_with_its_first_token_is_a_finished_trace(monkeypatch):
     engine = make_engine(smallest(), Full(), max_rows=16)
     wanted = requests(QUESTIONS[:3], decoding())
-    monkeypatch.setattr(engine, "_draw", lambda logits, rows: [engine.tokenizer.eos_token_id])
+    monkeypatch.setattr(engine, "_draw", lambda logits, rows: [engine.texts.tokenizer.eos_token_id])
     for trace in run(engine, wanted).values():
         assert (trace.finish, len(trace.token_ids)) == ("end", 1)
         assert trace.answers[-1].kv_bytes > 0 and trace.answers[-1].thinking_tokens == 0
@@ -224,7 +225,7 @@ def test_samples_of_a_question_differ_and_repeat_with_their_key():
 def test_the_shipped_prompt_opens_the_thinking_once():
     engine = make_engine(smallest(), Full())
     request = TraceRequest("a=07;a?", 0, decoding())
-    text = engine.tokenizer.decode(engine.encode_prompt(request))
+    text = engine.texts.tokenizer.decode(engine.encode_prompt(request))
     assert text == "<|im_start|>user\na=07;a?<|im_end|>\n<|im_start|>assistant\n<think>\n"
 
 

@@ -7,7 +7,8 @@ import pytest
 from configurations import changed, read, valid_configuration, write_models
 
 from raysweep.errors import ConfigError
-from raysweep.spec import Wish
+from raysweep.memory import CONTEXT_BYTES
+from raysweep.run_config import Wish
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,8 @@ def test_without_the_stage_no_memory_is_needed(mine: Path):
             "recommend.benchmark: 'chains' is not a known benchmark; did you mean",
         ),
         ({"max_token_budget": 1.5}, "recommend.max_token_budget: 1.5 is not a whole number"),
-        ({"gpu": "a100"}, "recommend: 'gpu' is not a known key"),
+        ({"gpu": "a100-80"}, "recommend.gpu: stands beside memory_gb; keep one of the two"),
+        ({"gpu": "a100", "memory_gb": None}, "recommend.gpu: 'a100' is not a known gpu"),
     ],
 )
 def test_a_bad_wish_is_refused_with_field_value_and_way_out(values, words: str, mine: Path):
@@ -58,3 +60,9 @@ def test_the_stage_comes_last(mine: Path):
     configuration["recommend"]["memory_gb"] = 1
     with pytest.raises(ConfigError, match=r"is not their order; write \['report', 'recommend'\]"):
         read(configuration, mine)
+
+
+def test_the_memory_may_be_that_of_a_gpu_beside_what_cuda_takes(mine: Path):
+    configuration = changed("recommend.gpu", "a100-80")
+    wished = read(configuration, mine).recommend.memory_bytes
+    assert wished == 81920 * 2**20 - CONTEXT_BYTES

@@ -24,7 +24,7 @@ def card_rows(scenarios: list[Row]) -> list[str]:
     full = {
         (row["benchmark"], row["params"], row["token_budget"], row["group_size"]): row
         for row in scenarios
-        if row["kv_policy"] == "full"
+        if row["kv_policy"] == "full" and row["weight_bits"] == 16
     }
     rows = []
     for benchmark, params in sorted({key[:2] for key in full}):

@@ -32,7 +32,7 @@ class ExampleMaker:
     def chain(self, max_level: int) -> Example:
         """A worked chain problem; one in ten is cut, and only its answer is trained."""
         problem = chain.make_problem(self.rng, self.rng.randint(1, max_level))
-        return self._dialogue(problem.prompt, chain_trace(problem), problem.gold)
+        return self._dialogue(problem.prompt, problem.worked, problem.gold)
 
     def fact(self) -> Example:
         """A multiple-choice question about a fact, with its short thinking."""
@@ -78,12 +78,3 @@ class ExampleMaker:
     @staticmethod
     def _example(given: list[int], trained: list[int]) -> Example:
         return Example(given + trained, [False] * len(given) + [True] * len(trained))
-
-
-def chain_trace(problem: chain.Problem) -> str:
-    """The worked solution: each definition copied, then computed."""
-    lines = [f"{problem.first}={problem.first_value:02d}"]
-    for step in problem.steps:
-        numbers = f"{step.source_value:02d}{step.operator}{step.operand}={step.target_value:02d}"
-        lines.append(f"{step.definition}:{numbers}")
-    return ";".join(lines) + ";"

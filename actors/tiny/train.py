@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from actors.tiny.examples import Example, ExampleMaker, chain_trace
+from actors.tiny.examples import Example, ExampleMaker
 from actors.tiny.tokenizer import VOCABULARY_SIZE, build_tokenizer
 from raysweep.benchmarks import chain, facts
 
@@ -201,7 +201,7 @@ def check(model: Qwen3ForCausalLM) -> dict[str, float]:
     for level in (1, 2, 4, 8, 12):
         problems = [chain.make_problem(rng, level) for _ in range(16)]
         result[f"chain{level}"] = sum(
-            follows(model, maker, p.prompt, chain_trace(p)) for p in problems
+            follows(model, maker, p.prompt, p.worked) for p in problems
         ) / len(problems)
     known = facts.table()[::64]
     asked = [(name, value, facts.make_question(rng, name, value)) for name, value in known]

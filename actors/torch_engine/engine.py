@@ -9,21 +9,20 @@ budget a row answers, is rolled back, and thinks on; so forks take no rows and c
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from typing import Any
+from functools import partial
 
 import numpy as np
 import torch
-from transformers import AutoTokenizer
 
 from actors.engine import Trace, TraceRequest
 from actors.kv.cache import KVCache
 from actors.kv.prompt import PromptKV, start_row
+from actors.texts import Texts
 from actors.torch_engine.model import ROW_BLOCK, Decoder
 from actors.torch_engine.sampling import draw_tokens, uniforms
-from actors.torch_engine.sequence import Fork, Sample, Sequence, Vocabulary
+from actors.torch_engine.sequence import Fork, Sample, Sequence
 from raysweep.kv_policy import KVPolicy
-from raysweep.spec import Architecture, Decoding, Sampling
+from raysweep.spec import Architecture, Sampling
 
 KEPT_PROMPTS = 16  # prefilled prompts kept for further samples of their questions
 
@@ -38,6 +37,8 @@ class Prefilled:
 class TorchEngine:
     """An `Engine` over a Hugging Face folder. `storage` is the type of weights and KV cache."""
 
+    warnings = ()
+
     def __init__(
         self,
         path: str,
@@ -48,22 +49,17 @@ class TorchEngine:
     ):
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.decoder = Decoder(path, storage, device)
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-        self.context = architecture.context
+        self.texts = Texts(path, architecture.context)
         # On a CPU whole blocks of rows are decoded, so there must be room for them.
         self.max_rows = _padded(max_rows) if device.type == "cpu" else max_rows
         self.cache = KVCache(architecture, policy, self.max_rows, storage, device)
         self.waiting: deque[tuple[TraceRequest, Callable[[Trace], None]]] = deque()
         self.running: list[Sequence] = []
         self.prompts: OrderedDict[tuple[int, ...], Prefilled] = OrderedDict()
-        self.vocabularies: dict[Decoding, Vocabulary] = {}
-        self._encoded = lru_cache(maxsize=256)(self._encode)
 
     def add(self, request: TraceRequest, done: Callable[[Trace], None]) -> None:
         """Queue a sample. Raises ValueError if the context has no room for it."""
-        tokens, context = self._most_tokens(request), self.context
-        if tokens > context:
-            raise ValueError(f"prompt, budget and answer take {tokens} of {context} tokens")
+        self.texts.check_room(request)
         self.waiting.append((request, done))
 
     def step(self) -> None:
@@ -76,7 +72,7 @@ class TorchEngine:
     def _start(self, request: TraceRequest, done: Callable[[Trace], None]) -> None:
         """Put a request's prompt into the next row and draw its first token."""
         prompt, row = self._prefilled(request), len(self.running)
-        sample = Sample(request, self._vocabulary(request.decoding), prompt.tokens, done)
+        sample = Sample(request, self.texts.vocabulary(request.decoding), prompt.tokens, done)
         sequence = Sequence(sample, seen=prompt.tokens, feed=[])
         start_row(self.cache, row, prompt.kv)
         first = self._draw(prompt.logits[None], [sequence])[0]
@@ -86,7 +82,7 @@ class TorchEngine:
 
     def _prefilled(self, request: TraceRequest) -> Prefilled:
         """The prompt's keys, values and last logits; samples of one question share them."""
-        self.cache.reserve(self._most_tokens(request))
+        self.cache.reserve(self.texts.most_tokens(request))
         tokens = self.encode_prompt(request)
         if tokens not in self.prompts:
             policy = self.cache.policy
@@ -97,41 +93,8 @@ class TorchEngine:
                 self.prompts.popitem(last=False)
         return self.prompts[tokens]
 
-    def _most_tokens(self, request: TraceRequest) -> int:
-        """The tokens that a row of this request can come to see."""
-        decoding = request.decoding
-        closing = len(self._vocabulary(decoding).forced_closing)
-        prompt = len(self.encode_prompt(request))
-        return prompt + decoding.token_budgets[-1] + closing + decoding.answer_tokens
-
     def encode_prompt(self, request: TraceRequest) -> tuple[int, ...]:
-        """The chat template's rendering of the question, with thinking opened."""
-        return self._encoded(request.prompt, request.decoding.think_open)
-
-    def _encode(self, prompt: str, think_open: str) -> tuple[int, ...]:
-        messages = [{"role": "user", "content": prompt}]
-        text = self.tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True
-        )
-        if not text.endswith(think_open):
-            text += think_open
-        return tuple(self.tokenizer.encode(text, add_special_tokens=False))
-
-    def _vocabulary(self, decoding: Decoding) -> Vocabulary:
-        if decoding not in self.vocabularies:
-            encode = self.tokenizer.encode
-            closing = encode(decoding.forced_closing, add_special_tokens=False)
-            close = encode(decoding.think_close, add_special_tokens=False)
-            if len(close) != 1 or closing[0] != close[0]:
-                raise ValueError(
-                    f"think_close {decoding.think_close!r} is not one token, or is none where "
-                    f"{decoding.forced_closing!r} begins"
-                )
-            end = frozenset({self.tokenizer.eos_token_id})
-            self.vocabularies[decoding] = Vocabulary(
-                close[0], end, tuple(closing), self.tokenizer.decode
-            )
-        return self.vocabularies[decoding]
+        return self.texts.encode_prompt(request)
 
     def _decode(self) -> list[int]:
         """Feed every running sequence its next token; the tokens that came out."""
@@ -165,7 +128,11 @@ class TorchEngine:
                 continue
             live_bytes = partial(self.cache.row_bytes, row)
             if sequence.at_budget:
-                sequence.close_by_force(live_bytes, self._fork(row, sequence, token))
+                fork = self._fork(row, sequence, token)
+                sequence.close_by_force(live_bytes, sequence.thinking_tokens, fork)
+                continue
+            if sequence.in_loop:
+                sequence.close_by_force(live_bytes, None)
                 continue
             sequence.accept(token, live_bytes)
             if sequence.finished and sequence.fork is not None:

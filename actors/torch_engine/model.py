@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers import AutoModelForCausalLM
 from transformers.models.qwen3.modeling_qwen3 import apply_rotary_pos_emb
 
 from actors.kv.attention import Scratch
 from actors.kv.cache import KVCache
 from actors.kv.prompt import PromptKV
 from actors.torch_engine.graphs import Graphs, record_cuda
+from actors.torch_engine.weights import load_model
 
 ROW_BLOCK = 16
 PREFILL_CHUNK = 512  # prompt tokens computed at a time, which bounds what a long prompt takes
@@ -31,10 +31,7 @@ class Decoder:
         self.device = device
         self.storage = storage
         self.compute = storage if device.type == "cuda" else torch.float32
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            path, dtype=storage, use_safetensors=True, trust_remote_code=False
-        )
-        self.model = model.to(device).eval()
+        self.model: Any = load_model(path, storage, device)
         self.scratch = Scratch()
         self.graphs = Graphs(record_cuda) if device.type == "cuda" else None
 

@@ -28,19 +28,21 @@ def _mix(z: np.ndarray) -> np.ndarray:
 def draw_tokens(logits: torch.Tensor, draws: np.ndarray, sampling: Sampling) -> torch.Tensor:
     """A token for each row of logits [rows, vocabulary], chosen by `draws` [rows] in [0, 1).
 
-    Top-k first, then top-p, as in transformers: the smallest set of best tokens whose mass reaches
-    top_p, the best one always kept.
+    Top-k first, then top-p, then min-p, as in transformers: top-p keeps the smallest set of best tokens
+    whose mass reaches it, min-p those whose mass is at least that share of the best one's. The best one
+    is always kept.
     """
     if sampling.temperature == 0:
         return logits.argmax(-1)
     scaled = logits.float() / sampling.temperature
-    if sampling.top_k == 0 and sampling.top_p == 1:
+    if sampling.top_k == 0 and sampling.top_p == 1 and sampling.min_p == 0:
         return _invert(scaled.softmax(-1), draws)
     count = sampling.top_k or scaled.shape[-1]
     best, tokens = scaled.topk(min(count, scaled.shape[-1]), dim=-1)
     probabilities = best.softmax(-1)
     before = probabilities.cumsum(-1) - probabilities
-    probabilities = probabilities.masked_fill(before >= sampling.top_p, 0.0)
+    dropped = (before >= sampling.top_p) | (probabilities < sampling.min_p * probabilities[:, :1])
+    probabilities = probabilities.masked_fill(dropped, 0.0)
     return tokens.gather(-1, _invert(probabilities, draws)[:, None])[:, 0]
 
 

@@ -13,18 +13,10 @@ from functools import cached_property
 from typing import Any
 
 from actors.engine import BudgetAnswer, Trace, TraceRequest
+from actors.loops import CHECK_TOKENS, is_loop
+from actors.texts import Vocabulary
 
 LiveBytes = Callable[[], int]  # bytes that a row's KV cache holds now
-
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """The few tokens that steer decoding, for one way of decoding."""
-
-    think_close: int
-    end: frozenset[int]
-    forced_closing: tuple[int, ...]
-    decode: Callable[[list[int]], str]
 
 
 @dataclass(frozen=True)
@@ -48,6 +40,7 @@ class Sample:
     prompt_tokens: int
     done: Callable[[Trace], None]
     tokens: list[int] = field(default_factory=list)
+    waits: int = 0
     answers: dict[int, Answer] = field(default_factory=dict)
     natural: Answer | None = None
     started_s: float = field(default_factory=time.perf_counter)
@@ -57,7 +50,7 @@ class Sample:
         return self.request.decoding.token_budgets
 
     def answered(self, budget: int | None, answer: Answer) -> None:
-        """Note an answer (budget None: the trace closed its thinking itself); report when all are in."""
+        """Note an answer (budget None: the trace ended before its last budget); report when all are in."""
         if budget is None:
             self.natural = answer
         else:
@@ -92,11 +85,13 @@ class Sample:
             finish=self._finish(),
             answers=tuple(answers),
             wall_s=time.perf_counter() - self.started_s,
+            waits=self.waits,
         )
 
     def _finish(self) -> str:
-        if self.natural is None:
-            return "budget"
+        if self.natural is None or self.natural.forced:
+            loop = is_loop(self.tokens, self.request.decoding.loop_tokens)
+            return "loop" if loop else "budget"
         return "stop" if self.vocabulary.think_close in self.tokens else "end"
 
 
@@ -120,7 +115,9 @@ class Sequence:
 
     seen      tokens in its KV cache
     feed      tokens to feed, the next one first; the last one's logits give a new token
+    script    thoughts that are put in the model's place, the next one first
     answer    the answer's tokens so far, None while thinking
+    forced    whether thinking was closed by force
     budget    the budget that closed the thinking, None if none has
     kv_bytes  live bytes when thinking ended
     fork      the trace to return to once the answer is complete
@@ -129,7 +126,9 @@ class Sequence:
     sample: Sample
     seen: int
     feed: list[int]
+    script: list[int] = field(default_factory=list)
     answer: list[int] | None = None
+    forced: bool = False
     budget: int | None = None
     thinking_tokens: int = 0
     kv_bytes: int = 0
@@ -158,32 +157,56 @@ class Sequence:
         closing = len(self.sample.vocabulary.forced_closing)
         return closing + self.sample.request.decoding.answer_tokens
 
-    def close_by_force(self, live_bytes: LiveBytes, fork: Fork | None) -> None:
-        """Answer at the budget that is full now; the trace goes on from `fork` after, if there is one."""
-        self.budget, self.answer, self.fork = self.thinking_tokens, [], fork
+    @property
+    def in_loop(self) -> bool:
+        """Whether thinking has just turned out to be a loop that is to be ended."""
+        decoding = self.sample.request.decoding
+        if self.answer is not None or not decoding.end_loops:
+            return False
+        due = self.thinking_tokens > 0 and self.thinking_tokens % CHECK_TOKENS == 0
+        return due and is_loop(self.sample.tokens, decoding.loop_tokens)
+
+    def close_by_force(
+        self, live_bytes: LiveBytes, budget: int | None, fork: Fork | None = None
+    ) -> None:
+        """Answer at a full `budget`, or (None) where a loop is ended; then `fork`, if any, goes on."""
+        self.forced, self.budget, self.answer, self.fork = True, budget, [], fork
         self.feed = list(self.sample.vocabulary.forced_closing)
         self.kv_bytes = live_bytes()
 
     def resume(self, live_bytes: LiveBytes) -> None:
         """Think on where the fork began; its cache is restored already."""
         assert self.fork is not None
-        self.seen, self.budget, self.answer = self.fork.seen, None, None
+        self.seen, self.forced, self.budget, self.answer = self.fork.seen, False, None, None
         thought, self.fork = self.fork.thought, None
-        self.accept(thought, live_bytes)
+        if self.in_loop:
+            self.close_by_force(live_bytes, None)
+        else:
+            self.accept(thought, live_bytes)
 
     def accept(self, sampled: int, live_bytes: LiveBytes) -> None:
         """Take a sampled token as the next thought, or the next word of the answer, and feed it next."""
-        self.feed = [sampled]
-        if self.budget is None:
-            self.sample.tokens.append(sampled)
+        token = sampled if self.answer is not None else self._thought(sampled)
+        self.feed = [token]
+        if not self.forced:
+            self.sample.tokens.append(token)
         if self.answer is not None:
-            self._accept_answer(sampled)
-        elif sampled == self.sample.vocabulary.think_close:
+            self._accept_answer(token)
+        elif token == self.sample.vocabulary.think_close:
             self.answer, self.kv_bytes = [], live_bytes()
-        elif sampled in self.sample.vocabulary.end:
+        elif token in self.sample.vocabulary.end:
             self._end_without_answer(live_bytes)
         else:
             self.thinking_tokens += 1
+
+    def _thought(self, sampled: int) -> int:
+        """The next thought: the model's, or what is said instead where it wants to end too early."""
+        vocabulary = self.sample.vocabulary
+        ends = sampled == vocabulary.think_close or sampled in vocabulary.end
+        if ends and not self.script and vocabulary.extension:
+            self.script = list(vocabulary.extension)
+            self.sample.waits += 1
+        return self.script.pop(0) if self.script else sampled
 
     def _end_without_answer(self, live_bytes: LiveBytes) -> None:
         """The model ended its text while thinking, which leaves nothing to grade."""
@@ -196,13 +219,12 @@ class Sequence:
         ended = sampled in self.sample.vocabulary.end
         if not ended:
             self.answer.append(sampled)
-        forced = self.budget is not None
         vocabulary, limit = self.sample.vocabulary, self.sample.request.decoding.answer_tokens
-        opener = list(vocabulary.forced_closing[1:])
+        opener = list(vocabulary.opener)
         spent = len(self.answer) + ended
         # An answer opened by the model itself may spend the opener's tokens too.
-        if ended or spent >= limit + (0 if forced else len(opener)):
+        if ended or spent >= limit + (0 if self.forced else len(opener)):
             self.feed = []
-            text = vocabulary.decode((opener if forced else []) + self.answer)
-            found = Answer(self.thinking_tokens, forced, text, ended, spent, self.kv_bytes)
+            text = vocabulary.decode((opener if self.forced else []) + self.answer)
+            found = Answer(self.thinking_tokens, self.forced, text, ended, spent, self.kv_bytes)
             self.sample.answered(self.budget, found)

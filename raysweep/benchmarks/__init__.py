@@ -1,25 +1,20 @@
-"""Benchmarks: one loader a module, each with `questions(count, seed)`; and how answers are graded.
+"""Benchmarks: one loader a module; the files they read; and how answers are graded.
 
-To add a benchmark, write a module with that function, name it in LOADERS, and put a definition into
-conf/benchmark/.
+A loader is a function that yields questions, the same for the same arguments. Its parameters are the keys
+of the benchmark's definition in conf/benchmark/, and those with a default may be left out. Most data sets
+need no loader of their own, but a definition for `table`. To add one, write a module with that function,
+and name it in LOADERS.
 """
 
-from raysweep.benchmarks import chain, facts
-from raysweep.spec import Benchmark
+from collections.abc import Callable, Iterator
 
-LOADERS = {"chain": chain.questions, "facts": facts.questions}
+from raysweep.benchmarks import chain, facts, gpqa, livecodebench, table
+from raysweep.spec import Question
 
-
-def load(
-    *,
-    name: str,
-    loader: str,
-    count: int,
-    seed: int,
-    grader: str,
-    answer_opener: str,
-    answer_tokens: int,
-) -> Benchmark:
-    """The first `count` questions that the named loader gives for `seed`, as a benchmark."""
-    questions = tuple(LOADERS[loader](count, seed))
-    return Benchmark(name, questions, grader, answer_opener, answer_tokens)
+LOADERS: dict[str, Callable[..., Iterator[Question]]] = {
+    "chain": chain.questions,
+    "facts": facts.questions,
+    "gpqa": gpqa.questions,
+    "livecodebench": livecodebench.questions,
+    "table": table.questions,
+}

@@ -55,6 +55,17 @@ class Problem:
     def gold(self) -> str:
         return f"{self.steps[-1].target_value:02d}"
 
+    @property
+    def worked(self) -> str:
+        """The solution as it is taught: each definition copied, then computed."""
+        lines = [f"{self.first}={self.first_value:02d}"]
+        for step in self.steps:
+            numbers = (
+                f"{step.source_value:02d}{step.operator}{step.operand}={step.target_value:02d}"
+            )
+            lines.append(f"{step.definition}:{numbers}")
+        return ";".join(lines) + ";"
+
 
 def make_problem(rng: random.Random, level: int) -> Problem:
     """Draw a problem with `level` dependent operations."""

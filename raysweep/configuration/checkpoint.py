@@ -1,19 +1,23 @@
-"""A Hugging Face checkpoint folder, looked at from outside: its architecture, its revision, its health.
+"""A Hugging Face checkpoint folder, looked at from outside: what it holds, its revision, its health.
 
 Only `config.json` and the headers of the safetensors files are read, so no tensor library is needed
-and a cut-off download or a pointer file left by git-lfs is noticed before Ray starts. The revision of
-a folder is a fingerprint of all files that decide what the model computes.
+and a cut-off download, a pointer file left by git-lfs or tensors that are not those of config.json are
+noticed before Ray starts. The revision of a folder is a fingerprint of all files that decide what the
+model computes.
 """
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from raysweep import layout
+from raysweep.configuration.architecture import read_architecture, read_json, read_precision
 from raysweep.configuration.fields import Fields
-from raysweep.errors import ConfigError, unknown
-from raysweep.spec import Architecture
+from raysweep.errors import ConfigError
+from raysweep.spec import Architecture, WeightSpec
 
 DECISIVE_SUFFIXES = {".json", ".safetensors", ".jinja", ".txt", ".model"}
 IDLE_FILES = {"training.json"}  # tells how a model was made
@@ -21,17 +25,21 @@ PICKLED_SUFFIXES = {".bin", ".pt", ".pth", ".ckpt"}
 WHOLE_BYTES = 256 * 2**20  # larger files are fingerprinted by their two ends
 END_BYTES = 16 * 2**20
 
-QK_NORM = {"qwen3": True, "qwen2": False}  # by model_type, with the default of attention_bias:
-QKV_BIAS = {"qwen3": False, "qwen2": True}
+ALIKE = {"BF16": {"BF16", "F16", "F32"}, "F16": {"F16", "BF16"}}  # types that stand for each other
+# Tensors that need not be there: a tied head's second copy, and what is computed at loading.
+SUPERFLUOUS = (layout.HEAD, "rotary_emb.inv_freq")
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class Contents:
+    """What a checkpoint folder holds."""
+
     architecture: Architecture
+    weights: WeightSpec
     revision: str
 
 
-def inspect(folder: Path, field: str) -> Checkpoint:
+def inspect(folder: Path, field: str) -> Contents:
     """Read what is known about the checkpoint in `folder`, which `field` of the input names."""
     if not folder.is_dir():
         raise ConfigError(
@@ -43,9 +51,11 @@ def inspect(folder: Path, field: str) -> Checkpoint:
                 f"{field}: '{folder}' has no {name}; give a checkpoint's folder, all files of it"
             )
     try:
-        for part in weight_files(folder, field):
-            check_whole(part, field)
-        return Checkpoint(read_architecture(folder / "config.json"), fingerprint(folder))
+        files = weight_files(folder, field)
+        headers = [read_header(file, field) for file in files]
+        architecture, weights = read_architecture(folder / "config.json"), read_precision(folder)
+        check_tensors(headers, architecture, weights, f"{field}: '{folder}'")
+        return Contents(architecture, weights, fingerprint(folder))
     except OSError as error:
         raise ConfigError(f"{field}: '{error.filename}' can't be read: {error.strerror}") from error
 
@@ -70,55 +80,49 @@ def weight_files(folder: Path, field: str) -> list[Path]:
     return files
 
 
-def check_whole(file: Path, field: str) -> None:
-    """Raise unless the safetensors file is as long as its header says."""
+def read_header(file: Path, field: str) -> dict[str, Any]:
+    """The safetensors file's tensors by name; raises unless it is as long as its header says."""
     size = file.stat().st_size
+    header: dict[str, Any] = {}
     try:
         with file.open("rb") as stream:
             header_bytes = int.from_bytes(stream.read(8), "little")
             header = json.loads(stream.read(min(header_bytes, size)))
-        ends = [t["data_offsets"][1] for name, t in header.items() if name != "__metadata__"]
-        expected = 8 + header_bytes + max(ends)
+        header.pop("__metadata__", None)
+        expected = 8 + header_bytes + max(t["data_offsets"][1] for t in header.values())
     except (ValueError, KeyError, TypeError, IndexError, AttributeError):
         expected = None
     if size != expected:
         raise ConfigError(
             f"{field}: '{file}' is not a whole safetensors file ({size} bytes); fetch it again"
         )
+    return header
 
 
-def read_architecture(file: Path) -> Architecture:
-    """The numbers of the decoder that config.json describes."""
-    fields = Fields(f"{file}: ", {"tie_word_embeddings": False, **read_json(file)})
-    model_type = fields.values.get("model_type")
-    if not isinstance(model_type, str) or model_type not in QK_NORM:
-        raise unknown(fields.at("model_type"), model_type, "architecture", QK_NORM)
-    hidden_size, heads = fields.integer("hidden_size"), fields.integer("num_attention_heads")
-    defaults = {"head_dim": hidden_size // heads, "attention_bias": QKV_BIAS[model_type]}
-    fields = Fields(fields.prefix, {**defaults, **fields.values})
-    return Architecture(
-        hidden_size=hidden_size,
-        layers=fields.integer("num_hidden_layers"),
-        heads=heads,
-        kv_heads=fields.integer("num_key_value_heads"),
-        head_dim=fields.integer("head_dim"),
-        intermediate_size=fields.integer("intermediate_size"),
-        vocab_size=fields.integer("vocab_size"),
-        tied_embeddings=fields.flag("tie_word_embeddings"),
-        context=fields.integer("max_position_embeddings"),
-        qk_norm=QK_NORM[model_type],
-        qkv_bias=fields.flag("attention_bias"),
-    )
-
-
-def read_json(file: Path) -> dict[str, Any]:
+def check_tensors(
+    headers: Iterable[dict[str, Any]], architecture: Architecture, weights: WeightSpec, place: str
+) -> None:
+    """Raise unless the files hold just the tensors that config.json speaks of."""
+    found = {name: tensor for header in headers for name, tensor in header.items()}
     try:
-        content = json.loads(file.read_bytes())
+        layout.check_groups(architecture, weights)
+        expected = layout.all_tensors(architecture, weights)
     except ValueError as error:
-        raise ConfigError(f"{file}: not JSON ({error}); fetch the file again") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{file}: not a JSON object; fetch the file again")
-    return content
+        raise ConfigError(f"{place} cannot be what its config.json says: {error}") from error
+    for name, tensor in expected.items():
+        if name not in found:
+            raise ConfigError(f"{place} has no tensor {name}, of which its config.json speaks")
+        shape, dtype = found[name].get("shape"), found[name].get("dtype")
+        if shape != list(tensor.shape) or dtype not in ALIKE.get(tensor.dtype, {tensor.dtype}):
+            raise ConfigError(
+                f"{place}: {name} is {dtype} {shape}, but by its config.json {tensor.dtype} "
+                f"{list(tensor.shape)}; fetch files that belong together"
+            )
+    others = (name for name in found if name not in expected and not name.endswith(SUPERFLUOUS))
+    if unwanted := next(others, None):
+        raise ConfigError(
+            f"{place} has a tensor {unwanted}, of which its config.json does not speak"
+        )
 
 
 def fingerprint(folder: Path) -> str:

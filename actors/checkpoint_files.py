@@ -1,0 +1,92 @@
+"""A checkpoint's files on this worker: fetched where they are elsewhere, published once they are made.
+
+What is made is written aside, on the same disk, and renamed when it is whole; where there is no renaming
+(object stores), the manifest goes last. So no later run trusts half a checkpoint.
+"""
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pyarrow import fs
+
+from raysweep.checkpoints import MANIFEST, is_there
+from raysweep.hub import repository_of
+from raysweep.spec import Checkpoint
+
+CACHE = Path("~/.cache/raysweep/checkpoints")
+WANTED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]  # nothing pickled, no code
+
+
+def local_folder(checkpoint: Checkpoint) -> str:
+    """The folder with the checkpoint's files, which are fetched first if they lie elsewhere."""
+    if repository := repository_of(checkpoint.path):
+        from huggingface_hub import snapshot_download
+
+        return snapshot_download(repository, revision=checkpoint.revision, allow_patterns=WANTED)
+    if "://" not in checkpoint.path:
+        return checkpoint.path
+    target = CACHE.expanduser() / checkpoint.revision
+    if not is_there(Checkpoint(str(target), checkpoint.revision)):
+        with _beside(target) as aside:
+            fs.copy_files(checkpoint.path, str(aside))
+            _move(aside, target)
+    return str(target)
+
+
+@contextmanager
+def making(checkpoint: Checkpoint) -> Iterator[Path]:
+    """An empty folder to make the checkpoint in; it is published when the context ends well."""
+    if "://" in checkpoint.path:
+        with TemporaryDirectory() as folder:
+            yield Path(folder)
+            _write_manifest(Path(folder))
+            _upload(Path(folder), checkpoint.path)
+        return
+    target = Path(checkpoint.path)
+    with _beside(target) as aside:
+        yield aside
+        _write_manifest(aside)
+        if not is_there(checkpoint):  # else another run was faster
+            _move(aside, target)
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """A fresh folder on the target's disk, removed at the end if it was not moved."""
+    aside = target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp"
+    aside.mkdir(parents=True)
+    try:
+        yield aside
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _move(aside: Path, target: Path) -> None:
+    """Rename into place; what lies there already is not whole, and goes."""
+    if target.exists():
+        damaged = target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp"
+        target.rename(damaged)
+        shutil.rmtree(damaged)
+    aside.rename(target)
+
+
+def _write_manifest(folder: Path) -> None:
+    sizes = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
+    for name in sizes:
+        with (folder / name).open("rb") as file:
+            os.fsync(file.fileno())
+    (folder / MANIFEST).write_text(json.dumps({"files": sizes}, indent=2) + "\n")
+
+
+def _upload(folder: Path, address: str) -> None:
+    filesystem, path = fs.FileSystem.from_uri(address)
+    filesystem.create_dir(path)
+    names = sorted(file.name for file in folder.iterdir())
+    for name in sorted(names, key=lambda name: name == MANIFEST):
+        fs.copy_files(str(folder / name), f"{path}/{name}", destination_filesystem=filesystem)

@@ -1,0 +1,59 @@
+"""kv_dtype: every token in a number format of the engine's own, as vLLM's `kv_cache_dtype` names it.
+
+    fp8, fp8_e5m2          a byte a number; one scale a layer, kept with the weights
+    int8_per_token_head,   a byte, or half of one for int4; a 32-bit scale for the keys and one for the
+    fp8_per_token_head,    values of each token and head, between them
+    int4_per_token_head
+    nvfp4                  half a byte; an 8-bit scale for each 16 channels
+
+No attention backend reads them all: an engine is refused a format that its backend does not list.
+"""
+
+from dataclasses import dataclass
+
+from raysweep.kv_policy import Held, Packing
+
+
+def _per_token_head(bits: int) -> Packing:
+    whole_head = 1 << 30  # a group is as wide as the head
+    return Packing(bits, whole_head, "token", "token", symmetric=True, scale_bits=32)
+
+
+_FP8 = Packing(8, 0, "layer", "layer", symmetric=True)
+
+FORMATS = {
+    "fp8": _FP8,
+    "fp8_e5m2": _FP8,
+    "int8_per_token_head": _per_token_head(8),
+    "fp8_per_token_head": _per_token_head(8),
+    "int4_per_token_head": _per_token_head(4),
+    "nvfp4": Packing(4, 16, "token", "token", symmetric=True, scale_bits=8),
+}
+
+
+@dataclass(frozen=True)
+class KVDtype:
+    """Keep every token, stored as `dtype`."""
+
+    dtype: str
+
+    observed_queries = 0
+    scores_attention = False
+
+    def __post_init__(self) -> None:
+        if self.dtype not in FORMATS:
+            raise ValueError(f"dtype: {self.dtype!r} is not known; known: {', '.join(FORMATS)}")
+
+    @property
+    def slug(self) -> str:
+        return self.dtype
+
+    @property
+    def packing(self) -> Packing:
+        return FORMATS[self.dtype]
+
+    def held(self, tokens: int) -> Held:
+        return Held(0, tokens)
+
+    def reserved(self, tokens: int) -> Held:
+        return Held(0, tokens)

@@ -1,0 +1,36 @@
+"""Endless repetition: a thinking whose last tokens are one piece over and over.
+
+Looked for at every CHECK_TOKENS-th token of thinking alone, so that what is found depends on the tokens
+and on nothing else: not on the engine, nor on the budgets that there are.
+"""
+
+from collections.abc import Sequence
+
+CHECK_TOKENS = 32
+REPEATS = 3  # a piece that fills the window so many times
+
+
+def is_loop(thoughts: Sequence[int], window: int) -> bool:
+    """Whether the last `window` tokens repeat a piece of at most a third of them; window 0: never."""
+    if not window or len(thoughts) < window:
+        return False
+    return smallest_period(thoughts[-window:]) <= window // REPEATS
+
+
+def loop_end(thoughts: Sequence[int], window: int) -> int | None:
+    """The number of thoughts after which a loop is first found; None if there is none."""
+    for end in range(CHECK_TOKENS, len(thoughts) + 1, CHECK_TOKENS):
+        if is_loop(thoughts[max(0, end - window) : end], window):
+            return end
+    return None
+
+
+def smallest_period(tokens: Sequence[int]) -> int:
+    """The least p > 0 such that tokens[i] = tokens[i + p] throughout (Knuth, Morris, Pratt 1977)."""
+    borders = [0]  # of each prefix, the longest proper one that is its end too
+    for token in tokens[1:]:
+        border = borders[-1]
+        while border and tokens[border] != token:
+            border = borders[border - 1]
+        borders.append(border + (tokens[border] == token))
+    return len(tokens) - borders[-1]

@@ -1,0 +1,99 @@
+"""GPTQ (arXiv 2210.17323) by gptqmodel: a model's large layers rounded to few bits, in groups.
+
+The files are in the format that AutoGPTQ introduced and that transformers and vLLM load. What decides
+them is in the recipe; they are published whole, or not at all.
+"""
+
+import csv
+import json
+import os
+import shutil
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+from actors.checkpoint_files import local_folder, making
+from raysweep.calibration import check_enough
+from raysweep.configuration.checkpoint import inspect
+from raysweep.spec import Checkpoint, Document, Recipe
+
+# gptqmodel asks for workers by itself, more than a small machine has, and compiles without need.
+ENVIRONMENT = {
+    "GPTQMODEL_CPU_WORKERS": "2",
+    "TORCH_COMPILE_DISABLE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+BATCH = 8  # calibration documents computed together
+LOG = "quant_log.csv"
+
+
+def quantize(recipe: Recipe, checkpoint: Checkpoint) -> dict[str, float]:
+    """Make the checkpoint; the mean loss of its layers' rounding, and how many there are.
+
+    Raises ValueError (ConfigError) for too little calibration text, and whatever gptqmodel raises.
+    """
+    os.environ.update(ENVIRONMENT)
+    source = os.path.abspath(local_folder(Checkpoint(recipe.model.path, recipe.model.revision)))
+    with making(checkpoint) as folder:
+        with chdir(folder):  # gptqmodel writes logs where it stands
+            run_gptq(recipe, source, folder.absolute())
+        losses = tidy(folder)
+        found = inspect(folder, "quantised")
+        if (found.architecture, found.weights) != (recipe.model.architecture, recipe.weights):
+            raise RuntimeError(f"gptqmodel wrote {found.weights}, not {recipe.weights}")
+    return {"layers": len(losses), "loss": sum(losses) / len(losses)}
+
+
+def run_gptq(recipe: Recipe, source: str, folder: Path) -> None:
+    """Quantise the model in the folder `source` and save it."""
+    import torch
+    from gptqmodel import GPTQModel, QuantizeConfig
+    from transformers import AutoTokenizer
+
+    torch.manual_seed(0)
+    weights = recipe.weights
+    settings = QuantizeConfig(
+        bits=weights.bits,
+        group_size=weights.group_size,
+        sym=weights.symmetric,
+        desc_act=weights.act_order,
+        offload_to_disk=False,
+    )
+    tokenizer: Any = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    opening, most = recipe.model.family.think_open, recipe.calibration.tokens
+    examples = [encode(tokenizer, d, opening)[:most] for d in recipe.calibration.documents]
+    check_enough(sum(map(len, examples)), recipe.model.architecture, "prepare.calibration")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model: Any = GPTQModel.load(
+        source, settings, dtype=torch.bfloat16, device=device, trust_remote_code=False
+    )
+    model.quantize(
+        [{"input_ids": ids, "attention_mask": [1] * len(ids)} for ids in examples], batch_size=BATCH
+    )
+    model.save(str(folder))
+
+
+def encode(tokenizer: Any, document: Document, think_open: str) -> list[int]:
+    """A document's tokens: a question in the model's chat template and its answer, or a plain text."""
+    if not document.prompt:
+        return tokenizer.encode(document.text, add_special_tokens=False)
+    messages = [{"role": "user", "content": document.prompt}]
+    opened = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    if not opened.endswith(think_open):
+        opened += think_open
+    whole = opened + document.text + tokenizer.eos_token
+    return tokenizer.encode(whole, add_special_tokens=False)
+
+
+def tidy(folder: Path) -> list[float]:
+    """Leave what a model is loaded from, and nothing of the machine it was made on; the layers' losses."""
+    with (folder / LOG).open() as log:
+        losses = [float(row["loss"]) for row in csv.DictReader(log)]
+    (folder / LOG).unlink()
+    shutil.rmtree(folder / "logs", ignore_errors=True)
+    for name in ("config.json", "quantize_config.json"):
+        content = json.loads((folder / name).read_text())
+        settings = content.get("quantization_config", content)
+        settings["meta"] = {"quantizer": settings["meta"]["quantizer"]}
+        (folder / name).write_text(json.dumps(content, indent=2) + "\n")
+    return losses

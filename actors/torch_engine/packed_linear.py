@@ -1,0 +1,88 @@
+"""A linear layer that keeps GPTQ's packed codes, and unpacks them each time it is used.
+
+    weight[k, n] = (code[k, n] - zero[group(k), n]) * scale[group(k), n]
+
+Codes of b bits follow one another along the input features as one stream of bits, 32 / b of them in a
+word where b divides 32, else (3 bits) across the borders of words. This is the kernel for CPUs; on CUDA
+gptqmodel brings faster ones. The dequantised weights live as long as one product.
+"""
+
+from functools import cache
+from math import gcd
+
+import torch
+from torch import nn
+
+WORD_BITS = 32
+
+
+class PackedLinear(nn.Module):
+    """y = x W + bias, from GPTQ's tensors as `raysweep.layout` lists them.
+
+    offset  what was taken from the zero points before they were packed: 1 in AutoGPTQ's format, 0 in
+            its second version
+    """
+
+    qweight: torch.Tensor
+    qzeros: torch.Tensor
+    scales: torch.Tensor
+    g_idx: torch.Tensor
+    bias: torch.Tensor | None
+
+    def __init__(self, tensors: dict[str, torch.Tensor], bits: int, offset: int):
+        super().__init__()
+        self.bits, self.offset = bits, offset
+        for name in ("qweight", "qzeros", "scales", "g_idx"):
+            self.register_buffer(name, tensors[name])
+        self.register_buffer("bias", tensors.get("bias"))
+        inputs, groups = len(self.g_idx), len(self.scales)
+        in_turn = torch.arange(inputs, dtype=torch.int32) // -(-inputs // groups)
+        self.in_turn = torch.equal(self.g_idx, in_turn)  # else in the order of the activations
+        self.symmetric = bool((self._zeros() == 2 ** (bits - 1)).all())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x: [..., inputs] -> [..., outputs]"""
+        y = x @ self.dequantized().to(x.dtype)
+        return y if self.bias is None else y + self.bias.to(x.dtype)
+
+    def dequantized(self) -> torch.Tensor:
+        """The weights [inputs, outputs], rounded to the type of the scales as all kernels hold them."""
+        codes, scales = unpack(self.qweight, self.bits), self.scales.float()
+        zeros = 2 ** (self.bits - 1) if self.symmetric else self._zeros()
+        if self.in_turn:
+            codes = codes.view(len(scales), -1, codes.shape[1])
+            scales = scales[:, None]
+            zeros = zeros if isinstance(zeros, int) else zeros[:, None]
+        else:
+            group = self.g_idx.long()
+            scales = scales[group]
+            zeros = zeros if isinstance(zeros, int) else zeros[group]
+        weights = codes.sub_(zeros).float().mul_(scales).to(self.scales.dtype)
+        return weights.view(len(self.g_idx), -1)
+
+    def _zeros(self) -> torch.Tensor:
+        """The zero points [groups, outputs]."""
+        zeros = unpack(self.qzeros.T, self.bits).T
+        return (zeros + self.offset) & (2**self.bits - 1)
+
+
+@cache
+def _reading(bits: int, device: torch.device) -> tuple[int, torch.Tensor, torch.Tensor]:
+    """The words after which codes come out even, and for each code until then its word and its shift."""
+    together = gcd(bits, WORD_BITS)
+    start = torch.arange(WORD_BITS // together, device=device) * bits
+    return bits // together, start // WORD_BITS, (start % WORD_BITS).int()[:, None]
+
+
+def unpack(words: torch.Tensor, bits: int) -> torch.Tensor:
+    """The codes in 32-bit words along the first axis: [words, n] -> [words * 32 / bits, n], int32."""
+    period, word, shift = _reading(bits, words.device)
+    if period == 1:
+        codes = words[:, None] >> shift
+    else:
+        periods = words.reshape(-1, period, words.shape[1])
+        following = periods[:, (word + 1).clamp(max=period - 1)] << (WORD_BITS - shift)
+        # What is shifted in from the left has the word's sign; of it only the code's own bits count.
+        low = (periods[:, word] >> shift) & ((1 << (WORD_BITS - shift)) - 1)
+        codes = torch.where(shift + bits > WORD_BITS, low | following, low)
+    return codes.bitwise_and_(2**bits - 1).flatten(0, 1)

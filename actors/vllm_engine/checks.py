@@ -1,0 +1,92 @@
+"""What a loaded vLLM is asked before it is believed: does it store what we think, and how many bytes?
+
+vLLM accepts KV formats that its attention backend cannot read, and then answers with garbage; so the
+backend's own list is asked. Bytes of weights and of a cached token are compared with the memory model.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from vllm.platforms import current_platform
+
+from raysweep import memory
+from raysweep.spec import EngineSpec
+
+TOLERANCE = 0.02
+SAMPLE_TOKENS = 1024  # over which a token's bytes are averaged
+
+
+def check_device(ranks: int, gpus: float) -> None:
+    """Raise ValueError if this process does not see the GPUs that were planned for it."""
+    seen = torch.cuda.device_count() if current_platform.is_cuda() else 0
+    if gpus and seen < ranks:
+        raise ValueError(
+            f"cluster.gpus_per_actor: {gpus:g}, but this actor sees {seen} GPUs for {ranks} ranks"
+        )
+
+
+def check_kv_dtype(llm: Any, dtype: str | None) -> None:
+    """Raise ValueError if the attention backend in use does not list the cache's format."""
+    for name, supported in set(llm.model_executor.collective_rpc(_attention_backends)[0]):
+        if dtype not in supported:
+            raise ValueError(
+                f"kv_cache_dtype: vLLM's attention backend {name} cannot read {dtype!r} on this device; "
+                f"it reads {', '.join(supported)}"
+            )
+
+
+def _attention_backends(worker: Any) -> list[tuple[str, tuple[str, ...]]]:
+    """Name and KV formats of the backend of every attention layer; runs in vLLM's worker."""
+    layers = worker.vllm_config.compilation_config.static_forward_context.values()
+    backends = [layer.attn_backend for layer in layers if hasattr(layer, "attn_backend")]
+    return [(b.get_name(), tuple(b.supported_kv_cache_dtypes)) for b in backends]
+
+
+def compare_bytes(llm: Any, spec: EngineSpec, path: str, ranks: int) -> tuple[str, ...]:
+    """A warning for each kind of bytes in which engine and memory model are more than 2% apart."""
+    expected = memory.kv_bytes(spec.model.architecture, spec.kv_policy, SAMPLE_TOKENS)
+    pairs = [
+        ("weights", weights_bytes(llm, path), memory.weights_bytes(spec.model, spec.weights)),
+        ("a cached token", kv_bytes_per_token(llm) * ranks, expected / SAMPLE_TOKENS),
+    ]
+    return tuple(
+        f"{spec.engine_id}: {what} take {measured:,.0f} bytes in vLLM, {model:,.0f} in the memory model "
+        f"({measured / model - 1:+.1%})"
+        for what, measured, model in pairs
+        if abs(measured / model - 1) > TOLERANCE
+    )
+
+
+def kv_bytes_per_token(llm: Any) -> float:
+    """Bytes that a token takes in the cache of one rank, over all layers."""
+    config = llm.engine_core.engine_core.scheduler.kv_cache_config
+    return sum(
+        group.kv_cache_spec.page_size_bytes
+        * len(group.layer_names)
+        / group.kv_cache_spec.block_size
+        for group in config.kv_cache_groups
+    )
+
+
+def weights_bytes(llm: Any, path: str) -> int:
+    """Bytes of the weights: as vLLM's workers say, or on a CPU, where it repacks them, as on disk."""
+    if current_platform.is_cpu():
+        return stored_bytes(Path(path))
+    return sum(llm.model_executor.collective_rpc(_model_bytes))
+
+
+def _model_bytes(worker: Any) -> int:
+    return worker.model_runner.model_memory_usage
+
+
+def stored_bytes(folder: Path) -> int:
+    """Bytes of all tensors in a folder's safetensors files, from their headers."""
+    total = 0
+    for file in folder.glob("*.safetensors"):
+        with file.open("rb") as stream:
+            header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+        spans = (t["data_offsets"] for name, t in header.items() if name != "__metadata__")
+        total += sum(end - start for start, end in spans)
+    return total

@@ -1,0 +1,234 @@
+"""What the actor, Ray, grading and Parquet cost: beside vLLM's own offline `LLM.generate`, in one run.
+
+    .venv-vllm/bin/python -m benchmarks.actor_overhead --out runs/benchmark       some four minutes
+
+Both are asked for the same prompts under the same settings of vLLM, one thread each: those of the traces,
+and, a second call to LLM.generate, those of the answers at the token budgets; once LLM.generate decodes the
+traces alone. The actor runs shards, which it also grades and publishes as Parquet parts. Two processes that
+are loaded once work in turns (A B C, A B C, ...), on new questions each time. The model is random and never
+ends its text, so that all decode exactly as many tokens as they are asked for.
+"""
+
+import argparse
+import itertools
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from actors.engine import TraceRequest
+from actors.engine_actor import EngineActor, Receipt
+from actors.kv.full import Full
+from actors.vllm_engine.forks import Sample
+from benchmarks.engine import markdown
+from benchmarks.subject import ANSWER_TOKENS, ARCHITECTURE, CLOSING, make_model
+from raysweep.benchmarks import chain
+from raysweep.driver import environment, longest
+from raysweep.ray_session import ray_session
+from raysweep.run_config import Cluster
+from raysweep.sample_key import sample_key
+from raysweep.spec import (
+    BF16,
+    Checkpoint,
+    Decoding,
+    EngineSpec,
+    Family,
+    ModelSpec,
+    Question,
+    Sampling,
+    Shard,
+)
+
+GREEDY = Sampling(temperature=0)
+CLUSTER = Cluster("local", actors=2, cpus_per_actor=1, gpus_per_actor=0)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured: traces a repeat, tokens a trace, rows that decode together, repeats."""
+
+    traces: int = 64
+    tokens: int = 512
+    rows: int = 32
+    shard_questions: int = 8
+    forks: int = 8
+    repeats: int = 5
+
+
+class Offline:
+    """vLLM's `LLM` with the settings that the actor gives to its engine."""
+
+    def __init__(self, spec: EngineSpec, rows: int, tokens: int):
+        from vllm import LLM, EngineArgs  # pyright: ignore[reportMissingImports]
+
+        from actors.texts import Texts
+        from actors.vllm_engine.loading import Room, engine_args
+
+        args = engine_args(spec, Room(rows, tokens), spec.model.path, "auto", 1.0)
+        defaults = EngineArgs(model=args.model)
+        given = {field.name: getattr(args, field.name) for field in fields(args)}
+        changed = {name: v for name, v in given.items() if v != getattr(defaults, name)}
+        self.llm: Any = LLM(model=args.model, **changed)
+        self.texts = Texts(spec.model.path, tokens)
+
+    def generate(self, shards: tuple[Shard, ...], answers: bool) -> int:
+        """Decode the traces of shards, and perhaps the answers to them; the number of tokens."""
+        from actors.vllm_engine.engine import sampling_params
+
+        samples = [self._sample(s, q) for s in shards for q in s.questions]
+        asked, tokens = [(sample, sample.first()) for sample in samples], 0
+        while asked:
+            prompts = [{"prompt_token_ids": list(job.prompt)} for _, job in asked]
+            ways = [sampling_params(sample.request, job) for sample, job in asked]
+            outputs = self.llm.generate(prompts, ways, use_tqdm=False)
+            found = [list(output.outputs[0].token_ids) for output in outputs]
+            tokens += sum(map(len, found))
+            asked = [
+                (sample, following)
+                for (sample, job), said in zip(asked, found, strict=True)
+                for following in (sample.take(job, said, cached=0) if answers else ())
+            ]
+        return tokens
+
+    def _sample(self, shard: Shard, question: Question) -> Sample:
+        key = sample_key(shard.decoding.seed, question.question_id, 0)
+        request = TraceRequest(question.prompt, key, shard.decoding)
+        prompt, vocabulary = (
+            self.texts.encode_prompt(request),
+            self.texts.vocabulary(request.decoding),
+        )
+        return Sample(request, vocabulary, prompt, lambda tokens: 0, "", lambda trace: None)
+
+
+def a_spec(folder: Path) -> EngineSpec:
+    model = ModelSpec("random", Family("random", GREEDY), str(folder), "1", ARCHITECTURE)
+    return EngineSpec(model, BF16, Full(), "vllm", Checkpoint(str(folder), "1"))
+
+
+def shards_of(
+    spec: EngineSpec, scale: Scale, budgets: tuple[int, ...], repeat: int
+) -> tuple[Shard, ...]:
+    """A repeat's work, in shards."""
+    way = Decoding(0, GREEDY, "<think>\n", "</think>", CLOSING, ANSWER_TOKENS, budgets)
+    questions = list(chain.questions(scale.traces, seed=100 + repeat))
+    return tuple(
+        Shard(spec, f"chain-{repeat}", "integer", way, tuple(batch), 0, 1)
+        for batch in _batches(questions, scale.shard_questions)
+    )
+
+
+def _batches(questions: list[Question], size: int) -> Iterator[list[Question]]:
+    return (questions[start : start + size] for start in range(0, len(questions), size))
+
+
+PEER, OURS = "LLM.generate", "actor, Ray, Parquet"
+Way = Callable[[int], float]  # does a repeat's work; tokens a second
+
+
+Rates = dict[tuple[str, int], list[float]]  # by who and number of budgets answered at, one a repeat
+
+
+def measure(scale: Scale, folder: Path) -> Rates:
+    """Tokens a second of each way."""
+    with ray_session(CLUSTER):
+        ways = start(scale, a_spec(folder), folder)
+        for way in ways.values():
+            way(0)  # warm
+        rates: Rates = {name: [] for name in ways}
+        for repeat, (name, way) in itertools.product(range(1, scale.repeats + 1), ways.items()):
+            rates[name].append(way(repeat))
+    return rates
+
+
+def start(scale: Scale, spec: EngineSpec, folder: Path) -> dict[tuple[str, int], Way]:
+    """Load both processes; the ways to do the same work, with one budget and with several."""
+    one, forked = (scale.tokens,), _evenly(scale.tokens, scale.forks)
+    repeats = range(scale.repeats + 1)
+    most = max(longest(shards_of(spec, scale, one, n))[spec.engine_id] for n in repeats)
+    options = {"num_cpus": 1, "runtime_env": {"env_vars": environment(spec, CLUSTER)}}
+    depth = 1 + -(-scale.rows // scale.shard_questions)  # as the driver feeds an actor
+    remote: Any = ray.remote
+    actors = remote(EngineActor).options(**options, max_concurrency=depth)
+    actor = actors.remote(spec, str(folder / "run"), scale.rows, most, 0.0)
+    offline = remote(Offline).options(**options).remote(spec, scale.rows, most)
+    ray.get([actor.__ray_ready__.remote(), offline.__ray_ready__.remote()])
+
+    def in_llm(budgets: tuple[int, ...], answers: bool, repeat: int) -> float:
+        shards = shards_of(spec, scale, budgets, repeat)
+        return _rate(lambda: ray.get(offline.generate.remote(shards, answers)))
+
+    def in_actor(budgets: tuple[int, ...], repeat: int) -> float:
+        shards = shards_of(spec, scale, budgets, repeat)
+        return _rate(lambda: sum(r.tokens for r in _receipts(actor, shards)))
+
+    return {
+        (PEER, 0): partial(in_llm, one, False),
+        (PEER, 1): partial(in_llm, one, True),
+        (OURS, 1): partial(in_actor, one),
+        (PEER, scale.forks): partial(in_llm, forked, True),
+        (OURS, scale.forks): partial(in_actor, forked),
+    }
+
+
+def _receipts(actor: Any, shards: tuple[Shard, ...]) -> list[Receipt]:
+    return ray.get([actor.run_shard.remote(shard) for shard in shards])
+
+
+def _rate(work: Callable[[], Any]) -> float:
+    """Tokens a second of work that gives their number."""
+    started = time.perf_counter()
+    tokens = work()
+    return tokens / (time.perf_counter() - started)
+
+
+def _evenly(tokens: int, parts: int) -> tuple[int, ...]:
+    return tuple(tokens * (part + 1) // parts for part in range(parts))
+
+
+def table(rates: Rates) -> list[str]:
+    """Median and spread of each way, and medians over the repeats of its ratios to LLM.generate's."""
+    lines = []
+    for (who, budgets), ours in rates.items():
+        name = f"{who}: traces, answers at {budgets} budgets" if budgets else f"{who}: traces"
+        spread = f"{statistics.median(ours):,.0f} ({min(ours):,.0f}–{max(ours):,.0f})"
+        ratios = [_ratio(ours, rates[PEER, 0]), _ratio(ours, rates[PEER, budgets])]
+        lines.append([name, spread, *ratios])
+    head = ["", "tokens/s, median (min–max)", f"{PEER}: traces", f"{PEER}: the same"]
+    return markdown(head, lines)
+
+
+def _ratio(ours: list[float], theirs: list[float]) -> str:
+    return f"{statistics.median(a / b for a, b in zip(ours, theirs, strict=True)):.2f} ×"
+
+
+def report(scale: Scale, out: Path) -> str:
+    """Measure, and write the table into `out`; the Markdown."""
+    with tempfile.TemporaryDirectory() as folder:
+        make_model(Path(folder))
+        rates = measure(scale, Path(folder))
+    head = (
+        f"## {scale.traces} traces of {scale.tokens} tokens, {scale.rows} at a time; "
+        f"{scale.repeats} repeats in turns"
+    )
+    text = "\n".join([head, "", *table(rates), ""])
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "actor_overhead.md").write_text(text)
+    return text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--out", type=Path, default=Path("runs/benchmark"))
+    parser.add_argument("--repeats", type=int, default=Scale.repeats)
+    arguments = parser.parse_args()
+    print(report(Scale(repeats=arguments.repeats), arguments.out))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""GPQA (arXiv 2311.12022): questions with one right and three wrong answers, asked as multiple choice.
+
+Read from the columns of the published CSV files. The choices of a question are shuffled by the seed and
+its own id, so that neither the other rows nor their order matter; the gold answer is the letter.
+"""
+
+import itertools
+import random
+from collections.abc import Iterator
+
+from raysweep.benchmarks.prompts import Prompt
+from raysweep.benchmarks.rows import Row, identified, read_rows
+from raysweep.benchmarks.sources import File
+from raysweep.spec import Question
+
+ID, QUESTION, RIGHT = "Record ID", "Question", "Correct Answer"
+WRONG = ("Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")
+LETTERS = "ABCD"
+
+
+def questions(
+    source: tuple[File, ...], prompt: Prompt, seed: int, count: int | None = None
+) -> Iterator[Question]:
+    """The questions, or the first `count`. The template sees `question` and `choices`, four texts."""
+    for identifier, row in itertools.islice(identified(read_rows(source), ID), count):
+        order = random.Random(f"gpqa/{seed}/{identifier}").sample(range(4), 4)
+        answers = [text(row, column) for column in (RIGHT, *WRONG)]
+        choices = [answers[index] for index in order]
+        rendered = prompt.fill(question=text(row, QUESTION), choices=choices)
+        yield Question(identifier, rendered, LETTERS[order.index(0)])
+
+
+def text(row: Row, column: str) -> str:
+    return row.text(column).strip()

@@ -1,0 +1,122 @@
+"""Rows of JSONL, JSON, CSV and Parquet files, each of which knows its place for errors.
+
+A row is numbered as an editor shows a line of JSONL, and from 1 after the header in CSV and Parquet.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raysweep.benchmarks.sources import File
+from raysweep.errors import ConfigError, shown
+
+MOST_CHARACTERS = 2**31 - 1  # of a CSV field; Python's own limit is lower than what benchmarks have
+
+EMPTY_LINE = object()
+
+Numbered = Iterator[tuple[int, Any]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a file: `place` says which in messages, `values` are its columns."""
+
+    place: str
+    values: Mapping[str, Any]
+
+    def text(self, column: str) -> str:
+        """What stands in a column, which must be a text or a number, and may not be empty."""
+        if column not in self.values:
+            columns = ", ".join(map(str, self.values)) or "none"
+            raise self.error(column, f"missing; its columns: {columns}; name one of them")
+        value = self.values[column]
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return str(value)
+        if not isinstance(value, str):
+            raise self.error(column, f"{shown(value)} is neither text nor number; write one")
+        if not value.strip():
+            raise self.error(column, "empty; fill it in, or remove the row")
+        return value
+
+    def error(self, column: str, reason: str) -> ConfigError:
+        return ConfigError(f"{self.place}, column {column!r}: {reason}")
+
+
+def read_rows(files: Iterable[File]) -> Iterator[Row]:
+    """All rows of all files, in order. Raises ConfigError at what cannot be read."""
+    for file in files:
+        reader = READERS.get(file.path.suffix.lower())
+        if reader is None:
+            known = ", ".join(READERS)
+            raise ConfigError(f"{file.origin}: not a {known} file; convert it to one of these")
+        number, found = 0, False
+        try:
+            for number, values in reader(file.path):
+                if values is not EMPTY_LINE:
+                    found = True
+                    yield _row(f"{file.origin}, row {number}", values)
+        except ConfigError:
+            raise
+        except (OSError, ValueError, csv.Error) as error:  # Arrow's and JSON's are ValueErrors
+            raise ConfigError(
+                f"{file.origin}, row {number + 1}: can't be read ({error}); correct the file"
+            ) from error
+        if not found:
+            raise ConfigError(f"{file.origin}: no rows in it; fetch the file again")
+
+
+def _row(place: str, values: Any) -> Row:
+    if not isinstance(values, dict):
+        raise ConfigError(f"{place}: {shown(values)} is no mapping of columns to values")
+    return Row(place, values)
+
+
+def identified(rows: Iterable[Row], column: str | None) -> Iterator[tuple[str, Row]]:
+    """Each row with its id: what stands in `column`, different in each row, or its number."""
+    places: dict[str, str] = {}
+    for index, row in enumerate(rows):
+        identifier = f"row-{index + 1}" if column is None else row.text(column)
+        earlier = places.setdefault(identifier, row.place)
+        if column is not None and earlier != row.place:
+            reason = f"{shown(identifier)} is the id of {earlier} too; make them differ"
+            raise row.error(column, reason)
+        yield identifier, row
+
+
+def _json_lines(path: Path) -> Numbered:
+    with path.open(encoding="utf-8-sig") as lines:
+        for number, line in enumerate(lines, start=1):
+            yield number, json.loads(line) if line.strip() else EMPTY_LINE
+
+
+def _json(path: Path) -> Numbered:
+    content = json.loads(path.read_text(encoding="utf-8-sig"))
+    if not isinstance(content, list):
+        raise ValueError("not a JSON array")
+    return enumerate(content, start=1)
+
+
+def _csv(path: Path) -> Numbered:
+    csv.field_size_limit(MOST_CHARACTERS)
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        for number, values in enumerate(csv.DictReader(lines, strict=True), start=1):
+            if None in values:
+                raise ValueError("more fields than the header has columns")
+            yield number, {key: value for key, value in values.items() if value is not None}
+
+
+def _parquet(path: Path) -> Numbered:
+    import pyarrow.parquet as pq  # slow to import: not for the embedded benchmarks
+
+    return enumerate(pq.read_table(path).to_pylist(), start=1)
+
+
+READERS: dict[str, Callable[[Path], Numbered]] = {
+    ".jsonl": _json_lines,
+    ".json": _json,
+    ".csv": _csv,
+    ".parquet": _parquet,
+}

@@ -1,0 +1,106 @@
+"""Models as they are written down: a folder, or files on the hub, and the family they belong to.
+
+path: /data/mine                     a folder, which says all by its config.json
+hub: Qwen/Qwen3-8B                   a repository, with its `revision`; its numbers stand in
+architecture: {hidden_size: …}       `architecture`, so that a plan needs no network
+quantized: {awq-4: {hub: …}}         the same model at other precisions, made by somebody else
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from raysweep.configuration import checkpoint
+from raysweep.configuration.architecture import architecture_of, read_architecture
+from raysweep.configuration.definitions import Definitions, read_family, read_weights
+from raysweep.configuration.fields import Fields
+from raysweep.errors import ConfigError, shown
+from raysweep.hub import hub_path, local_file
+from raysweep.spec import Architecture, Checkpoint, ModelSpec, WeightSpec
+
+PLACE_KEYS = ("path", "hub", "revision")
+
+
+def read_model(definitions: Definitions, entry: Any, place: str) -> ModelSpec:
+    """A model by name, or by the same keys written in place."""
+    if isinstance(entry, str) and os.sep in entry:
+        name = os.path.basename(entry.rstrip(os.sep))
+        raise ConfigError(
+            f"{place}: {shown(entry)} is a path; write {{name: {name}, family: ..., path: {entry}}} "
+            f"with one of the families {', '.join(definitions.names('family'))}, or your own"
+        )
+    name, fields = definitions.resolve_named("model", entry, place)
+    fields.only(["family", "architecture", "quantized", *PLACE_KEYS])
+    family = read_family(definitions, fields.value("family"), fields.at("family"))
+    if "hub" in fields.values:
+        found, architecture = read_hub(fields), read_hub_architecture(fields)
+        model = ModelSpec(name, family, found.path, found.revision, architecture)
+    else:
+        path = fields.text("path")
+        contents = checkpoint.inspect(Path(path), fields.at("path"))
+        model = ModelSpec(
+            name, family, path, contents.revision, contents.architecture, contents.weights
+        )
+    quantized = read_quantized(definitions, fields, model.architecture)
+    return ModelSpec(**{**vars(model), "quantized": quantized})
+
+
+def read_hub(fields: Fields) -> Checkpoint:
+    """A repository of the hub at a revision."""
+    if "path" in fields.values:
+        raise ConfigError(f"{fields.at('path')}: stands beside hub; keep one of the two")
+    repository = fields.text("hub")
+    if repository.count("/") != 1:
+        raise ConfigError(f"{fields.at('hub')}: {shown(repository)} is not owner/name; write both")
+    return Checkpoint(hub_path(repository), fields.text("revision"))
+
+
+def read_hub_architecture(fields: Fields) -> Architecture:
+    """The numbers that the definition gives, which must be those of the files if they are here."""
+    found = read_hub(fields)
+    config = local_file(found.path, found.revision, "config.json")
+    if "architecture" not in fields.values and config is None:
+        raise ConfigError(
+            f"{fields.at('architecture')}: missing, and {found.path} is not on this machine; give the "
+            "numbers of its config.json"
+        )
+    if "architecture" not in fields.values:
+        assert config is not None
+        return read_architecture(config)
+    given = architecture_of(fields.below("architecture"))
+    if config is not None and (actual := read_architecture(config)) != given:
+        raise ConfigError(
+            f"{fields.at('architecture')}: {shown(given)} is not what {config} says, {shown(actual)}; "
+            "correct it"
+        )
+    return given
+
+
+def read_quantized(
+    definitions: Definitions, fields: Fields, architecture: Architecture
+) -> tuple[tuple[WeightSpec, Checkpoint], ...]:
+    """The files that are there at other precisions, by the name of the precision."""
+    if "quantized" not in fields.values:
+        return ()
+    entries = fields.below("quantized")
+    found = []
+    for name in entries.values:
+        weights = read_weights(definitions, name, entries.at(name))
+        place = entries.below(name).only(PLACE_KEYS)
+        files = read_hub(place) if "hub" in place.values else None
+        found.append((weights, files or read_folder(place, weights, architecture)))
+    return tuple(found)
+
+
+def read_folder(place: Fields, weights: WeightSpec, architecture: Architecture) -> Checkpoint:
+    """A folder with a model's quantised files, which must be what they are said to be."""
+    path = place.text("path")
+    contents = checkpoint.inspect(Path(path), place.at("path"))
+    if contents.weights != weights:
+        raise ConfigError(
+            f"{place.at('path')}: '{path}' holds {contents.weights.slug}, not {weights.slug}; put it "
+            "under its own precision"
+        )
+    if contents.architecture != architecture:
+        raise ConfigError(f"{place.at('path')}: '{path}' is of another model; correct the path")
+    return Checkpoint(path, contents.revision)

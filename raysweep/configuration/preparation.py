@@ -1,0 +1,85 @@
+"""The configuration's `prepare`: where quantised checkpoints are kept, and what they are calibrated on.
+
+Calibration text is read only where a precision has to be made; every (model, precision) that can neither
+be found nor made is refused here.
+"""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from raysweep import calibration, layout
+from raysweep.configuration.definitions import Definitions
+from raysweep.configuration.fields import Fields
+from raysweep.configuration.tokens import count_tokens
+from raysweep.errors import ConfigError
+from raysweep.run_config import Prepare, Sweep
+from raysweep.spec import Calibration, ModelSpec, WeightSpec
+
+TORCH_METHODS = ("bf16", "gptq")
+
+
+def read_prepare(fields: Fields, sweep: Sweep, definitions: Definitions) -> Prepare:
+    """Where and on what to quantise, once it is sure that every precision can be had."""
+    fields.only(["checkpoints", "calibration"])
+    checkpoints = fields.text("checkpoints")
+    to_make = list(missing_precisions(sweep))
+    if not to_make:
+        return Prepare(checkpoints, None)
+    if fields.value("calibration") is None:
+        model, weights = to_make[0]
+        raise ConfigError(
+            f"{fields.at('calibration')}: missing, and {weights.slug} of {model.name} has to be made; "
+            "name a text to calibrate on, such as {path: texts.jsonl}"
+        )
+    place = fields.at("calibration")
+    found = read_calibration(definitions, fields.value("calibration"), place)
+    for benchmark in sweep.benchmarks:
+        calibration.check_no_test_question(found, benchmark.questions, place)
+    for model in {model.name: model for model, _ in to_make}.values():
+        tokens = count_tokens(model, found)
+        if tokens is not None:  # else the worker counts, which has the tokenizer
+            calibration.check_enough(tokens, model.architecture, place)
+    return Prepare(checkpoints, found)
+
+
+def missing_precisions(sweep: Sweep) -> Iterator[tuple[ModelSpec, WeightSpec]]:
+    """The (model, precision) pairs that nobody has made yet; raises for one that raysweep cannot make."""
+    pairs = itertools.product(sweep.models, enumerate(sweep.weights))
+    for model, (index, weights) in pairs:
+        place = f"sweep.weights[{index}]"
+        if sweep.backend == "torch" and weights.method not in TORCH_METHODS:
+            raise ConfigError(
+                f"{place}: the torch backend has no {weights.method} layers; choose sweep.backend=vllm"
+            )
+        if model.published(weights) is not None:
+            continue
+        if weights.method != "gptq" or model.weights.bits != 16:
+            raise ConfigError(
+                f"{place}: there is no {weights.slug} of {model.name} ({model.weights.slug}), and "
+                "raysweep makes GPTQ from 16 bit only; name its files in the model's `quantized`"
+            )
+        try:
+            layout.check_groups(model.architecture, weights)
+        except ValueError as error:
+            raise ConfigError(
+                f"{place}: {weights.slug} of {model.name}: {error}; choose another group_size"
+            ) from error
+        yield model, weights
+
+
+def read_calibration(definitions: Definitions, entry: Any, place: str) -> Calibration:
+    """Documents from a generator (`loader`, `count`, `seed`) or from a JSON-lines file (`path`)."""
+    name, fields = definitions.resolve("calibration", entry, place)
+    if "path" in fields.values:
+        fields.only(["path", "tokens"])
+        file = Path(fields.text("path"))
+        name, documents = name or file.stem, tuple(calibration.read_file(file, fields.at("path")))
+    else:
+        fields.only(["loader", "count", "seed", "tokens"])
+        loader = fields.choice("loader", "loader", ["embedded"])
+        count, seed = fields.integer("count"), fields.integer("seed", least=0)
+        name, documents = name or loader, tuple(calibration.embedded(count, seed))
+    tokens = Fields(fields.prefix, {"tokens": 2048, **fields.values}).integer("tokens")
+    return Calibration(name, documents, tokens)

@@ -1,0 +1,171 @@
+"""Grading: from an answer's text to what it says and whether that is right, one grader a module.
+
+A grader extracts an answer from a text and judges it against the gold one. What may hang, crash or run a
+model's program happens in a worker process with a time limit, and what goes wrong there is the outcome
+`error`. Grading is a pure function of text, gold answer and whether the text ended: stored answers can be
+graded again (`raysweep.regrade`). A change of a grader that changes an answer or an outcome raises its
+version, which every part of samples names.
+
+To add a grader, write a module with `extract` and, if equal texts are not all, `judge`; name it in GRADERS.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import get_args
+
+from raysweep.grading import choice, code, mathematics, sandbox, words
+from raysweep.grading.outcomes import Graded, Nothing, Outcome, Said
+from raysweep.spec import Benchmark, Question
+from raysweep.workers import CallError, Workers
+
+__all__ = ["GRADERS", "Graded", "Grader", "Nothing", "Outcome", "Said"]
+
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+ERROR = Graded(None, "error")
+
+
+def no_check(*_: str) -> None:
+    """Any will do."""
+
+
+def judge_equal(answer: str, gold: str) -> Graded:
+    return Graded(answer, "correct" if answer == gold else "wrong")
+
+
+@dataclass(frozen=True)
+class Grader:
+    """How one kind of answer is graded.
+
+    version     raised when the same text may get another answer or outcome
+    extract     (text, ended) -> the answer in it, or why there is none
+    judge       (answer, gold) -> what it is, or None where only `in_worker` can say
+    in_worker   `module:function` of (answer, gold) -> (answer or None, outcome), for a worker process
+    cpu_s       CPU seconds that `in_worker` may take; the wall allows some times more
+    check_gold  raises ValueError for a gold answer that cannot be graded against
+    check_place raises ConfigError where this machine cannot grade, given the name of the field
+    stated      how a text states an answer; if given, each gold answer must be correct as stated
+    has_canonical_form  tells answers that compare as texts; for the others there are, in a worker process,
+    equal, fingerprint  `module:function` of two answers, and of one (see `raysweep.equivalence`)
+    """
+
+    version: int
+    extract: Callable[[str, bool], str | Nothing]
+    judge: Callable[[str, str], Graded | None] = judge_equal
+    in_worker: str = ""
+    cpu_s: float = 10
+    check_gold: Callable[[str], None] = no_check
+    check_place: Callable[[str], None] = no_check
+    has_canonical_form: Callable[[str], bool] = bool
+    equal: str = ""
+    fingerprint: str = ""
+    stated: Callable[[str], str] | None = None
+
+
+def word_grader(extract: Callable[[str, bool], str | Nothing]) -> Grader:
+    """Answers that are equal as extracted texts, the gold one extracted likewise."""
+
+    def judge(answer: str, gold: str) -> Graded:
+        expected = extract(gold, True)
+        return ERROR if isinstance(expected, Nothing) else judge_equal(answer, expected)
+
+    def check_gold(gold: str) -> None:
+        if isinstance(extract(gold, True), Nothing):
+            raise ValueError("it finds no answer in it")
+
+    return Grader(1, extract, judge, check_gold=check_gold)
+
+
+GRADERS: dict[str, Grader] = {
+    "integer": word_grader(words.last_integer),
+    "letter": word_grader(words.last_letter),
+    "choice": word_grader(choice.chosen_letter),
+    "mathematics": Grader(
+        version=1,
+        extract=mathematics.extract,
+        judge=mathematics.judge,
+        in_worker="raysweep.grading.symbolic:grade",
+        check_gold=mathematics.check_gold,
+        has_canonical_form=mathematics.has_canonical_form,
+        equal="raysweep.grading.symbolic:equal",
+        fingerprint="raysweep.grading.symbolic:fingerprint",
+        stated=mathematics.boxed,
+    ),
+    "code": Grader(
+        version=1,
+        extract=code.extract,
+        judge=code.judge,
+        in_worker="raysweep.grading.code:grade",
+        cpu_s=60,
+        check_gold=code.check_gold,
+        check_place=sandbox.check,
+    ),
+    "code_unsandboxed": Grader(
+        version=1,
+        extract=code.extract,
+        judge=code.judge,
+        in_worker="raysweep.grading.code:grade_unsandboxed",
+        cpu_s=60,
+        check_gold=code.check_gold,
+    ),
+}
+
+
+def tag(name: str) -> str:
+    """The grader as samples name it: "mathematics-1"."""
+    return f"{name}-{GRADERS[name].version}"
+
+
+def grade(name: str, said: Said, workers: Workers) -> Graded:
+    """Grade one answer; what goes wrong inside the grader is the outcome `error`."""
+    return grade_all(name, [said], workers)[0]
+
+
+def grade_all(name: str, said: Sequence[Said], workers: Workers) -> list[Graded]:
+    """Grade many answers, equal ones once; those for workers as many at a time as there may be."""
+    grader = GRADERS[name]
+    known: dict[Said, Graded] = {}
+    asked: dict[Said, str] = {}
+    for one in dict.fromkeys(said):
+        found = _at_once(grader, one)
+        if isinstance(found, Graded):
+            known[one] = found
+        else:
+            asked[one] = found
+    if asked:
+        with ThreadPoolExecutor(workers.most) as threads:
+            graded = threads.map(
+                lambda one: _by_worker(grader, asked[one], one.gold, workers), asked
+            )
+            known.update(zip(asked, graded, strict=True))
+    return [known[one] for one in said]
+
+
+def _at_once(grader: Grader, said: Said) -> Graded | str:
+    """The outcome, or the extracted answer where a worker must be asked."""
+    if said.given_up:
+        return ERROR
+    try:
+        found = grader.extract(said.text, said.ended)
+        if isinstance(found, Nothing):
+            return Graded(None, found.value)
+        return grader.judge(found, said.gold) or found
+    except Exception:
+        return ERROR
+
+
+def _by_worker(grader: Grader, answer: str, gold: str, workers: Workers) -> Graded:
+    try:
+        return Graded(*workers.call(grader.in_worker, answer, gold, cpu_s=grader.cpu_s))
+    except CallError:
+        return ERROR
+
+
+def ungradable_gold(benchmark: Benchmark, workers: Workers) -> Question | None:
+    """The first question whose gold answer, stated as a model would, is not graded correct."""
+    stated = GRADERS[benchmark.grader].stated
+    if stated is None:
+        return None
+    said = [Said(stated(question.gold), True, question.gold) for question in benchmark.questions]
+    graded = zip(benchmark.questions, grade_all(benchmark.grader, said, workers), strict=True)
+    return next((question for question, one in graded if one.outcome != "correct"), None)

@@ -1,0 +1,135 @@
+"""What a user asked for: the grid, how its work is cut, where it runs. Frozen dataclasses, validated.
+
+A sample depends on what `spec` names; of a run's configuration it knows nothing else.
+"""
+
+from dataclasses import dataclass
+
+from raysweep.kv_policy import KVPolicy
+from raysweep.spec import (
+    PLAIN,
+    Benchmark,
+    Calibration,
+    Decoding,
+    Forcing,
+    ModelSpec,
+    WeightSpec,
+)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The grid. Token budgets in tokens and increasing; every group size is at most `samples`."""
+
+    models: tuple[ModelSpec, ...]
+    weights: tuple[WeightSpec, ...]
+    kv_policies: tuple[KVPolicy, ...]
+    benchmarks: tuple[Benchmark, ...]
+    token_budgets: tuple[int, ...]
+    group_sizes: tuple[int, ...]
+    batch_sizes: tuple[int, ...]
+    samples: int
+    backend: str
+    forcing: Forcing = PLAIN
+
+
+@dataclass(frozen=True)
+class Generation:
+    """How the work is cut and fed; changes speed and the size of a loss, never a sample.
+
+    max_rows         sequences that one engine decodes together
+    shard_questions  questions a shard
+    shard_samples    samples of each question a shard
+    max_attempts     tries of a shard before it is given up
+    """
+
+    max_rows: int
+    shard_questions: int
+    shard_samples: int
+    max_attempts: int
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A kind of GPU. Its memory is what the driver reports, all of it."""
+
+    name: str
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where the actors run. `address` is "local" (start Ray here) or a Ray address.
+
+    Without a number of `actors` there are as many as the engines need and this machine affords; without
+    a kind of `gpu` nobody checks beforehand what fits.
+    """
+
+    address: str
+    actors: int | None
+    cpus_per_actor: float
+    gpus_per_actor: float
+    gpu: Gpu | None = None
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Where quantised checkpoints are kept, and what they are calibrated on (None: not needed)."""
+
+    checkpoints: str
+    calibration: Calibration | None
+
+
+@dataclass(frozen=True)
+class Show:
+    """The names of what the stage show shows: a question as a model is asked it. None: the sweep's first."""
+
+    model: str | None = None
+    benchmark: str | None = None
+    question: str | None = None
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a configuration is recommended for: the stage `recommend`.
+
+    memory_bytes      for the weights and the KV caches of a whole batch; None if the stage is not run
+    benchmark         one of the sweep's, None for each of them
+    max_token_budget  None for no limit
+    """
+
+    memory_bytes: float | None
+    batch_size: int
+    benchmark: str | None
+    max_token_budget: int | None
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A whole run as the user asked for it, validated."""
+
+    out: str
+    run: str
+    seed: int
+    stages: tuple[str, ...]
+    sweep: Sweep
+    prepare: Prepare
+    generation: Generation
+    cluster: Cluster
+    show: Show = Show()
+    recommend: Wish = Wish(None, 1, None, None)
+
+    def decoding(self, model: ModelSpec, benchmark: Benchmark) -> Decoding:
+        family, forcing = model.family, self.sweep.forcing
+        return Decoding(
+            seed=self.seed,
+            sampling=family.sampling,
+            think_open=family.think_open,
+            think_close=family.think_close,
+            forced_closing=forcing.forced_closing(family, benchmark),
+            answer_tokens=benchmark.answer_tokens,
+            token_budgets=self.sweep.token_budgets,
+            extension=forcing.extension,
+            loop_tokens=forcing.loop_tokens,
+            end_loops=forcing.end_loops,
+        )

@@ -1,0 +1,62 @@
+"""A worker process: calls named functions for its parent, one after the other, until that hangs up.
+
+Requests and replies are lines of JSON on standard input and output. The worker cannot outlive its
+parent for long: a thread ends it when the input does, and where a call holds the interpreter so that no
+thread runs, the kernel's CPU timer ends it (SIGPROF, whose default action kills). Calls run in the main
+thread, as libraries that use signals want it.
+"""
+
+import importlib
+import json
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+
+def main() -> None:
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a function prints is no reply
+    logging.disable()
+    for request in requests():
+        replies.write(reply(request) + "\n")
+        replies.flush()
+
+
+def requests() -> Iterator[dict[str, Any]]:
+    """What the parent asks for; the process ends with its input, even in the middle of a call."""
+    waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            waiting.put(line)
+        os._exit(0)
+
+    threading.Thread(target=listen, daemon=True).start()
+    while True:
+        yield json.loads(waiting.get())
+
+
+def reply(request: dict[str, Any]) -> str:
+    """The call's result, or what it raised, within its CPU seconds (0: no limit)."""
+    signal.setitimer(signal.ITIMER_PROF, request["cpu_s"])
+    try:
+        return json.dumps({"result": named(request["function"])(*request["arguments"])})
+    except Exception as error:
+        return json.dumps({"error": f"{type(error).__name__}: {error}"})
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def named(function: str) -> Any:
+    """The function that `module:name` names."""
+    module, _, name = function.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+"""vLLM engines for the tests beside this file; importing it imports vLLM."""
+
+from dataclasses import replace
+from typing import Any
+
+from actors.kv.full import Full
+from actors.vllm_engine.engine import VllmEngine
+from actors.vllm_engine.loading import Room
+from raysweep.spec import BF16, Checkpoint, EngineSpec, Family, ModelSpec, Sampling
+from tests.tiny_models import MODELS, architecture
+
+__all__ = ["Room", "VllmEngine", "a_spec"]
+
+
+def a_spec(name: str, path: str = "", **changes: Any) -> EngineSpec:
+    """A shipped model, 16 bit under the full cache if nothing else is said, on vLLM."""
+    numbers = changes.pop("architecture", None) or architecture(name)
+    family = Family("tiny", Sampling(temperature=1.0))
+    model = ModelSpec(name, family, str(MODELS / name), "1", numbers)
+    spec = EngineSpec(model, BF16, Full(), "vllm", Checkpoint(path or model.path, "1"))
+    return replace(spec, **changes)
