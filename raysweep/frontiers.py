@@ -24,7 +24,7 @@ DRAWS_AT_ONCE = 100  # of the bootstrap: bounds the memory that they take
 
 AXES: dict[str, Callable[[Row], str]] = {
     "model": lambda row: row["model"],
-    "precision": lambda row: WeightSpec(row["weight_method"], row["weight_bits"]).slug,
+    "precision": lambda row: WeightSpec(row["weight_method"], row["weight_bits"]).precision,
     "kv_policy": lambda row: row["kv_policy"],
     "votes": lambda row: "serial" if row["group_size"] == 1 else "parallel",
 }

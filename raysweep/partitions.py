@@ -58,6 +58,7 @@ class Reduced:
     samples_missing: int
     tokens_generated: int
     outcomes: Ints  # [OUTCOMES] answers
+    finishes: Mapping[str, int]  # how many traces ended in which way
     set_aside: tuple[str, ...]  # parts that could not be read, by their new paths
     reused_tokens: int = 0
     recomputed_tokens: int = 0
@@ -120,6 +121,7 @@ def _reduced(
         samples_missing=len(votes.benchmark.questions) * samples - votes.n_samples_read,
         tokens_generated=votes.tokens_generated,
         outcomes=votes.outcomes.sum(axis=0),
+        finishes=votes.finishes,
         set_aside=set_aside,
     )
 

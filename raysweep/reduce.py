@@ -7,7 +7,7 @@ is there is planned anew, so that no sample is overlooked. A missing shard makes
 never wrong: what is there is reduced, and what cannot be said from it is counted.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -178,6 +178,7 @@ def _summary(reduced: Sequence[Reduced], scenarios: Sequence[Scenario], sweep: S
         "tokens_generated": sum(one.tokens_generated for one in reduced),
         "tokens_one_run_per_scenario": round(sum(one.run_tokens for one in scenarios)),
         "outcomes": dict(zip(OUTCOMES, outcomes, strict=True)),
+        "finishes": dict(sum((Counter(one.finishes) for one in reduced), Counter())),
         "prefix_cache": _prefix_cache(reduced),
         "samples_that_a_batch_may_change": sum(one.seeded_samples for one in reduced),
     }

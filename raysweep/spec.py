@@ -66,6 +66,11 @@ class WeightSpec:
     act_order: bool = False
 
     @property
+    def precision(self) -> str:
+        """`bf16`, `gptq4`: whatever the groups."""
+        return self.method if self.bits == 16 else f"{self.method}{self.bits}"
+
+    @property
     def slug(self) -> str:
         if self.bits == 16:
             return self.method
@@ -76,7 +81,7 @@ class WeightSpec:
             unusual.append("sym" if self.symmetric else "asym")
         if self.act_order:
             unusual.append("act")
-        return "-".join([f"{self.method}{self.bits}", *unusual])
+        return "-".join([self.precision, *unusual])
 
 
 BF16 = WeightSpec("bf16", 16)

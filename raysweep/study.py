@@ -97,7 +97,7 @@ def eviction_or_bits(candidates: Candidates, batch_size: int) -> list[Row]:
     """
     members: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, row in enumerate(candidates.rows):
-        weights = WeightSpec(row["weight_method"], row["weight_bits"]).slug
+        weights = WeightSpec(row["weight_method"], row["weight_bits"]).precision
         members[row["model"], weights].append(index)
     rows = []
     for (model, weights), own in members.items():

@@ -6,7 +6,7 @@ remains, a `Tally`, is a few integers a cell, from which every group size follow
 sample again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -26,11 +26,12 @@ ANSWER_COLUMNS = tuple(
     for leaf in ("token_budget", "thinking_tokens", "forced", "answer", "outcome", "answer_tokens")
 )
 COLUMNS = (
-    *("question_id", "sample_index", "prompt_tokens", "trace_tokens", *ANSWER_COLUMNS),
+    *("question_id", "sample_index", "prompt_tokens", "trace_tokens", "finish", *ANSWER_COLUMNS),
     *("reused_tokens", "recomputed_tokens", "reproducible"),
 )
 DICTIONARIES = (
     "question_id",
+    "finish",
     "reproducible",
     "answers.list.element.answer",
     "answers.list.element.outcome",
@@ -58,6 +59,7 @@ class Tally:
         int  # traces, and the answers of forks: an unforced answer is part of its trace
     )
     n_samples_read: int
+    finishes: Mapping[str, int]  # how many traces ended in which way
 
     @cached_property
     def samples(self) -> Ints:
@@ -123,7 +125,13 @@ def tally(
         longest_prompt_tokens=int(samples["prompt_tokens"].to_numpy().max(initial=0)),
         tokens_generated=_tokens_generated(samples, answers),
         n_samples_read=samples.num_rows,
+        finishes=_finishes(samples["finish"]),
     )
+
+
+def _finishes(finish: pa.ChunkedArray) -> dict[str, int]:
+    counts = finish.drop_null().cast(pa.string()).value_counts().to_pylist()
+    return {count["values"]: count["counts"] for count in counts}
 
 
 @dataclass(frozen=True)

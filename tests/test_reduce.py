@@ -159,3 +159,12 @@ def test_the_summary_keeps_what_the_other_stages_wrote(store):
     summary = json.loads(store.read_text("summary.json"))
     assert summary == {"wall_s": 12.5, **reduction.summary}
     assert (summary["engines"], summary["samples"], summary["scenarios"]) == (1, 8, 6)
+
+
+def test_how_traces_ended_is_counted(tmp_path: Path):
+    config, store = sweep_of(), Store(str(tmp_path))
+    ends = ("stop", "loop", "budget", "loop")
+    samples = [{**row, "finish": ends[row["sample_index"]]} for row in MIXED]
+    generate(config, store, samples)
+    finishes = reduce_run(config, store).summary["finishes"]
+    assert finishes == {"stop": 2, "loop": 4, "budget": 2}

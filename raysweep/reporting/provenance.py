@@ -27,7 +27,13 @@ def lead(scenarios: pd.DataFrame, summary: dict[str, Any]) -> str:
 
 def facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
     """(label, value) of everything that summary.json says."""
-    return [*_work(summary), *_time(summary), *_outcomes(summary), *_origin(summary)]
+    return [
+        *_work(summary),
+        *_time(summary),
+        *_outcomes(summary),
+        *_finishes(summary),
+        *_origin(summary),
+    ]
 
 
 def _work(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -60,6 +66,13 @@ def _outcomes(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, count in outcomes.items():
         share = f" ({count / total:.2%})" if total else ""
         yield f"Answers {name.replace('_', ' ')}", f"{count:,}{share}"
+
+
+def _finishes(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    finishes = summary.get("finishes") or {}
+    if finishes:
+        counted = sorted(finishes.items(), key=lambda entry: -entry[1])
+        yield "Traces ended by", ", ".join(f"{name} {count:,}" for name, count in counted)
 
 
 def _origin(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -7,13 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import (
-    FuncFormatter,
-    LogLocator,
-    NullFormatter,
-    NullLocator,
-    PercentFormatter,
-)
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
 from raysweep import study
 from raysweep.candidates import Candidates
@@ -48,6 +42,7 @@ from raysweep.reporting.results import Results, where
 from raysweep.reporting.study_findings import is_of, threshold_in_words
 from raysweep.reporting.wording import human_bytes
 
+SIDES = {"parallel": "votes (number: G)", "serial": "one sample", "neither": "not told apart"}
 FAVOURS = {"parallel": PARALLEL[LIGHT], "serial": SERIAL[LIGHT], "neither": GREY}
 
 
@@ -84,21 +79,19 @@ def composition_figure(own: Results, batch_size: int) -> Figure | None:
 
 
 def _values_axis(axes: Axes, values: list[int], column: str, names: list[str]) -> None:
+    """The y axis of a choice: names, bytes, or numbers that each have a tick."""
     if column == "policy_place":
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(-0.5, len(names) - 0.5)
         return
-    axes.set_yscale("log", base=2)
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_yscale("log")
+    is_bytes = column == "weights_bytes"
+    axes.yaxis.set_major_locator(
+        LogLocator(subs=(1, 2, 5)) if is_bytes else FixedLocator(sorted(set(values)))
+    )
+    said = human_bytes if is_bytes else "{:,.0f}".format
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: said(value)))
     axes.yaxis.set_minor_locator(NullLocator())
-    if column == "weights_bytes":
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: human_bytes(value)))
-        axes.yaxis.set_minor_formatter(NullFormatter())
-        return
-    axes.set_yticks(sorted(set(values)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
 def parallel_figure(own: Results, batch_size: int) -> Figure | None:
@@ -115,26 +108,28 @@ def parallel_figure(own: Results, batch_size: int) -> Figure | None:
     accuracy_axis(above, rows[["serial_accuracy", "parallel_accuracy"]].max(axis=1))
     for favours, colour in FAVOURS.items():
         _differences(below, where(rows, favours=favours), colour)
-    for row in rows.to_dict("records"):
-        if row["favours"] == "parallel":
-            label = {"textcoords": "offset points", "xytext": (0, 4), "ha": "center", "fontsize": 7}
-            below.annotate(
-                str(row["parallel_group_size"]),
-                (row["memory_bytes"], row["difference_hi"]),
-                **label,
-            )
+    _label_groups(below, where(rows, favours="parallel"))
     _difference_axis(below, "Votes ahead by")
     bytes_axis(below, "Memory of a question")
-    said = {
-        "parallel": "votes (number: G)",
-        "serial": "one sample",
-        "neither": "not told apart",
-    }
     handles = [
-        Line2D([], [], color=FAVOURS[key], marker="o", ms=4, label=said[key]) for key in said
+        Line2D([], [], color=FAVOURS[side], marker="o", ms=4, label=said)
+        for side, said in SIDES.items()
     ]
     outside_legend(figure, [heading("Best within the memory"), *handles])
     return figure
+
+
+def _label_groups(axes: Axes, rows: pd.DataFrame) -> None:
+    """G over each interval."""
+    for row in rows.to_dict("records"):
+        axes.annotate(
+            str(row["parallel_group_size"]),
+            (row["memory_bytes"], row["difference_hi"]),
+            textcoords="offset points",
+            xytext=(0, 4),
+            ha="center",
+            fontsize=7,
+        )
 
 
 def batches_figure(own: Results, batch_size: int) -> Figure | None:

@@ -56,7 +56,7 @@ function shareAxis(title, values, from = 0) {
   const domain = [Math.floor(low / step + 1e-9) * step, Math.ceil(high / step - 1e-9) * step];
   const count = Math.round((domain[1] - domain[0]) / step) + 1;
   const ticks = Array.from({ length: count }, (_, i) => domain[0] + i * step);
-  return { scale: "linear", title, domain, ticks: ticks.map((value) => [value, `${Math.round(100 * value)}%`]) };
+  return { scale: "linear", title, domain, ticks: ticks.map((value) => [value, `${Math.round(100 * value)}%`.replace("-", "−")]) };
 }
 function nameAxis(names) {
   const short = (name) => (name.length > 17 ? `${name.slice(0, 16)}…` : name);
@@ -198,7 +198,7 @@ const CHARTS = {
         `${row.model} ${row.weights} within ${humanBytes(row.memory_bytes)}`,
         `evicting ${percent(row.evicting_accuracy)}: ${row.evicting_engine_id}`,
         `fewer bits ${percent(row.quantized_accuracy)}: ${row.quantized_engine_id}`,
-        `difference ${percent(row.difference)}, 95% interval ${tenths(row.difference_lo)} to ${tenths(row.difference_hi)}`,
+        `difference ${signed(row.difference)} points, ${between(row.difference_lo, row.difference_hi)}`,
         row.favours === "neither" ? "which is ahead cannot be told" : `${row.favours === "evicting" ? "evicting" : "fewer bits"} is ahead`,
       ],
     }));
@@ -219,7 +219,7 @@ const CHARTS = {
         `weights of ${humanBytes(row.weights_bytes)}`,
         `twice the memory: spent on weights it gives ${tenths(Math.abs(row.advantage))} points ` +
           `${row.advantage < 0 ? "less" : "more"} than on tokens`,
-        `95% interval ${tenths(row.advantage_lo)} to ${tenths(row.advantage_hi)}, from ${plural(row.contests, "memory").replace("memorys", "memories")}`,
+        `${between(row.advantage_lo, row.advantage_hi)}, from ${plural(row.contests, "memory").replace("memorys", "memories")}`,
       ],
     }));
     const rule = found?.decided

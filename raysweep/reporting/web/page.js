@@ -152,8 +152,8 @@ function start(data) {
     byId("answer").replaceChildren(...lines);
     byId("ask-caption").textContent = `${view.benchmark}, ${humanBytes(view.memory)}, ` +
       (view.batch === 1 ? "one question at a time" : `${view.batch} questions at once`) + "; of all configurations, whatever the filters show.";
-    byId("command").textContent = `python -m raysweep run=… 'stages=[recommend]' recommend.memory_gb=${Number((view.memory / 1e9).toPrecision(3))} ` +
-      `recommend.batch_size=${view.batch} recommend.benchmark=${view.benchmark}`;
+    byId("command").textContent = `'stages=[recommend]' recommend.memory_gb=${Number((view.memory / 1e9).toPrecision(3))} ` +
+      `recommend.batch_size=${view.batch} 'recommend.benchmark=${view.benchmark}'`;
   }
   function line(name, ...parts) {
     const made = document.createElement(name);
@@ -170,7 +170,7 @@ function start(data) {
     const fine = line("p", `Takes ${humanBytes(found.memory)}. It measured ${percent(found.measured)}, ${luck}, as the best of ` +
       `${plural(found.considered, "configuration")} that fit.`);
     fine.className = "hint";
-    const { less, more } = found, said = ({ low, high }) => `95% interval ${tenths(low)} to ${tenths(high)}`;
+    const { less, more } = found, said = ({ low, high }) => between(low, high);
     if (less) list.append(line("li", line("b", "A bit less: "), `${humanBytes(deviceMemoryOf(less.row, view.batch))} hold ${inWords(less.row)}, ${tenths(less.ahead)} points worse (${said(less)}).`));
     list.append(more
       ? line("li", line("b", "A bit more: "), `${humanBytes(deviceMemoryOf(more.row, view.batch))} would hold ${inWords(more.row)}, ${tenths(more.ahead)} points better (${said(more)}).`)

@@ -18,6 +18,8 @@ function parseBytes(text) {
 const tenths = (share) => (100 * share).toFixed(1);
 const percent = (share) => (share === null ? "–" : `${tenths(share)}%`);
 const interval = (low, high) => `${tenths(low)}–${tenths(high)}`;
+const signed = (share) => tenths(share).replace("-", "−"); // of a difference
+const between = (low, high) => `95% interval ${signed(low)} to ${signed(high)}`;
 const number = (value) => value.toLocaleString("en");
 const plural = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
 const inWords = (row) =>
