@@ -49,7 +49,7 @@ def pass_at_1(scenarios: list[dict[str, Any]], benchmark: str) -> list[dict[int,
 
 
 def test_it_is_whole_and_a_second_run_generates_nothing(out, scenarios):
-    assert len(scenarios) == 4 * 3 * 2 * 2 * 7 * 5
+    assert len(scenarios) == 4 * 3 * 2 * 2 * 7 * 6
     assert all(row["complete"] for row in scenarios)
     summary = json.loads((out / "embedded" / "summary.json").read_text())
     assert summary["outcomes"]["error"] == summary["shards_missing"] == 0
