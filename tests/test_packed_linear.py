@@ -136,3 +136,23 @@ def test_a_method_without_layers_here_is_refused(tmp_path: Path):
     (tmp_path / "config.json").write_text(json.dumps({"quantization_config": settings}))
     with pytest.raises(ValueError, match="has no fp8 layers"):
         load_model(str(tmp_path), torch.bfloat16, CPU)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_the_decoder_runs_gptqmodels_layers_as_they_are():
+    """As on CUDA, where they are what transformers loads; here with gptqmodel's plain kernel."""
+    from transformers import AutoModelForCausalLM, GPTQConfig
+
+    from actors.torch_engine.model import Decoder
+
+    folder = QUANTIZED / f"{tiny_models.smallest()}-gptq4-g32"
+    decoder = Decoder(str(folder), torch.float32, CPU)
+    tokens = list(range(3, 60))
+    ours = decoder.prefill(tokens)[1]
+    decoder.model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, quantization_config=GPTQConfig(bits=4, backend="torch")
+    )
+    theirs = decoder.prefill(tokens)[1]
+    assert type(decoder.model.model.layers[0].mlp.up_proj).__module__.startswith("gptqmodel")
+    assert torch.allclose(ours, theirs, atol=1e-5, rtol=0)
