@@ -102,6 +102,9 @@ def _table(shard: Shard) -> pa.Table:
         "waits": np.zeros(n, dtype=np.int64),
         "token_ids": _lists(pa.array(rng.integers(0, 150_000, n * TOKEN_IDS, dtype=np.int32)), n),
         "answers": _lists(_answers(rng, difficulty, shard.engine.model.architecture.layers), n),
+        "reused_tokens": np.zeros(n, dtype=np.int64),
+        "recomputed_tokens": np.zeros(n, dtype=np.int64),
+        "reproducible": pa.array(["batch_invariant"] * n),
         "wall_s": rng.random(n),
     }
     return pa.table(columns).cast(SAMPLES)
@@ -127,6 +130,8 @@ def _answers(rng: np.random.Generator, difficulty: np.ndarray, layers: int) -> p
         budgets,
         rng.random(len(budgets)) < 0.7,
         pa.array(np.char.add("\nThe answer is ", answer)),
+        np.ones(len(budgets), dtype=np.bool_),  # ended
+        np.zeros(len(budgets), dtype=np.bool_),  # given up
         pa.array(answer, mask=kind > 1),
         pa.array(OUTCOMES[kind]),
         rng.integers(1, 8, len(budgets)),

@@ -48,12 +48,20 @@ def ray_session(cluster: Cluster) -> Iterator[None]:
 def interrupted_by_sigterm() -> Iterator[None]:
     """SIGTERM ends the context as Ctrl-C does; Ray's own handler would exit without a word."""
 
+    received: list[int] = []
+
     def interrupt(number: int, frame: Any) -> None:
+        received.append(number)
         raise Terminated
 
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
+    except KeyboardInterrupt as interruption:
+        # What a handler raises within Ray's calls comes out of them as a plain KeyboardInterrupt.
+        if received and not isinstance(interruption, Terminated):
+            raise Terminated from interruption
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -126,10 +126,10 @@ def _bubblewrap(folder: Path) -> list[str]:
         *(BWRAP, "--die-with-parent", "--new-session", *NAMESPACES, *users),
         *(() if users else rights),
         *(option for path in SYSTEM for option in ("--ro-bind-try", path, path)),
-        *_python_folders(),
+        *("--perms", "1777", "--size", str(SCRATCH_BYTES), "--tmpfs", "/tmp"),
+        *_python_folders(),  # which may lie below /tmp
         *("--proc", "/proc", "--dev", "/dev"),
         *("--ro-bind", str(folder), "/program", "--ro-bind", str(RUNNER), "/sandboxed.py"),
-        *("--perms", "1777", "--size", str(SCRATCH_BYTES), "--tmpfs", "/tmp"),
         *("--chdir", "/tmp", "--remount-ro", "/", "--"),
     ]
 
