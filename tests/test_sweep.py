@@ -40,7 +40,7 @@ def command(out: Path, *changes: str) -> list[str]:
 
 
 def raysweep(out: Path, *changes: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(out, *changes), capture_output=True, text=True, timeout=240)
+    return subprocess.run(command(out, *changes), capture_output=True, text=True, timeout=600)
 
 
 def samples(out: Path) -> pd.DataFrame:
