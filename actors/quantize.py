@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from actors.checkpoint_files import local_folder, making
+from actors.texts import opened_prompt
 from raysweep.calibration import check_enough
 from raysweep.configuration.checkpoint import inspect
-from raysweep.spec import Checkpoint, Document, Recipe
+from raysweep.recipe import Document, Recipe
+from raysweep.spec import Checkpoint
 
 # gptqmodel asks for workers by itself, more than a small machine has, and compiles without need.
 ENVIRONMENT = {
@@ -77,10 +79,7 @@ def encode(tokenizer: Any, document: Document, think_open: str) -> list[int]:
     """A document's tokens: a question in the model's chat template and its answer, or a plain text."""
     if not document.prompt:
         return tokenizer.encode(document.text, add_special_tokens=False)
-    messages = [{"role": "user", "content": document.prompt}]
-    opened = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    if not opened.endswith(think_open):
-        opened += think_open
+    opened = opened_prompt(tokenizer, document.prompt, think_open)
     whole = opened + document.text + tokenizer.eos_token
     return tokenizer.encode(whole, add_special_tokens=False)
 

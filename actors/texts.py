@@ -27,6 +27,13 @@ class Vocabulary:
         return self.forced_closing[self.forced_closing.index(self.think_close) + 1 :]
 
 
+def opened_prompt(tokenizer: Any, question: str, think_open: str) -> str:
+    """The chat template's rendering of a question, with thinking opened."""
+    messages = [{"role": "user", "content": question}]
+    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    return text if text.endswith(think_open) else text + think_open
+
+
 class Texts:
     """The tokenizer of a checkpoint folder, and what engines ask of it."""
 
@@ -37,16 +44,11 @@ class Texts:
         self._vocabularies: dict[Decoding, Vocabulary] = {}
 
     def encode_prompt(self, request: TraceRequest) -> tuple[int, ...]:
-        """The chat template's rendering of the question, with thinking opened."""
+        """The tokens of a question in the model's chat template, with thinking opened."""
         return self._encoded(request.prompt, request.decoding.think_open)
 
     def _encode(self, prompt: str, think_open: str) -> tuple[int, ...]:
-        messages = [{"role": "user", "content": prompt}]
-        text = self.tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True
-        )
-        if not text.endswith(think_open):
-            text += think_open
+        text = opened_prompt(self.tokenizer, prompt, think_open)
         return tuple(self.tokenizer.encode(text, add_special_tokens=False))
 
     def vocabulary(self, decoding: Decoding) -> Vocabulary:

@@ -13,7 +13,8 @@ from typing import Any
 from raysweep.benchmarks import chain, facts
 from raysweep.errors import ConfigError, shown
 from raysweep.layout import linears
-from raysweep.spec import Architecture, Calibration, Document, Question
+from raysweep.recipe import Calibration, Document
+from raysweep.spec import Architecture, Question
 
 
 def embedded(count: int, seed: int) -> Iterator[Document]:

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from raysweep.errors import ConfigError
+from raysweep.recipe import Recipe
 from raysweep.run_config import Prepare, RunConfig
-from raysweep.spec import Checkpoint, ModelSpec, Recipe, Shard, WeightSpec
+from raysweep.spec import Checkpoint, ModelSpec, Shard, WeightSpec
 
 MANIFEST = "raysweep.json"
 

@@ -6,15 +6,8 @@ A sample depends on what `spec` names; of a run's configuration it knows nothing
 from dataclasses import dataclass
 
 from raysweep.kv_policy import KVPolicy
-from raysweep.spec import (
-    PLAIN,
-    Benchmark,
-    Calibration,
-    Decoding,
-    Forcing,
-    ModelSpec,
-    WeightSpec,
-)
+from raysweep.recipe import Calibration
+from raysweep.spec import PLAIN, Benchmark, Decoding, Forcing, ModelSpec, WeightSpec
 
 
 @dataclass(frozen=True)

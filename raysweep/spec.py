@@ -15,7 +15,6 @@ from raysweep.kv_policy import KVPolicy
 
 INCIDENTAL = {"incidental": True}  # a field that says where or how to look, not what is computed
 USUAL_GROUP = 128  # of which a slug does not speak
-RECIPE_VERSION = 1  # raised when the same recipe comes to make other bits
 
 
 def content_hash(*parts: Any) -> str:
@@ -158,43 +157,6 @@ class ModelSpec:
         bias = (q_size + 2 * kv_size if a.qkv_bias else 0) + (a.hidden_size if a.o_bias else 0)
         embeddings = a.vocab_size * a.hidden_size * (1 if a.tied_embeddings else 2)
         return a.layers * (attention + mlp + norms + bias) + a.hidden_size + embeddings
-
-
-@dataclass(frozen=True)
-class Document:
-    """A text to calibrate on: a question with its whole answer, or (no prompt) a text as it is."""
-
-    prompt: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What quantisation calibrates on; `tokens` at most of each document."""
-
-    name: str
-    documents: tuple[Document, ...]
-    tokens: int
-
-    @cached_property
-    def content(self) -> str:
-        return content_hash(self.documents, self.tokens)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a quantised checkpoint is made: all that decides its content."""
-
-    model: ModelSpec
-    weights: WeightSpec
-    calibration: Calibration
-
-    @cached_property
-    def recipe_id(self) -> str:
-        """Names the result; how the model is called or sampled does not matter to it."""
-        opening = self.model.family.think_open
-        decisive = (self.model.revision, opening, self.weights, self.calibration.content)
-        return content_hash(RECIPE_VERSION, *decisive)
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ def prepare(run: Run) -> int:
     def ended(made: Made) -> None:
         name = f"{made.making.recipe.weights.slug} of {made.making.recipe.model.name}"
         if made.failure:
-            run.say("failed", f"{name}: {made.failure}", style="red")
+            run.say("failed", f"{name}: {made.failure}", style=RED)
         else:
             run.say("prepared", f"{name}: {made.making.checkpoint.path}")
 
@@ -175,7 +175,7 @@ def generate(run: Run) -> int:
         run.say(
             "",
             f"{len(waiting):,} shards wait for checkpoints, which the stage prepare makes",
-            "red",
+            RED,
         )
     if not shards:
         return WORK_REMAINS

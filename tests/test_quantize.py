@@ -18,7 +18,8 @@ from raysweep.configuration.config import conf_folder
 from raysweep.configuration.definitions import Definitions
 from raysweep.configuration.models import read_model
 from raysweep.configuration.preparation import read_calibration
-from raysweep.spec import Checkpoint, Recipe, WeightSpec
+from raysweep.recipe import Recipe
+from raysweep.spec import Checkpoint, WeightSpec
 
 SMALLEST = tiny_models.smallest()
 

@@ -1,12 +1,12 @@
 """The shipped models as the engine tests need them, and ways to run an engine to the end."""
 
-import json
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from actors.engine import Engine, Trace, TraceRequest
+from raysweep.configuration.architecture import read_architecture
 from raysweep.sample_key import sample_key
 from raysweep.spec import Architecture, Decoding, Question, Sampling
 
@@ -24,18 +24,7 @@ def smallest() -> str:
 
 @cache
 def architecture(name: str) -> Architecture:
-    numbers: dict[str, Any] = json.loads((MODELS / name / "config.json").read_text())
-    return Architecture(
-        hidden_size=numbers["hidden_size"],
-        layers=numbers["num_hidden_layers"],
-        heads=numbers["num_attention_heads"],
-        kv_heads=numbers["num_key_value_heads"],
-        head_dim=numbers["head_dim"],
-        intermediate_size=numbers["intermediate_size"],
-        vocab_size=numbers["vocab_size"],
-        tied_embeddings=numbers["tie_word_embeddings"],
-        context=numbers["max_position_embeddings"],
-    )
+    return read_architecture(MODELS / name / "config.json")
 
 
 def decoding(

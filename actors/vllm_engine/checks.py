@@ -4,7 +4,6 @@ vLLM accepts KV formats that its attention backend cannot read, and then answers
 backend's own list is asked. Bytes of weights and of a cached token are compared with the memory model.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 from vllm.platforms import current_platform
 
 from raysweep import memory
+from raysweep.configuration.checkpoint import read_header
 from raysweep.spec import EngineSpec
 
 TOLERANCE = 0.02
@@ -83,10 +83,6 @@ def _model_bytes(worker: Any) -> int:
 
 def stored_bytes(folder: Path) -> int:
     """Bytes of all tensors in a folder's safetensors files, from their headers."""
-    total = 0
-    for file in folder.glob("*.safetensors"):
-        with file.open("rb") as stream:
-            header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-        spans = (t["data_offsets"] for name, t in header.items() if name != "__metadata__")
-        total += sum(end - start for start, end in spans)
-    return total
+    headers = (read_header(file, "checkpoint") for file in folder.glob("*.safetensors"))
+    spans = (tensor["data_offsets"] for header in headers for tensor in header.values())
+    return sum(end - start for start, end in spans)

@@ -18,8 +18,9 @@ from raysweep import grading, kv_policy
 from raysweep.checkpoints import engine_checkpoint
 from raysweep.errors import ConfigError, shown
 from raysweep.kv_policy import KVPolicy
+from raysweep.recipe import Calibration
 from raysweep.run_config import RunConfig
-from raysweep.spec import Benchmark, Calibration, content_hash
+from raysweep.spec import Benchmark, content_hash
 
 PACKAGES = (
     *("raysweep", "hydra-core", "omegaconf", "ray", "pyarrow", "pandas", "numpy"),

@@ -14,8 +14,9 @@ from raysweep.configuration.definitions import Definitions
 from raysweep.configuration.fields import Fields
 from raysweep.configuration.tokens import count_tokens
 from raysweep.errors import ConfigError
+from raysweep.recipe import Calibration
 from raysweep.run_config import Prepare, Sweep
-from raysweep.spec import Calibration, ModelSpec, WeightSpec
+from raysweep.spec import ModelSpec, WeightSpec
 
 TORCH_METHODS = ("bf16", "gptq")
 

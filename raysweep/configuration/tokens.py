@@ -3,8 +3,9 @@
 from raysweep.chat import Chat, read_chat
 from raysweep.errors import ConfigError, shown
 from raysweep.hub import local_file
+from raysweep.recipe import Calibration
 from raysweep.run_config import Sweep
-from raysweep.spec import Benchmark, Calibration, Forcing, ModelSpec
+from raysweep.spec import Benchmark, Forcing, ModelSpec
 
 
 def check_tokens(sweep: Sweep) -> None:

@@ -8,6 +8,8 @@ import re
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Context, Decimal
 
+from raysweep.spec import WeightSpec
+
 BYTE_UNITS = ("B", "kB", "MB", "GB", "TB")
 COUNT_UNITS = ("", "k", "M", "B", "T")
 THREE_DIGITS = Context(prec=3, rounding=ROUND_HALF_UP)
@@ -67,4 +69,4 @@ def plural(count: int, noun: str) -> str:
 
 def weights_label(method: str, bits: int) -> str:
     """`bf16`, `gptq4`: an engine's id says the group size too, where it is unusual."""
-    return method if bits == 16 else f"{method}{int(bits)}"
+    return WeightSpec(method, int(bits)).precision

@@ -1,15 +1,22 @@
 """vLLM engines for the tests beside this file; importing it imports vLLM."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from actors.kv.full import Full
 from actors.vllm_engine.engine import VllmEngine
 from actors.vllm_engine.loading import Room
+from raysweep.benchmarks import chain, facts
 from raysweep.spec import BF16, Checkpoint, EngineSpec, Family, ModelSpec, Sampling
 from tests.tiny_models import MODELS, architecture
 
-__all__ = ["Room", "VllmEngine", "a_spec"]
+__all__ = ["LONG_BUDGETS", "QUESTIONS", "MakeEngine", "Room", "VllmEngine", "a_spec"]
+
+MakeEngine = Callable[..., VllmEngine]
+
+QUESTIONS = [*chain.questions(30, seed=1), *facts.questions(10, seed=1)]
+LONG_BUDGETS = (16, 32, 64, 96, 128, 192, 256)
 
 
 def a_spec(name: str, path: str = "", **changes: Any) -> EngineSpec:
