@@ -14,6 +14,7 @@ are bytes; GB = 1e9 bytes.
 """
 
 from dataclasses import replace
+from functools import cache
 
 from raysweep import layout
 from raysweep.kv_policy import Axis, Held, KVPolicy, Packing
@@ -36,6 +37,7 @@ def weights_bytes(model: ModelSpec, weights: WeightSpec) -> int:
     return architecture_bytes(model.architecture, weights)
 
 
+@cache
 def architecture_bytes(a: Architecture, weights: WeightSpec) -> int:
     """Bytes of all tensors of an architecture at a precision."""
     layer = sum(tensor.nbytes for tensor in layout.layer_tensors(a, weights).values())
