@@ -27,29 +27,33 @@ def cells(shard: Shard) -> Iterator[Cell]:
     return itertools.product((question.question_id for question in shard.questions), indices)
 
 
-def finished_pieces(whole: Shard, parts: Iterable[Part]) -> Iterator[tuple[str, Shard]]:
-    """The parts that hold samples of `whole`, each as (its shard id, what of it counts).
+def finished_pieces(
+    whole: Shard, parts: Iterable[Part]
+) -> tuple[list[tuple[str, Shard]], set[Cell]]:
+    """The parts that hold samples of `whole`, each as (its shard id, what of it counts); what none holds.
 
     A part that adds nothing to those before it is left out; one that holds more than is wanted is kept.
     """
-    missing = set(cells(whole))
+    missing, finished = set(cells(whole)), []
     for part in parts:
         piece = _unchanged(whole, part)
         covered = missing.intersection(cells(piece))
         if covered:
             missing -= covered
-            yield part.shard_id, piece
+            finished.append((part.shard_id, piece))
+    return finished, missing
 
 
-def missing_shards(whole: Shard, pieces: Iterable[Shard], cut: Generation) -> Iterator[Shard]:
-    """Cut the cells of `whole` that no piece covers into shards of the configured size."""
-    done = {cell for piece in pieces for cell in cells(piece)}
+def missing_shards(whole: Shard, missing: set[Cell], cut: Generation) -> Iterator[Shard]:
+    """Cut the `missing` cells of `whole` into shards of the configured size."""
+    if not missing:
+        return
     for start in range(0, whole.sample_count, cut.shard_samples):
         indices = range(start, min(start + cut.shard_samples, whole.sample_count))
         by_run: dict[tuple[int, int], list[Question]] = defaultdict(list)
         for question in whole.questions:
-            missing = [index for index in indices if (question.question_id, index) not in done]
-            for run in runs(missing):
+            lacking = [index for index in indices if (question.question_id, index) in missing]
+            for run in runs(lacking):
                 by_run[run].append(question)
         for (first, count), questions in by_run.items():
             for block in _blocks(questions, cut.shard_questions):

@@ -149,10 +149,10 @@ def longest_sequence(shard: Shard) -> int:
 
 def _plan_stream(whole: Shard, parts: list[Part], config: RunConfig) -> Iterator[PlannedShard]:
     """The shards of one stream: what is there first, then what is missing."""
-    finished = list(finished_pieces(whole, parts))
+    finished, missing = finished_pieces(whole, parts)
     for shard_id, piece in finished:
         yield _planned(shard_id, piece, None)
-    for shard in missing_shards(whole, (piece for _, piece in finished), config.generation):
+    for shard in missing_shards(whole, missing, config.generation):
         yield _planned(shard.shard_id, shard, shard)
 
 
