@@ -7,7 +7,9 @@ back are rows and scores, a thousandth of what was read.
 
 import os
 import sys
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +22,7 @@ from raysweep.scenarios import Scenario, make_scenarios
 from raysweep.spec import Benchmark, EngineSpec
 from raysweep.store import DamagedPartError, Store, part_name
 from raysweep.tables import SAMPLES
-from raysweep.tally import COLUMNS, DICTIONARIES, Ints, Tally, positions, tally
+from raysweep.tally import COLUMNS, DICTIONARIES, Ints, positions, tally
 from raysweep.workers import Workers
 
 TASKS_IN_FLIGHT = 256  # bounds what waits in the driver and in the object store
@@ -60,9 +62,9 @@ class Reduced:
     outcomes: Ints  # [OUTCOMES] answers
     finishes: Mapping[str, int]  # how many traces ended in which way
     set_aside: tuple[str, ...]  # parts that could not be read, by their new paths
-    reused_tokens: int = 0
-    recomputed_tokens: int = 0
-    seeded_samples: int = 0
+    reused_tokens: int
+    recomputed_tokens: int
+    seeded_samples: int
 
 
 def reduce_partitions(
@@ -72,31 +74,51 @@ def reduce_partitions(
     if cluster.address == "local" and not _ray_is_running():
         with Workers(os.cpu_count() or 1) as workers:
             known = Equivalence(workers)
-            return [reduce_partition(partition, sweep, store, known) for partition in partitions]
+            reads = _read_ahead(partitions, sweep, store)
+            pairs = zip(partitions, reads, strict=True)
+            return [_reduce(partition, sweep, read, known) for partition, read in pairs]
     return list(_on_ray(partitions, sweep, store.absolute, cluster))
 
 
 def _reduce_as_task(partition: Partition, sweep: Sweep, store: Store) -> Reduced:
     """With workers of its own: a task knows nothing of the others."""
     with Workers(1) as workers:
-        return reduce_partition(partition, sweep, store, Equivalence(workers))
+        return _reduce(partition, sweep, _read(partition, sweep, store), Equivalence(workers))
 
 
-def reduce_partition(
-    partition: Partition, sweep: Sweep, store: Store, equivalence: Equivalence
-) -> Reduced:
-    """One partition, from its parts to its scenarios. Damaged parts are set aside."""
-    benchmark = next(one for one in sweep.benchmarks if one.name == partition.benchmark)
-    samples, set_aside = _read(partition, benchmark, sweep.samples, store)
+@dataclass(frozen=True)
+class _Read:
+    """The samples that the run asks for, each once, and the parts that were set aside on the way."""
+
+    samples: pa.Table
+    set_aside: tuple[str, ...]
+
+
+def _reduce(partition: Partition, sweep: Sweep, read: _Read, equivalence: Equivalence) -> Reduced:
+    """One partition, from its samples to its scenarios."""
+    samples, benchmark = read.samples, _benchmark(partition, sweep)
     votes = tally(samples, partition.engine, benchmark, sweep.token_budgets, equivalence)
     made = make_scenarios(votes, sweep.group_sizes, sweep.samples, dict(partition.described))
-    reduced = _reduced(partition, votes, made, sweep.samples, set_aside)
-    return replace(
-        reduced,
+    return Reduced(
+        engine_id=partition.engine.engine_id,
+        benchmark=partition.benchmark,
+        scenarios=tuple(made),
+        shards=len(partition.finished) + partition.shards_missing,
+        shards_missing=partition.shards_missing + len(read.set_aside),
+        samples=votes.n_samples_read,
+        samples_missing=len(benchmark.questions) * sweep.samples - votes.n_samples_read,
+        tokens_generated=votes.tokens_generated,
+        outcomes=votes.outcomes.sum(axis=0),
+        finishes=votes.finishes,
+        set_aside=read.set_aside,
         reused_tokens=_sum(samples["reused_tokens"]),
         recomputed_tokens=_sum(samples["recomputed_tokens"]),
         seeded_samples=int((positions(samples["reproducible"], ["seeded"]) == 0).sum()),
     )
+
+
+def _benchmark(partition: Partition, sweep: Sweep) -> Benchmark:
+    return next(one for one in sweep.benchmarks if one.name == partition.benchmark)
 
 
 def _sum(column: pa.ChunkedArray) -> int:
@@ -104,32 +126,20 @@ def _sum(column: pa.ChunkedArray) -> int:
     return int(column.fill_null(0).to_numpy().sum())
 
 
-def _reduced(
-    partition: Partition,
-    votes: Tally,
-    made: Sequence[Scenario],
-    samples: int,
-    set_aside: tuple[str, ...],
-) -> Reduced:
-    return Reduced(
-        engine_id=partition.engine.engine_id,
-        benchmark=partition.benchmark,
-        scenarios=tuple(made),
-        shards=len(partition.finished) + partition.shards_missing,
-        shards_missing=partition.shards_missing + len(set_aside),
-        samples=votes.n_samples_read,
-        samples_missing=len(votes.benchmark.questions) * samples - votes.n_samples_read,
-        tokens_generated=votes.tokens_generated,
-        outcomes=votes.outcomes.sum(axis=0),
-        finishes=votes.finishes,
-        set_aside=set_aside,
-    )
+def _read_ahead(partitions: Sequence[Partition], sweep: Sweep, store: Store) -> Iterator[_Read]:
+    """What each partition holds; the next one is read while one is counted."""
+    with ThreadPoolExecutor(1) as reader:
+        coming: deque[Future[_Read]] = deque()
+        for partition in partitions:
+            coming.append(reader.submit(_read, partition, sweep, store))
+            if len(coming) > 1:
+                yield coming.popleft().result()
+        for last in coming:
+            yield last.result()
 
 
-def _read(
-    partition: Partition, benchmark: Benchmark, n_samples: int, store: Store
-) -> tuple[pa.Table, tuple[str, ...]]:
-    """The samples that the run asks for, each once, and the parts that were set aside on the way."""
+def _read(partition: Partition, sweep: Sweep, store: Store) -> _Read:
+    """A partition's samples from its parts; damaged parts are set aside."""
     engine_id = partition.engine.engine_id
     parts, set_aside = [], []
     for shard_id, question_ids in partition.finished.items():
@@ -142,8 +152,9 @@ def _read(
         planned = positions(part["question_id"], question_ids) >= 0
         parts.append(part if planned.all() else part.filter(pa.array(planned)))
     if not parts:
-        return SAMPLES.empty_table(), tuple(set_aside)
-    return _wanted(pa.concat_tables(parts), benchmark, n_samples), tuple(set_aside)
+        return _Read(SAMPLES.empty_table(), tuple(set_aside))
+    samples = _wanted(pa.concat_tables(parts), _benchmark(partition, sweep), sweep.samples)
+    return _Read(samples, tuple(set_aside))
 
 
 def _wanted(samples: pa.Table, benchmark: Benchmark, n_samples: int) -> pa.Table:
