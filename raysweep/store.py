@@ -42,7 +42,12 @@ class DamagedPartError(ConfigError):
 
 @dataclass(frozen=True)
 class Part:
-    """What a finished part holds, as written into its own metadata."""
+    """What a finished part holds, as written into its own metadata.
+
+    tokens    decoded for it, forks included; 0 if not noted
+    engine_s  seconds in which its engine decoded, since the part before it
+    device    the kind of GPU that did, "" for a CPU or an unnamed one
+    """
 
     engine_id: str
     shard_id: str
@@ -53,6 +58,9 @@ class Part:
     graders: dict[str, str] = field(
         default_factory=dict
     )  # question id -> `grading.tag` of its answers
+    tokens: int = 0
+    engine_s: float = 0.0
+    device: str = ""
 
 
 @dataclass(frozen=True)
