@@ -92,10 +92,10 @@ def plan(run: Run) -> int:
     """What is to do, and what is done already."""
     planned = write_plan(run.config, run.store)
     show_plan(run, planned)
-    if gpu := run.config.cluster.gpu:
+    for pool in run.config.cluster.pools:
         from raysweep.reporting.terminal import fit_table
 
-        run.console.print(fit_table(planned.engines, gpu, row_tokens(run.config)))
+        run.console.print(fit_table(planned.engines, pool.gpu, row_tokens(run.config)))
     return DONE
 
 
@@ -183,7 +183,7 @@ def generate(run: Run) -> int:
     from raysweep.progress import show_progress
 
     def ended(outcome: driver.Outcome) -> None:
-        gpus = outcome.actors * config.cluster.gpus_per_actor
+        gpus = outcome.actors * (config.cluster.gpus_per_actor or 0)
         note_session(run.store, outcome.wall_s, gpus, outcome.faults, outcome.warnings)
 
     check_installed({shard.engine.backend for shard in shards}, config.cluster)

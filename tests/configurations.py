@@ -111,6 +111,8 @@ def valid_configuration() -> dict[str, Any]:
             "cpus_per_actor": 1,
             "gpus_per_actor": 0,
             "gpu": None,
+            "gpus": None,
+            "autoscaling": False,
         },
         "show": {"model": None, "benchmark": None, "question": None},
         "recommend": {
