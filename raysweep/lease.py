@@ -66,6 +66,10 @@ class Lease:
             self.renewed_at = now
             self._write()
 
+    def lent(self) -> "Lease":
+        """For a process that writes on the driver's behalf: it checks, and does not renew."""
+        return Lease(self.folder, self.name, self.epoch)
+
     def release(self) -> None:
         """Put on record that its driver has ended; nothing if it was lost."""
         if self.note and self.name == _newest(self.folder):

@@ -48,7 +48,12 @@ class Folder:
                 f"out: {shown(self.address)} is no address that pyarrow knows ({error}); "
                 "write a folder, or file://, s3:// or gs://"
             ) from error
-        return filesystem, path.rstrip("/")
+        path = path.rstrip("/")
+        if not path and not isinstance(filesystem, fs.LocalFileSystem):
+            raise ConfigError(
+                f"out: {shown(self.address)} names no bucket; write {self.address}bucket/…"
+            )
+        return filesystem, path
 
     def _do(self, name: str, act: Callable[[fs.FileSystem, str], Result]) -> Result:
         """What `act` gives for the file system and the path of `name`; it may be called again."""

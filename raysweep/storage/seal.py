@@ -55,12 +55,9 @@ def sealed_metadata(file: pa.NativeFile) -> "FileMetaData":
 
 def check_whole(data: bytes) -> bool:
     """Whether a file has a seal. Raises BrokenSealError unless all of it is what was sealed."""
-    start = len(data) - _footer_bytes(data, len(data)) - SEAL_BYTES
-    pages, seal, footer = (
-        data[: max(0, start)],
-        data[max(0, start) : start + SEAL_BYTES],
-        data[start + SEAL_BYTES :],
-    )
+    end = len(data) - _footer_bytes(data, len(data))
+    start = max(0, end - SEAL_BYTES)
+    pages, seal, footer = data[:start], data[start:end], data[end:]
     if not seal.endswith(MARK):
         return False
     if seal != _seal(pages, footer):
