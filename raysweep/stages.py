@@ -43,7 +43,6 @@ from raysweep.workers import Workers
 
 DONE, WORK_REMAINS = 0, 3  # exit statuses
 SAMPLE_STAGES = {"plan", "generate", "reduce"}  # those that look at parts
-DRIVING = {"generate", "regrade"}  # those that write samples
 MOST_NAMED = 3  # incomplete engines that are named
 RED = "red"
 
@@ -74,11 +73,17 @@ def run_stages(config: RunConfig, document: Document) -> int:
         return show(run)
     check_folder(store, config)
     try:
-        with leased(store.folder, bool(DRIVING & set(config.stages)), run.say) as lease:
+        with leased(store.folder, drives(config), run.say) as lease:
             return _run_stages(replace(run, store=replace(store, lease=lease)))
     except LeaseLost as lost:
         run.say("stopped", str(lost), RED)
         return WORK_REMAINS
+
+
+def drives(config: RunConfig) -> bool:
+    """Whether the run writes or moves samples."""
+    repairs = "verify" in config.stages and config.verify.repair
+    return repairs or bool({"generate", "regrade"} & set(config.stages))
 
 
 def _run_stages(run: Run) -> int:
@@ -103,6 +108,14 @@ def show(run: Run) -> int:
     for line in shown_question(run.config):
         run.console.out(printable(line, lines=True), highlight=False)
     return DONE
+
+
+def verify(run: Run) -> int:
+    """Whether everything in the folder is as it was written."""
+    from raysweep.verifying import verify_run
+
+    whole = verify_run(run.config, run.store, run.console, run.say)
+    return DONE if whole else WORK_REMAINS
 
 
 def plan(run: Run) -> int:
@@ -306,6 +319,7 @@ def need(run: Run, name: str, stage: str) -> None:
 
 STAGES: dict[str, Callable[[Run], int]] = {
     "show": show,
+    "verify": verify,
     "plan": plan,
     "prepare": prepare,
     "regrade": regrade,

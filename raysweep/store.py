@@ -43,7 +43,7 @@ class DamagedPartError(ConfigError):
         super().__init__(
             f"{path}: not a whole part of a run ({reason}); remove it, and its samples are made again"
         )
-        self.name = name
+        self.name, self.reason = name, reason
 
 
 @dataclass(frozen=True)
@@ -164,10 +164,19 @@ class Store:
         Raises DamagedPartError for one that is not as it was written, and ConfigError for one of another
         schema version.
         """
-        part, data = self.read_note(name), self.read_bytes(name)
+        part = self.read_note(name)
+        table, sealed = self._read_whole(name)
+        return part, table, sealed
+
+    def read_whole_table(self, name: str) -> pa.Table:
+        """A table, every byte of it checked. Raises DamagedPartError if it is not as written."""
+        return self._read_whole(name)[0]
+
+    def _read_whole(self, name: str) -> tuple[pa.Table, bool]:
+        data = self.read_bytes(name)
         try:
             sealed = check_whole(data)
-            return part, _opened(pa.BufferReader(data)).read(use_threads=False), sealed
+            return _opened(pa.BufferReader(data)).read(use_threads=False), sealed
         except (*Damage, OSError) as error:
             raise DamagedPartError(name, self.path(name), error) from error
 

@@ -113,6 +113,7 @@ def valid_configuration() -> dict[str, Any]:
             "gpu": None,
         },
         "show": {"model": None, "benchmark": None, "question": None},
+        "verify": {"repair": False},
         "recommend": {
             "memory_gb": None,
             "gpu": None,

@@ -70,7 +70,7 @@ def as_document(config: RunConfig) -> dict[str, Any]:
     """The run folder's config.yaml: the resolved configuration, and with what it is run."""
     resolved = asdict(config)
     resolved["sweep"]["kv_policies"] = [described_policy(p) for p in config.sweep.kv_policies]
-    del resolved["show"]  # says nothing of the run
+    del resolved["show"], resolved["verify"]  # say nothing of the run
     resolved["sweep"]["benchmarks"] = [described_benchmark(b) for b in config.sweep.benchmarks]
     resolved["prepare"]["calibration"] = described_calibration(config.prepare.calibration)
     return {
