@@ -16,6 +16,7 @@ import pyarrow as pa
 from actors.checkpoint_files import local_folder
 from actors.engine import BudgetAnswer, Engine, Trace, TraceRequest
 from raysweep import grading
+from raysweep.lease import Lease
 from raysweep.sample_key import sample_key
 from raysweep.spec import EngineSpec, Shard, content_hash
 from raysweep.store import Part, Store
@@ -55,9 +56,10 @@ class EngineActor:
         max_rows: int,
         longest: int | None = None,
         gpus: float = 0.0,
+        lease: Lease | None = None,
     ):
         self.engine = load_engine(spec, max_rows, longest, gpus)
-        self.store = Store(store_root)
+        self.store = Store(store_root, lease)
         self.graders = Workers(min(GRADING_WORKERS, os.cpu_count() or 1))
 
     async def run_shard(self, shard: Shard) -> Receipt:

@@ -9,9 +9,9 @@ import sys
 from raysweep.configuration.composition import compose
 from raysweep.configuration.config import read_config
 from raysweep.configuration.identity import as_document
-from raysweep.errors import ConfigError, Terminated
+from raysweep.errors import ConfigError, StorageError, Terminated
 
-BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
+BAD_INPUT, WORK_REMAINS, INTERRUPTED, TERMINATED = 2, 3, 130, 143
 
 
 def main() -> int:
@@ -28,6 +28,9 @@ def main() -> int:
     except ConfigError as error:
         print(f"raysweep: {error}", file=sys.stderr)
         return BAD_INPUT
+    except StorageError as error:
+        print(f"raysweep: {error}", file=sys.stderr)
+        return WORK_REMAINS
     except KeyboardInterrupt as interruption:
         print("raysweep: interrupted; the same command goes on", file=sys.stderr)
         return TERMINATED if isinstance(interruption, Terminated) else INTERRUPTED

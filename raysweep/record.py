@@ -22,11 +22,15 @@ ORIGIN = ("versions", "git_revision")
 Document = Mapping[str, Any]
 
 
+def check_folder(store: Store, config: RunConfig) -> None:
+    """Refuse to mix the run with another one's samples."""
+    check_same_run(config, read_record(store).get("identity", {}))
+
+
 def claim_folder(store: Store, config: RunConfig, document: Document) -> None:
-    """Make the folder this run's, or refuse to mix it with another's samples."""
+    """Make the folder this run's; it has been checked."""
     recorded = read_record(store)
     identity = recorded.get("identity", {})
-    check_same_run(config, identity)
     if {"plan", "generate"} & set(config.stages):
         origin = {key: recorded[key] for key in ORIGIN if key in recorded}
         # What an earlier, larger run of this folder was made of stays on record.

@@ -109,6 +109,13 @@ class Show:
 
 
 @dataclass(frozen=True)
+class Verify:
+    """What the stage verify does with what is damaged: `repair` moves it aside, to be made anew."""
+
+    repair: bool = False
+
+
+@dataclass(frozen=True)
 class Wish:
     """What a configuration is recommended for: the stage `recommend`.
 
@@ -137,6 +144,7 @@ class RunConfig:
     cluster: Cluster
     show: Show = Show()
     recommend: Wish = Wish(None, 1, None, None)
+    verify: Verify = Verify()
 
     def decoding(self, model: ModelSpec, benchmark: Benchmark) -> Decoding:
         family, forcing = model.family, self.sweep.forcing

@@ -11,7 +11,7 @@ generate and reduce start from the parts that lie in the folder, whatever an ear
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 from rich.text import Text
@@ -21,10 +21,13 @@ from raysweep.backends import Choice, check_installed
 from raysweep.checkpoints import is_there, makings, ready_shards
 from raysweep.errors import ConfigError, shown
 from raysweep.fit import check_fit, row_tokens
+from raysweep.lease import LOOK_EVERY_S, LeaseLost
 from raysweep.plan import Plan, make_plan, write_plan
+from raysweep.printing import printable, without_secrets
 from raysweep.record import (
     Document,
     add_to_summary,
+    check_folder,
     claim_folder,
     note_origin,
     note_session,
@@ -33,7 +36,9 @@ from raysweep.record import (
 from raysweep.regrade import check_graders, regrade_run
 from raysweep.reporting.wording import human_count
 from raysweep.run_config import RunConfig
+from raysweep.storage.address import below
 from raysweep.store import Store
+from raysweep.taking_over import leased
 from raysweep.workers import Workers
 
 DONE, WORK_REMAINS = 0, 3  # exit statuses
@@ -53,7 +58,7 @@ class Run:
 
     def say(self, label: str, text: str, style: str = "bold") -> None:
         """Print a line in literal text: ids, paths and reasons are not ours, and no markup."""
-        line = Text.assemble((f"{label:<10}", style), text)
+        line = Text.assemble((f"{label:<10}", style), printable(without_secrets(text)))
         self.console.print(line, soft_wrap=True)
 
 
@@ -62,19 +67,36 @@ def run_stages(config: RunConfig, document: Document) -> int:
 
     Raises ConfigError where the folder holds another run, or lacks what a stage reads.
     """
-    store = Store(f"{config.out.rstrip('/')}/{config.run}")
+    store = Store(below(config.out, config.run))
     run = Run(config, document, store, Console(file=sys.stdout))
-    if config.stages != ("show",):
-        claim_folder(store, config, document)
-    if SAMPLE_STAGES & set(config.stages):
-        for path in store.set_damaged_aside():
+    if config.stages == ("show",):
+        return show(run)
+    check_folder(store, config)
+    try:
+        with leased(store.folder, drives(config), run.say) as lease:
+            return _run_stages(replace(run, store=replace(store, lease=lease)))
+    except LeaseLost as lost:
+        run.say("stopped", str(lost), RED)
+        return WORK_REMAINS
+
+
+def drives(config: RunConfig) -> bool:
+    """Whether the run writes or moves samples."""
+    repairs = "verify" in config.stages and config.verify.repair
+    return repairs or bool({"generate", "regrade"} & set(config.stages))
+
+
+def _run_stages(run: Run) -> int:
+    claim_folder(run.store, run.config, run.document)
+    if SAMPLE_STAGES & set(run.config.stages):
+        for path in run.store.set_damaged_aside():
             run.say(
                 "damaged",
                 f"{path} cannot be read: set aside, its samples are to be made again",
                 RED,
             )
     status = DONE
-    for stage in config.stages:
+    for stage in run.config.stages:
         status = max(status, STAGES[stage](run))
     return status
 
@@ -84,8 +106,16 @@ def show(run: Run) -> int:
     from raysweep.show import shown_question
 
     for line in shown_question(run.config):
-        run.console.out(line, highlight=False)
+        run.console.out(printable(line, lines=True), highlight=False)
     return DONE
+
+
+def verify(run: Run) -> int:
+    """Whether everything in the folder is as it was written."""
+    from raysweep.verifying import verify_run
+
+    whole = verify_run(run.config, run.store, run.console, run.say)
+    return DONE if whole else WORK_REMAINS
 
 
 def plan(run: Run) -> int:
@@ -190,7 +220,12 @@ def generate(run: Run) -> int:
     run.store.remove_leftovers()
     note_origin(run.store, run.document)
     run.say("generate", "starting Ray")
-    with show_progress(run.console, len(shards), sum(s.samples for s in shards)) as finished:
+    with show_progress(run.console, len(shards), sum(s.samples for s in shards)) as progress:
+
+        def finished(receipt: driver.Receipt) -> None:
+            run.store.fence(LOOK_EVERY_S)
+            progress(receipt)
+
         outcome = driver.generate(
             shards, run.store.root, config.generation, config.cluster, finished, ended
         )
@@ -284,6 +319,7 @@ def need(run: Run, name: str, stage: str) -> None:
 
 STAGES: dict[str, Callable[[Run], int]] = {
     "show": show,
+    "verify": verify,
     "plan": plan,
     "prepare": prepare,
     "regrade": regrade,

@@ -115,6 +115,7 @@ def valid_configuration() -> dict[str, Any]:
             "autoscaling": False,
         },
         "show": {"model": None, "benchmark": None, "question": None},
+        "verify": {"repair": False},
         "recommend": {
             "memory_gb": None,
             "gpu": None,

@@ -20,11 +20,14 @@ from raysweep.configuration.preparation import read_prepare
 from raysweep.configuration.tokens import check_tokens
 from raysweep.errors import ConfigError, shown, unknown
 from raysweep.memory import CONTEXT_BYTES
-from raysweep.run_config import Generation, Prepare, RunConfig, Show, Sweep, Wish
+from raysweep.run_config import Generation, Prepare, RunConfig, Show, Sweep, Verify, Wish
 from raysweep.spec import Family, ModelSpec
 
 # In the order in which they run.
-STAGES = ("show", "plan", "prepare", "regrade", "generate", "reduce", "report", "recommend")
+STAGES = (
+    *("show", "verify", "plan", "prepare", "regrade"),
+    *("generate", "reduce", "report", "recommend"),
+)
 
 Noun = TypeVar("Noun")
 Reader = Callable[[Definitions, Any, str], Noun]
@@ -49,6 +52,7 @@ SECTIONS = {
     "generation": keys(Generation),
     "cluster": CLUSTER_KEYS,
     "show": keys(Show),
+    "verify": keys(Verify),
     "recommend": ("memory_gb", "gpu", "batch_size", "benchmark", "max_token_budget"),
 }
 
@@ -74,7 +78,10 @@ def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConf
     cluster = read_cluster(top.below("cluster"), definitions)
     show = read_show(top.below("show"), sweep)
     wish = read_wish(top.below("recommend"), sweep, definitions, wanted="recommend" in stages)
-    config = RunConfig(out, run, seed, stages, sweep, prepare, generation, cluster, show, wish)
+    verify = Verify(top.below("verify").only(SECTIONS["verify"]).flag("repair"))
+    config = RunConfig(
+        out, run, seed, stages, sweep, prepare, generation, cluster, show, wish, verify
+    )
     check_tokens(config.sweep)
     check_backend(config)
     return config
