@@ -11,8 +11,8 @@ from actors.torch_engine.engine import TorchEngine
 from raysweep.metric_names import METRICS
 from raysweep.monitoring import Exporter, Recorder, engine_labels
 from raysweep.snapshot import EngineProgress, Snapshot
-from tests.tiny_models import MODELS, architecture, decoding, requests, smallest
 from tests.test_torch_engine import POLICIES, QUESTIONS
+from tests.tiny_models import MODELS, architecture, decoding, requests, smallest
 
 
 class Book(Recorder):
