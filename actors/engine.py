@@ -72,6 +72,20 @@ class Trace:
     waits: int = 0
 
 
+@dataclass(frozen=True)
+class Usage:
+    """What an engine holds between two steps.
+
+    rows               sequences that it decodes
+    kv_bytes           live bytes of their KV cache, as counted
+    modelled_kv_bytes  the same by the memory model
+    """
+
+    rows: int
+    kv_bytes: int
+    modelled_kv_bytes: int
+
+
 class Engine(Protocol):
     """Continuous batching behind two calls. Not thread-safe.
 
@@ -86,4 +100,8 @@ class Engine(Protocol):
 
     def step(self) -> None:
         """Decode one token of every running sequence."""
+        ...
+
+    def usage(self) -> Usage:
+        """What it holds now; counted anew at every call, which costs more than a step should."""
         ...
