@@ -4,6 +4,7 @@ Hydra composes the configuration, and ends; raysweep validates it, and runs the 
 line and exit status 2, whoever finds it; other faults keep their traceback.
 """
 
+import os
 import sys
 
 from raysweep.configuration.composition import compose
@@ -16,6 +17,8 @@ BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
 
 def main() -> int:
     """Do what the command line asks for; the exit status."""
+    if (folder := os.getcwd()) not in sys.path:  # a user's own modules, as `python -m` finds them
+        sys.path.append(folder)
     try:
         composed = compose()
         if composed is None:

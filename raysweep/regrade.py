@@ -103,7 +103,7 @@ def regrade_run(config: RunConfig, store: Store, workers: Workers) -> dict[str, 
     Raises ConfigError where this machine cannot grade, or a part cannot be read.
     """
     for index, benchmark in enumerate(config.sweep.benchmarks):
-        check_place = grading.GRADERS[benchmark.grader].check_place
+        check_place = grading.load_grader(benchmark.grader).check_place
         check_place(f"sweep.benchmarks[{index}].grader")
     root = store.absolute.root
 

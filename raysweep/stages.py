@@ -211,7 +211,7 @@ def check_grading(config: RunConfig) -> None:
         for index, benchmark in enumerate(config.sweep.benchmarks):
             field = f"sweep.benchmarks[{index}].grader"
             if config.cluster.address == "local":  # elsewhere it is the actors' machines that grade
-                grading.GRADERS[benchmark.grader].check_place(field)
+                grading.load_grader(benchmark.grader).check_place(field)
             if question := grading.ungradable_gold(benchmark, workers):
                 raise ConfigError(
                     f"{field}: {benchmark.grader!r} cannot read the gold answer {shown(question.gold)} of "
