@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from raysweep import grading
 from raysweep.errors import ConfigError
-from raysweep.plan import engines, whole_stream
+from raysweep.plan import backend_of, engines, whole_stream
 from raysweep.run_config import RunConfig
 from raysweep.spec import Benchmark, content_hash
 from raysweep.store import PART_KEY, Part, Store, part_name
@@ -66,10 +66,16 @@ class Wanted:
 
 
 def wanted_parts(config: RunConfig, parts: Iterable[Part]) -> Iterator[Wanted]:
-    """The parts that belong to streams of the run, in their order."""
+    """The parts that belong to streams of the run, in their order, whichever backend made them."""
+    parts = tuple(parts)
+    made = {part.stream_id for part in parts}
+    makers = [
+        replace(engine, backend=backend_of(config, engine, made).backend)
+        for engine in engines(config)
+    ]
     streams = {
         whole_stream(config, engine, benchmark).stream_id: benchmark
-        for engine in engines(config)
+        for engine in makers
         for benchmark in config.sweep.benchmarks
     }
     for part in parts:
