@@ -2,7 +2,7 @@
 
     plan -> prepare -> (regrade ->) generate -> reduce -> report (-> recommend)
 
-and `show`, which prints what a model is asked and touches no file.
+and two that print and write no file: `show`, what a model is asked, and `status`, how far the run is.
 
 A stage takes nothing from the one before but what it wrote, so any of them may be run alone, later:
 generate and reduce start from the parts that lie in the folder, whatever an earlier plan said.
@@ -37,7 +37,7 @@ from raysweep.store import Store
 from raysweep.workers import Workers
 
 DONE, WORK_REMAINS = 0, 3  # exit statuses
-SAMPLE_STAGES = {"plan", "generate", "reduce"}  # those that look at parts
+SAMPLE_STAGES = {"status", "plan", "generate", "reduce"}  # those that look at parts
 MOST_NAMED = 3  # incomplete engines that are named
 RED = "red"
 
@@ -86,6 +86,16 @@ def show(run: Run) -> int:
     for line in shown_question(run.config):
         run.console.out(line, highlight=False)
     return DONE
+
+
+def status(run: Run) -> int:
+    """How far the run is, and what is missing."""
+    from raysweep.status import lines, read_status
+
+    found = read_status(run.config, run.store)
+    for label, text in lines(found):
+        run.say(label, text)
+    return WORK_REMAINS if found.left else DONE
 
 
 def plan(run: Run) -> int:
@@ -284,6 +294,7 @@ def need(run: Run, name: str, stage: str) -> None:
 
 STAGES: dict[str, Callable[[Run], int]] = {
     "show": show,
+    "status": status,
     "plan": plan,
     "prepare": prepare,
     "regrade": regrade,

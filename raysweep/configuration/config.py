@@ -23,7 +23,17 @@ from raysweep.run_config import Cluster, Generation, Prepare, RunConfig, Show, S
 from raysweep.spec import Family, ModelSpec
 
 # In the order in which they run.
-STAGES = ("show", "plan", "prepare", "regrade", "generate", "reduce", "report", "recommend")
+STAGES = (
+    "show",
+    "status",
+    "plan",
+    "prepare",
+    "regrade",
+    "generate",
+    "reduce",
+    "report",
+    "recommend",
+)
 
 Noun = TypeVar("Noun")
 Reader = Callable[[Definitions, Any, str], Noun]
