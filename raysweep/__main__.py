@@ -12,7 +12,7 @@ from raysweep.configuration.config import read_config
 from raysweep.configuration.identity import as_document
 from raysweep.errors import ConfigError, Terminated
 
-BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
+BAD_INPUT, INTERRUPTED, HUNG_UP, TERMINATED = 2, 130, 141, 143
 
 
 def main() -> int:
@@ -31,6 +31,9 @@ def main() -> int:
     except ConfigError as error:
         print(f"raysweep: {error}", file=sys.stderr)
         return BAD_INPUT
+    except BrokenPipeError:  # `--help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to flush
+        return HUNG_UP
     except KeyboardInterrupt as interruption:
         print("raysweep: interrupted; the same command goes on", file=sys.stderr)
         return TERMINATED if isinstance(interruption, Terminated) else INTERRUPTED
