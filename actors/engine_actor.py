@@ -65,7 +65,7 @@ class EngineActor:
     async def run_shard(self, shard: Shard) -> Receipt:
         """Generate, grade and publish a shard's samples."""
         started = time.perf_counter()
-        grading.GRADERS[shard.grader].check_place("grader")
+        grading.load_grader(shard.grader).check_place("grader")
         traces = await self._generate(shard)
         await asyncio.to_thread(publish, self.store, shard, traces, self.graders)
         tokens = sum(generated_tokens(trace) for trace in traces.values())

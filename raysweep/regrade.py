@@ -20,7 +20,7 @@ from raysweep import grading
 from raysweep.errors import ConfigError
 from raysweep.lease import LOOK_EVERY_S
 from raysweep.part import PART_KEY, decoded
-from raysweep.plan import engines, whole_stream
+from raysweep.plan import backend_of, engines, whole_stream
 from raysweep.run_config import RunConfig
 from raysweep.spec import Benchmark, content_hash
 from raysweep.store import Part, Store, part_name
@@ -67,10 +67,16 @@ class Wanted:
 
 
 def wanted_parts(config: RunConfig, parts: Iterable[Part]) -> Iterator[Wanted]:
-    """The parts that belong to streams of the run, in their order."""
+    """The parts that belong to streams of the run, in their order, whichever backend made them."""
+    parts = tuple(parts)
+    made = {part.stream_id for part in parts}
+    makers = [
+        replace(engine, backend=backend_of(config, engine, made).backend)
+        for engine in engines(config)
+    ]
     streams = {
         whole_stream(config, engine, benchmark).stream_id: benchmark
-        for engine in engines(config)
+        for engine in makers
         for benchmark in config.sweep.benchmarks
     }
     for part in parts:
@@ -104,7 +110,7 @@ def regrade_run(config: RunConfig, store: Store, workers: Workers) -> dict[str, 
     Raises ConfigError where this machine cannot grade, or a part cannot be read.
     """
     for index, benchmark in enumerate(config.sweep.benchmarks):
-        check_place = grading.GRADERS[benchmark.grader].check_place
+        check_place = grading.load_grader(benchmark.grader).check_place
         check_place(f"sweep.benchmarks[{index}].grader")
     root = store.absolute.root
 

@@ -2,7 +2,7 @@
 
     plan -> prepare -> (regrade ->) generate -> reduce -> report (-> recommend)
 
-and `show`, which prints what a model is asked and touches no file.
+and two that print and write no file: `show`, what a model is asked, and `status`, how far the run is.
 
 A stage takes nothing from the one before but what it wrote, so any of them may be run alone, later:
 generate and reduce start from the parts that lie in the folder, whatever an earlier plan said.
@@ -42,7 +42,7 @@ from raysweep.taking_over import leased
 from raysweep.workers import Workers
 
 DONE, WORK_REMAINS = 0, 3  # exit statuses
-SAMPLE_STAGES = {"plan", "generate", "reduce"}  # those that look at parts
+SAMPLE_STAGES = {"status", "plan", "generate", "reduce"}  # those that look at parts
 MOST_NAMED = 3  # incomplete engines that are named
 RED = "red"
 
@@ -116,6 +116,16 @@ def verify(run: Run) -> int:
 
     whole = verify_run(run.config, run.store, run.console, run.say)
     return DONE if whole else WORK_REMAINS
+
+
+def status(run: Run) -> int:
+    """How far the run is, and what is missing."""
+    from raysweep.status import lines, read_status
+
+    found = read_status(run.config, run.store)
+    for label, text in lines(found):
+        run.say(label, text)
+    return WORK_REMAINS if found.left else DONE
 
 
 def plan(run: Run) -> int:
@@ -246,7 +256,7 @@ def check_grading(config: RunConfig) -> None:
         for index, benchmark in enumerate(config.sweep.benchmarks):
             field = f"sweep.benchmarks[{index}].grader"
             if config.cluster.address == "local":  # elsewhere it is the actors' machines that grade
-                grading.GRADERS[benchmark.grader].check_place(field)
+                grading.load_grader(benchmark.grader).check_place(field)
             if question := grading.ungradable_gold(benchmark, workers):
                 raise ConfigError(
                     f"{field}: {benchmark.grader!r} cannot read the gold answer {shown(question.gold)} of "
@@ -320,6 +330,7 @@ def need(run: Run, name: str, stage: str) -> None:
 STAGES: dict[str, Callable[[Run], int]] = {
     "show": show,
     "verify": verify,
+    "status": status,
     "plan": plan,
     "prepare": prepare,
     "regrade": regrade,

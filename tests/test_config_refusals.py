@@ -61,8 +61,12 @@ REFUSED = [
     ("cluster.gpsu", 1, "cluster: 'gpsu' is not a known key; did you mean 'gpu"),
     ("sweep.benchmarks", [{"name": "chain", "cuont": 3}], "sweep.benchmarks[0]: 'cuont' is not a"),
     ("sweep.kv_policies", [{"method": "no.such.Policy"}], "method: 'no.such.Policy' cannot be imp"),
-    ("sweep.kv_policies", [{"method": "own_policy.Lost"}], "'own_policy.Lost' cannot be imported"),
-    ("sweep.kv_policies", [{"method": "own_policy.NoDataclass"}], "is not a frozen dataclass"),
+    (
+        "sweep.kv_policies",
+        [{"method": "my_study.largest_keys.Lost"}],
+        "'my_study.largest_keys.Lost' cannot be imp",
+    ),
+    ("sweep.kv_policies", [{"method": "decimal.Decimal"}], "is not a frozen dataclass"),
     ("sweep.kv_policies", [{"method": "r_kv"}], "kv_policies[0].budget: missing"),
     ("sweep.kv_policies", [{"method": "r_kv", "budget": 8}], "kv_policies[0].budget: 8 leaves no"),
     (

@@ -25,7 +25,7 @@ from raysweep.spec import Family, ModelSpec
 
 # In the order in which they run.
 STAGES = (
-    *("show", "verify", "plan", "prepare", "regrade"),
+    *("show", "status", "verify", "plan", "prepare", "regrade"),
     *("generate", "reduce", "report", "recommend"),
 )
 

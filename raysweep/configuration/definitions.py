@@ -146,13 +146,7 @@ def read_gpu(definitions: Definitions, entry: Any, place: str) -> Gpu:
 def read_kv_policy(definitions: Definitions, entry: Any, place: str) -> KVPolicy:
     """A policy by the name or import path of its method, with its parameters."""
     _, fields = definitions.resolve("kv_policy", entry, place)
-    method = fields.text("method")
-    try:
-        policy = load_method(method)
-    except ValueError as error:
-        if "." in method:
-            raise ConfigError(f"{fields.at('method')}: {error}; correct the import path") from error
-        raise unknown(fields.at("method"), method, "method", METHODS) from error
+    policy = fields.loaded("method", "method", METHODS, load_method)
     fields.only(["method", *(field.name for field in dataclasses.fields(policy))])
     given = {
         field.name: _read_parameter(definitions, fields, field)

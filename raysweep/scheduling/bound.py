@@ -17,7 +17,8 @@ def least_makespan(jobs: Sequence[Job], nodes: Sequence[Node], lengths: Lengths)
     for job in jobs:
         traces = [length for shard in job.shards for length in lengths(shard)]
         gpu_s += min(
-            (option.need.gpus or 1.0) * (option.speed.load_s + sum(traces) / option.speed.tokens_s())
+            (option.need.gpus or 1.0)
+            * (option.speed.load_s + sum(traces) / option.speed.tokens_s())
             for option in job.options
         )
         longest_s = max(

@@ -83,9 +83,7 @@ class World(Protocol):
         ...
 
 
-def run(
-    schedule: Schedule, world: World, watch: Callable[[Schedule, Event | None], None]
-) -> None:
+def run(schedule: Schedule, world: World, watch: Callable[[Schedule, Event | None], None]) -> None:
     """Run a schedule to its end; `watch` hears of each event, and of each wait without one."""
     seen: tuple[Node, ...] = ()
     try:

@@ -53,7 +53,9 @@ class Losses:
             queue.add(tasks, first=True)
         elif kind == LOAD:
             self._failed_to_load(queue, tasks, node_id, reason)
-        elif kind == OUT_OF_MEMORY and queue.rows_divisor < max(o.speed.rows for o in queue.options):
+        elif kind == OUT_OF_MEMORY and queue.rows_divisor < max(
+            o.speed.rows for o in queue.options
+        ):
             queue.rows_divisor *= 2
             queue.add(tasks, first=True)
         else:
@@ -83,7 +85,9 @@ class Losses:
     def _with_others(self, task: Task) -> Task:
         """A task that was lost beside others: it waits again, and runs alone the last time but one."""
         tries = task.tries + 1
-        return replace(task, tries=tries, alone=task.alone or tries >= max(1, self.max_attempts - 1))
+        return replace(
+            task, tries=tries, alone=task.alone or tries >= max(1, self.max_attempts - 1)
+        )
 
     def _guilty(self, queue: EngineQueue, task: Task, reason: str) -> None:
         """A task that was lost by itself: halves of it wait, or a single question till its last attempt."""
@@ -110,4 +114,3 @@ class Losses:
         self.failures += [
             Failure(shard.shard_id, engine_id, reason, shard.samples, question) for shard in shards
         ]
-

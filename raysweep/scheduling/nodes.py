@@ -102,7 +102,9 @@ class Room:
 
     def emptiest(self, need: Need, avoid: Collection[str] = ()) -> str | None:
         """Of the nodes that could meet a need if nothing else ran there, the one with most GPUs free."""
-        able = [f for f in self._free.values() if f.node.node_id not in avoid and could(f.node, need)]
+        able = [
+            f for f in self._free.values() if f.node.node_id not in avoid and could(f.node, need)
+        ]
         best = max(able, key=lambda free: sum(free.devices), default=None)
         return best.node.node_id if best else None
 

@@ -18,7 +18,9 @@ from raysweep.scheduling.nodes import Node, Room, Spot, could
 from raysweep.scheduling.queues import EngineQueue, Job, Option, Task
 
 SHY_S = 20.0  # a node whose actors were lost is left alone so long: Ray takes 15 s to call it dead
-SPARE = 1 / 4  # of an actor's rows: samples that wait in it for a free row, and the least piece that is cut
+SPARE = (
+    1 / 4
+)  # of an actor's rows: samples that wait in it for a free row, and the least piece that is cut
 TAIL = 3.0  # long traces for which the end of an engine's work has to leave time, by benchmarks.scheduler
 
 
@@ -164,7 +166,12 @@ class Schedule:
         place.loaded = True
         shard = task.shard
         self.learnt.note(
-            shard.engine.engine_id, shard.benchmark, task.samples, tokens, engine_s, place.spot.need.kind
+            shard.engine.engine_id,
+            shard.benchmark,
+            task.samples,
+            tokens,
+            engine_s,
+            place.spot.need.kind,
         )
         self._hungry[place] = None
 

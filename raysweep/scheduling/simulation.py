@@ -137,7 +137,13 @@ class SimulatedWorld:
         actor = self._actors[place.number]
         lengths = self._lengths(task.shard)
         actor.left[task], actor.tokens[task] = len(lengths), sum(lengths)
-        luck = self._luck.draw("fault", place.number, task.shard.questions[0].question_id, task.shard.sample_start, task.tries)
+        luck = self._luck.draw(
+            "fault",
+            place.number,
+            task.shard.questions[0].question_id,
+            task.shard.sample_start,
+            task.tries,
+        )
         if luck.random() < self._luck.shard_faults:
             actor.dies_after[task] = luck.randrange(len(lengths))
         actor.hungry = False
