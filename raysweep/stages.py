@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
@@ -21,7 +22,7 @@ from raysweep.backends import Choice, check_installed
 from raysweep.checkpoints import is_there, makings, ready_shards
 from raysweep.errors import ConfigError, shown
 from raysweep.fit import check_fit, row_tokens
-from raysweep.lease import LOOK_EVERY_S, LeaseLost
+from raysweep.lease import LeaseLost
 from raysweep.plan import Plan, make_plan, write_plan
 from raysweep.printing import printable, without_secrets
 from raysweep.record import (
@@ -40,6 +41,9 @@ from raysweep.storage.address import below
 from raysweep.store import Store
 from raysweep.taking_over import leased
 from raysweep.workers import Workers
+
+if TYPE_CHECKING:
+    from raysweep.generating import Outcome
 
 DONE, WORK_REMAINS = 0, 3  # exit statuses
 SAMPLE_STAGES = {"status", "plan", "generate", "reduce"}  # those that look at parts
@@ -219,35 +223,34 @@ def generate(run: Run) -> int:
         )
     if not shards:
         return WORK_REMAINS
-    from raysweep import driver
-    from raysweep.progress import show_progress
+    from raysweep.generating import Outcome
+    from raysweep.generating import generate as make
+    from raysweep.watching import watching
 
-    def ended(outcome: driver.Outcome) -> None:
-        gpus = outcome.actors * (config.cluster.gpus_per_actor or 0)
-        note_session(run.store, outcome.wall_s, gpus, outcome.faults, outcome.warnings)
+    def ended(done: Outcome) -> None:
+        note_session(run.store, done.wall_s, done.gpu_s, done.faults, done.warnings)
 
     check_installed({shard.engine.backend for shard in shards}, config.cluster)
     run.store.remove_leftovers()
     note_origin(run.store, run.document)
     run.say("generate", "starting Ray")
-    with show_progress(run.console, len(shards), sum(s.samples for s in shards)) as progress:
+    with watching(run.store, run.console, shards) as watch:
+        outcome = make(shards, run.store, config.generation, config.cluster, watch, ended, parts)
+    show_outcome(run, outcome, len(shards))
+    return WORK_REMAINS if outcome.failures or outcome.left or waiting else DONE
 
-        def finished(receipt: driver.Receipt) -> None:
-            run.store.fence(LOOK_EVERY_S)
-            progress(receipt)
 
-        outcome = driver.generate(
-            shards, run.store.root, config.generation, config.cluster, finished, ended
-        )
+def show_outcome(run: Run, outcome: "Outcome", shards: int) -> None:
+    """What went otherwise than planned."""
     for warning in outcome.warnings:
         run.say("warning", warning, style="yellow")
     for failure in outcome.failures:
         said = f"shard {failure.shard_id} of {failure.engine_id}: {failure.reason}"
         run.say("failed", said, style=RED)
-    if outcome.failures:
-        remain = f"{len(outcome.failures):,} of {len(shards):,} shards remain"
-        run.say("", f"{remain}; the same command goes on with them")
-    return WORK_REMAINS if outcome.failures or waiting else DONE
+    if outcome.left:
+        run.say("", f"{outcome.left:,} samples found no node with room for their engine", RED)
+    if outcome.failures or outcome.left:
+        run.say("", f"of {shards:,} shards some remain; the same command goes on with them")
 
 
 def check_grading(config: RunConfig) -> None:

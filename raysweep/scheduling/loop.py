@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from raysweep.receipt import Receipt
 from raysweep.scheduling.nodes import Node
 from raysweep.scheduling.queues import Task
 from raysweep.scheduling.schedule import Place, Run, Schedule, Start, Stop
@@ -23,16 +24,11 @@ class Hungry:
 
 @dataclass(frozen=True)
 class Finished:
-    """A task's samples are in the store.
-
-    tokens    decoded for it
-    engine_s  seconds in which its engine decoded, since the task before it; 0 if not known
-    """
+    """A task's samples are in the store."""
 
     place: Place
     task: Task
-    tokens: int
-    engine_s: float = 0.0
+    receipt: Receipt
 
 
 @dataclass(frozen=True)
@@ -84,7 +80,7 @@ class World(Protocol):
 
 
 def run(schedule: Schedule, world: World, watch: Callable[[Schedule, Event | None], None]) -> None:
-    """Run a schedule to its end; `watch` hears of each event, and of each wait without one."""
+    """Run a schedule to its end; `watch` hears of each event that counts, and of each wait without one."""
     seen: tuple[Node, ...] = ()
     try:
         while True:
@@ -99,14 +95,16 @@ def run(schedule: Schedule, world: World, watch: Callable[[Schedule, Event | Non
                 return
             events = world.wait()
             for event in events:
-                _take_in(schedule, world, event)
-                watch(schedule, event)
+                if event.place.number in schedule.places:  # else it is old news
+                    _take_in(schedule, world, event)
+                    watch(schedule, event)
             if not events:
                 schedule.look_again()
                 watch(schedule, None)
     finally:
         for place in list(schedule.places.values()):
             world.stop(place)
+            schedule.leave(place, world.now())
 
 
 def _do(world: World, deed: Start | Run | Stop) -> None:
@@ -119,15 +117,12 @@ def _do(world: World, deed: Start | Run | Stop) -> None:
 
 
 def _take_in(schedule: Schedule, world: World, event: Event) -> None:
-    """Tell the schedule; what is heard of a place that it has left already is old news."""
-    if event.place.number not in schedule.places:
-        return
     if isinstance(event, Loaded):
         schedule.loaded(event.place)
     elif isinstance(event, Hungry):
         schedule.hungry(event.place)
     elif isinstance(event, Finished):
-        schedule.finished(event.place, event.task, event.tokens, event.engine_s)
+        schedule.finished(event.place, event.task, event.receipt)
     else:
         world.stop(event.place)
         schedule.lost(event.place, event.kind, event.reason, world.now())

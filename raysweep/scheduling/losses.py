@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from raysweep.scheduling.queues import EngineQueue, Task
 from raysweep.spec import Shard
 
-BLAMELESS = {"node", "storage"}  # kinds of loss that no shard and no engine can have caused
-LOAD, OUT_OF_MEMORY = "load", "out_of_memory"
+LOAD, OUT_OF_MEMORY, STORAGE = "load", "out_of_memory", "storage"
+BLAMELESS = {"node", STORAGE}  # kinds of loss that no shard and no engine can have caused
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Failure:
     shard_id: str
     engine_id: str
     reason: str
-    samples: int
+    benchmark: str
     question_id: str | None = None
 
 
@@ -35,6 +35,11 @@ class Losses:
         self.faults: Counter[str] = Counter()
         self.failures: list[Failure] = []
         self.retries = 0  # shards that were queued again
+        self.refused = 0  # times that the storage took no samples, since it last did
+
+    def succeeded(self, queue: EngineQueue) -> None:
+        """The engine works, and so does the storage."""
+        queue.failed_loads = queue.deaths = self.refused = 0
 
     def take_in(
         self,
@@ -51,6 +56,7 @@ class Losses:
         self.retries += len(tasks)
         if kind in BLAMELESS:
             queue.add(tasks, first=True)
+            self.refused += kind == STORAGE
         elif kind == LOAD:
             self._failed_to_load(queue, tasks, node_id, reason)
         elif kind == OUT_OF_MEMORY and queue.rows_divisor < max(
@@ -100,7 +106,7 @@ class Losses:
         elif task.deaths < self.max_attempts:
             queue.add([replace(task, alone=True)])
         else:
-            question = questions[0].question_id
+            question = questions[-1].question_id
             said = f"its question {question} failed {task.deaths} times alone, last: {reason}"
             self._give_up(queue, [task.shard, *queue.drop(question)], said, question)
 
@@ -112,5 +118,6 @@ class Losses:
     ) -> None:
         engine_id = queue.engine.engine_id
         self.failures += [
-            Failure(shard.shard_id, engine_id, reason, shard.samples, question) for shard in shards
+            Failure(shard.shard_id, engine_id, reason, shard.benchmark, question)
+            for shard in shards
         ]

@@ -4,7 +4,7 @@ A task is a shard on its way. Its samples are cells like any others, so that a t
 pieces: fair pieces when an engine's work runs out, and halves in search of a question that kills.
 """
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -57,6 +57,23 @@ class Task:
         return self.shard.samples
 
 
+@dataclass
+class Amount:
+    """Work on one benchmark."""
+
+    shards: int = 0
+    samples: int = 0
+    tokens: int = 0
+
+    def add(self, shards: int, samples: int, tokens: int = 0) -> None:
+        self.shards += shards
+        self.samples += samples
+        self.tokens += tokens
+
+
+Amounts = dict[str, Amount]  # by benchmark
+
+
 @dataclass(eq=False)
 class EngineQueue:
     """An engine's tasks, and its history in this run.
@@ -64,7 +81,7 @@ class EngineQueue:
     suspects         tasks that run alone, when no other waits
     poisoned         questions that were given up
     actors           places that hold the engine now
-    running_samples  those that these are at
+    to_do, running, done  how much, by benchmark
     rows_divisor     2 for each time that the GPU's memory was too small
     failed_loads     places that were lost before their engine was loaded, since the last success
     bad_nodes        where that happened
@@ -78,7 +95,9 @@ class EngineQueue:
     suspects: deque[Task] = field(default_factory=deque)
     poisoned: set[str] = field(default_factory=set)
     actors: int = 0
-    running_samples: int = 0
+    to_do: Amounts = field(default_factory=lambda: defaultdict(Amount))
+    running: Amounts = field(default_factory=lambda: defaultdict(Amount))
+    done: Amounts = field(default_factory=lambda: defaultdict(Amount))
     rows_divisor: int = 1
     failed_loads: int = 0
     bad_nodes: set[str] = field(default_factory=set)
@@ -86,7 +105,6 @@ class EngineQueue:
 
     def __post_init__(self) -> None:
         self.waiting_samples = 0
-        self._by_benchmark: dict[str, int] = {}
         self._at_most: dict[str, float] = {}
 
     def add(self, tasks: Iterable[Task], first: bool = False) -> None:
@@ -135,14 +153,22 @@ class EngineQueue:
     def waiting_tokens(self) -> float:
         """Tokens that what waits will come to, by what is known of their lengths."""
         return sum(
-            count * self.learnt.tokens_per_sample(self.engine.engine_id, name, self._at_most[name])
-            for name, count in self._by_benchmark.items()
-            if count
+            amount.samples * self.tokens_per_sample(name)
+            for name, amount in self.to_do.items()
+            if amount.samples
         )
+
+    def tokens_per_sample(self, benchmark: str) -> float:
+        at_most = self._at_most[benchmark]
+        return self.learnt.tokens_per_sample(self.engine.engine_id, benchmark, at_most)
 
     def waiting_s(self, option: Option) -> float:
         """Seconds that one actor would take for what waits, its batch full."""
-        return self.waiting_tokens / option.speed.tokens_s() * self._slowness
+        return self.seconds_of(self.waiting_tokens, option)
+
+    def seconds_of(self, tokens: float, option: Option) -> float:
+        """Seconds that an actor takes for so many tokens, its batch full, by what is known of its speed."""
+        return tokens / option.speed.tokens_s() * self._slowness
 
     def longest_s(self, option: Option) -> float:
         """Seconds of a trace that is as long as may be, in a full batch."""
@@ -153,9 +179,19 @@ class EngineQueue:
     def _slowness(self) -> float:
         return self.learnt.slowness(self.engine.engine_id)
 
+    def begin(self, task: Task) -> None:
+        self.running[task.shard.benchmark].add(1, task.samples)
+
+    def end(self, task: Task) -> None:
+        """A task runs no more, however it went."""
+        self.running[task.shard.benchmark].add(-1, -task.samples)
+
+    def finish(self, task: Task, tokens: int) -> None:
+        self.done[task.shard.benchmark].add(1, task.samples, tokens)
+
     def _count(self, task: Task, sign: int) -> None:
-        name, samples = task.shard.benchmark, sign * task.samples
-        self.waiting_samples += samples
-        self._by_benchmark[name] = self._by_benchmark.get(name, 0) + samples
+        name = task.shard.benchmark
+        self.waiting_samples += sign * task.samples
+        self.to_do[name].add(sign, sign * task.samples)
         if name not in self._at_most:
             self._at_most[name] = est_tokens(task.shard) / task.samples

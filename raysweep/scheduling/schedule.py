@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from raysweep.learnt import Learnt
+from raysweep.receipt import Receipt
 from raysweep.scheduling.losses import Failure, Losses
-from raysweep.scheduling.nodes import Node, Room, Spot, could
+from raysweep.scheduling.nodes import Need, Node, Room, Spot, could
 from raysweep.scheduling.queues import EngineQueue, Job, Option, Task
 
 SHY_S = 20.0  # a node whose actors were lost is left alone so long: Ray takes 15 s to call it dead
@@ -40,10 +41,6 @@ class Place:
     wanted: int
     loaded: bool = False
     in_flight: dict[Task, None] = field(default_factory=dict)  # in the order of their handing out
-
-    @property
-    def samples(self) -> int:
-        return sum(task.samples for task in self.in_flight)
 
 
 @dataclass(frozen=True)
@@ -90,6 +87,7 @@ class Schedule:
         self.started = 0
         self.most_held = 0
         self.gpu_s = 0.0  # of places that were given back
+        self.warnings: set[str] = set()
         self.draining = False  # nothing new is begun
         self._shy: dict[str, float] = {}
         self._hungry: dict[Place, None] = {}
@@ -107,7 +105,7 @@ class Schedule:
             for place in hungry:
                 yield from self._feed(place)
                 if not place.in_flight:
-                    self._leave(place, now)
+                    self.leave(place, now)
                     yield Stop(place)
 
     @property
@@ -134,6 +132,16 @@ class Schedule:
             for node in self.room.nodes
         )
 
+    def demand(self) -> list[Need]:
+        """What the engines would take if there were room for all that pays, largest work first."""
+        needs = []
+        for queue in sorted(self.queues, key=priority, reverse=True):
+            places = queue.actors
+            while self._pays(queue, places):
+                places += 1
+            needs += [queue.options[0].need] * places
+        return needs[: self.most_places]
+
     # What has happened.
 
     def see(self, nodes: Iterable[Node], now: float) -> list[Place]:
@@ -157,28 +165,25 @@ class Schedule:
         place.wanted = max(place.wanted, spare(place.rows))
         self._hungry[place] = None
 
-    def finished(self, place: Place, task: Task, tokens: int, engine_s: float) -> None:
+    def finished(self, place: Place, task: Task, receipt: Receipt) -> None:
         """A task came back; the engine works."""
         del place.in_flight[task]
-        queue = place.queue
-        queue.running_samples -= task.samples
-        queue.failed_loads = queue.deaths = 0
+        queue, shard = place.queue, task.shard
+        queue.end(task)
+        queue.finish(task, receipt.tokens)
+        self.warnings.update(receipt.warnings)
         place.loaded = True
-        shard = task.shard
+        self.losses.succeeded(queue)
+        engine_id, device = shard.engine.engine_id, place.spot.need.kind
         self.learnt.note(
-            shard.engine.engine_id,
-            shard.benchmark,
-            task.samples,
-            tokens,
-            engine_s,
-            place.spot.need.kind,
+            engine_id, shard.benchmark, task.samples, receipt.tokens, receipt.engine_s, device
         )
         self._hungry[place] = None
 
     def lost(self, place: Place, kind: str, reason: str, now: float) -> None:
         """A place is no more, and what it was at runs again elsewhere."""
         tasks = list(place.in_flight)
-        self._leave(place, now)
+        self.leave(place, now)
         if kind == "node":
             self._shy[place.spot.node_id] = now + SHY_S
         self.losses.take_in(place.queue, tasks, place.spot.node_id, place.loaded, kind, reason)
@@ -187,11 +192,13 @@ class Schedule:
             if other.queue is place.queue:
                 self._hungry[other] = None
 
-    def _leave(self, place: Place, now: float) -> None:
+    def leave(self, place: Place, now: float) -> None:
+        """Give back a place; whatever it is at is nobody's then."""
         del self.places[place.number]
         self._hungry.pop(place, None)
         place.queue.actors -= 1
-        place.queue.running_samples -= place.samples
+        for task in place.in_flight:
+            place.queue.end(task)
         place.in_flight.clear()
         self.gpu_s += (now - place.since) * place.spot.need.gpus
         self.room.give(place.spot)
@@ -226,7 +233,7 @@ class Schedule:
         """The engine that is to start next, how, and where; None if none has work and room."""
         reserved: set[str] = set()
         full: set[object] = set()  # needs without room
-        for queue in sorted(filter(self._pays, self.queues), key=priority, reverse=True):
+        for queue in sorted(self._paying(), key=priority, reverse=True):
             for option in queue.options:
                 if option.need in full:
                     continue
@@ -244,13 +251,16 @@ class Schedule:
         spot = self.room.find(option.need, avoid | queue.bad_nodes)
         return spot or (self.room.find(option.need, avoid) if queue.bad_nodes else None)
 
-    def _pays(self, queue: EngineQueue) -> bool:
-        """Whether one more place for an engine would begin with its work before that is done."""
-        if not queue.waiting_samples or not queue.actors:
+    def _paying(self) -> list[EngineQueue]:
+        return [queue for queue in self.queues if self._pays(queue, queue.actors)]
+
+    def _pays(self, queue: EngineQueue, places: int) -> bool:
+        """Whether one more place beside so many would begin with its work before that is done."""
+        if not queue.waiting_samples or not places:
             return queue.waiting_samples > 0
         option = queue.options[0]
-        unfed = queue.waiting_samples > queue.actors * spare(option.speed.rows)
-        return unfed and queue.waiting_s(option) > queue.actors * option.speed.load_s
+        unfed = queue.waiting_samples > places * spare(option.speed.rows)
+        return unfed and queue.waiting_s(option) > places * option.speed.load_s
 
     # Feeding.
 
@@ -267,12 +277,12 @@ class Schedule:
                 return
             place.in_flight[task] = None
             place.wanted -= task.samples
-            queue.running_samples += task.samples
+            queue.begin(task)
             yield Run(place, task)
 
 
 def priority(queue: EngineQueue) -> tuple[bool, float]:
-    """Engines that no place holds go first; then those that would be done last, by the time of long traces too."""
+    """Engines that no place holds go first; then those that would be done last, long traces included."""
     option = queue.options[0]
     left_s = queue.waiting_s(option) / (queue.actors + 1)
     return queue.actors == 0, left_s + TAIL * queue.longest_s(option)

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from raysweep.receipt import Receipt
 from raysweep.scheduling.loop import Event, Finished, Hungry, Loaded, Lost
 from raysweep.scheduling.nodes import Node
 from raysweep.scheduling.queues import Task
@@ -208,7 +209,9 @@ class SimulatedWorld:
         if not actor.left[task]:
             del actor.left[task]
             engine_s, actor.counted_s = actor.busy_s - actor.counted_s, actor.busy_s
-            yield Finished(actor.place, task, actor.tokens.pop(task), engine_s)
+            tokens = actor.tokens.pop(task)
+            receipt = Receipt("", task.samples, tokens, engine_s, engine_s)
+            yield Finished(actor.place, task, receipt)
 
     def _go_on(self, actor: _Actor) -> None:
         actor.fill(self._numbers)
