@@ -9,18 +9,12 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache
 
 from raysweep.run_config import Generation
-from raysweep.spec import Question, Shard, content_hash
+from raysweep.spec import Question, Shard
 from raysweep.store import Part
 
 Cell = tuple[str, int]
-
-question_hash = lru_cache(maxsize=1 << 16)(
-    content_hash
-)  # the same question is in hundreds of parts
-
 
 def cells(shard: Shard) -> Iterator[Cell]:
     indices = range(shard.sample_start, shard.sample_start + shard.sample_count)
@@ -72,7 +66,7 @@ def _unchanged(whole: Shard, part: Part) -> Shard:
     known = (question for question in whole.questions if question.question_id in part.questions)
     return replace(
         whole,
-        questions=tuple(q for q in known if question_hash(q) == part.questions[q.question_id]),
+        questions=tuple(q for q in known if q.content == part.questions[q.question_id]),
         sample_start=part.sample_start,
         sample_count=part.sample_count,
     )

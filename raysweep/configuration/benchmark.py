@@ -6,7 +6,7 @@ The loader's parameters are the keys. A parameter's name says how its value is r
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,45 +14,88 @@ from typing import Any
 from raysweep import grading
 from raysweep.benchmarks import LOADERS
 from raysweep.benchmarks.prompts import Prompt
-from raysweep.benchmarks.sources import File, hub_file, local_file
+from raysweep.benchmarks.sources import File, hub_file, is_cached, local_file
 from raysweep.configuration.fields import Fields
 from raysweep.errors import ConfigError, shown
 from raysweep.spec import Benchmark, Question
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
+WHICH_ROWS = {"loader", "source", "since", "until"}  # keys that decide how many questions there are
+OTHER_KEYS = ("questions", "grader", "answer_opener", "answer_tokens")
+PLACEHOLDER = 200 * "word "  # AIME's prompts are shorter, those of contests in programming longer
 
 
-def load_benchmark(name: str, fields: Fields) -> Benchmark:
-    """The benchmark that `fields` define. Raises ConfigError before anything unreadable goes further."""
+def load_benchmark(name: str, fields: Fields, stand_in: bool = False) -> Benchmark:
+    """The benchmark that `fields` define. Raises ConfigError before anything unreadable goes further.
+
+    stand_in  take placeholders for questions that are not on this machine, where their number is known
+    """
     loader = fields.choice("loader", "loader", LOADERS)
     parameters = inspect.signature(LOADERS[loader]).parameters
-    fields.only(["loader", *parameters, "grader", "answer_opener", "answer_tokens"])
-    arguments = {
-        key: READERS.get(key, Fields.text)(fields, key)
-        for key, parameter in parameters.items()
-        if fields.values.get(key, parameter.default) is not parameter.default
-    }
-    questions = tuple(LOADERS[loader](**arguments))
-    check_count(questions, fields)
+    fields.only(["loader", *parameters, *OTHER_KEYS])
+    stands_in = stand_in and fields.values.get("questions") is not None and not is_here(fields)
+    if stands_in:
+        questions, sources = placeholders(name, fields), ()
+    else:
+        arguments = {
+            key: READERS.get(key, Fields.text)(fields, key)
+            for key, parameter in parameters.items()
+            if fields.values.get(key, parameter.default) is not parameter.default
+        }
+        questions, sources = tuple(LOADERS[loader](**arguments)), arguments.get("source", ())
+        check_count(questions, fields)
     benchmark = Benchmark(
         name=name,
         questions=questions,
         grader=fields.choice("grader", "grader", grading.GRADERS),
         answer_opener=fields.text("answer_opener"),
         answer_tokens=fields.integer("answer_tokens"),
-        sources=tuple(file.pinned for file in arguments.get("source", ())),
+        sources=tuple(file.pinned for file in sources),
+        stands_in=stands_in,
     )
-    check_gold(benchmark, fields)
+    if not stands_in:
+        check_gold(benchmark, fields)
     return benchmark
 
 
+def placeholders(name: str, fields: Fields) -> tuple[Question, ...]:
+    """As many questions as the benchmark has, or as are asked for, of a prompt's usual length."""
+    count = fields.integer("questions")
+    if fields.values.get("count") is not None:
+        count = min(count, fields.integer("count"))
+    return tuple(Question(f"{name}-{index + 1}", PLACEHOLDER, "") for index in range(count))
+
+
+def is_here(fields: Fields) -> bool:
+    """Whether all sources can be read without a network; what is no source of the hub counts as here."""
+    source = fields.values.get("source")
+    entries = source if isinstance(source, list | tuple) else [source]
+    return all(map(_is_here, entries))
+
+
+def _is_here(entry: Any) -> bool:
+    if not isinstance(entry, Mapping):
+        return True
+    place = [entry.get(key) for key in ("hub", "file", "revision")]
+    named = [value for value in place if isinstance(value, str)]
+    return len(named) < len(place) or is_cached(*named)
+
+
 def check_count(questions: tuple[Question, ...], fields: Fields) -> None:
-    """Raise unless there are questions, and as many as are asked for."""
+    """Raise unless there are questions, as many as are asked for, and as many as there should be."""
     wanted = fields.values.get("count") or 1
     if len(questions) < wanted:
         raise ConfigError(
             f"{fields.at('count')}: {wanted} questions, where there are {len(questions)}; "
             "lower it, or give a source that has more"
+        )
+    if fields.values.get("questions") is None or fields.values.get("count") is not None:
+        return
+    known = fields.integer("questions")
+    if len(questions) != known:
+        raise ConfigError(
+            f"{fields.at('questions')}: {known}, where there are {len(questions)}; correct it, or leave "
+            "it out"
         )
 
 
