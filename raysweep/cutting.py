@@ -16,6 +16,7 @@ from raysweep.store import Part
 
 Cell = tuple[str, int]
 
+
 def cells(shard: Shard) -> Iterator[Cell]:
     indices = range(shard.sample_start, shard.sample_start + shard.sample_count)
     return itertools.product((question.question_id for question in shard.questions), indices)
@@ -40,18 +41,26 @@ def finished_pieces(
 
 def missing_shards(whole: Shard, missing: set[Cell], cut: Generation) -> Iterator[Shard]:
     """Cut the `missing` cells of `whole` into shards of the configured size."""
-    if not missing:
-        return
     for start in range(0, whole.sample_count, cut.shard_samples):
         indices = range(start, min(start + cut.shard_samples, whole.sample_count))
-        by_run: dict[tuple[int, int], list[Question]] = defaultdict(list)
+        for (first, count), questions in _by_run(whole, missing, indices).items():
+            for block in _blocks(questions, cut.shard_questions):
+                yield replace(whole, questions=block, sample_start=first, sample_count=count)
+
+
+def _by_run(
+    whole: Shard, missing: set[Cell], indices: range
+) -> dict[tuple[int, int], Sequence[Question]]:
+    """The questions that lack a run of sample indices, by (first, length) of the run."""
+    if len(missing) == whole.samples:
+        return {(indices.start, len(indices)): whole.questions}
+    by_run: dict[tuple[int, int], list[Question]] = defaultdict(list)
+    if missing:
         for question in whole.questions:
             lacking = [index for index in indices if (question.question_id, index) in missing]
             for run in runs(lacking):
                 by_run[run].append(question)
-        for (first, count), questions in by_run.items():
-            for block in _blocks(questions, cut.shard_questions):
-                yield replace(whole, questions=block, sample_start=first, sample_count=count)
+    return dict(by_run)
 
 
 def runs(indices: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -10,18 +10,21 @@ generate and reduce start from the parts that lie in the folder, whatever an ear
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rich.console import Console
 from rich.text import Text
 
 from raysweep import grading
-from raysweep.backends import Choice, check_installed
+from raysweep.backends import check_installed
 from raysweep.checkpoints import is_there, makings, ready_shards
+from raysweep.configuration.cluster import known_gpus
+from raysweep.configuration.config import conf_folder
 from raysweep.errors import ConfigError, shown
-from raysweep.fit import check_fit, row_tokens
-from raysweep.plan import Plan, make_plan, write_plan
+from raysweep.estimate import estimates, has_known_gpus
+from raysweep.fit import check_fit
+from raysweep.plan import make_plan
 from raysweep.record import (
     Document,
     add_to_summary,
@@ -31,7 +34,6 @@ from raysweep.record import (
     origin,
 )
 from raysweep.regrade import check_graders, regrade_run
-from raysweep.reporting.wording import human_count
 from raysweep.run_config import RunConfig
 from raysweep.store import Store
 from raysweep.workers import Workers
@@ -89,37 +91,19 @@ def show(run: Run) -> int:
 
 
 def plan(run: Run) -> int:
-    """What is to do, and what is done already."""
+    """What is to do, what it costs, and what is done already."""
+    from raysweep.plan_files import write_plan
+    from raysweep.reporting.plan_text import engines_table, plan_lines
+
     planned = write_plan(run.config, run.store)
-    show_plan(run, planned)
-    for pool in run.config.cluster.pools:
-        from raysweep.reporting.terminal import fit_table
-
-        run.console.print(fit_table(planned.engines, pool.gpu, row_tokens(run.config)))
+    costs = estimates(run.config, planned)
+    homeless = any(cost.placement is None for cost in costs)
+    known = known_gpus([conf_folder()]) if homeless else ()
+    for line in plan_lines(run.config, planned, costs, known):
+        run.say(line.label, line.text, RED if line.urgent else "bold")
+    if has_known_gpus(run.config.cluster):
+        run.console.print(engines_table(run.config, costs))
     return DONE
-
-
-def show_plan(run: Run, planned: Plan) -> None:
-    sweep = run.config.sweep
-    scenarios = len(planned.engines) * len(sweep.benchmarks)
-    scenarios *= len(sweep.token_budgets) * len(sweep.group_sizes)
-    tokens = sum(shard.est_tokens for shard in planned.shards if shard.shard is not None)
-    run.say(
-        "plan",
-        f"{scenarios:,} scenarios from {len(planned.engines)} engines; "
-        f"{len(planned.to_do):,} of {len(planned.shards):,} shards, "
-        f"≤ {human_count(tokens)} tokens",
-    )
-    if sweep.backend == "auto":
-        show_backends(run, planned.backends)
-
-
-def show_backends(run: Run, choices: Sequence[Choice]) -> None:
-    """Which backend runs how many engines, and why."""
-    for backend in sorted({choice.backend for choice in choices}):
-        theirs = [choice.reason for choice in choices if choice.backend == backend]
-        reasons = "; ".join(dict.fromkeys(theirs))
-        run.say("backend", f"{backend} for {len(theirs)} of {len(choices)} engines: {reasons}")
 
 
 def prepare(run: Run) -> int:
@@ -169,7 +153,7 @@ def generate(run: Run) -> int:
     else:
         run.say("generate", "nothing to do: every shard is there")
         return DONE
-    check_fit(config, planned.engines)
+    check_fit(config, planned.engines, known_gpus([conf_folder()]))
     shards, waiting = ready_shards(config, shards)
     if waiting:
         run.say(
