@@ -60,7 +60,7 @@ def learnt(plan: Plan, costs: Sequence[Estimate]) -> str:
     """What is there already, and what it says of the rest."""
     expected = sum(cost.to_do.expected for cost in costs)
     measured = any(part.tokens for part in plan.parts)
-    said = f"{plan.done:,} shards are there already"
+    said = f"{plan.done:,} of {len(plan.shards):,} shards"
     if not plan.to_do or not measured:
         return said
     return f"{said}; with traces as long as theirs, {human_count(expected)} tokens are to come"
