@@ -109,7 +109,7 @@ def test_nothing_is_written_into_the_working_folder(command: Command, tmp_path: 
         (["model=small"], "model: not a key of its own; choose with sweep.models=[...]"),
         (["sweep=smoke"], "sweep: not a key to be set; choose with +sweep=NAME"),
         (["+sweep=smok"], "sweep: 'smok' is not a known sweep; did you mean 'smoke'?"),
-        (["cluster=kube"], "cluster: 'kube' is not a known cluster; known: local"),
+        (["cluster=gke"], "cluster: 'gke' is not a known cluster; known: existing, kuberay, local"),
         (["seed"], "'seed' is not understood; write key=value"),
         (["sweep.models=["], "'sweep.models=[' is not understood"),
         (["sweep.models.x=1"], "configuration: invalid literal"),

@@ -29,6 +29,9 @@ STAGES = (
     *("generate", "reduce", "report", "recommend"),
 )
 
+# Those that need no questions, only their number.
+PLANNING = frozenset({"plan", "simulate"})
+
 Noun = TypeVar("Noun")
 Reader = Callable[[Definitions, Any, str], Noun]
 
@@ -71,7 +74,8 @@ def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConf
     """Validate the composed configuration; definitions are looked up in `folders`."""
     top = Fields("", composed).only(SECTIONS[""])
     out, run, seed = top.text("out"), top.name("run"), top.integer("seed", least=0)
-    stages, definitions = read_stages(top), Definitions(tuple(folders))
+    stages = read_stages(top)
+    definitions = Definitions(tuple(folders), stand_in=PLANNING.issuperset(stages))
     sweep = read_sweep(top.below("sweep"), definitions)
     prepare = read_prepare(top.below("prepare"), sweep, definitions)
     generation = read_generation(top.below("generation"))
