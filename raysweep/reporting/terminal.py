@@ -9,6 +9,7 @@ from rich.text import Text
 
 from raysweep.fit import least_fit
 from raysweep.memory import kv_peak_bytes, weights_bytes
+from raysweep.printing import printable
 from raysweep.reporting.results import Point, points_of, where
 from raysweep.reporting.wording import human_bytes, interval, percent
 from raysweep.run_config import Gpu
@@ -26,13 +27,13 @@ def frontier_table(frontier: "pd.DataFrame", benchmark: str, batch_size: int) ->
     names = ("memory", "model, weights", "KV policy", "tokens", "G", "accuracy", "95%")
     table = _table(_title(benchmark, batch_size), names, words=("model, weights", "KV policy"))
     for point in points_of(where(frontier, benchmark=benchmark, batch_size=batch_size)):
-        table.add_row(*(Text(cell) for cell in _cells(point)))
+        table.add_row(*(Text(printable(cell)) for cell in _cells(point)))
     return table
 
 
 def _title(benchmark: str, batch_size: int) -> Text:
     batch = "" if batch_size == 1 else f", weights shared by a batch of {batch_size}"
-    return Text(f"{benchmark}: most accuracy for a memory budget{batch}")
+    return Text(f"{printable(benchmark)}: most accuracy for a memory budget{batch}")
 
 
 def _cells(point: Point) -> tuple[str, ...]:
@@ -55,7 +56,7 @@ def fit_table(engines: Iterable[EngineSpec], gpu: Gpu, tokens: int) -> Table:
     for engine in engines:
         fit = least_fit(engine, gpu, tokens)
         table.add_row(
-            Text(engine.engine_id),
+            Text(printable(engine.engine_id)),
             human_bytes(weights_bytes(engine.model, engine.weights)),
             human_bytes(kv_peak_bytes(engine.model.architecture, engine.kv_policy, tokens)),
             str(fit.gpus) if fit else "none",
