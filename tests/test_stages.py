@@ -218,10 +218,10 @@ def test_the_summary_names_the_graders(run: Command):
 
 
 def test_a_driver_that_is_taken_over_stops_with_3_and_a_line_and_leaves_the_tables_alone(
-    command: Command, monkeypatch: pytest.MonkeyPatch
+    run: Command, monkeypatch: pytest.MonkeyPatch
 ):
     """A retry begins while the first attempt is at its second shard."""
-    folder = Store(str(command.out / "test")).folder
+    folder = Store(str(run.out / "test")).folder
     monkeypatch.setattr("raysweep.stages.LOOK_EVERY_S", 0.0)
 
     def overtaken(shards: Any, root: str, generation: Any, cluster: Any, finished: Any, ended: Any):
@@ -232,33 +232,33 @@ def test_a_driver_that_is_taken_over_stops_with_3_and_a_line_and_leaves_the_tabl
         return generate_here(shards, root, generation, cluster, heard, ended)
 
     monkeypatch.setattr(driver, "generate", overtaken)
-    status, said = command("plan", "generate", "reduce")
+    status, said = run("plan", "generate", "reduce")
     assert status == WORK_REMAINS
     assert "stopped another driver took over the run (epoch 2, host" in said
-    assert len(list(Store(str(command.out / "test")).parts())) == 2
-    assert not (command.out / "test" / "scenarios.parquet").exists()
+    assert len(list(Store(str(run.out / "test")).parts())) == 2
+    assert not (run.out / "test" / "scenarios.parquet").exists()
 
 
-def test_a_retry_takes_over_from_an_attempt_that_was_killed_and_says_so(command: Command):
-    take_lease(Store(str(command.out / "test")).folder)
-    status, said = command("plan", "generate")
+def test_a_retry_takes_over_from_an_attempt_that_was_killed_and_says_so(run: Command):
+    take_lease(Store(str(run.out / "test")).folder)
+    status, said = run("plan", "generate")
     assert status == DONE
     assert "took over from a driver that had not ended (epoch 1, host" in said
-    assert "took over" not in command("plan", "generate")[1]
+    assert "took over" not in run("plan", "generate")[1]
 
 
-def test_redoing_the_analysis_leaves_a_driver_alone_and_names_it(command: Command):
-    command("plan", "generate", "reduce")
-    driving = take_lease(Store(str(command.out / "test")).folder)
-    status, said = command("reduce")
+def test_redoing_the_analysis_leaves_a_driver_alone_and_names_it(run: Command):
+    run("plan", "generate", "reduce")
+    driving = take_lease(Store(str(run.out / "test")).folder)
+    status, said = run("reduce")
     assert status == DONE
     assert "note a driver is at work on this run, or was killed at it (epoch 2, host" in said
     driving.check()
 
 
-def test_bad_input_takes_nothing_over(command: Command):
-    command("plan", "generate")
-    driving = take_lease(Store(str(command.out / "test")).folder)
+def test_bad_input_takes_nothing_over(run: Command):
+    run("plan", "generate")
+    driving = take_lease(Store(str(run.out / "test")).folder)
     with pytest.raises(ConfigError, match="seed: 1 differs"):
-        command("plan", "generate", seed=1)
+        run("plan", "generate", seed=1)
     driving.check()
