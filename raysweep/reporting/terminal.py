@@ -7,6 +7,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from raysweep.printing import printable
 from raysweep.reporting.results import Point, points_of, where
 from raysweep.reporting.wording import human_bytes, interval, percent
 
@@ -22,13 +23,13 @@ def frontier_table(frontier: "pd.DataFrame", benchmark: str, batch_size: int) ->
     names = ("memory", "model, weights", "KV policy", "tokens", "G", "accuracy", "95%")
     table = empty_table(_title(benchmark, batch_size), names, words=("model, weights", "KV policy"))
     for point in points_of(where(frontier, benchmark=benchmark, batch_size=batch_size)):
-        table.add_row(*(Text(cell) for cell in _cells(point)))
+        table.add_row(*(Text(printable(cell)) for cell in _cells(point)))
     return table
 
 
 def _title(benchmark: str, batch_size: int) -> Text:
     batch = "" if batch_size == 1 else f", weights shared by a batch of {batch_size}"
-    return Text(f"{benchmark}: most accuracy for a memory budget{batch}")
+    return Text(f"{printable(benchmark)}: most accuracy for a memory budget{batch}")
 
 
 def _cells(point: Point) -> tuple[str, ...]:
