@@ -143,7 +143,9 @@ def test_gpus_are_scaled_from_zero_and_back(overlay: str):
     gpu_groups = [g for g in cluster["workerGroupSpecs"] if g["groupName"] != "driver"]
     assert [g["minReplicas"] for g in gpu_groups] == [0, 0, 0]
     names, most = ([g[key] for g in gpu_groups] for key in ("groupName", "maxReplicas"))
-    said = dict(word.split("=", 1) for word in ray_job(overlay)["entrypoint"].split() if "cluster." in word)
+    said = dict(
+        word.split("=", 1) for word in ray_job(overlay)["entrypoint"].split() if "cluster." in word
+    )
     assert {key: yaml.safe_load(value) for key, value in said.items()} == {
         "cluster.gpu": names,
         "cluster.gpus": most,
