@@ -301,8 +301,9 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Prometh
             session = '{SessionName="made-up",ip="10.0.0.1",GpuIndex="0"}'
             gpus = "".join(f"{name}{session} {value}\n" for name, value in GPU_METRICS.items())
             with target(gpus) as node:
+                discovery = {"files": [str(found)], "refresh_interval": "1s"}
                 scrapes = [
-                    {"job_name": "ray", "file_sd_configs": [{"files": [str(found)]}]},
+                    {"job_name": "ray", "file_sd_configs": [discovery]},
                     {"job_name": "gpu", "static_configs": [{"targets": [node]}]},
                 ]
                 folder = tmp_path_factory.mktemp("prometheus")
