@@ -1,7 +1,6 @@
-"""The operations guide against what it speaks of: files, overlays, names in the cluster, metrics, commands."""
+"""The operations guide against what it speaks of: files, overlays, names in the cluster, metrics."""
 
 import re
-import shlex
 import subprocess
 
 import pytest
@@ -62,11 +61,8 @@ def test_the_overlay_that_it_tells_to_write_says_where_to_and_which_image(tmp_pa
 def test_names_in_commands_are_those_of_the_manifests():
     objects = [obj for overlay in OVERLAYS for obj in documents(overlay)]
     values = {value for _, value in places(objects) if isinstance(value, str)}
-    secrets = {
-        words[words.index("generic") + 1]
-        for words in map(shlex.split, COMMANDS)
-        if "generic" in words
-    }
+    words = [command.split() for command in COMMANDS]
+    secrets = {said[said.index("generic") + 1] for said in words if "generic" in said}
     assert secrets == {"raysweep-hub", "raysweep-store"} <= values
     assert "raysweep-redis" in values
     job = the("RayJob", documents("s3"))
@@ -75,8 +71,8 @@ def test_names_in_commands_are_those_of_the_manifests():
         assert component in values
     namespaces = {obj["metadata"].get("namespace") for obj in objects}
     assert namespaces == {"raysweep"}
-    in_namespace = [words for words in map(shlex.split, COMMANDS) if words[:2] == ["kubectl", "-n"]]
-    assert {words[2] for words in in_namespace} == {"raysweep"}
+    in_namespace = [said for said in words if said[:2] == ["kubectl", "-n"]]
+    assert {said[2] for said in in_namespace} == {"raysweep"}
 
 
 def test_what_it_says_of_the_job_is_so():

@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -249,11 +250,12 @@ def test_the_operators_rule_is_the_same_file_moved_to_the_right():
 
 def snapshot(second: int) -> Snapshot:
     labels = engine_labels(an_engine())
-    engine_id = labels.pop("engine")
     engines = tuple(
         EngineProgress(
-            engine_id,
-            **labels,
+            engine_id=labels["engine"],
+            model=labels["model"],
+            weights=labels["weights"],
+            kv_policy=labels["kv_policy"],
             benchmark=benchmark,
             shards_done=second,
             shards_running=2,
@@ -287,11 +289,12 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Prometh
         )
         try:
             exporter, seconds = Exporter(), iter(range(100))
-            engine = ray.remote(ActorMetrics).options(num_cpus=0).remote(an_engine())
+            actor: Any = ray.remote(ActorMetrics)
+            engine = actor.options(num_cpus=0).remote(an_engine())
             ray.get(engine.loaded.remote(12.5))
 
-            def tick() -> None:
-                exporter(snapshot(next(seconds)))
+            def tick(**changes: Any) -> None:
+                exporter(replace(snapshot(next(seconds)), **changes))
                 engine.prefix.remote(reused=90, recomputed=10)
                 engine.graded.remote(0.2, answers=16)
                 usage, gpu_bytes = partial(Usage, 24, 10_000, 10_000), partial(int, 5_000_000)
@@ -345,7 +348,7 @@ def test_every_query_of_the_dashboard_finds_something_and_every_alert_is_evaluat
 @pytest.mark.slow
 def test_what_prometheus_has_is_what_was_said(observed):
     running, tick = observed
-    tick()
+    tick(seconds_left=None)
     time.sleep(8)
     labels = ("engine", "model", "weights", "kv_policy")
     (rows,) = running.query("ray_raysweep_rows")
@@ -356,5 +359,7 @@ def test_what_prometheus_has_is_what_was_said(observed):
     assert {m["metric"]["benchmark"] for m in done} == {"chain", "facts"}
     counted = {m["metric"]["benchmark"]: 96 * float(m["value"][1]) for m in done}
     assert counted == {m["metric"]["benchmark"]: float(m["value"][1]) for m in samples}
+    (left,) = running.query("ray_raysweep_seconds_left")
+    assert math.isnan(float(left["value"][1]))  # no estimate is not an old one
     names = {m["metric"]["__name__"] for m in running.query('{__name__=~"ray_raysweep_.*"}')}
     assert names == {metric.exported for metric in METRICS}
