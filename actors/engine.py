@@ -5,7 +5,7 @@ force, and a short answer is decoded from the fork while the trace thinks on. Th
 depends on the tokens before it alone, so the fork is distributed exactly as a run with that budget.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -90,9 +90,13 @@ class Engine(Protocol):
     """Continuous batching behind two calls. Not thread-safe.
 
     warnings  what a user should know about the engine as it was loaded
+    waiting   samples for which there is no row yet
     """
 
     warnings: tuple[str, ...]
+
+    @property
+    def waiting(self) -> Sized: ...
 
     def add(self, request: TraceRequest, done: Callable[[Trace], None]) -> None:
         """Queue a sample; `done` is called from a later `step` once it is finished."""

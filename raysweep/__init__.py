@@ -1,13 +1,42 @@
-"""raysweep: how to spend a memory budget on reasoning models. `open_run` is for notebooks."""
+"""raysweep: how to spend a memory budget on reasoning models.
 
-from typing import TYPE_CHECKING
+For Python and notebooks, without Ray, torch or a GPU:
+
+    open_run   a finished run: its tables as pandas, the study's questions, the report's figures
+    catalogue  models, precisions, KV policies and kinds of GPU by name
+    memory     bytes of weights and KV cache
+    metrics    pass@k, exact maj@k, best-of-k
+    frontier   which configurations are worth their memory
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from raysweep import catalogue, frontier, memory, metrics
     from raysweep.notebook import Run
+
+__all__ = ["catalogue", "frontier", "memory", "metrics", "open_run"]
 
 
 def open_run(path: str) -> "Run":
-    """A run's tables as pandas, and the study's questions put to them; `path` is its folder or address."""
+    """A run's tables as pandas, and the study's questions put to them; `path` is its folder or address.
+
+    Raises ConfigError if there is no run.
+
+    >>> run = open_run("runs/smoke")
+    >>> len(run.scenarios), sorted(run.scenarios.benchmark.unique())
+    (144, ['chain', 'facts'])
+    >>> bool(run.composition("chain").accuracy.is_monotonic_increasing)
+    True
+    """
     from raysweep.notebook import open_run as opened  # pandas loads slowly
 
     return opened(path)
+
+
+def __getattr__(name: str) -> Any:
+    """The modules of the interface, imported when they are first asked for."""
+    if name in __all__:
+        return importlib.import_module(f"raysweep.{name}")
+    raise AttributeError(f"module 'raysweep' has no attribute {name!r}")

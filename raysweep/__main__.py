@@ -4,18 +4,21 @@ Hydra composes the configuration, and ends; raysweep validates it, and runs the 
 line and exit status 2, whoever finds it; other faults keep their traceback.
 """
 
+import os
 import sys
 
 from raysweep.configuration.composition import compose
 from raysweep.configuration.config import read_config
 from raysweep.configuration.identity import as_document
-from raysweep.errors import ConfigError, Terminated
+from raysweep.errors import ConfigError, StorageError, Terminated
 
-BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
+BAD_INPUT, WORK_REMAINS, INTERRUPTED, HUNG_UP, TERMINATED = 2, 3, 130, 141, 143
 
 
 def main() -> int:
     """Do what the command line asks for; the exit status."""
+    if (folder := os.getcwd()) not in sys.path:  # a user's own modules, as `python -m` finds them
+        sys.path.append(folder)
     try:
         composed = compose()
         if composed is None:
@@ -28,6 +31,12 @@ def main() -> int:
     except ConfigError as error:
         print(f"raysweep: {error}", file=sys.stderr)
         return BAD_INPUT
+    except StorageError as error:
+        print(f"raysweep: {error}", file=sys.stderr)
+        return WORK_REMAINS
+    except BrokenPipeError:  # `--help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to flush
+        return HUNG_UP
     except KeyboardInterrupt as interruption:
         print("raysweep: interrupted; the same command goes on", file=sys.stderr)
         return TERMINATED if isinstance(interruption, Terminated) else INTERRUPTED

@@ -33,7 +33,7 @@ class Equivalence:
         self, benchmark: str, grader_name: str, questions: Ints, choices: Ints, texts: list[str]
     ) -> Ints:
         """`choices`, indices into `texts`, with one index for all equal answers to a question."""
-        grader = grading.GRADERS[grader_name]
+        grader = grading.load_grader(grader_name)
         if not grader.equal or not len(choices):
             return choices
         is_open = np.array([not grader.has_canonical_form(text) for text in texts], dtype=np.bool_)

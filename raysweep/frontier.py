@@ -21,14 +21,22 @@ def amortised_bytes(weights_bytes: Floats, kv_bytes: Floats, batch_size: int) ->
 def amortised_bytes(
     weights_bytes: Floats | float, kv_bytes: Floats | float, batch_size: int
 ) -> Floats | float:
-    """Memory of one question of a batch, which shares the weights; each has its own KV cache."""
+    """Memory of one question of a batch, which shares the weights; each has its own KV cache.
+
+    >>> amortised_bytes(weights_bytes=16e9, kv_bytes=4e9, batch_size=8)
+    6000000000.0
+    """
     return weights_bytes / batch_size + kv_bytes
 
 
 def largest_batch(
     memory_bytes: float, weights_bytes: Floats, kv_bytes: Floats
 ) -> NDArray[np.int64]:
-    """The study's theoretical batch size: questions that fit at once beside the weights; 0 for none."""
+    """The study's theoretical batch size: questions that fit at once beside the weights; 0 for none.
+
+    >>> largest_batch(80e9, weights_bytes=np.array([16e9, 96e9]), kv_bytes=np.array([4e9, 1e9])).tolist()
+    [16, 0]
+    """
     return np.floor(np.maximum(0, memory_bytes - weights_bytes) / kv_bytes).astype(np.int64)
 
 
@@ -39,13 +47,21 @@ def pareto(memory: ArrayLike, accuracy: ArrayLike) -> Bools:
     accuracy  [points], or [draws, points] for one frontier a draw; the answer has its shape
 
     Of points equal in both, the first alone counts. O(n log n).
+
+    >>> pareto(memory=[1e9, 2e9, 3e9, 4e9], accuracy=[0.3, 0.5, 0.4, 0.5]).tolist()
+    [True, True, False, False]
     """
     memory, accuracy = np.asarray(memory), np.asarray(accuracy, dtype=np.float64)
     return _wins(memory, accuracy, np.arange(memory.size))
 
 
 def p_on_frontier(memory: ArrayLike, accuracy_draws: Floats, points: ArrayLike) -> Floats:
-    """Share of the draws ([draws, all points]) in which each of the chosen `points` is on the frontier."""
+    """Share of the draws ([draws, all points]) in which each of the chosen `points` is on the frontier.
+
+    >>> draws = np.array([[0.3, 0.5], [0.6, 0.5]])
+    >>> p_on_frontier(memory=[1e9, 2e9], accuracy_draws=draws, points=[0, 1]).tolist()
+    [1.0, 0.5]
+    """
     return _wins(np.asarray(memory), accuracy_draws, np.asarray(points)).mean(axis=0)
 
 

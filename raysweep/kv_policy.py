@@ -6,9 +6,10 @@ many tokens it holds; what it does to tensors is the engine's business. So a pol
 tensor library at its top, and a plan needs none.
 """
 
-import importlib
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol, runtime_checkable
+
+from raysweep import import_path
 
 METHODS = {
     "full": "actors.kv.full.Full",
@@ -89,12 +90,7 @@ def load_method(method: str) -> type:
 
     Raises ValueError if there is none, or if it is no frozen dataclass with what a policy needs.
     """
-    path = METHODS.get(method, method)
-    module_name, _, class_name = path.rpartition(".")
-    try:
-        policy: Any = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"{method!r} cannot be imported ({error})") from error
+    policy = import_path.load(METHODS.get(method, method))
     parameters = getattr(policy, "__dataclass_params__", None)
     if parameters is None or not parameters.frozen:
         raise ValueError(f"{method!r} is not a frozen dataclass")

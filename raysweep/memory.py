@@ -11,6 +11,17 @@ M = M_weights + M_kv, as in "Not All Bits Are Equal" (arXiv 2510.10964, appendix
 Exact, to the byte: tests count the tensors of a model and those that a row of its cache holds. A peak is
 the room that is reserved for a row; what a fork puts aside while it runs comes on top of it. All results
 are bytes; GB = 1e9 bytes.
+
+>>> from raysweep import catalogue
+>>> model = catalogue.model("qwen3-8b")
+>>> full, r_kv = catalogue.kv_policy("full"), catalogue.kv_policy("r_kv-4096")
+
+Four votes of 30,000 tokens, in GB: the weights at 4 bits, and what the full cache and R-KV's take.
+
+>>> round(weights_bytes(model, catalogue.weights("gptq-4")) / 1e9, 2)
+6.1
+>>> [round(4 * kv_bytes(model.architecture, policy, 30_000) / 1e9, 2) for policy in (full, r_kv)]
+[17.69, 2.45]
 """
 
 from dataclasses import replace
@@ -33,6 +44,10 @@ def weights_bytes(model: ModelSpec, weights: WeightSpec) -> int:
     """Bytes of the model's weights, "effective size" in the study; a tied head counts once.
 
     Raises ValueError for a method whose bytes are not modelled.
+
+    >>> from raysweep import catalogue
+    >>> weights_bytes(catalogue.model("qwen3-8b"), catalogue.weights("bf16"))
+    16381470720
     """
     return architecture_bytes(model.architecture, weights)
 
@@ -84,18 +99,36 @@ def workspace_bytes(a: Architecture, rows: int) -> int:
 
 
 def kv_bytes_per_token(architecture: Architecture) -> int:
-    """Bytes of one native token's keys and values over all layers."""
+    """Bytes of one native token's keys and values over all layers.
+
+    >>> from raysweep import catalogue
+    >>> kv_bytes_per_token(catalogue.model("qwen3-8b").architecture) // 1024
+    144
+    """
     a = architecture
     return a.layers * a.kv_heads * a.head_dim * 2 * NATIVE_BYTES
 
 
 def kv_bytes(architecture: Architecture, policy: KVPolicy, tokens: int) -> int:
-    """Bytes of one sequence's KV cache once it has seen `tokens` tokens."""
+    """Bytes of one sequence's KV cache once it has seen `tokens` tokens.
+
+    >>> from raysweep import catalogue
+    >>> architecture = catalogue.model("qwen3-8b").architecture
+    >>> [kv_bytes(architecture, catalogue.kv_policy(name), 30_000) // 2**20
+    ...  for name in ("full", "streaming_llm-4096", "quantized-4")]
+    [4218, 576, 1138]
+    """
     return held_bytes(architecture, policy, policy.held(tokens), tokens)
 
 
 def kv_peak_bytes(architecture: Architecture, policy: KVPolicy, tokens: int) -> int:
-    """The most bytes that the cache takes on the way there, its buffers at their fullest."""
+    """The most bytes that the cache takes on the way there, its buffers at their fullest.
+
+    >>> from raysweep import catalogue
+    >>> r_kv = catalogue.kv_policy("r_kv-4096")
+    >>> kv_peak_bytes(catalogue.model("qwen3-8b").architecture, r_kv, 30_000) // 2**20
+    596
+    """
     return held_bytes(architecture, policy, policy.reserved(tokens), tokens)
 
 

@@ -34,6 +34,9 @@ def pass_at_k(n: ArrayLike, c: ArrayLike, k: int) -> Floats:
     """Probability that a random k-subset of n samples, c of them correct, holds a correct one.
 
     n, c  [cells]; the answer has their shape, and is NaN where a cell has less than k samples.
+
+    >>> pass_at_k(n=[8, 8], c=[2, 0], k=4).tolist()
+    [0.785714285714, 0.0]
     """
     n, c = np.asarray(n, dtype=np.int64), np.asarray(c, dtype=np.int64)
     _check_group(k)
@@ -56,6 +59,11 @@ def maj_at_k(
 
     A tie among m answers goes to each with probability 1/m; a subset without a vote scores 0. The
     answer is [group sizes, cells], NaN where a cell has less samples than the group.
+
+    Of eight samples 3 are right, 2 say one wrong thing, 1 another, and 2 nothing: votes help.
+
+    >>> maj_at_k(correct=[3], wrong=[[2, 1]], absent=[2], group_sizes=[1, 4, 8]).tolist()
+    [[0.375], [0.6], [1.0]]
     """
     correct, absent = np.asarray(correct, dtype=np.int64), np.asarray(absent, dtype=np.int64)
     wrong = -np.sort(-np.asarray(wrong, dtype=np.int64), axis=1)  # largest class first
@@ -78,6 +86,9 @@ def best_of_k(scores: ArrayLike, correct: ArrayLike, k: int) -> float:
 
     Of samples that share the best score each is taken with the same probability. The best is of a
     given score if the subset lies among those up to it, but not among those below it.
+
+    >>> best_of_k(scores=[0.9, 0.4, 0.4, 0.1], correct=[True, False, True, False], k=2)
+    0.75
     """
     _, level = np.unique(np.asarray(scores, dtype=np.float64), return_inverse=True)
     if not 1 <= k <= len(level) or np.isnan(scores).any():

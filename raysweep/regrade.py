@@ -6,7 +6,6 @@ and rewritten whole if anything changed; so regrading twice changes nothing, and
 Parts name the grader of each question's answers, so that outcomes of two graders are never mixed.
 """
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,10 +18,12 @@ import pyarrow.compute as pc
 
 from raysweep import grading
 from raysweep.errors import ConfigError
-from raysweep.plan import engines, whole_stream
+from raysweep.lease import LOOK_EVERY_S
+from raysweep.part import PART_KEY, decoded
+from raysweep.plan import backend_of, engines, whole_stream
 from raysweep.run_config import RunConfig
 from raysweep.spec import Benchmark, content_hash
-from raysweep.store import PART_KEY, Part, Store, part_name
+from raysweep.store import Part, Store, part_name
 from raysweep.tables import SAMPLES
 from raysweep.workers import CallError, Workers
 
@@ -66,10 +67,16 @@ class Wanted:
 
 
 def wanted_parts(config: RunConfig, parts: Iterable[Part]) -> Iterator[Wanted]:
-    """The parts that belong to streams of the run, in their order."""
+    """The parts that belong to streams of the run, in their order, whichever backend made them."""
+    parts = tuple(parts)
+    made = {part.stream_id for part in parts}
+    makers = [
+        replace(engine, backend=backend_of(config, engine, made).backend)
+        for engine in engines(config)
+    ]
     streams = {
         whole_stream(config, engine, benchmark).stream_id: benchmark
-        for engine in engines(config)
+        for engine in makers
         for benchmark in config.sweep.benchmarks
     }
     for part in parts:
@@ -103,11 +110,12 @@ def regrade_run(config: RunConfig, store: Store, workers: Workers) -> dict[str, 
     Raises ConfigError where this machine cannot grade, or a part cannot be read.
     """
     for index, benchmark in enumerate(config.sweep.benchmarks):
-        check_place = grading.GRADERS[benchmark.grader].check_place
+        check_place = grading.load_grader(benchmark.grader).check_place
         check_place(f"sweep.benchmarks[{index}].grader")
     root = store.absolute.root
 
     def regrade(wanted: Wanted) -> Changes:
+        store.fence(LOOK_EVERY_S)
         names = wanted.part.engine_id, wanted.part.shard_id
         arguments = (root, *names, wanted.benchmark.grader, dict(wanted.golds))
         try:
@@ -134,7 +142,7 @@ def regrade_part(
     """
     store = Store(root)
     table = store.read_table(part_name(engine_id, shard_id))
-    part = Part(**json.loads((table.schema.metadata or {})[PART_KEY]))
+    part = decoded((table.schema.metadata or {})[PART_KEY])
     answers, changes = _regraded(table, grader, golds)
     graders = {**part.graders, **dict.fromkeys(golds, grading.tag(grader))}
     rewrite = bool(changes.reread or changes.outcomes or graders != part.graders)

@@ -26,9 +26,9 @@ ENGINES = pa.schema(
         "backend": _string,
         "weights_bytes": _int,
         "kv_bytes_per_token": _int,
-        "gpus": _float,
-        "est_tokens": _int,
-        "est_gpu_hours": _float,  # null until a cost model is there
+        "gpus": _float,  # of an actor, or its share of one; null where it fits on none of the cluster's
+        "est_tokens": _int,  # at most
+        "est_gpu_hours": _float,  # expected; null where no kind of GPU is named
     }
 )
 

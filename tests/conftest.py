@@ -4,7 +4,10 @@ Only what no installation can bring is excused: instructions that the CPU lacks,
 """
 
 import os
+import subprocess
+import sys
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 from browser import Browser, Page
@@ -13,6 +16,7 @@ os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
 )  # before torch: as in an actor, and faster for small models
 
+ROOT = Path(__file__).parents[1]
 EXCUSED = ("AVX", "GPU", "CUDA")
 REQUIRE_ALL = os.environ.get("RAYSWEEP_REQUIRE_ALL") == "1"
 
@@ -40,6 +44,16 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     if REQUIRE_ALL:
         refuse_skip(report)
     return report
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder with a finished run in it, `runs/smoke`, as the command line made it."""
+    folder = tmp_path_factory.mktemp("finished")
+    command = [sys.executable, "-m", "raysweep", "+sweep=smoke", "cluster.actors=2"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -109,7 +109,7 @@ def test_nothing_is_written_into_the_working_folder(command: Command, tmp_path: 
         (["model=small"], "model: not a key of its own; choose with sweep.models=[...]"),
         (["sweep=smoke"], "sweep: not a key to be set; choose with +sweep=NAME"),
         (["+sweep=smok"], "sweep: 'smok' is not a known sweep; did you mean 'smoke'?"),
-        (["cluster=kube"], "cluster: 'kube' is not a known cluster; known: local"),
+        (["cluster=gke"], "cluster: 'gke' is not a known cluster; known: existing, kuberay, local"),
         (["seed"], "'seed' is not understood; write key=value"),
         (["sweep.models=["], "'sweep.models=[' is not understood"),
         (["sweep.models.x=1"], "configuration: invalid literal"),
@@ -180,6 +180,28 @@ def test_help_tells_the_stages_the_definitions_and_the_exit_statuses(command: Co
         assert word in output
     assert "2 bad input" in output
     assert "130 interrupted by" in output and "143 by SIGTERM" in output
+
+
+@pytest.mark.parametrize(
+    ("typed", "completions"),
+    [("+sweep=", "+sweep=kv +sweep=smoke"), ("sweep.forc", "sweep.forcing=")],
+)
+def test_the_shell_completes_keys_and_names(
+    command: Command, monkeypatch: pytest.MonkeyPatch, typed: str, completions: str
+):
+    monkeypatch.setenv("COMP_LINE", f"raysweep {typed}")
+    status, said, _ = command("-sc", "query=bash")
+    assert status == 0
+    assert " ".join(said.split()) == completions
+
+
+def test_help_may_be_read_by_a_program_that_stops_early(tmp_path: Path):
+    pipeline = f"set -o pipefail; {sys.executable} -m raysweep --help | true"
+    shell = ["bash", "-c", pipeline]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    ended = subprocess.run(shell, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 141
+    assert ended.stderr == ""
 
 
 def test_cfg_job_prints_the_configuration(command: Command):

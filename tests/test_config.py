@@ -88,10 +88,10 @@ def test_a_policy_has_its_parameters_defaults_and_a_policy_within(mine: Path):
 
 
 def test_a_users_own_policy_is_named_by_its_import_path(mine: Path):
-    own = {"method": "own_policy.LargestKeys", "budget": 20, "window": 2}
+    own = {"method": "my_study.largest_keys.LargestKeys", "budget": 20, "window": 2}
     (policy,) = read(changed("sweep.kv_policies", [own]), mine).sweep.kv_policies
     assert policy.slug == "largest_keys-20-n2"
-    assert identity.described_policy(policy)["method"] == "own_policy.LargestKeys"
+    assert identity.described_policy(policy)["method"] == "my_study.largest_keys.LargestKeys"
 
 
 # The embedded default

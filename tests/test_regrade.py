@@ -14,7 +14,9 @@ from test_stages import Command, generate_here
 from raysweep import driver, grading
 from raysweep.errors import ConfigError
 from raysweep.grading import Said
+from raysweep.plan import make_plan
 from raysweep.regrade import regrade_run, wanted_parts
+from raysweep.spec import content_hash
 from raysweep.stages import DONE
 from raysweep.store import PART_KEY, Part, Store, part_name
 from raysweep.tables import SAMPLES
@@ -163,6 +165,23 @@ def test_answers_to_questions_that_are_not_the_runs_keep_their_grader(run: Comma
     for part in store_of(run).parts():
         for question_id, tag in part.graders.items():
             assert tag == ("mathematics-1" if question_id == "sums-0" else "integer-1")
+
+
+def test_parts_are_found_where_auto_stands_for_their_backend():
+    auto = a_run_config(backend="auto")
+    shards = make_plan(auto, []).to_do
+    parts = [
+        Part(
+            "toy",
+            s.shard_id,
+            s.stream_id,
+            {q.question_id: content_hash(q) for q in s.questions},
+            0,
+            1,
+        )
+        for s in shards
+    ]
+    assert len(list(wanted_parts(auto, parts))) == len(shards) > 0
 
 
 def test_a_damaged_part_is_named(run: Command):

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from my_study.largest_keys import LargestKeys
 from transformers import AutoModelForCausalLM, DynamicCache, Qwen2Config, Qwen2ForCausalLM
 
 from actors.engine import Trace, TraceRequest
@@ -27,7 +28,6 @@ from actors.torch_engine.sequence import Sample, Sequence
 from raysweep.benchmarks import chain, facts
 from raysweep.kv_policy import KVPolicy
 from raysweep.spec import Decoding, Question
-from tests.own_policy import LargestKeys
 from tests.tiny_models import (
     BUDGETS,
     MODELS,

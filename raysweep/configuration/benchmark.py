@@ -1,10 +1,11 @@
 """A benchmark's definition, made into its questions: the keys of its loader, and how answers are graded.
 
 The loader's parameters are the keys. A parameter's name says how its value is read, so that `source`,
-`prompt` or `count` mean the same in every definition.
+`prompt` or `count` mean the same in every definition; one of another name is read by its type.
 """
 
 import inspect
+import math
 import re
 from collections.abc import Callable
 from datetime import date
@@ -12,47 +13,130 @@ from pathlib import Path
 from typing import Any
 
 from raysweep import grading
-from raysweep.benchmarks import LOADERS
+from raysweep.benchmarks import LOADERS, Loader, load_loader
 from raysweep.benchmarks.prompts import Prompt
 from raysweep.benchmarks.sources import File, hub_file, local_file
-from raysweep.configuration.fields import Fields
+from raysweep.configuration.fields import MOST, Fields
+from raysweep.configuration.stand_in import is_here, placeholders
 from raysweep.errors import ConfigError, shown
 from raysweep.spec import Benchmark, Question
 
+Reader = Callable[[Fields, str], Any]
+
+OWN_KEYS = (
+    "loader",
+    "questions",
+    "grader",
+    "answer_opener",
+    "answer_tokens",
+)  # no loader's parameters
+NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 SHA256 = re.compile(r"[0-9a-f]{64}")
+WHICH_ROWS = {"loader", "source", "since", "until"}  # keys that decide how many questions there are
 
 
-def load_benchmark(name: str, fields: Fields) -> Benchmark:
-    """The benchmark that `fields` define. Raises ConfigError before anything unreadable goes further."""
-    loader = fields.choice("loader", "loader", LOADERS)
-    parameters = inspect.signature(LOADERS[loader]).parameters
-    fields.only(["loader", *parameters, "grader", "answer_opener", "answer_tokens"])
-    arguments = {
-        key: READERS.get(key, Fields.text)(fields, key)
-        for key, parameter in parameters.items()
-        if fields.values.get(key, parameter.default) is not parameter.default
-    }
-    questions = tuple(LOADERS[loader](**arguments))
-    check_count(questions, fields)
+def load_benchmark(name: str, fields: Fields, stand_in: bool = False) -> Benchmark:
+    """The benchmark that `fields` define. Raises ConfigError before anything unreadable goes further.
+
+    stand_in  take placeholders for questions that are not on this machine, where their number is known
+    """
+    loader = fields.loaded("loader", "loader", LOADERS, load_loader)
+    grader = fields.text("grader")
+    fields.loaded("grader", "grader", grading.GRADERS, grading.load_grader)
+    check_keys(loader, fields)
+    stands_in = stand_in and fields.values.get("questions") is not None and not is_here(fields)
+    if stands_in:
+        questions, sources = placeholders(name, fields), ()
+    else:
+        arguments = read_arguments(loader, fields)
+        questions, sources = load_questions(loader, arguments, fields), arguments.get("source", ())
+        check_count(questions, fields)
     benchmark = Benchmark(
         name=name,
         questions=questions,
-        grader=fields.choice("grader", "grader", grading.GRADERS),
+        grader=grader,
         answer_opener=fields.text("answer_opener"),
         answer_tokens=fields.integer("answer_tokens"),
-        sources=tuple(file.pinned for file in arguments.get("source", ())),
+        sources=tuple(file.pinned for file in sources),
+        stands_in=stands_in,
     )
-    check_gold(benchmark, fields)
+    if not stands_in:
+        check_gold(benchmark, fields)
     return benchmark
 
 
+def check_keys(loader: Loader, fields: Fields) -> None:
+    """Raise unless every key is a parameter of the loader or one of the benchmark's own."""
+    parameters = inspect.signature(loader).parameters
+    for name, parameter in parameters.items():
+        if name in OWN_KEYS or parameter.kind not in NAMED:
+            raise ConfigError(
+                f"{fields.at('loader')}: {fields.values['loader']!r} has a parameter {parameter} that no "
+                "key can give; name its parameters one by one, unlike the benchmark's own keys"
+            )
+    fields.only([*OWN_KEYS, *parameters])
+
+
+def read_arguments(loader: Loader, fields: Fields) -> dict[str, Any]:
+    """What the definition gives for the loader's parameters; those left out have their default."""
+    parameters = inspect.signature(loader).parameters
+    return {
+        name: reader_of(parameter)(fields, name)
+        for name, parameter in parameters.items()
+        if fields.values.get(name, parameter.default) is not parameter.default
+    }
+
+
+def reader_of(parameter: inspect.Parameter) -> Reader:
+    """How the value of a loader's parameter is read: by its name, else by its type."""
+    kind = parameter.annotation
+    kind = kind if isinstance(kind, str) else getattr(kind, "__name__", "")
+    return READERS.get(parameter.name) or BY_TYPE.get(kind, Fields.text)
+
+
+def load_questions(
+    loader: Loader, arguments: dict[str, Any], fields: Fields
+) -> tuple[Question, ...]:
+    """What the loader yields, once it is sure that these are questions with ids of their own."""
+    place, name = fields.at("loader"), fields.values["loader"]
+    try:
+        questions = tuple(loader(**arguments))
+    except ConfigError:
+        raise
+    except (ValueError, OSError) as error:
+        raise ConfigError(
+            f"{place}: {name!r} fails ({error}); correct it, or what it reads"
+        ) from error
+    seen: set[str] = set()
+    for question in questions:
+        if not isinstance(question, Question) or not question.prompt:
+            raise ConfigError(
+                f"{place}: {name!r} yields {shown(question)}, which is no raysweep.spec.Question with a "
+                "prompt; correct it"
+            )
+        if question.question_id in seen:
+            raise ConfigError(
+                f"{place}: {name!r} yields {shown(question.question_id)} twice; make the ids differ"
+            )
+        seen.add(question.question_id)
+    return questions
+
+
 def check_count(questions: tuple[Question, ...], fields: Fields) -> None:
-    """Raise unless there are questions, and as many as are asked for."""
+    """Raise unless there are questions, as many as are asked for, and as many as there should be."""
     wanted = fields.values.get("count") or 1
     if len(questions) < wanted:
         raise ConfigError(
             f"{fields.at('count')}: {wanted} questions, where there are {len(questions)}; "
             "lower it, or give a source that has more"
+        )
+    if fields.values.get("questions") is None or fields.values.get("count") is not None:
+        return
+    known = fields.integer("questions")
+    if len(questions) != known:
+        raise ConfigError(
+            f"{fields.at('questions')}: {known}, where there are {len(questions)}; correct it, or leave "
+            "it out"
         )
 
 
@@ -60,7 +144,7 @@ def check_gold(benchmark: Benchmark, fields: Fields) -> None:
     """Raise unless the grader can grade against each gold answer."""
     for question in benchmark.questions:
         try:
-            grading.GRADERS[benchmark.grader].check_gold(question.gold)
+            grading.load_grader(benchmark.grader).check_gold(question.gold)
         except ValueError as error:
             raise ConfigError(
                 f"{fields.at('grader')}: {benchmark.grader!r} cannot grade against the gold answer "
@@ -108,12 +192,17 @@ def read_date(fields: Fields, key: str) -> date:
         ) from error
 
 
-# How a loader's parameter is read; others are texts.
-READERS: dict[str, Callable[[Fields, str], Any]] = {
+# How a loader's parameter of a name is read, else one of a type; others are texts.
+READERS: dict[str, Reader] = {
     "count": lambda fields, key: fields.integer(key),
     "prompt": lambda fields, key: Prompt(fields.text(key), fields.at(key)),
     "seed": lambda fields, key: fields.integer(key, least=0),
     "since": read_date,
     "source": read_sources,
     "until": read_date,
+}
+BY_TYPE: dict[str, Reader] = {
+    "bool": Fields.flag,
+    "float": lambda fields, key: fields.number(key, least=-math.inf),
+    "int": lambda fields, key: fields.integer(key, least=-MOST),
 }

@@ -17,7 +17,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from raysweep.configuration.benchmark import load_benchmark
+from raysweep.configuration.benchmark import WHICH_ROWS, load_benchmark
 from raysweep.configuration.fields import Fields
 from raysweep.errors import ConfigError, unknown
 from raysweep.kv_policy import METHODS, KVPolicy, load_method
@@ -29,9 +29,13 @@ WEIGHT_BITS = {"bf16": (16,), "gptq": (2, 3, 4, 8), "awq": (4,), "fp8": (8,)}  #
 
 @dataclass(frozen=True)
 class Definitions:
-    """The definition files in `folders`, the first of which is raysweep's own."""
+    """The definition files in `folders`, the first of which is raysweep's own.
+
+    stand_in  whether placeholders stand in for a benchmark's questions that are not on this machine
+    """
 
     folders: tuple[Path, ...]
+    stand_in: bool = False
 
     @cached_property
     def files(self) -> dict[tuple[str, str], Path]:
@@ -128,21 +132,25 @@ def read_forcing(definitions: Definitions, entry: Any, place: str) -> Forcing:
 
 
 def read_gpu(definitions: Definitions, entry: Any, place: str) -> Gpu:
-    """A kind of GPU and its memory."""
+    """A kind of GPU: `memory_mib`, `bandwidth_gb_s`, `bf16_tflops`, and what it is called and costs."""
     name, fields = definitions.resolve_named("gpu", entry, place)
-    return Gpu(name, fields.only(["memory_mib"]).integer("memory_mib") * 2**20)
+    given = Fields(fields.prefix, {"accelerator_type": "", "usd_per_hour": 0, **fields.values})
+    given.only(["memory_mib", "bandwidth_gb_s", "bf16_tflops", "accelerator_type", "usd_per_hour"])
+    accelerator_type = given.value("accelerator_type")
+    return Gpu(
+        name,
+        memory_bytes=given.integer("memory_mib") * 2**20,
+        bandwidth_bytes_s=given.number("bandwidth_gb_s", least=1e-3) * 1e9,
+        flops_s=given.number("bf16_tflops", least=1e-3) * 1e12,
+        accelerator_type="" if accelerator_type == "" else given.text("accelerator_type"),
+        usd_per_hour=given.number("usd_per_hour"),
+    )
 
 
 def read_kv_policy(definitions: Definitions, entry: Any, place: str) -> KVPolicy:
     """A policy by the name or import path of its method, with its parameters."""
     _, fields = definitions.resolve("kv_policy", entry, place)
-    method = fields.text("method")
-    try:
-        policy = load_method(method)
-    except ValueError as error:
-        if "." in method:
-            raise ConfigError(f"{fields.at('method')}: {error}; correct the import path") from error
-        raise unknown(fields.at("method"), method, "method", METHODS) from error
+    policy = fields.loaded("method", "method", METHODS, load_method)
     fields.only(["method", *(field.name for field in dataclasses.fields(policy))])
     given = {
         field.name: _read_parameter(definitions, fields, field)
@@ -174,7 +182,10 @@ def _read_parameter(definitions: Definitions, fields: Fields, field: dataclasses
 def read_benchmark(definitions: Definitions, entry: Any, place: str) -> Benchmark:
     """Questions from a loader, and how answers to them are opened and graded."""
     name, fields = definitions.resolve_named("benchmark", entry, place)
-    return load_benchmark(name, fields)
+    if isinstance(entry, Mapping) and "questions" not in entry and not WHICH_ROWS.isdisjoint(entry):
+        known = {key: value for key, value in fields.values.items() if key != "questions"}
+        fields = Fields(fields.prefix, known)  # of other rows nobody knows how many there are
+    return load_benchmark(name, fields, definitions.stand_in)
 
 
 def read_yaml(file: Path) -> dict[str, Any]:

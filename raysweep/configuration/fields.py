@@ -6,13 +6,15 @@ the composed configuration (`sweep.samples`) or of a file (`conf/weights/bf16.ya
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from raysweep.errors import ConfigError, shown, unknown
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # safe as a part of a file's name
+Loaded = TypeVar("Loaded")
+
 MOST = 2**63 - 1  # what a Parquet integer column holds
 
 
@@ -77,6 +79,18 @@ class Fields:
             raise unknown(self.at(key), value, kind, known)
         return value
 
+    def loaded(
+        self, key: str, kind: str, known: Iterable[str], load: Callable[[str], Loaded]
+    ) -> Loaded:
+        """What `load` has for one of the `known` names or for an import path."""
+        name = self.text(key)
+        try:
+            return load(name)
+        except ValueError as error:
+            if "." not in name:
+                raise unknown(self.at(key), name, kind, known) from error
+            raise ConfigError(f"{self.at(key)}: {error}; correct the import path") from error
+
     def choices(self, key: str, kind: str, known: Iterable[str]) -> tuple[str, ...]:
         """A list of different ones of the `known` names."""
         entries, known = self.entries(key), tuple(known)
@@ -89,7 +103,9 @@ class Fields:
     def flag(self, key: str) -> bool:
         value = self.value(key)
         if not isinstance(value, bool):
-            raise ConfigError(f"{self.at(key)}: {shown(value)} is neither true nor false")
+            raise ConfigError(
+                f"{self.at(key)}: {shown(value)} is neither true nor false; write one"
+            )
         return value
 
     def integer(self, key: str, least: int = 1) -> int:

@@ -6,20 +6,32 @@ model's program happens in a worker process with a time limit, and what goes wro
 graded again (`raysweep.regrade`). A change of a grader that changes an answer or an outcome raises its
 version, which every part of samples names.
 
-To add a grader, write a module with `extract` and, if equal texts are not all, `judge`; name it in GRADERS.
+To add a grader to raysweep, write a module with `extract` and, if equal texts are not all, `judge`; name it
+in GRADERS. A user's own is a `Grader` named by its import path.
 """
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import get_args
 
+from raysweep import import_path
 from raysweep.grading import choice, code, mathematics, sandbox, words
 from raysweep.grading.outcomes import Graded, Nothing, Outcome, Said
 from raysweep.spec import Benchmark, Question
 from raysweep.workers import CallError, Workers
 
-__all__ = ["GRADERS", "Graded", "Grader", "Nothing", "Outcome", "Said"]
+__all__ = [
+    "GRADERS",
+    "Graded",
+    "Grader",
+    "Nothing",
+    "Outcome",
+    "Said",
+    "load_grader",
+    "word_grader",
+]
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 ERROR = Graded(None, "error")
@@ -62,7 +74,7 @@ class Grader:
     stated: Callable[[str], str] | None = None
 
 
-def word_grader(extract: Callable[[str, bool], str | Nothing]) -> Grader:
+def word_grader(extract: Callable[[str, bool], str | Nothing], version: int = 1) -> Grader:
     """Answers that are equal as extracted texts, the gold one extracted likewise."""
 
     def judge(answer: str, gold: str) -> Graded:
@@ -73,7 +85,7 @@ def word_grader(extract: Callable[[str, bool], str | Nothing]) -> Grader:
         if isinstance(extract(gold, True), Nothing):
             raise ValueError("it finds no answer in it")
 
-    return Grader(1, extract, judge, check_gold=check_gold)
+    return Grader(version, extract, judge, check_gold=check_gold)
 
 
 GRADERS: dict[str, Grader] = {
@@ -111,9 +123,22 @@ GRADERS: dict[str, Grader] = {
 }
 
 
+def load_grader(name: str) -> Grader:
+    """The grader that a name or an import path stands for. Raises ValueError if there is none."""
+    return GRADERS[name] if name in GRADERS else _own_grader(name)
+
+
+@cache
+def _own_grader(path: str) -> Grader:
+    grader = import_path.load(path)
+    if not isinstance(grader, Grader):
+        raise ValueError(f"{path!r} is not a raysweep.grading.Grader")
+    return grader
+
+
 def tag(name: str) -> str:
     """The grader as samples name it: "mathematics-1"."""
-    return f"{name}-{GRADERS[name].version}"
+    return f"{name}-{load_grader(name).version}"
 
 
 def grade(name: str, said: Said, workers: Workers) -> Graded:
@@ -123,7 +148,7 @@ def grade(name: str, said: Said, workers: Workers) -> Graded:
 
 def grade_all(name: str, said: Sequence[Said], workers: Workers) -> list[Graded]:
     """Grade many answers, equal ones once; those for workers as many at a time as there may be."""
-    grader = GRADERS[name]
+    grader = load_grader(name)
     known: dict[Said, Graded] = {}
     asked: dict[Said, str] = {}
     for one in dict.fromkeys(said):
@@ -163,7 +188,7 @@ def _by_worker(grader: Grader, answer: str, gold: str, workers: Workers) -> Grad
 
 def ungradable_gold(benchmark: Benchmark, workers: Workers) -> Question | None:
     """The first question whose gold answer, stated as a model would, is not graded correct."""
-    stated = GRADERS[benchmark.grader].stated
+    stated = load_grader(benchmark.grader).stated
     if stated is None:
         return None
     said = [Said(stated(question.gold), True, question.gold) for question in benchmark.questions]

@@ -1,0 +1,135 @@
+"""How far a run is: what is there and what is missing, by engine. Needs no Ray, and writes no file.
+
+The one idea: what has been done is what lies in the folder, so a run can be looked at while it goes on,
+from any machine that reaches the folder, with the command line that started it.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pyarrow import fs
+
+from raysweep.plan import Plan, make_plan
+from raysweep.record import read_summary
+from raysweep.reporting.wording import duration, plural
+from raysweep.run_config import RunConfig
+from raysweep.store import PART_NAME, Store
+
+MOST_NAMED = 12  # engines with work left, those with most of it first
+RESULTS, PAGE = "scenarios.parquet", "report/index.html"
+
+
+@dataclass(frozen=True)
+class EngineStatus:
+    """Samples of an engine over all benchmarks: those there, and those wanted."""
+
+    engine_id: str
+    backend: str
+    samples: int
+    wanted: int
+    shards_left: int
+
+
+@dataclass(frozen=True)
+class Status:
+    """A run's folder as it is now.
+
+    written  when the newest part of samples, and each of the results that are there, was last written
+    summary  summary.json, which the stages that have ended add to
+    """
+
+    engines: tuple[EngineStatus, ...]
+    written: Mapping[str, datetime]
+    summary: Mapping[str, Any]
+
+    @property
+    def left(self) -> int:
+        """Shards of the run that are not there."""
+        return sum(engine.shards_left for engine in self.engines)
+
+
+def read_status(config: RunConfig, store: Store) -> Status:
+    """Look at the folder. Raises ConfigError if a part in it cannot be read."""
+    planned = make_plan(config, store.parts())
+    return Status(tuple(by_engine(planned)), last_written(store), read_summary(store))
+
+
+def by_engine(planned: Plan) -> Iterator[EngineStatus]:
+    for engine in planned.engines:
+        own = [shard for shard in planned.shards if shard.engine_id == engine.engine_id]
+        left = [shard for shard in own if shard.shard is not None]
+        wanted, missing = (
+            sum(len(shard.question_ids) * shard.sample_count for shard in shards)
+            for shards in (own, left)
+        )
+        yield EngineStatus(engine.engine_id, engine.backend, wanted - missing, wanted, len(left))
+
+
+def last_written(store: Store) -> dict[str, datetime]:
+    """When the parts ("samples") and the results were last written, of those that are there."""
+    filesystem, root = fs.FileSystem.from_uri(store.absolute.root)
+    selector = fs.FileSelector(f"{root}/samples", allow_not_found=True, recursive=True)
+    found = {"samples": filesystem.get_file_info(selector)}
+    found |= {name: filesystem.get_file_info([f"{root}/{name}"]) for name in (RESULTS, PAGE)}
+    times = {
+        name: [info.mtime for info in infos if name != "samples" or PART_NAME.search(info.path)]
+        for name, infos in found.items()
+    }
+    known = {name: [time for time in those if time] for name, those in times.items()}
+    return {name: max(those) for name, those in known.items() if those}
+
+
+def lines(status: Status, now: float | None = None) -> Iterator[tuple[str, str]]:
+    """What there is to say, as (label, text), most important first."""
+    samples, wanted = (
+        sum(getattr(e, name) for e in status.engines) for name in ("samples", "wanted")
+    )
+    yield "samples", f"{samples:,} of {wanted:,} are there; {plural(status.left, 'shard')} left"
+    if newest := status.written.get("samples"):
+        ago = (time.time() if now is None else now) - newest.timestamp()
+        yield "progress", f"the newest part was written {duration(max(0.0, ago))} ago"
+    yield from engine_lines(status.engines)
+    if "wall_s" in status.summary:
+        yield "so far", spent(status.summary)
+    for warning in status.summary.get("warnings", ()):
+        yield "warning", warning
+    yield "results", results(status)
+
+
+def engine_lines(engines: Iterable[EngineStatus]) -> Iterator[tuple[str, str]]:
+    """Engines with work left, most first, and how many have none."""
+    engines = tuple(engines)
+    open_ones = sorted((e for e in engines if e.shards_left), key=lambda e: e.samples - e.wanted)
+    yield "engines", f"{len(engines) - len(open_ones):,} of {len(engines):,} complete"
+    for engine in open_ones[:MOST_NAMED]:
+        yield (
+            "",
+            f"{engine.engine_id} ({engine.backend}): {engine.samples:,} of {engine.wanted:,} samples, "
+            f"{plural(engine.shards_left, 'shard')} left",
+        )
+    if len(open_ones) > MOST_NAMED:
+        yield "", f"and {len(open_ones) - MOST_NAMED:,} other engines with work left"
+
+
+def spent(summary: Mapping[str, Any]) -> str:
+    """Time and faults of the generate stages that have ended; one that runs still is not in it."""
+    hours = f", {summary['gpu_hours']:.2f} GPU-hours" if summary.get("gpu_hours") else ""
+    faults = plural(summary.get("faults_survived", 0), "fault")
+    return f"{duration(summary['wall_s'])} of generating{hours}, {faults} survived"
+
+
+def results(status: Status) -> str:
+    """Whether the results are there and as new as the samples."""
+    written = status.written
+    if RESULTS not in written:
+        return "none yet: stages=[reduce,report] makes them of the samples that are there"
+    if written[RESULTS] < written.get("samples", written[RESULTS]):
+        return "older than the newest samples: stages=[reduce,report] makes them anew"
+    if PAGE not in written:
+        return f"{RESULTS}; no report yet: stages=[report]"
+    if written[PAGE] < written[RESULTS]:
+        return f"{RESULTS}; the report is older: stages=[report]"
+    return f"{RESULTS} and {PAGE}, of all samples that are there"
