@@ -9,7 +9,7 @@ VLLM_BUILD := $(shell nvidia-smi >/dev/null 2>&1 && echo cuda || echo cpu)
 VLLM_INSTALLED := $(VLLM)/.installed-$(VLLM_BUILD)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz audit test-vllm lint format system-deps clean
+.PHONY: help install demo test fuzz audit test-vllm lint format image system-deps clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,11 @@ lint: $(INSTALLED)  ## formatting, lint, types, import rules
 format: $(INSTALLED)  ## format the code, and fix what can be fixed
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+# Bases by digest: make image BUILD_ARGS='--build-arg CUDA=nvidia/cuda@sha256:...'
+IMAGE ?= raysweep:0.1.0
+image:  ## the container image of deploy/k8s, by docker
+	docker build --file deploy/Dockerfile --target runtime --tag $(IMAGE) $(BUILD_ARGS) .
 
 system-deps:  ## as root: Debian packages that the full tests want
 	apt-get update
