@@ -138,7 +138,7 @@ def path(folder: Path) -> str:
 def make_workspace(finished: Path, folder: Path) -> Path:
     """A copy of the finished run's folder, with the files that the pages call a user's own."""
     shutil.copytree(finished, folder)
-    size = {"hidden_size": 128, "intermediate_size": 256}
+    size = {"hidden_size": 128, "num_attention_heads": 4, "intermediate_size": 256}
     write_checkpoint(folder / "data/mine", **size)
     packing = {"quant_method": "gptq", "bits": 4, "group_size": 128}
     packed = write_checkpoint(folder / "data/mine-gptq", **size, quantization_config=packing)
