@@ -5,7 +5,7 @@ force, and a short answer is decoded from the fork while the trace thinks on. Th
 depends on the tokens before it alone, so the fork is distributed exactly as a run with that budget.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -72,13 +72,31 @@ class Trace:
     waits: int = 0
 
 
+@dataclass(frozen=True)
+class Usage:
+    """What an engine holds between two steps.
+
+    rows               sequences that it decodes
+    kv_bytes           live bytes of their KV cache, as counted
+    modelled_kv_bytes  the same by the memory model
+    """
+
+    rows: int
+    kv_bytes: int
+    modelled_kv_bytes: int
+
+
 class Engine(Protocol):
     """Continuous batching behind two calls. Not thread-safe.
 
     warnings  what a user should know about the engine as it was loaded
+    waiting   samples for which there is no row yet
     """
 
     warnings: tuple[str, ...]
+
+    @property
+    def waiting(self) -> Sized: ...
 
     def add(self, request: TraceRequest, done: Callable[[Trace], None]) -> None:
         """Queue a sample; `done` is called from a later `step` once it is finished."""
@@ -86,4 +104,8 @@ class Engine(Protocol):
 
     def step(self) -> None:
         """Decode one token of every running sequence."""
+        ...
+
+    def usage(self) -> Usage:
+        """What it holds now; counted anew at every call, which costs more than a step should."""
         ...

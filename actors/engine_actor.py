@@ -9,13 +9,16 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import pyarrow as pa
 
 from actors.checkpoint_files import local_folder
 from actors.engine import BudgetAnswer, Engine, Trace, TraceRequest
+from actors.metrics import ActorMetrics
 from raysweep import grading
+from raysweep.lease import Lease
+from raysweep.receipt import Receipt
 from raysweep.sample_key import sample_key
 from raysweep.spec import EngineSpec, Shard, content_hash
 from raysweep.store import Part, Store
@@ -28,17 +31,17 @@ Traces = dict[tuple[int, int], Trace]  # by question number and sample index
 
 
 @dataclass(frozen=True)
-class Receipt:
-    """What the driver learns of a finished shard; the samples themselves are in the store.
+class Work:
+    """What an engine made of a shard, and in which time, on what kind of GPU."""
 
-    warnings  what is to be known of the engine that made them
-    """
+    shard: Shard
+    traces: Traces
+    engine_s: float = 0.0
+    device: str = ""
 
-    shard_id: str
-    samples: int
-    tokens: int
-    wall_s: float
-    warnings: tuple[str, ...] = ()
+    @cached_property
+    def tokens(self) -> int:
+        return sum(generated_tokens(trace) for trace in self.traces.values())
 
 
 class EngineActor:
@@ -55,20 +58,41 @@ class EngineActor:
         max_rows: int,
         longest: int | None = None,
         gpus: float = 0.0,
+        lease: Lease | None = None,
+        device: str = "",
     ):
+        self.metrics = ActorMetrics(spec)
+        started = time.perf_counter()
         self.engine = load_engine(spec, max_rows, longest, gpus)
-        self.store = Store(store_root)
+        self.metrics.loaded(time.perf_counter() - started)
+        self.store, self.device = Store(store_root, lease), device
         self.graders = Workers(min(GRADING_WORKERS, os.cpu_count() or 1))
+        self.steps, self.engine_s, self.counted_s = 0, 0.0, 0.0
 
     async def run_shard(self, shard: Shard) -> Receipt:
         """Generate, grade and publish a shard's samples."""
         started = time.perf_counter()
         grading.load_grader(shard.grader).check_place("grader")
         traces = await self._generate(shard)
-        await asyncio.to_thread(publish, self.store, shard, traces, self.graders)
-        tokens = sum(generated_tokens(trace) for trace in traces.values())
-        wall_s = time.perf_counter() - started
-        return Receipt(shard.shard_id, len(traces), tokens, wall_s, self.engine.warnings)
+        work = self._work(shard, traces)
+        await asyncio.to_thread(publish, self.store, work, self.graders, self.metrics)
+        return Receipt(
+            shard.shard_id,
+            len(traces),
+            work.tokens,
+            time.perf_counter() - started,
+            work.engine_s,
+            self.engine.warnings,
+        )
+
+    async def hungry(self, spare: int) -> None:
+        """Returns once fewer than `spare` samples wait for a free row."""
+        while len(self.engine.waiting) >= spare:
+            await asyncio.sleep(0)
+
+    async def pulse(self) -> int:
+        """Steps taken so far."""
+        return self.steps
 
     async def _generate(self, shard: Shard) -> Traces:
         traces: Traces = {}
@@ -81,7 +105,21 @@ class EngineActor:
             await asyncio.sleep(0)  # the other shards' turn
             if len(traces) == shard.samples:
                 return traces
-            self.engine.step()
+            self._step()
+
+    def _step(self) -> None:
+        started = time.perf_counter()
+        self.engine.step()
+        self.engine_s += time.perf_counter() - started
+        self.steps += 1
+        self.metrics.stepped(self.engine.usage)
+
+    def _work(self, shard: Shard, traces: Traces) -> Work:
+        """A shard's traces; the engine's time since the shard before is counted to this one."""
+        engine_s, self.counted_s = self.engine_s - self.counted_s, self.engine_s
+        for trace in traces.values():
+            self.metrics.prefix(trace.reused_tokens, trace.recomputed_tokens)
+        return Work(shard, traces, engine_s, self.device)
 
 
 def load_engine(
@@ -117,17 +155,19 @@ def generated_tokens(trace: Trace) -> int:
     return len(trace.token_ids) + forks
 
 
-def publish(store: Store, shard: Shard, traces: Traces, graders: Workers) -> None:
+def publish(store: Store, work: Work, graders: Workers, metrics: ActorMetrics) -> None:
     """Grade a shard's traces and write them as its part."""
-    cells = sorted(traces.items())
+    shard, cells = work.shard, sorted(work.traces.items())
     said = [
         grading.Said(answer.text, answer.ended, shard.questions[number].gold, answer.given_up)
         for (number, _), trace in cells
         for answer in trace.answers
     ]
+    started = time.perf_counter()
     graded = iter(grading.grade_all(shard.grader, said, graders))
+    metrics.graded(time.perf_counter() - started, len(said))
     rows = [_row(shard, *cell, trace, graded) for cell, trace in cells]
-    store.write_part(_part(shard), pa.Table.from_pylist(rows, schema=SAMPLES))
+    store.write_part(_part(work), pa.Table.from_pylist(rows, schema=SAMPLES))
 
 
 def _indices(shard: Shard) -> range:
@@ -162,7 +202,8 @@ def _answer(answer: BudgetAnswer, graded: grading.Graded) -> dict:
     return {**asdict(answer), "answer": graded.answer, "outcome": graded.outcome}
 
 
-def _part(shard: Shard) -> Part:
+def _part(work: Work) -> Part:
+    shard = work.shard
     return Part(
         engine_id=shard.engine.engine_id,
         shard_id=shard.shard_id,
@@ -173,4 +214,7 @@ def _part(shard: Shard) -> Part:
         ),
         sample_start=shard.sample_start,
         sample_count=shard.sample_count,
+        tokens=work.tokens,
+        engine_s=work.engine_s,
+        device=work.device,
     )

@@ -7,7 +7,7 @@ every budget that lets it finish. Nothing here resembles a measurement.
 from collections import deque
 from collections.abc import Callable
 
-from actors.engine import BudgetAnswer, Trace, TraceRequest
+from actors.engine import BudgetAnswer, Trace, TraceRequest, Usage
 
 ANSWER_TOKENS = 2
 
@@ -28,6 +28,9 @@ class FakeEngine:
         for _ in range(min(self.max_rows, len(self.waiting))):
             request, done = self.waiting.popleft()
             done(fake_trace(request))
+
+    def usage(self) -> Usage:
+        return Usage(rows=0, kv_bytes=0, modelled_kv_bytes=0)
 
 
 def fake_trace(request: TraceRequest) -> Trace:

@@ -10,9 +10,9 @@ import sys
 from raysweep.configuration.composition import compose
 from raysweep.configuration.config import read_config
 from raysweep.configuration.identity import as_document
-from raysweep.errors import ConfigError, Terminated
+from raysweep.errors import ConfigError, StorageError, Terminated
 
-BAD_INPUT, INTERRUPTED, HUNG_UP, TERMINATED = 2, 130, 141, 143
+BAD_INPUT, WORK_REMAINS, INTERRUPTED, HUNG_UP, TERMINATED = 2, 3, 130, 141, 143
 
 
 def main() -> int:
@@ -31,6 +31,9 @@ def main() -> int:
     except ConfigError as error:
         print(f"raysweep: {error}", file=sys.stderr)
         return BAD_INPUT
+    except StorageError as error:
+        print(f"raysweep: {error}", file=sys.stderr)
+        return WORK_REMAINS
     except BrokenPipeError:  # `--help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to flush
         return HUNG_UP

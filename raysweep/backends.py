@@ -75,12 +75,12 @@ def _vllm_refuses(
     if dtype is None:
         return f"vLLM has no KV policy {policy.slug}; torch has"
     try:
-        share(model.architecture, max(1, int(cluster.gpus_per_actor)))
+        share(model.architecture, max(1, int(cluster.gpus_per_actor or 1)))
     except ValueError as error:
         return f"{model.name}: {error}; change cluster.gpus_per_actor"
     if weights.method == "gptq" and weights.bits not in GPTQ_BITS:
         return f"vLLM has no kernel for {weights.slug}; torch has"
-    return None if cluster.gpus_per_actor else _cpu_refuses(model, weights, dtype, cluster)
+    return None if cluster.on_gpus else _cpu_refuses(model, weights, dtype, cluster)
 
 
 def _cpu_refuses(model: ModelSpec, weights: WeightSpec, dtype: str, cluster: Cluster) -> str | None:
@@ -89,6 +89,8 @@ def _cpu_refuses(model: ModelSpec, weights: WeightSpec, dtype: str, cluster: Clu
         return f"vLLM's CPU attention has no heads of {head_dim} ({model.name}); torch has"
     if dtype not in CPU_KV_DTYPES:
         return f"vLLM cannot read a KV cache of {dtype} on a CPU; give its actors GPUs"
+    if weights.method == "fp8":
+        return f"vLLM has no CPU kernel for {weights.slug}; give its actors GPUs"
     if gptq and weights.bits != 4:
         return f"vLLM has no CPU kernel for {weights.slug}; torch has"
     if cluster.address != "local" or cpu_has("avx512f"):  # another machine's CPU is not known here

@@ -7,7 +7,6 @@ only if it lists its files in a manifest, written last, and has every one of the
 
 import itertools
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from raysweep.errors import ConfigError
 from raysweep.recipe import Recipe
 from raysweep.run_config import Prepare, RunConfig
 from raysweep.spec import Checkpoint, ModelSpec, Shard, WeightSpec
+from raysweep.storage.address import absolute, below
 
 MANIFEST = "raysweep.json"
 
@@ -46,9 +46,7 @@ def makings(config: RunConfig) -> Iterator[Making]:
 def _making(prepare: Prepare, model: ModelSpec, weights: WeightSpec) -> Making:
     assert prepare.calibration is not None  # the configuration is read with one if it is needed
     recipe = Recipe(model, weights, prepare.calibration)
-    folder = prepare.checkpoints.rstrip("/")
-    folder = folder if "://" in folder else os.path.abspath(folder)
-    path = f"{folder}/{recipe.recipe_id}"
+    path = below(absolute(prepare.checkpoints), recipe.recipe_id)
     return Making(recipe, Checkpoint(path, recipe.recipe_id))
 
 

@@ -60,6 +60,23 @@ def missing_shards(whole: Shard, missing: set[Cell], cut: Generation) -> Iterato
                 yield replace(whole, questions=block, sample_start=first, sample_count=count)
 
 
+def split(shard: Shard, samples: int) -> list[Shard]:
+    """A shard in pieces, the first of at most so many samples: whole questions, if one of them is so few."""
+    questions, whole = shard.questions, samples // shard.sample_count
+    if whole >= len(questions):
+        return [shard]
+    if whole:
+        return [replace(shard, questions=part) for part in (questions[:whole], questions[whole:])]
+    count, one = max(1, samples), questions[:1]
+    start, left = shard.sample_start + count, shard.sample_count - count
+    pieces = [
+        replace(shard, questions=one, sample_count=count),
+        replace(shard, questions=one, sample_start=start, sample_count=left),
+        replace(shard, questions=questions[1:]),
+    ]
+    return [piece for piece in pieces if piece.samples]
+
+
 def runs(indices: Sequence[int]) -> Iterator[tuple[int, int]]:
     """(first, length) of each run of consecutive integers in an increasing sequence."""
     for _, run in itertools.groupby(enumerate(indices), key=lambda pair: pair[1] - pair[0]):

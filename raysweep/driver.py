@@ -1,27 +1,42 @@
-"""Run shards on Ray actors until none is left: the only module that knows actors.
+"""The world of Ray actors: the only module, beside prepare, that knows actors.
 
-One Ray call is one shard; the actor writes the samples, only a receipt comes back. Ray's own retries are
-off: a killed node burns them before Ray calls it dead, so lost shards are queued again here. Whatever
-goes wrong with a shard costs its actor, whose engine may be in any state: a fresh one goes on.
+One Ray call is one shard; the actor writes the samples, only a receipt comes back, and a second call tells
+when the actor has begun with nearly all that it was given. Ray's own retries are off: a killed node burns
+them before Ray calls it dead, so what is lost is queued again by the schedule. Actors are placed on the
+nodes that the schedule has chosen: what it decides is what happens.
 """
 
 import os
 import time
+import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from actors.engine_actor import EngineActor, Receipt
-from raysweep.machine import affordable_actors
+from actors.engine_actor import EngineActor
+from raysweep.lease import LeaseLost
+from raysweep.loss_kind import kind_of, reason_of
 from raysweep.plan import longest_sequence
-from raysweep.ray_session import ray_session
-from raysweep.run_config import Cluster, Generation
-from raysweep.schedule import EngineQueue, Failure, Schedule
+from raysweep.ray_nodes import announce, live_nodes
+from raysweep.run_config import Cluster
+from raysweep.scheduling.loop import Event, Finished, Hungry, Loaded, Lost
+from raysweep.scheduling.nodes import Need, Node
+from raysweep.scheduling.queues import Task
+from raysweep.scheduling.schedule import Place, Schedule, spare
 from raysweep.spec import EngineSpec, Shard
 from raysweep.store import Store
+
+MOMENT_S = 1.0  # that is waited for something to happen
+LOOK_EVERY_S = 5.0  # at which nodes are there
+ANNOUNCE_EVERY_S = 10.0
+PATIENCE_S = 120.0  # for room, where nodes are gone and none are known to come
 
 # Ray only hides the GPUs of an actor that has some; one that has none would use the first.
 NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
@@ -35,187 +50,123 @@ VLLM = {
 }
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a generate stage did; `faults` are actors that were lost with work on them.
+class RayWorld:
+    """Actors of a Ray that runs; a `scheduling.loop.World`."""
 
-    actors    the most that ran at a time
-    warnings  what is to be known of engines as they were loaded
-    """
+    def __init__(self, store: Store, cluster: Cluster, longest: Mapping[str, int]):
+        self.store, self.cluster, self.longest = store, cluster, longest
+        self.session = uuid.uuid4().hex[:6]
+        self.actors: dict[int, Any] = {}
+        self.asked: set[int] = set()  # places that will say when they are hungry
+        self.heard: SimpleQueue[tuple[Place, Callable[[Any], Event], Future]] = SimpleQueue()
+        self.announced: list[Need] = []
+        self._nodes = live_nodes(cluster)
+        self._looked_at = self._announced_at = self._room_at = time.monotonic()
 
-    shards: int
-    samples: int
-    tokens: int
-    wall_s: float
-    faults: int
-    actors: int
-    failures: tuple[Failure, ...]
-    warnings: tuple[str, ...] = ()
+    def now(self) -> float:
+        return time.monotonic()
 
+    def nodes(self) -> tuple[Node, ...]:
+        if self.now() - self._looked_at > LOOK_EVERY_S:
+            self._looked_at, found = self.now(), live_nodes(self.cluster)
+            self._nodes = self._nodes if found == self._nodes else found
+        return self._nodes
 
-@dataclass(eq=False)
-class Place:
-    """A running actor, the call that ends once its engine is loaded, and the shards it is at."""
-
-    queue: EngineQueue
-    actor: Any
-    loaded: ray.ObjectRef
-    in_flight: dict[ray.ObjectRef, Shard] = field(default_factory=dict)
-
-
-def generate(
-    shards: Iterable[Shard],
-    store_root: str,
-    generation: Generation,
-    cluster: Cluster,
-    finished: Callable[[Receipt], None],
-    ended: Callable[[Outcome], None] = lambda outcome: None,
-) -> Outcome:
-    """Run all shards; `finished` hears of each as it is published.
-
-    `ended` hears the outcome, also where an interruption or a fault ends the work before its time.
-    Raises ConfigError where the cluster can hold no actor.
-    """
-    shards = tuple(shards)
-    schedule = Schedule(shards, generation.max_attempts)
-    store = Store(store_root).absolute
-    cluster = replace(cluster, actors=cluster.actors or affordable_actors(len(shards)))
-    with ray_session(cluster):
-        driver = _Driver(schedule, store, generation, cluster, finished, ended, longest(shards))
-        return driver.run()
-
-
-@dataclass(eq=False)
-class _Driver:
-    """The loop: feed shards to actors, start actors in free places, hear what comes back."""
-
-    schedule: Schedule
-    store: Store
-    generation: Generation
-    cluster: Cluster
-    finished: Callable[[Receipt], None]
-    ended: Callable[[Outcome], None]
-    longest: Mapping[str, int]
-    places: list[Place] = field(default_factory=list)
-    receipts: list[Receipt] = field(default_factory=list)
-    faults: int = 0
-    most_places: int = 0
-
-    def run(self) -> Outcome:
-        started = time.perf_counter()
-        try:
-            self._start_actors()
-            while self.places:
-                self._hear()
-                self._feed_actors()
-                self._retire_idle()
-                self._start_actors()
-        finally:
-            for place in list(self.places):
-                self._release(place)
-            outcome = self._outcome(time.perf_counter() - started)
-            self.ended(outcome)
-        return outcome
-
-    def _outcome(self, wall_s: float) -> Outcome:
-        return Outcome(
-            shards=len(self.receipts),
-            samples=sum(receipt.samples for receipt in self.receipts),
-            tokens=sum(receipt.tokens for receipt in self.receipts),
-            wall_s=wall_s,
-            faults=self.faults,
-            actors=self.most_places,
-            failures=tuple(self.schedule.failures),
-            warnings=tuple(
-                sorted({said for receipt in self.receipts for said in receipt.warnings})
-            ),
-        )
-
-    @property
-    def _depth(self) -> int:
-        """Shards an actor holds at once: enough to fill its batch while one of them ends."""
-        a_shard = self.generation.shard_questions * self.generation.shard_samples
-        return 1 + -(-self.generation.max_rows // a_shard)
-
-    def _start_actors(self) -> None:
-        """Fill free places with the engines that have most work waiting."""
-        while len(self.places) < (self.cluster.actors or 1):
-            queue = self.schedule.next_engine()
-            if queue is None:
-                return
-            queue.actors += 1
-            actor = self._make_actor(queue)
-            place = Place(queue, actor, actor.__ray_ready__.remote())
-            self.places.append(place)
-            self.most_places = max(self.most_places, len(self.places))
-            self._feed(place)
-
-    def _make_actor(self, queue: EngineQueue) -> Any:
+    def start(self, place: Place) -> None:
+        engine, need = place.queue.engine, place.spot.need
         options = ray.remote(EngineActor).options(
-            name=f"{queue.engine.engine_id}#{time.time_ns()}",
-            num_cpus=self.cluster.cpus_per_actor,
-            num_gpus=self.cluster.gpus_per_actor,
+            name=f"{engine.engine_id}#{place.number}-{self.session}",
+            num_cpus=need.cpus,
+            num_gpus=need.gpus,
             max_restarts=0,
             max_task_retries=0,
-            max_concurrency=self._depth,
-            runtime_env={"env_vars": environment(queue.engine, self.cluster)},
+            scheduling_strategy=NodeAffinitySchedulingStrategy(place.spot.node_id, soft=False),
+            runtime_env={"env_vars": environment(engine, need.gpus)},
         )
-        return options.remote(
-            queue.engine,
-            self.store.root,
-            self.generation.max_rows,
-            self.longest[queue.engine.engine_id],
-            self.cluster.gpus_per_actor,
+        lease = self.store.lease.lent() if self.store.lease else None
+        longest = self.longest[engine.engine_id]
+        actor = options.remote(
+            engine, self.store.root, place.rows, longest, need.gpus, lease, need.kind
         )
+        self.actors[place.number] = actor
+        self._hear(place, actor.__ray_ready__.remote(), lambda _: Loaded(place))
 
-    def _feed_actors(self) -> None:
-        for place in self.places:
-            self._feed(place)
+    def run(self, place: Place, task: Task) -> None:
+        actor = self.actors[place.number]
+        call = actor.run_shard.options(name=named(task.shard)).remote(task.shard)
+        self._hear(place, call, partial(Finished, place, task))
+        if place.number not in self.asked:
+            self.asked.add(place.number)
+            self._hear(place, actor.hungry.remote(spare(place.rows)), lambda _: Hungry(place))
 
-    def _feed(self, place: Place) -> None:
-        while len(place.in_flight) < self._depth:
-            shard = place.queue.take(beside=place.in_flight.values())
-            if shard is None:
-                return
-            place.in_flight[place.actor.run_shard.remote(shard)] = shard
+    def stop(self, place: Place) -> None:
+        actor = self.actors.pop(place.number, None)
+        if actor is not None:
+            ray.kill(actor)
 
-    def _hear(self) -> None:
-        """Wait for one call to end, and take in how it did."""
-        calls = {call: place for place in self.places for call in place.in_flight}
-        for call in ray.wait(list(calls), num_returns=1)[0]:
-            try:
-                self._receive(calls[call], call)
-            except RayError as error:
-                self._lose(calls[call], error)
+    def wait(self) -> list[Event]:
+        """What has happened within a moment. Raises LeaseLost if an actor was told so."""
+        events: list[Event] = []
+        with suppress(Empty):
+            events.append(self._event(*self.heard.get(timeout=MOMENT_S)))
+            while True:
+                events.append(self._event(*self.heard.get_nowait()))
+        return events
 
-    def _receive(self, place: Place, call: ray.ObjectRef) -> None:
-        """Count a finished call; raises RayError if it failed."""
-        receipt = ray.get(call)
-        place.in_flight.pop(call)
-        self.schedule.succeeded(place.queue)
-        self.receipts.append(receipt)
-        self.finished(receipt)
+    def goes_on(self, schedule: Schedule) -> bool:
+        """Whether room may come: nodes that are there but taken, or that an autoscaler adds."""
+        if self.cluster.autoscaling or schedule.places:
+            self._room_at = self.now()
+        return self.now() - self._room_at < PATIENCE_S
 
-    def _lose(self, place: Place, error: RayError) -> None:
-        """Give up an actor; what it had finished counts, the rest runs again."""
-        for call in list(place.in_flight):
-            if _succeeded(call):
-                self._receive(place, call)
-        self.faults += 1
-        lost = self.schedule.actor_lost if _succeeded(place.loaded) else self.schedule.load_failed
-        lost(place.queue, place.in_flight.values(), reason_of(error))
-        self._release(place)
+    def ask_for_nodes(self, schedule: Schedule) -> None:
+        """Announce the demand to an autoscaler, if it has changed."""
+        if not self.cluster.autoscaling or self.now() - self._announced_at < ANNOUNCE_EVERY_S:
+            return
+        self._announced_at, wanted = self.now(), within(schedule.demand(), self.cluster)
+        if wanted != self.announced:
+            announce(wanted)
+            self.announced = wanted
 
-    def _retire_idle(self) -> None:
-        """Give back the places of engines that have no work left to start."""
-        for place in list(self.places):
-            if not place.in_flight:
-                self._release(place)
+    def close(self) -> None:
+        """Take back what was announced."""
+        if self.announced:
+            announce([])
 
-    def _release(self, place: Place) -> None:
-        place.queue.actors -= 1
-        self.places.remove(place)
-        ray.kill(place.actor)
+    def _hear(self, place: Place, call: ray.ObjectRef, event_of: Callable[[Any], Event]) -> None:
+        call.future().add_done_callback(lambda done: self.heard.put((place, event_of, done)))
+
+    def _event(self, place: Place, event_of: Callable[[Any], Event], done: Future) -> Event:
+        try:
+            event = event_of(done.result())
+        except RayError as error:
+            if isinstance(error, RayTaskError) and isinstance(error.cause, LeaseLost):
+                raise LeaseLost(str(error.cause)) from error
+            return Lost(place, kind_of(error), reason_of(error))
+        if isinstance(event, Hungry):
+            self.asked.discard(place.number)
+        return event
+
+
+def named(shard: Shard) -> str:
+    """What Ray's dashboard calls the call for a shard."""
+    first, last = shard.sample_start, shard.sample_start + shard.sample_count - 1
+    names = [shard.questions[0].question_id, shard.questions[-1].question_id]
+    return f"{shard.engine.engine_id} {shard.benchmark} {'…'.join(dict.fromkeys(names))} #{first}-{last}"
+
+
+def within(needs: Iterable[Need], cluster: Cluster) -> list[Need]:
+    """Of the needs, largest work first, those for which the cluster may grow."""
+    left = {
+        pool.gpu.accelerator_type: float("inf") if pool.gpus is None else float(pool.gpus)
+        for pool in cluster.pools
+    }
+    kept = []
+    for need in needs:
+        if left.get(need.kind, float("inf")) >= need.gpus:
+            kept.append(need)
+            left[need.kind] = left.get(need.kind, float("inf")) - need.gpus
+    return kept
 
 
 def longest(shards: Iterable[Shard]) -> dict[str, int]:
@@ -227,29 +178,10 @@ def longest(shards: Iterable[Shard]) -> dict[str, int]:
     return found
 
 
-def environment(engine: EngineSpec, cluster: Cluster) -> dict[str, str]:
+def environment(engine: EngineSpec, gpus: float) -> dict[str, str]:
     """Environment variables for an actor; vLLM's own, where the user has set them, count for it too."""
-    gpus = {} if cluster.gpus_per_actor else NO_GPU
+    hidden = {} if gpus else NO_GPU
     if engine.backend != "vllm":
-        return dict(gpus)
+        return dict(hidden)
     users = {name: value for name, value in os.environ.items() if name.startswith("VLLM_")}
-    return {**VLLM, **users, **gpus}
-
-
-def _succeeded(call: ray.ObjectRef) -> bool:
-    """Whether a call has ended, and well."""
-    if not ray.wait([call], timeout=0)[0]:
-        return False
-    try:
-        ray.get(call)
-    except RayError:
-        return False
-    return True
-
-
-def reason_of(error: RayError) -> str:
-    """What happened, in one line: the actor's own exception, or the last line that Ray says."""
-    if isinstance(error, RayTaskError):
-        return " ".join(f"{type(error.cause).__name__}: {error.cause}".split())
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    return {**VLLM, **users, **hidden}

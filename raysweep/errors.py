@@ -1,12 +1,15 @@
 """Bad input, said in one line: which field, which value, and the way out.
 
-A ConfigError is shown without a traceback and ends the program with status 2. Whatever else is raised
-is a fault of raysweep and keeps its traceback.
+A ConfigError is shown without a traceback and ends the program with status 2; a StorageError likewise, with
+status 3, for the same command goes on once the storage does. Whatever else is raised is a fault of raysweep
+and keeps its traceback. Messages quote what others wrote: they are made fit to be shown here.
 """
 
 import difflib
 from collections.abc import Iterable
 from typing import Any
+
+from raysweep.printing import printable, without_secrets
 
 SHOWN_CHARACTERS = 80
 SHOWN_NAMES = 40
@@ -16,7 +19,14 @@ class ConfigError(ValueError):
     """Input that cannot be run; its message is always one line."""
 
     def __init__(self, message: str):
-        super().__init__(" ".join(message.split()))
+        super().__init__(one_line(message))
+
+
+class StorageError(RuntimeError):
+    """Storage that went on failing for as long as anybody waited; its message is one line."""
+
+    def __init__(self, message: str):
+        super().__init__(one_line(message))
 
 
 class Terminated(KeyboardInterrupt):
@@ -34,7 +44,12 @@ def unknown(where: str, value: Any, kind: str, known: Iterable[str]) -> ConfigEr
     return ConfigError(f"{place}{shown(value)} is not a known {kind}; {guess}known: {choices}")
 
 
+def one_line(message: str) -> str:
+    """A message on one line, without secrets, and without characters that a terminal would obey."""
+    return printable(without_secrets(" ".join(message.split())))
+
+
 def shown(value: Any) -> str:
     """`value` as it is quoted in a message: on one line, and abbreviated."""
-    text = repr(value)
+    text = without_secrets(repr(value))  # before it is cut, which may hide what shows a secret
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 3] + "..."

@@ -43,10 +43,10 @@ def prepare(
     cluster = replace(cluster, actors=cluster.actors or affordable_actors(len(makings)))
     task = ray.remote(
         num_cpus=cluster.cpus_per_actor,
-        num_gpus=cluster.gpus_per_actor,
+        num_gpus=1 if cluster.gpus_per_actor is None else cluster.gpus_per_actor,
         max_retries=1,
         max_calls=1,  # gptqmodel keeps memory of a model that it is done with
-        runtime_env={"env_vars": {**ENVIRONMENT, **({} if cluster.gpus_per_actor else NO_GPU)}},
+        runtime_env={"env_vars": {**ENVIRONMENT, **({} if cluster.on_gpus else NO_GPU)}},
     )(quantize)
     made: list[Made] = []
     with ray_session(cluster):

@@ -1,29 +1,20 @@
-"""The live display of a generate stage: shards, samples, tokens a second and time left."""
+"""The live display of a generate stage: samples, shards, tokens a second, faults and time left."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-TEXT_WIDTH = 75  # of everything but the bar, in a run of some ten thousand samples
+from raysweep.reporting.wording import duration
+from raysweep.snapshot import Snapshot
 
-
-class Receipt(Protocol):
-    @property
-    def samples(self) -> int: ...
-
-    @property
-    def tokens(self) -> int: ...
+TEXT_WIDTH = 88  # of everything but the bar, in a run of some ten thousand samples
 
 
 @contextmanager
-def show_progress(
-    console: Console, shards: int, samples: int
-) -> Iterator[Callable[[Receipt], None]]:
-    """Shows progress while the context lasts; gives the function to call for each finished shard.
+def show_progress(console: Console, samples: int) -> Iterator[Callable[[Snapshot], None]]:
+    """Shows progress while the context lasts; gives the function to call with each snapshot.
 
     On something that is not a terminal, only the last state is printed.
     """
@@ -31,17 +22,33 @@ def show_progress(
         TextColumn("[bold]generate"),
         BarColumn(bar_width=max(6, min(40, console.width - TEXT_WIDTH))),
         MofNCompleteColumn(),
-        TextColumn("samples · {task.fields[shards]} shards · {task.fields[rate]:,.0f} tokens/s"),
-        TimeRemainingColumn(compact=True),
+        TextColumn("samples · {task.fields[said]}"),
     )
-    started, done, tokens = time.perf_counter(), 0, 0
-    with Progress(*columns, console=console, speed_estimate_period=120) as progress:
-        task = progress.add_task("", total=samples, shards=f"0/{shards}", rate=0.0)
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("", total=samples, said="waiting for actors")
 
-        def finished(receipt: Receipt) -> None:
-            nonlocal done, tokens
-            done, tokens = done + 1, tokens + receipt.tokens
-            rate = tokens / (time.perf_counter() - started)
-            progress.update(task, advance=receipt.samples, shards=f"{done}/{shards}", rate=rate)
+        def show(snapshot: Snapshot) -> None:
+            done = sum(engine.samples for engine in snapshot.engines)
+            progress.update(task, completed=done, said=in_words(snapshot))
 
-        yield finished
+        yield show
+
+
+def in_words(snapshot: Snapshot) -> str:
+    """Actors, shards, speed, faults, and the time left."""
+    engines = snapshot.engines
+    done = sum(engine.shards_done for engine in engines)
+    running = sum(engine.shards_running for engine in engines)
+    waiting = sum(engine.shards_waiting for engine in engines)
+    said = [
+        f"{done:,}/{done + running + waiting:,} shards",
+        f"{snapshot.actors:,} actors"
+        if snapshot.actors
+        else "waiting for nodes"
+        if waiting
+        else "",
+        f"{snapshot.tokens_s:,.0f} tokens/s",
+        f"{sum(snapshot.faults.values()):,} faults" if snapshot.faults else "",
+        "" if snapshot.seconds_left is None else f"{duration(snapshot.seconds_left)} left",
+    ]
+    return " · ".join(filter(None, said))

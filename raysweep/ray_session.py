@@ -37,7 +37,6 @@ def ray_session(cluster: Cluster) -> Iterator[None]:
             _start_local(cluster)
         else:
             _connect(cluster)
-        check_room(cluster)
         with interrupted_by_sigterm():
             yield
     finally:
@@ -85,22 +84,7 @@ def _start_local(cluster: Cluster) -> None:
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray writes one to ~/.ray
     _init(
         address="local",
-        num_cpus=math.ceil((cluster.actors or 1) * cluster.cpus_per_actor),
+        num_cpus=math.ceil(cluster.actors * cluster.cpus_per_actor) if cluster.actors else None,
         include_dashboard=False,
         object_store_memory=OBJECT_STORE_BYTES,
-    )
-
-
-def check_room(cluster: Cluster) -> None:
-    """Raise if no node can ever hold an actor, for which Ray would wait without a word."""
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    cpus, gpus = cluster.cpus_per_actor, cluster.gpus_per_actor
-    if any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in nodes):
-        return
-    most_cpus = max((node.get("CPU", 0) for node in nodes), default=0)
-    most_gpus = max((node.get("GPU", 0) for node in nodes), default=0)
-    raise ConfigError(
-        f"cluster: no Ray node has the {cpus:g} CPUs and {gpus:g} GPUs of an actor; there are at most "
-        f"{most_cpus:g} CPUs and {most_gpus:g} GPUs a node; lower cluster.cpus_per_actor or "
-        "cluster.gpus_per_actor, or give the cluster.address of a larger Ray"
     )

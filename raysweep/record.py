@@ -6,6 +6,7 @@ summary.json is added to by every stage; a damaged one is taken for one that is 
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -22,11 +23,15 @@ ORIGIN = ("versions", "git_revision")
 Document = Mapping[str, Any]
 
 
+def check_folder(store: Store, config: RunConfig) -> None:
+    """Refuse to mix the run with another one's samples."""
+    check_same_run(config, read_record(store).get("identity", {}))
+
+
 def claim_folder(store: Store, config: RunConfig, document: Document) -> None:
-    """Make the folder this run's, or refuse to mix it with another's samples."""
+    """Make the folder this run's; it has been checked."""
     recorded = read_record(store)
     identity = recorded.get("identity", {})
-    check_same_run(config, identity)
     if {"plan", "generate"} & set(config.stages):
         origin = {key: recorded[key] for key in ORIGIN if key in recorded}
         # What an earlier, larger run of this folder was made of stays on record.
@@ -80,14 +85,20 @@ def add_to_summary(store: Store, noted: Mapping[str, Any]) -> None:
 
 
 def note_session(
-    store: Store, wall_s: float, gpus: float, faults: int, warnings: Iterable[str] = ()
+    store: Store,
+    wall_s: float,
+    gpu_s: float,
+    faults: Mapping[str, int],
+    warnings: Iterable[str] = (),
 ) -> None:
-    """Add a generate stage's time, GPU time, faults and warnings to those of the sessions before."""
+    """Add a generate stage's time, GPU time, faults by kind and warnings to those of sessions before."""
     before = read_summary(store)
+    by_kind = Counter(before.get("faults_by_kind", {})) + Counter(faults)
     noted = {
         "wall_s": round(before.get("wall_s", 0.0) + wall_s, 1),
-        "gpu_hours": before.get("gpu_hours", 0.0) + wall_s / 3600 * gpus,
-        "faults_survived": before.get("faults_survived", 0) + faults,
+        "gpu_hours": before.get("gpu_hours", 0.0) + gpu_s / 3600,
+        "faults_survived": before.get("faults_survived", 0) + sum(faults.values()),
+        "faults_by_kind": dict(sorted(by_kind.items())),
         "warnings": sorted({*before.get("warnings", ()), *warnings}),
     }
     add_to_summary(store, noted)

@@ -6,7 +6,6 @@ and rewritten whole if anything changed; so regrading twice changes nothing, and
 Parts name the grader of each question's answers, so that outcomes of two graders are never mixed.
 """
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,10 +18,12 @@ import pyarrow.compute as pc
 
 from raysweep import grading
 from raysweep.errors import ConfigError
+from raysweep.lease import LOOK_EVERY_S
+from raysweep.part import PART_KEY, decoded
 from raysweep.plan import backend_of, engines, whole_stream
 from raysweep.run_config import RunConfig
 from raysweep.spec import Benchmark, content_hash
-from raysweep.store import PART_KEY, Part, Store, part_name
+from raysweep.store import Part, Store, part_name
 from raysweep.tables import SAMPLES
 from raysweep.workers import CallError, Workers
 
@@ -114,6 +115,7 @@ def regrade_run(config: RunConfig, store: Store, workers: Workers) -> dict[str, 
     root = store.absolute.root
 
     def regrade(wanted: Wanted) -> Changes:
+        store.fence(LOOK_EVERY_S)
         names = wanted.part.engine_id, wanted.part.shard_id
         arguments = (root, *names, wanted.benchmark.grader, dict(wanted.golds))
         try:
@@ -140,7 +142,7 @@ def regrade_part(
     """
     store = Store(root)
     table = store.read_table(part_name(engine_id, shard_id))
-    part = Part(**json.loads((table.schema.metadata or {})[PART_KEY]))
+    part = decoded((table.schema.metadata or {})[PART_KEY])
     answers, changes = _regraded(table, grader, golds)
     graders = {**part.graders, **dict.fromkeys(golds, grading.tag(grader))}
     rewrite = bool(changes.reread or changes.outcomes or graders != part.graders)

@@ -44,25 +44,51 @@ class Generation:
 
 @dataclass(frozen=True)
 class Gpu:
-    """A kind of GPU. Its memory is what the driver reports, all of it."""
+    """A kind of GPU, by its data sheet.
+
+    memory_bytes      what the driver reports, all of it
+    flops_s           of dense bf16 products; of fp16 where a GPU has no bf16
+    accelerator_type  the value of Ray's node label `ray.io/accelerator-type`; "" if it is not known
+    usd_per_hour      of one GPU; 0 if nobody has said
+    """
 
     name: str
     memory_bytes: int
+    bandwidth_bytes_s: float
+    flops_s: float
+    accelerator_type: str = ""
+    usd_per_hour: float = 0.0
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The GPUs of a kind: how many there are or may come. None: whatever the live cluster has."""
+
+    gpu: Gpu
+    gpus: int | None = None
 
 
 @dataclass(frozen=True)
 class Cluster:
     """Where the actors run. `address` is "local" (start Ray here) or a Ray address.
 
-    Without a number of `actors` there are as many as the engines need and this machine affords; without
-    a kind of `gpu` nobody checks beforehand what fits.
+    actors          engines at a time; None: as many as they need and the cluster affords
+    gpus_per_actor  None: by the memory model, on the kinds of GPU in `pools`
+    pools           without any, nobody checks beforehand what fits
+    autoscaling     nodes may come: demand is announced, and an empty cluster is waited for
     """
 
     address: str
     actors: int | None
     cpus_per_actor: float
-    gpus_per_actor: float
-    gpu: Gpu | None = None
+    gpus_per_actor: float | None
+    pools: tuple[Pool, ...] = ()
+    autoscaling: bool = False
+
+    @property
+    def on_gpus(self) -> bool:
+        """Whether the actors have GPUs, or shares of one."""
+        return self.gpus_per_actor is None or self.gpus_per_actor > 0
 
 
 @dataclass(frozen=True)
@@ -80,6 +106,13 @@ class Show:
     model: str | None = None
     benchmark: str | None = None
     question: str | None = None
+
+
+@dataclass(frozen=True)
+class Verify:
+    """What the stage verify does with what is damaged: `repair` moves it aside, to be made anew."""
+
+    repair: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,6 +144,7 @@ class RunConfig:
     cluster: Cluster
     show: Show = Show()
     recommend: Wish = Wish(None, 1, None, None)
+    verify: Verify = Verify()
 
     def decoding(self, model: ModelSpec, benchmark: Benchmark) -> Decoding:
         family, forcing = model.family, self.sweep.forcing

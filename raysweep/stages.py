@@ -11,7 +11,8 @@ generate and reduce start from the parts that lie in the folder, whatever an ear
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
@@ -21,10 +22,13 @@ from raysweep.backends import Choice, check_installed
 from raysweep.checkpoints import is_there, makings, ready_shards
 from raysweep.errors import ConfigError, shown
 from raysweep.fit import check_fit, row_tokens
+from raysweep.lease import LeaseLost
 from raysweep.plan import Plan, make_plan, write_plan
+from raysweep.printing import printable, without_secrets
 from raysweep.record import (
     Document,
     add_to_summary,
+    check_folder,
     claim_folder,
     note_origin,
     note_session,
@@ -33,8 +37,13 @@ from raysweep.record import (
 from raysweep.regrade import check_graders, regrade_run
 from raysweep.reporting.wording import human_count
 from raysweep.run_config import RunConfig
+from raysweep.storage.address import below
 from raysweep.store import Store
+from raysweep.taking_over import leased
 from raysweep.workers import Workers
+
+if TYPE_CHECKING:
+    from raysweep.generating import Outcome
 
 DONE, WORK_REMAINS = 0, 3  # exit statuses
 SAMPLE_STAGES = {"status", "plan", "generate", "reduce"}  # those that look at parts
@@ -53,7 +62,7 @@ class Run:
 
     def say(self, label: str, text: str, style: str = "bold") -> None:
         """Print a line in literal text: ids, paths and reasons are not ours, and no markup."""
-        line = Text.assemble((f"{label:<10}", style), text)
+        line = Text.assemble((f"{label:<10}", style), printable(without_secrets(text)))
         self.console.print(line, soft_wrap=True)
 
 
@@ -62,19 +71,36 @@ def run_stages(config: RunConfig, document: Document) -> int:
 
     Raises ConfigError where the folder holds another run, or lacks what a stage reads.
     """
-    store = Store(f"{config.out.rstrip('/')}/{config.run}")
+    store = Store(below(config.out, config.run))
     run = Run(config, document, store, Console(file=sys.stdout))
-    if config.stages != ("show",):
-        claim_folder(store, config, document)
-    if SAMPLE_STAGES & set(config.stages):
-        for path in store.set_damaged_aside():
+    if config.stages == ("show",):
+        return show(run)
+    check_folder(store, config)
+    try:
+        with leased(store.folder, drives(config), run.say) as lease:
+            return _run_stages(replace(run, store=replace(store, lease=lease)))
+    except LeaseLost as lost:
+        run.say("stopped", str(lost), RED)
+        return WORK_REMAINS
+
+
+def drives(config: RunConfig) -> bool:
+    """Whether the run writes or moves samples."""
+    repairs = "verify" in config.stages and config.verify.repair
+    return repairs or bool({"generate", "regrade"} & set(config.stages))
+
+
+def _run_stages(run: Run) -> int:
+    claim_folder(run.store, run.config, run.document)
+    if SAMPLE_STAGES & set(run.config.stages):
+        for path in run.store.set_damaged_aside():
             run.say(
                 "damaged",
                 f"{path} cannot be read: set aside, its samples are to be made again",
                 RED,
             )
     status = DONE
-    for stage in config.stages:
+    for stage in run.config.stages:
         status = max(status, STAGES[stage](run))
     return status
 
@@ -84,8 +110,16 @@ def show(run: Run) -> int:
     from raysweep.show import shown_question
 
     for line in shown_question(run.config):
-        run.console.out(line, highlight=False)
+        run.console.out(printable(line, lines=True), highlight=False)
     return DONE
+
+
+def verify(run: Run) -> int:
+    """Whether everything in the folder is as it was written."""
+    from raysweep.verifying import verify_run
+
+    whole = verify_run(run.config, run.store, run.console, run.say)
+    return DONE if whole else WORK_REMAINS
 
 
 def status(run: Run) -> int:
@@ -102,10 +136,10 @@ def plan(run: Run) -> int:
     """What is to do, and what is done already."""
     planned = write_plan(run.config, run.store)
     show_plan(run, planned)
-    if gpu := run.config.cluster.gpu:
+    for pool in run.config.cluster.pools:
         from raysweep.reporting.terminal import fit_table
 
-        run.console.print(fit_table(planned.engines, gpu, row_tokens(run.config)))
+        run.console.print(fit_table(planned.engines, pool.gpu, row_tokens(run.config)))
     return DONE
 
 
@@ -189,30 +223,34 @@ def generate(run: Run) -> int:
         )
     if not shards:
         return WORK_REMAINS
-    from raysweep import driver
-    from raysweep.progress import show_progress
+    from raysweep.generating import Outcome
+    from raysweep.generating import generate as make
+    from raysweep.watching import watching
 
-    def ended(outcome: driver.Outcome) -> None:
-        gpus = outcome.actors * config.cluster.gpus_per_actor
-        note_session(run.store, outcome.wall_s, gpus, outcome.faults, outcome.warnings)
+    def ended(done: Outcome) -> None:
+        note_session(run.store, done.wall_s, done.gpu_s, done.faults, done.warnings)
 
     check_installed({shard.engine.backend for shard in shards}, config.cluster)
     run.store.remove_leftovers()
     note_origin(run.store, run.document)
     run.say("generate", "starting Ray")
-    with show_progress(run.console, len(shards), sum(s.samples for s in shards)) as finished:
-        outcome = driver.generate(
-            shards, run.store.root, config.generation, config.cluster, finished, ended
-        )
+    with watching(run.store, run.console, shards) as watch:
+        outcome = make(shards, run.store, config.generation, config.cluster, watch, ended, parts)
+    show_outcome(run, outcome, len(shards))
+    return WORK_REMAINS if outcome.failures or outcome.left or waiting else DONE
+
+
+def show_outcome(run: Run, outcome: "Outcome", shards: int) -> None:
+    """What went otherwise than planned."""
     for warning in outcome.warnings:
         run.say("warning", warning, style="yellow")
     for failure in outcome.failures:
         said = f"shard {failure.shard_id} of {failure.engine_id}: {failure.reason}"
         run.say("failed", said, style=RED)
-    if outcome.failures:
-        remain = f"{len(outcome.failures):,} of {len(shards):,} shards remain"
-        run.say("", f"{remain}; the same command goes on with them")
-    return WORK_REMAINS if outcome.failures or waiting else DONE
+    if outcome.left:
+        run.say("", f"{outcome.left:,} samples found no node with room for their engine", RED)
+    if outcome.failures or outcome.left:
+        run.say("", f"of {shards:,} shards some remain; the same command goes on with them")
 
 
 def check_grading(config: RunConfig) -> None:
@@ -294,6 +332,7 @@ def need(run: Run, name: str, stage: str) -> None:
 
 STAGES: dict[str, Callable[[Run], int]] = {
     "show": show,
+    "verify": verify,
     "status": status,
     "plan": plan,
     "prepare": prepare,

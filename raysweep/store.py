@@ -1,33 +1,39 @@
 """A run's folder: Parquet parts published atomically, tables and texts, on any pyarrow filesystem.
 
-The one idea: a part is whole or not there. It is written under a temporary name and renamed into place
-(object stores publish an upload at once, so there the name itself is written). A reader therefore never
-sees half a file, a retry replaces instead of adding, and what has been done is what lies in the folder.
+The one idea: a part is whole or not there (`storage.files` says how). A reader never sees half a file, a
+retry replaces instead of adding, and what has been done is what lies in the folder. Every Parquet file is
+sealed (`storage.seal`), so that damage shows; a store that holds a lease writes only as long as it does.
 """
 
-import json
-import os
-import re
-import time
-import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow import fs
 
-from raysweep.errors import ConfigError, shown
+from raysweep.errors import ConfigError
+from raysweep.lease import LOOK_EVERY_S, Lease
+from raysweep.part import PART_KEY, PART_NAME, Part, decoded, encoded, part_name
+from raysweep.printing import without_secrets
+from raysweep.storage.address import absolute, below
+from raysweep.storage.files import Folder
+from raysweep.storage.seal import check_whole, seal, sealed_metadata
 from raysweep.tables import SAMPLES, SCHEMA_VERSION
 
+__all__ = ["PART_KEY", "DamagedPartError", "Part", "Store", "part_name"]
+
 LEFTOVER_AGE_S = 3600  # a younger file may still be written to
-PART_KEY = b"raysweep.part"
 VERSION_KEY = b"raysweep.schema_version"
-PART_NAME = re.compile(r"/shard-[^/]*\.parquet$")
+EPOCH_KEY = b"raysweep.epoch"
 ASIDE = ".damaged"  # appended to the name of a part that cannot be read
+
+Damage = (
+    pa.ArrowException,
+    ConfigError,
+    KeyError,
+    ValueError,
+)  # as reading a bad part may raise it
 
 
 class DamagedPartError(ConfigError):
@@ -37,87 +43,47 @@ class DamagedPartError(ConfigError):
         super().__init__(
             f"{path}: not a whole part of a run ({reason}); remove it, and its samples are made again"
         )
-        self.name = name
-
-
-@dataclass(frozen=True)
-class Part:
-    """What a finished part holds, as written into its own metadata.
-
-    tokens    decoded for it, forks included; 0 if not noted
-    engine_s  seconds in which its engine decoded, since the part before it
-    device    the kind of GPU that did, "" for a CPU or an unnamed one
-    """
-
-    engine_id: str
-    shard_id: str
-    stream_id: str
-    questions: dict[str, str]  # question id -> content hash of the question
-    sample_start: int
-    sample_count: int
-    graders: dict[str, str] = field(
-        default_factory=dict
-    )  # question id -> `grading.tag` of its answers
-    tokens: int = 0
-    engine_s: float = 0.0
-    device: str = ""
+        self.name, self.reason = name, reason
 
 
 @dataclass(frozen=True)
 class Store:
-    """The folder `root`: a local path, or a URI that pyarrow knows (`s3://…`, `gs://…`)."""
+    """The folder `root`: a local path, or a URI that pyarrow knows (`s3://…`, `gs://…`).
+
+    With a `lease`, what it writes is stamped with the lease's epoch, and LeaseLost is raised instead of
+    writing once another driver has taken over. Storage that fails for minutes is a StorageError.
+    """
 
     root: str
+    lease: Lease | None = None
 
     @cached_property
-    def _located(self) -> tuple[fs.FileSystem, str]:
-        if "://" not in self.root:
-            return fs.LocalFileSystem(), os.path.abspath(self.root)
-        try:
-            filesystem, path = fs.FileSystem.from_uri(self.root)
-        except pa.ArrowInvalid as error:
-            raise ConfigError(
-                f"out: {shown(self.root)} is no address that pyarrow knows ({error}); "
-                "write a folder, or file://, s3:// or gs://"
-            ) from error
-        return filesystem, path
+    def folder(self) -> Folder:
+        return Folder(self.root)
 
     @property
     def absolute(self) -> "Store":
         """The same folder, for a process that may have another working directory."""
-        return self if "://" in self.root else Store(os.path.abspath(self.root))
+        return replace(self, root=absolute(self.root))
 
     def path(self, name: str) -> str:
-        """Where a person finds `name`: a path, or a URI."""
-        return f"{self.root.rstrip('/')}/{name}"
+        """Where a person finds `name`: a path, or a URI without its secrets."""
+        return without_secrets(below(self.root, name))
 
-    @contextmanager
-    def _reaching(self, name: str) -> Iterator[tuple[fs.FileSystem, str]]:
-        """The file system and the path of `name`; what it says of trouble is told as bad input."""
-        try:
-            filesystem, root = self._located
-            yield filesystem, f"{root}/{name}"
-        except OSError as error:
-            raise ConfigError(
-                f"out: {name} in the run's folder cannot be read or written ({error}); give a folder "
-                "or an address where it can, or remove the file if it is damaged"
-            ) from error
+    def fence(self, every_s: float = 0.0) -> None:
+        """Raise LeaseLost if the store's lease is lost; looks at most every so often."""
+        if self.lease is not None:
+            self.lease.check(every_s)
 
     def exists(self, name: str) -> bool:
-        with self._reaching(name) as (filesystem, path):
-            return filesystem.get_file_info(path).type == fs.FileType.File
+        return self.folder.exists(name)
 
     def size(self, name: str) -> int | None:
         """Bytes of a file; None if it is not there."""
-        with self._reaching(name) as (filesystem, path):
-            return filesystem.get_file_info(path).size
+        return self.folder.size(name)
 
     def read_bytes(self, name: str) -> bytes:
-        with (
-            self._reaching(name) as (filesystem, path),
-            filesystem.open_input_stream(path) as stream,
-        ):
-            return stream.read()
+        return self.folder.read(name, lambda file: file.read())
 
     def read_text(self, name: str) -> str:
         return self.read_bytes(name).decode()
@@ -127,30 +93,34 @@ class Store:
 
     def write_bytes(self, name: str, data: bytes) -> None:
         """Publish a file whole, replacing one of that name."""
-        with self._reaching(name) as (filesystem, path):
-            if isinstance(filesystem, fs.LocalFileSystem):
-                _publish_local(path, data)
-                return
-            with filesystem.open_output_stream(path) as stream:
-                stream.write(data)
+        self.fence()
+        self.folder.write(name, data)
 
-    def write_table(
-        self, name: str, table: pa.Table, metadata: dict[bytes, bytes] | None = None
-    ) -> None:
-        """Publish a Parquet file whole; it carries the schema version."""
-        stamped = {VERSION_KEY: str(SCHEMA_VERSION).encode(), **(metadata or {})}
+    def write_table(self, name: str, table: pa.Table) -> None:
+        """Publish a Parquet file whole; it carries the schema version and the lease's epoch."""
+        self.write_bytes(name, self._encoded(table, {}))
+
+    def _encoded(self, table: pa.Table, metadata: dict[bytes, bytes]) -> bytes:
+        stamped = {VERSION_KEY: str(SCHEMA_VERSION).encode(), **metadata}
+        if self.lease is not None:
+            stamped[EPOCH_KEY] = str(self.lease.epoch).encode()
         sink = pa.BufferOutputStream()
-        pq.write_table(table.replace_schema_metadata(stamped), sink, compression="zstd")
-        self.write_bytes(name, sink.getvalue().to_pybytes())
+        pq.write_table(
+            table.replace_schema_metadata(stamped),
+            sink,
+            compression="zstd",
+            write_page_checksum=True,
+        )
+        return seal(sink.getvalue().to_pybytes())
 
     def read_table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         try:
-            with (
-                self._reaching(name) as (filesystem, path),
-                filesystem.open_input_file(path) as file,
-            ):
-                return pq.ParquetFile(file).read(columns=list(columns) if columns else None)
-        except pa.ArrowInvalid as error:
+            return self.folder.read(
+                name, lambda file: _opened(file).read(columns=list(columns) if columns else None)
+            )
+        except (pa.ArrowException, ValueError) as error:
+            if isinstance(error, ConfigError):
+                raise
             raise ConfigError(
                 f"{self.path(name)}: not a whole Parquet file ({error}); "
                 "remove it, and have its stage write it again"
@@ -158,8 +128,11 @@ class Store:
 
     def write_part(self, part: Part, samples: pa.Table) -> None:
         """Publish a shard's samples under the shard's name."""
-        metadata = {PART_KEY: json.dumps(asdict(part)).encode()}
-        self.write_table(part_name(part.engine_id, part.shard_id), samples, metadata)
+        if self.lease is not None:
+            part = replace(part, epoch=self.lease.epoch)
+        data = self._encoded(samples, {PART_KEY: encoded(part)})
+        self.fence(LOOK_EVERY_S)
+        self.folder.write(part.name, data)
 
     def read_part(
         self,
@@ -173,18 +146,39 @@ class Store:
         Raises DamagedPartError if the file is there, but cannot be read as a part.
         """
         name = part_name(engine_id, shard_id)
+
+        def read(file: pa.NativeFile) -> pa.Table:
+            return _opened(file, dictionaries).read(columns=list(columns), use_threads=False)
+
         try:
-            with (
-                self._reaching(name) as (filesystem, path),
-                filesystem.open_input_file(path) as file,
-            ):
-                part = pq.ParquetFile(file, read_dictionary=list(dictionaries))
-                table = part.read(columns=list(columns), use_threads=False)
-        except (pa.ArrowException, ConfigError, KeyError) as error:
+            table = self.folder.read(name, read)
+        except Damage as error:
             raise self._damaged(name, error) from error
         if missing := {column.partition(".")[0] for column in columns} - set(table.column_names):
             raise DamagedPartError(name, self.path(name), f"it lacks {', '.join(sorted(missing))}")
         return table.replace_schema_metadata(None)
+
+    def read_whole_part(self, name: str) -> tuple[Part, pa.Table, bool]:
+        """A part with all its columns, every byte of it checked, and whether it has a seal.
+
+        Raises DamagedPartError for one that is not as it was written, and ConfigError for one of another
+        schema version.
+        """
+        part = self.read_note(name)
+        table, sealed = self._read_whole(name)
+        return part, table, sealed
+
+    def read_whole_table(self, name: str) -> pa.Table:
+        """A table, every byte of it checked. Raises DamagedPartError if it is not as written."""
+        return self._read_whole(name)[0]
+
+    def _read_whole(self, name: str) -> tuple[pa.Table, bool]:
+        data = self.read_bytes(name)
+        try:
+            sealed = check_whole(data)
+            return _opened(pa.BufferReader(data)).read(use_threads=False), sealed
+        except (*Damage, OSError) as error:
+            raise DamagedPartError(name, self.path(name), error) from error
 
     def parts(self) -> Iterator[Part]:
         """All finished parts, in order of their names.
@@ -192,47 +186,42 @@ class Store:
         Raises DamagedPartError for a file that raysweep did not write, or that was damaged since, and
         ConfigError for one of another schema version.
         """
-        for name in self._part_names():
-            yield self._read_metadata(name)
+        for name in self.part_names():
+            yield self.read_note(name)
 
     def set_damaged_aside(self) -> list[str]:
         """Rename the parts whose metadata cannot be read, so that they are parts no more; their paths."""
         aside = []
-        for name in self._part_names():
+        for name in self.part_names():
             try:
-                self._read_metadata(name)
+                self.read_note(name)
             except DamagedPartError:
                 aside.append(self.set_aside(name))
         return aside
 
     def set_aside(self, name: str) -> str:
         """Rename a damaged part: nothing is lost, and its samples are to be made again; its path."""
-        with self._reaching(name) as (filesystem, path):
-            filesystem.move(path, path + ASIDE)
+        self.folder.move(name, name + ASIDE)
         return self.path(name + ASIDE)
 
-    def _part_names(self) -> list[str]:
-        with self._reaching("samples") as (filesystem, path):
-            selector = fs.FileSelector(path, allow_not_found=True, recursive=True)
-            paths = sorted(info.path for info in filesystem.get_file_info(selector))
-        inside = (f"samples{found.removeprefix(path)}" for found in paths)
-        return [name for name in inside if PART_NAME.search(name)]
+    def part_names(self) -> list[str]:
+        """The files that lie where parts do, by their names in the run's folder."""
+        return [name for name in self.folder.names("samples") if PART_NAME.search(name)]
 
-    def _read_metadata(self, name: str) -> Part:
+    def read_note(self, name: str) -> Part:
+        """What the part in a file says of itself; raises as `parts` does."""
         try:
-            with (
-                self._reaching(name) as (filesystem, path),
-                filesystem.open_input_file(path) as file,
-            ):
-                metadata = pq.read_metadata(file).metadata or {}
-            version, part = metadata[VERSION_KEY].decode(), Part(**json.loads(metadata[PART_KEY]))
-        except (pa.ArrowException, ConfigError, KeyError, TypeError, ValueError) as error:
+            metadata = self.folder.read(name, sealed_metadata).metadata or {}
+            version, part = metadata[VERSION_KEY].decode(), decoded(metadata[PART_KEY])
+        except Damage as error:
             raise self._damaged(name, error) from error
         if version != str(SCHEMA_VERSION):
             raise ConfigError(
                 f"{self.path(name)}: of schema version {version}, and this raysweep reads "
                 f"{SCHEMA_VERSION}; go on with the raysweep that wrote it, or choose another run"
             )
+        if part.name != name:
+            raise DamagedPartError(name, self.path(name), "it is the part of another name")
         return part
 
     def _damaged(self, name: str, error: Exception) -> DamagedPartError:
@@ -241,13 +230,8 @@ class Store:
         return DamagedPartError(name, self.path(name), error)
 
     def remove_leftovers(self) -> None:
-        """Remove what killed writers left half written; object stores keep no such files."""
-        with self._reaching("samples") as (filesystem, path):
-            if isinstance(filesystem, fs.LocalFileSystem):
-                for file in Path(path).rglob(".shard-*.tmp"):
-                    with suppress(FileNotFoundError):  # published or removed by another run
-                        if time.time() - file.stat().st_mtime > LEFTOVER_AGE_S:
-                            file.unlink()
+        """Remove what killed writers left half written."""
+        self.folder.remove_leftovers("samples", ".shard-*.tmp", LEFTOVER_AGE_S)
 
     def read_samples(
         self, engine_id: str, shard_ids: Sequence[str], columns: Sequence[str]
@@ -263,22 +247,12 @@ class Store:
         )
 
 
-def part_name(engine_id: str, shard_id: str) -> str:
-    return f"samples/engine={engine_id}/shard-{shard_id}.parquet"
-
-
-def _publish_local(target: str, data: bytes) -> None:
-    """Write beside the target and rename into place; a failure leaves nothing behind."""
-    folder, name = os.path.split(target)
-    os.makedirs(folder, exist_ok=True)
-    temporary = f"{folder}/.{name}.{uuid.uuid4().hex}.tmp"
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        raise
+def _opened(file: pa.NativeFile, dictionaries: Sequence[str] = ()) -> pq.ParquetFile:
+    """A Parquet file with its footer checked; its pages are when they are read."""
+    metadata = sealed_metadata(file)
+    return pq.ParquetFile(
+        file,
+        metadata=metadata,
+        read_dictionary=list(dictionaries),
+        page_checksum_verification=True,
+    )

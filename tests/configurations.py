@@ -111,8 +111,11 @@ def valid_configuration() -> dict[str, Any]:
             "cpus_per_actor": 1,
             "gpus_per_actor": 0,
             "gpu": None,
+            "gpus": None,
+            "autoscaling": False,
         },
         "show": {"model": None, "benchmark": None, "question": None},
+        "verify": {"repair": False},
         "recommend": {
             "memory_gb": None,
             "gpu": None,

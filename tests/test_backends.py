@@ -62,6 +62,7 @@ def test_actors_of_this_machine_cannot_import_a_vllm_that_is_not_installed(monke
         ({}, WeightSpec("gptq", 8, 128), Full(), a_cluster(), "no CPU kernel for gptq8; torch has"),
         ({}, WeightSpec("gptq", 3, 128), Full(), ON_GPU, "no kernel for gptq3; torch has"),
         ({}, BF16, KVDtype("int8_per_token_head"), a_cluster(), "on a CPU; give its actors GPUs"),
+        ({}, WeightSpec("fp8", 8, 128), Full(), a_cluster(), "for fp88; give its actors GPUs"),
         ({}, BF16, Full(), a_cluster(gpus_per_actor=3.0), "do not split over 3 GPUs; change"),
     ],
 )
@@ -80,6 +81,7 @@ def test_vllm_refuses_what_it_cannot_do_and_says_who_can(
         ({}, WeightSpec("gptq", 4, 128), KVDtype("fp8"), a_cluster()),
         ({}, BF16, KVDtype("int4_per_token_head"), a_cluster(gpus_per_actor=2.0)),
         ({}, BF16, Full(), a_cluster(gpus_per_actor=0.5)),
+        ({}, WeightSpec("fp8", 8, 128), Full(), a_cluster(gpus_per_actor=None)),
     ],
 )
 @pytest.mark.usefixtures("installed")

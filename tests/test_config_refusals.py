@@ -58,7 +58,7 @@ REFUSED = [
     # a key that nothing reads
     ("sede", 1, "'sede' is not a known key; did you mean 'seed'?"),
     ("sweep.sample", 1, "sweep: 'sample' is not a known key; did you mean 'samples'?"),
-    ("cluster.gpus", 1, "cluster: 'gpus' is not a known key"),
+    ("cluster.gpsu", 1, "cluster: 'gpsu' is not a known key; did you mean 'gpu"),
     ("sweep.benchmarks", [{"name": "chain", "cuont": 3}], "sweep.benchmarks[0]: 'cuont' is not a"),
     ("sweep.kv_policies", [{"method": "no.such.Policy"}], "method: 'no.such.Policy' cannot be imp"),
     (
@@ -110,6 +110,16 @@ REFUSED = [
     ("generation.max_rows", 0, "generation.max_rows: 0 is out of range"),
     ("cluster.gpus_per_actor", 1.5, "cluster.gpus_per_actor: 1.5 is no whole number"),
     ("cluster.gpus_per_actor", float("nan"), "cluster.gpus_per_actor: nan is out of range"),
+    ("cluster.gpus", 4, "cluster.gpus: 4, but no kind of GPU is named; name it with cluster.gpu"),
+    ("cluster.gpu", {"name": "h100-80", "usd": 2}, "cluster.gpu: 'usd' is not a known key"),
+    ("cluster.gpu", {"name": "mine", "memory_mib": 9}, "cluster.gpu.bandwidth_gb_s: missing"),
+    (
+        "cluster.gpu",
+        ["l4-24", "l4-24"],
+        "cluster.gpu[1]: 'l4-24' is the name of cluster.gpu[0] too",
+    ),
+    ("cluster.gpu", [], "cluster.gpu: the list is empty"),
+    ("cluster.autoscaling", 1, "cluster.autoscaling: 1 is neither true nor false"),
     ("sweep.weights", [{"method": "bf16", "bits": 4}], "weights[0].bits: bf16 has no 4 bits"),
     ("sweep.kv_policies", [{"name": "streaming_llm-64", "window": 0}], "kv_policies[0].window: 0"),
     (

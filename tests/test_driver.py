@@ -22,12 +22,16 @@ from examples import (
 )
 from ray import cloudpickle
 
-from actors.engine_actor import EngineActor, Receipt
+from actors.engine_actor import EngineActor
 from actors.fake_engine import FakeEngine
-from raysweep import driver
-from raysweep.driver import Outcome
+from raysweep import driver, generating
+from raysweep.generating import Outcome
+from raysweep.generating import generate as make
 from raysweep.plan import make_plan
 from raysweep.ray_session import ray_session
+from raysweep.receipt import Receipt
+from raysweep.scheduling.loop import Event, Finished
+from raysweep.scheduling.schedule import Schedule
 from raysweep.spec import Shard
 from raysweep.store import Store
 
@@ -115,13 +119,9 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_without_a_number_of_actors_there_are_as_many_as_the_machine_can_afford(store, monkeypatch):
-    monkeypatch.setattr(driver, "affordable_actors", lambda shards: min(2, shards))
+    monkeypatch.setattr(generating, "affordable_actors", lambda shards: min(2, shards))
     shards = some_shards(models=tuple(a_model(name) for name in "ab"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(driver, "EngineActor", Slow)
-        outcome = driver.generate(
-            shards, store.root, a_generation(), a_cluster(actors=None), lambda receipt: None
-        )
+    outcome = generate(store, shards, Slow, cluster=a_cluster(actors=None))
     assert (outcome.shards, outcome.actors) == (8, 2)
 
 
@@ -131,12 +131,17 @@ def generate(
     actor: type[EngineActor] = EngineActor,
     finished=lambda receipt: None,
     ended=lambda outcome: None,
+    cluster=None,
     **changes,
 ) -> Outcome:
+    def watch(schedule: Schedule, event: Event | None) -> None:
+        if isinstance(event, Finished):
+            finished(event.receipt)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(driver, "EngineActor", actor)
         generation = a_generation(**changes)
-        return driver.generate(shards, store.root, generation, a_cluster(), finished, ended)
+        return make(shards, store, generation, cluster or a_cluster(), watch, ended)
 
 
 def assert_whole(store: Store, shards: Iterable[Shard]) -> None:
@@ -174,7 +179,7 @@ def test_every_shard_comes_back_and_its_part_is_in_the_store(store):
     assert outcome.shards == len(shards) == 12
     assert outcome.samples == 36
     assert outcome.tokens == sum(receipt.tokens for receipt in receipts)
-    assert (outcome.faults, outcome.failures) == (0, ())
+    assert (outcome.faults, outcome.failures) == ({}, ())
     assert_whole(store, shards)
     assert actors_left() == []
 
@@ -189,7 +194,7 @@ def test_a_killed_actor_loses_nothing_and_doubles_nothing(store):
     receipts = []
     outcome = generate(store, shards, Killed, receipts.append)
     assert store.exists("fault")
-    assert outcome.faults == 1
+    assert outcome.faults == {"actor": 1}
     assert outcome.failures == ()
     assert Counter(r.shard_id for r in receipts) == Counter(s.shard_id for s in shards)
     assert_whole(store, shards)
@@ -199,7 +204,7 @@ def test_a_shard_killed_in_mid_write_is_rerun_and_counted_once(store):
     shards = some_shards()
     outcome = generate(store, shards, KilledInMidWrite)
     assert list(Path(store.root).rglob("*.tmp"))
-    assert outcome.faults == 1
+    assert outcome.faults == {"actor": 1}
     assert (outcome.shards, outcome.samples) == (4, 12)
     assert_whole(store, shards)
 
@@ -235,11 +240,11 @@ def test_an_actor_without_gpus_sees_none(store):
 def test_a_vllm_actor_gets_what_must_be_set_before_vllm_is_imported(monkeypatch):
     monkeypatch.setenv("VLLM_BATCH_INVARIANT", "1")
     spec = an_engine(backend="vllm")
-    on_cpu = driver.environment(spec, a_cluster())
+    on_cpu = driver.environment(spec, gpus=0)
     assert on_cpu["OMP_NUM_THREADS"] == "1" and on_cpu["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
     assert on_cpu["VLLM_BATCH_INVARIANT"] == "1" and on_cpu["CUDA_VISIBLE_DEVICES"] == ""
-    assert "CUDA_VISIBLE_DEVICES" not in driver.environment(spec, a_cluster(gpus_per_actor=1.0))
-    assert driver.environment(an_engine(), a_cluster(gpus_per_actor=1.0)) == {}
+    assert "CUDA_VISIBLE_DEVICES" not in driver.environment(spec, gpus=1)
+    assert driver.environment(an_engine(), gpus=0.5) == {}
 
 
 class Warned(EngineActor):

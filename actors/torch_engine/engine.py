@@ -14,13 +14,14 @@ from functools import partial
 import numpy as np
 import torch
 
-from actors.engine import Trace, TraceRequest
+from actors.engine import Trace, TraceRequest, Usage
 from actors.kv.cache import KVCache
 from actors.kv.prompt import PromptKV, start_row
 from actors.texts import Texts
 from actors.torch_engine.model import ROW_BLOCK, Decoder
 from actors.torch_engine.sampling import draw_tokens, uniforms
 from actors.torch_engine.sequence import Fork, Sample, Sequence
+from raysweep import memory
 from raysweep.kv_policy import KVPolicy
 from raysweep.spec import Architecture, Sampling
 
@@ -68,6 +69,15 @@ class TorchEngine:
         if self.running:
             self._take_note(self._decode())
             self._close_gaps()
+
+    def usage(self) -> Usage:
+        rows = range(len(self.running))
+        modelled = partial(memory.kv_bytes, self.cache.architecture, self.cache.policy)
+        return Usage(
+            rows=len(rows),
+            kv_bytes=sum(map(self.cache.row_bytes, rows)),
+            modelled_kv_bytes=sum(modelled(self.cache.extents[row].seen) for row in rows),
+        )
 
     def _start(self, request: TraceRequest, done: Callable[[Trace], None]) -> None:
         """Put a request's prompt into the next row and draw its first token."""

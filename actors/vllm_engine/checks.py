@@ -70,6 +70,15 @@ def kv_bytes_per_token(llm: Any) -> float:
     )
 
 
+def cached_tokens(llm: Any) -> float:
+    """Tokens for which the blocks in use have room; one that sequences share counts once."""
+    scheduler = llm.engine_core.engine_core.scheduler
+    config = scheduler.kv_cache_config
+    block_tokens = max(group.kv_cache_spec.block_size for group in config.kv_cache_groups)
+    empty = 1  # a block that the pool keeps to itself
+    return scheduler.kv_cache_manager.usage * (config.num_blocks - empty) * block_tokens
+
+
 def weights_bytes(llm: Any, path: str) -> int:
     """Bytes of the weights: as vLLM's workers say, or on a CPU, where it repacks them, as on disk."""
     if current_platform.is_cpu():

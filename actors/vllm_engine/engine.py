@@ -17,8 +17,9 @@ from typing import Any
 from vllm import SamplingParams
 from vllm.sampling_params import RequestOutputKind
 
-from actors.engine import Trace, TraceRequest
+from actors.engine import Trace, TraceRequest, Usage
 from actors.texts import Texts
+from actors.vllm_engine import checks
 from actors.vllm_engine.forks import Job, Sample
 from actors.vllm_engine.loading import Room, load
 from raysweep import memory
@@ -51,6 +52,7 @@ class VllmEngine:
         self.texts = Texts(loaded.path, room.longest or spec.model.architecture.context)
         self.live_bytes = partial(memory.kv_bytes, spec.model.architecture, spec.kv_policy)
         self.max_rows = room.max_rows
+        self.ranks = room.ranks
         self.waiting: deque[Sample] = deque()
         self.running: dict[str, Running] = {}
         self._names = map(str, itertools.count())
@@ -73,6 +75,12 @@ class VllmEngine:
             if output.finished:
                 self._receive(output)
         self._give_up_overdue()
+
+    def usage(self) -> Usage:
+        """Bytes of the blocks in use, as vLLM lays them out and as the memory model has as many tokens."""
+        tokens = checks.cached_tokens(self.llm)
+        measured = tokens * checks.kv_bytes_per_token(self.llm) * self.ranks
+        return Usage(len(self.running), round(measured), self.live_bytes(round(tokens)))
 
     def close(self) -> None:
         """End vLLM, and give back what it holds."""

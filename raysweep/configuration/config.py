@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from raysweep.backends import AUTO, BACKENDS, refuses
 from raysweep.configuration import definitions as read
+from raysweep.configuration.cluster import CLUSTER_KEYS, read_cluster
 from raysweep.configuration.definitions import Definitions
 from raysweep.configuration.fields import Fields, refuse_duplicates
 from raysweep.configuration.models import read_model
@@ -19,20 +20,13 @@ from raysweep.configuration.preparation import read_prepare
 from raysweep.configuration.tokens import check_tokens
 from raysweep.errors import ConfigError, shown, unknown
 from raysweep.memory import CONTEXT_BYTES
-from raysweep.run_config import Cluster, Generation, Prepare, RunConfig, Show, Sweep, Wish
+from raysweep.run_config import Generation, Prepare, RunConfig, Show, Sweep, Verify, Wish
 from raysweep.spec import Family, ModelSpec
 
 # In the order in which they run.
 STAGES = (
-    "show",
-    "status",
-    "plan",
-    "prepare",
-    "regrade",
-    "generate",
-    "reduce",
-    "report",
-    "recommend",
+    *("show", "status", "verify", "plan", "prepare", "regrade"),
+    *("generate", "reduce", "report", "recommend"),
 )
 
 Noun = TypeVar("Noun")
@@ -56,8 +50,9 @@ SECTIONS = {
     "sweep": keys(Sweep),
     "prepare": keys(Prepare),
     "generation": keys(Generation),
-    "cluster": keys(Cluster),
+    "cluster": CLUSTER_KEYS,
     "show": keys(Show),
+    "verify": keys(Verify),
     "recommend": ("memory_gb", "gpu", "batch_size", "benchmark", "max_token_budget"),
 }
 
@@ -83,7 +78,10 @@ def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConf
     cluster = read_cluster(top.below("cluster"), definitions)
     show = read_show(top.below("show"), sweep)
     wish = read_wish(top.below("recommend"), sweep, definitions, wanted="recommend" in stages)
-    config = RunConfig(out, run, seed, stages, sweep, prepare, generation, cluster, show, wish)
+    verify = Verify(top.below("verify").only(SECTIONS["verify"]).flag("repair"))
+    config = RunConfig(
+        out, run, seed, stages, sweep, prepare, generation, cluster, show, wish, verify
+    )
     check_tokens(config.sweep)
     check_backend(config)
     return config
@@ -155,25 +153,6 @@ def read_token_budgets(fields: Fields) -> tuple[int, ...]:
 def read_generation(fields: Fields) -> Generation:
     fields.only(SECTIONS["generation"])
     return Generation(**{key: fields.integer(key) for key in SECTIONS["generation"]})
-
-
-def read_cluster(fields: Fields, definitions: Definitions) -> Cluster:
-    """Where the actors run."""
-    fields.only(SECTIONS["cluster"])
-    gpus = fields.number("gpus_per_actor")
-    if gpus > 1 and not gpus.is_integer():
-        raise ConfigError(
-            f"{fields.at('gpus_per_actor')}: {gpus} is no whole number; above 1 Ray wants whole GPUs"
-        )
-    return Cluster(
-        address=fields.text("address"),
-        actors=None if fields.value("actors") is None else fields.integer("actors"),
-        cpus_per_actor=fields.number("cpus_per_actor", least=0.01),
-        gpus_per_actor=gpus,
-        gpu=None
-        if fields.value("gpu") is None
-        else read.read_gpu(definitions, fields.value("gpu"), fields.at("gpu")),
-    )
 
 
 def read_show(fields: Fields, sweep: Sweep) -> Show:

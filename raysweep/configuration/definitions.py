@@ -128,9 +128,19 @@ def read_forcing(definitions: Definitions, entry: Any, place: str) -> Forcing:
 
 
 def read_gpu(definitions: Definitions, entry: Any, place: str) -> Gpu:
-    """A kind of GPU and its memory."""
+    """A kind of GPU: `memory_mib`, `bandwidth_gb_s`, `bf16_tflops`, and what it is called and costs."""
     name, fields = definitions.resolve_named("gpu", entry, place)
-    return Gpu(name, fields.only(["memory_mib"]).integer("memory_mib") * 2**20)
+    given = Fields(fields.prefix, {"accelerator_type": "", "usd_per_hour": 0, **fields.values})
+    given.only(["memory_mib", "bandwidth_gb_s", "bf16_tflops", "accelerator_type", "usd_per_hour"])
+    accelerator_type = given.value("accelerator_type")
+    return Gpu(
+        name,
+        memory_bytes=given.integer("memory_mib") * 2**20,
+        bandwidth_bytes_s=given.number("bandwidth_gb_s", least=1e-3) * 1e9,
+        flops_s=given.number("bf16_tflops", least=1e-3) * 1e12,
+        accelerator_type="" if accelerator_type == "" else given.text("accelerator_type"),
+        usd_per_hour=given.number("usd_per_hour"),
+    )
 
 
 def read_kv_policy(definitions: Definitions, entry: Any, place: str) -> KVPolicy:

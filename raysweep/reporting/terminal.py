@@ -58,7 +58,7 @@ def fit_table(engines: Iterable[EngineSpec], gpu: Gpu, tokens: int) -> Table:
             Text(engine.engine_id),
             human_bytes(weights_bytes(engine.model, engine.weights)),
             human_bytes(kv_peak_bytes(engine.model.architecture, engine.kv_policy, tokens)),
-            str(fit.gpus) if fit else "none",
+            f"{fit.gpus:g}" if fit else "none",
             f"{fit.rows:,}" if fit else "",
         )
     return table

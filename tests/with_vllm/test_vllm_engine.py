@@ -185,3 +185,20 @@ def test_the_actor_grades_and_writes_what_vllm_says(tmp_path: Path):
     assert set(rows["reproducible"].to_pylist()) == {"batch_invariant"}
     assert isinstance(actor.engine, VllmEngine)
     actor.engine.close()
+
+
+def test_what_the_engine_holds_is_told_in_whole_blocks_and_agrees_with_the_memory_model(
+    make_engine: MakeEngine,
+):
+    engine = make_engine(smallest(), max_rows=4)
+    for request in requests(QUESTIONS[:4], decoding(), samples=2).values():
+        engine.add(request, lambda trace: None)
+    seen = []
+    while engine.waiting or engine.running:
+        engine.step()
+        seen.append(engine.usage())
+        assert seen[-1].rows == len(engine.running)
+        assert seen[-1].kv_bytes == pytest.approx(seen[-1].modelled_kv_bytes, rel=0.02)
+    a_block = memory.kv_bytes(architecture(smallest()), Full(), 32)
+    assert max(usage.kv_bytes for usage in seen) >= 4 * a_block
+    assert engine.usage().kv_bytes == 0

@@ -1,0 +1,81 @@
+"""The cluster as it is written down: where actors run, and which kinds of GPU there are.
+
+gpu: null                                       CPUs, or GPUs of which nothing is known
+gpu: h100-80                                    a name in gpu/
+gpu: {name: h100-80, usd_per_hour: 2.1}         with some keys changed, or all of them given
+gpu: [h100-80, l4-24]     gpus: [64, 8]         several kinds, and how many there are of each
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from raysweep.configuration.definitions import Definitions, read_gpu
+from raysweep.configuration.fields import Fields, refuse_duplicates, whole_number
+from raysweep.errors import ConfigError, shown
+from raysweep.run_config import Cluster, Gpu, Pool
+
+CLUSTER_KEYS = (
+    *("address", "actors", "cpus_per_actor", "gpus_per_actor"),
+    *("gpu", "gpus", "autoscaling"),
+)
+
+
+def read_cluster(fields: Fields, definitions: Definitions) -> Cluster:
+    """Where the actors run."""
+    fields.only(CLUSTER_KEYS)
+    pools = read_pools(fields, definitions)
+    return Cluster(
+        address=fields.text("address"),
+        actors=None if fields.value("actors") is None else fields.integer("actors"),
+        cpus_per_actor=fields.number("cpus_per_actor", least=0.01),
+        gpus_per_actor=read_gpus_per_actor(fields, pools),
+        pools=pools,
+        autoscaling=fields.flag("autoscaling"),
+    )
+
+
+def read_gpus_per_actor(fields: Fields, pools: Sequence[Pool]) -> float | None:
+    """GPUs of an actor; None where the memory model decides, which needs the kind of GPU."""
+    if fields.value("gpus_per_actor") is None:
+        return None if pools else 0.0
+    gpus = fields.number("gpus_per_actor")
+    if gpus > 1 and not gpus.is_integer():
+        raise ConfigError(
+            f"{fields.at('gpus_per_actor')}: {gpus} is no whole number; above 1 Ray wants whole GPUs"
+        )
+    return gpus
+
+
+def read_pools(fields: Fields, definitions: Definitions) -> tuple[Pool, ...]:
+    """Each kind of GPU with its number; one entry, or a list of them."""
+    gpu, number = fields.value("gpu"), fields.value("gpus")
+    if gpu is None:
+        if number is not None:
+            raise ConfigError(
+                f"{fields.at('gpus')}: {shown(number)}, but no kind of GPU is named; name it with "
+                f"{fields.at('gpu')}, as in {fields.at('gpu')}=h100-80"
+            )
+        return ()
+    if not isinstance(gpu, list | tuple):
+        kinds, numbers = [(fields.at("gpu"), gpu)], [number]
+    else:
+        kinds = fields.entries("gpu")
+        numbers = [None] * len(gpu) if number is None else number
+    if not isinstance(numbers, list | tuple) or len(numbers) != len(kinds):
+        raise ConfigError(
+            f"{fields.at('gpus')}: {shown(number)} does not match {fields.at('gpu')}, which names "
+            f"{len(kinds)} kinds; give a number for each, as in [8, 16], or null"
+        )
+    gpus = [read_gpu(definitions, entry, place) for place, entry in kinds]
+    refuse_duplicates((place, gpu.name) for (place, _), gpu in zip(kinds, gpus, strict=True))
+    return tuple(
+        Pool(gpu, None if count is None else whole_number(count, fields.at("gpus")))
+        for gpu, count in zip(gpus, numbers, strict=True)
+    )
+
+
+def known_gpus(folders: Sequence[Path]) -> tuple[Gpu, ...]:
+    """Every kind of GPU that has a file in gpu/, the one of least memory first."""
+    definitions = Definitions(tuple(folders))
+    gpus = [read_gpu(definitions, name, name) for name in definitions.names("gpu")]
+    return tuple(sorted(gpus, key=lambda gpu: (gpu.memory_bytes, gpu.name)))

@@ -1,0 +1,104 @@
+"""Generate what is missing: the schedule over Ray actors, from the first actor to the last receipt."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from raysweep.driver import RayWorld, longest
+from raysweep.jobs import jobs_of, learnt_from
+from raysweep.machine import affordable_actors
+from raysweep.ray_nodes import check_room
+from raysweep.ray_session import ray_session
+from raysweep.run_config import Cluster, Generation
+from raysweep.scheduling import loop
+from raysweep.scheduling.loop import Event
+from raysweep.scheduling.losses import Failure
+from raysweep.scheduling.schedule import Schedule
+from raysweep.spec import Shard
+from raysweep.store import Part, Store
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a generate stage did.
+
+    gpu_s     seconds that GPUs were held
+    faults    actors that were lost, by the kind of loss
+    actors    the most that ran at a time
+    warnings  what is to be known of engines as they were loaded
+    left      samples for which there was no room
+    """
+
+    shards: int
+    samples: int
+    tokens: int
+    wall_s: float
+    gpu_s: float
+    faults: dict[str, int]
+    actors: int
+    failures: tuple[Failure, ...]
+    warnings: tuple[str, ...] = ()
+    left: int = 0
+
+
+Watch = Callable[[Schedule, Event | None], None]
+
+
+def generate(
+    shards: Iterable[Shard],
+    store: Store,
+    generation: Generation,
+    cluster: Cluster,
+    watch: Watch = lambda schedule, event: None,
+    ended: Callable[[Outcome], None] = lambda outcome: None,
+    parts: Iterable[Part] = (),
+) -> Outcome:
+    """Run all shards; `watch` hears of each event, and of each moment without one.
+
+    `ended` hears the outcome, also where an interruption or a fault ends the work before its time. `parts`
+    that are there already teach how long traces are and how fast engines.
+    Raises ConfigError where the cluster can hold no actor, LeaseLost where another driver took over.
+    """
+    shards = tuple(shards)
+    if cluster.address == "local" and not cluster.on_gpus:
+        cluster = replace(cluster, actors=cluster.actors or affordable_actors(len(shards)))
+    jobs = jobs_of(shards, generation, cluster)
+    learnt = learnt_from(parts, jobs)
+    schedule = Schedule(jobs, learnt, generation.max_attempts, cluster.actors)
+    with ray_session(cluster):
+        world = RayWorld(store.absolute, cluster, longest(shards))
+        check_room(jobs, world.nodes(), cluster)
+        return _run(schedule, world, watch, ended)
+
+
+def _run(
+    schedule: Schedule, world: RayWorld, watch: Watch, ended: Callable[[Outcome], None]
+) -> Outcome:
+    started = world.now()
+
+    def hear(schedule: Schedule, event: Event | None) -> None:
+        world.ask_for_nodes(schedule)
+        watch(schedule, event)
+
+    try:
+        loop.run(schedule, world, hear)
+    finally:
+        world.close()
+        outcome = outcome_of(schedule, world.now() - started)
+        ended(outcome)
+    return outcome
+
+
+def outcome_of(schedule: Schedule, wall_s: float) -> Outcome:
+    done = [amount for queue in schedule.queues for amount in queue.done.values()]
+    return Outcome(
+        shards=sum(amount.shards for amount in done),
+        samples=sum(amount.samples for amount in done),
+        tokens=sum(amount.tokens for amount in done),
+        wall_s=wall_s,
+        gpu_s=schedule.gpu_s,
+        faults=dict(schedule.faults),
+        actors=schedule.most_held,
+        failures=tuple(schedule.failures),
+        warnings=tuple(sorted(schedule.warnings)),
+        left=sum(queue.waiting_samples for queue in schedule.queues),
+    )

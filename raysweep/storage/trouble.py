@@ -1,0 +1,89 @@
+"""Storage that fails, is slow or is full: what passes is waited for, what does not is told at once.
+
+An error is transient if trying again may help: a time-out, a lost connection, a server's 5xx, a stale
+handle of NFS. It is tried again with exponential back-off and jitter for `PATIENCE_S`; a full disk for
+`FULL_PATIENCE_S`, since whoever is told of it needs time to make room. Each wait is logged. All other
+errors (rights, a bucket that is not there, a damaged file) are raised as they come.
+"""
+
+import errno
+import logging
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential_jitter
+
+from raysweep.errors import StorageError
+
+Result = TypeVar("Result")
+
+PATIENCE_S = 300.0
+FULL_PATIENCE_S = 3600.0
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
+
+FULL = {errno.ENOSPC, errno.EDQUOT}
+TRANSIENT = FULL | {
+    *(errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR, errno.EBUSY),
+    *(errno.ECONNRESET, errno.ECONNREFUSED, errno.ECONNABORTED, errno.EPIPE),
+    *(errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.EREMOTEIO),
+}
+# pyarrow tells what an object store answered in words: those of AWS's SDK, and Google's status codes.
+TOLD_AS_TRANSIENT = re.compile(
+    r"NETWORK_CONNECTION|REQUEST_TIMEOUT|SLOW_DOWN|THROTTLING|SERVICE_UNAVAILABLE|INTERNAL_FAILURE"
+    r"|REQUEST_EXPIRED|HTTP status (5\d\d|429)|curlCode: \d+"
+    r"|Status\((UNAVAILABLE|DEADLINE_EXCEEDED|ABORTED|INTERNAL|RESOURCE_EXHAUSTED)"
+)
+
+log = logging.getLogger("raysweep.storage")
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same call may do better later."""
+    if not isinstance(error, OSError):
+        return False
+    return error.errno in TRANSIENT or bool(TOLD_AS_TRANSIENT.search(str(error)))
+
+
+def patience_s(error: BaseException | None) -> float:
+    """How long a call that failed like this is tried again."""
+    return FULL_PATIENCE_S if isinstance(error, OSError) and error.errno in FULL else PATIENCE_S
+
+
+def persistently(call: Callable[[], Result], what: str) -> Result:
+    """What `call` returns, tried again while its errors are transient; `what` names it in messages.
+
+    `call` must be safe to repeat. Raises StorageError when patience ends.
+    """
+    retrying = Retrying(
+        retry=retry_if_exception(is_transient),
+        wait=wait_exponential_jitter(
+            multiplier=FIRST_WAIT_S, max=LONGEST_WAIT_S, jitter=FIRST_WAIT_S
+        ),
+        stop=_patience_is_over,
+        before_sleep=lambda state: _tell(what, state),
+        reraise=True,
+    )
+    try:
+        return retrying(call)
+    except OSError as error:
+        if not is_transient(error):
+            raise
+        raise StorageError(
+            f"storage: {what} failed for {patience_s(error):g} s ({error}); see to the storage, "
+            "and the same command goes on"
+        ) from error
+
+
+def _error(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
+
+
+def _patience_is_over(state: RetryCallState) -> bool:
+    return (state.seconds_since_start or 0.0) >= patience_s(_error(state))
+
+
+def _tell(what: str, state: RetryCallState) -> None:
+    error, wait_s = _error(state), state.next_action.sleep if state.next_action else 0.0
+    way_out = "make room" if patience_s(error) == FULL_PATIENCE_S else "it may pass"
+    log.warning("storage: %s failed (%s); %s: trying again in %.1f s", what, error, way_out, wait_s)
