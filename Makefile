@@ -9,7 +9,7 @@ VLLM_BUILD := $(shell nvidia-smi >/dev/null 2>&1 && echo cuda || echo cpu)
 VLLM_INSTALLED := $(VLLM)/.installed-$(VLLM_BUILD)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz audit test-vllm lint format image system-deps clean
+.PHONY: help install demo test fuzz audit test-vllm docs notebooks lint format image system-deps clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,12 @@ $(VLLM_INSTALLED): requirements/vllm-$(VLLM_BUILD).txt
 
 test-vllm: $(VLLM_INSTALLED)  ## the vLLM engine's tests, with vLLM in .venv-vllm
 	$(VLLM)/bin/python -m pytest -p no:cacheprovider tests/with_vllm
+
+docs: $(INSTALLED)  ## write the references of configuration and data contract anew
+	$(BIN)/python -m docs.generate
+
+notebooks: $(INSTALLED)  ## run the notebooks, as HTML into build/notebooks
+	$(BIN)/python -m nbconvert --to html --execute --output-dir build/notebooks notebooks/*.ipynb
 
 lint: $(INSTALLED)  ## formatting, lint, types, import rules
 	$(BIN)/ruff format --check

@@ -53,6 +53,7 @@ class WeightSpec:
     """Precision of the large linear layers; embedding, head and norms are 16 bit always.
 
     method      `bf16`, `gptq`, `awq` or `fp8`
+    bits        of a weight
     group_size  input features that share a scale (fp8: both sides of a block); -1 all, 0 no scales
     symmetric   the zero point lies in the middle
     act_order   groups follow the activations' order, not the features'
@@ -100,9 +101,12 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a token is drawn. Temperature 0 is greedy; top_p 1, top_k 0 and min_p 0 keep all tokens.
+    """How a token is drawn.
 
-    min_p  least probability of a token, as a share of the best one's (arXiv 2407.01082)
+    temperature  0 is greedy
+    top_p        the likeliest tokens that have this probability together; 1 keeps all
+    top_k        so many of the likeliest tokens; 0 keeps all
+    min_p        least probability of a token, as a share of the best one's (arXiv 2407.01082); 0 keeps all
     """
 
     temperature: float
@@ -115,8 +119,8 @@ class Sampling:
 class Family:
     """What models of one family share: how they think, and how they are sampled.
 
-    think_open  ends every prompt (added where the chat template does not)
-    think_close is the one token that ends the thinking
+    think_open   ends every prompt (added where the chat template does not)
+    think_close  the one token that ends the thinking
     """
 
     name: str
