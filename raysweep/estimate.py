@@ -78,7 +78,8 @@ class Estimate:
 def estimates(config: RunConfig, plan: Plan) -> tuple[Estimate, ...]:
     """One for each engine of the plan."""
     options = {engine.engine_id: options_of(config, engine) for engine in plan.engines}
-    learnt = learnt_of(plan.parts, benchmarks_of(config, plan.engines), modelled(options))
+    benchmarks = benchmarks_of(config, plan.engines) if plan.parts else {}
+    learnt = learnt_of(plan.parts, benchmarks, modelled(options))
     whole, to_do = tokens_of(config, plan.shards, learnt)
     return tuple(
         Estimate(
