@@ -122,12 +122,15 @@ def benchmarks_of(config: RunConfig, engines: Iterable[EngineSpec]) -> dict[str,
 
 
 def modelled(options: Mapping[str, Iterable[Placement]]) -> Modelled:
-    """Seconds of an engine's token on a device; "" is a CPU. 0 for a device that is no option."""
-    found = {
-        (engine_id, place.gpu.name if place.gpu else ""): place.token_s
-        for engine_id, places in options.items()
-        for place in places
-    }
+    """Seconds of an engine's token on a device: a kind of GPU by Ray's label, "" for a CPU.
+
+    0 for a device that is no option. Of two kinds with one label the first counts.
+    """
+    found: dict[tuple[str, str], float] = {}
+    for engine_id, places in options.items():
+        for place in places:
+            device = place.gpu.accelerator_type if place.gpu else ""
+            found.setdefault((engine_id, device), place.token_s)
     return lambda engine_id, device: found.get((engine_id, device), 0.0)
 
 
