@@ -6,7 +6,7 @@ It is a function of the configuration and of the folder's parts, and of nothing 
 
 import itertools
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from raysweep.backends import AUTO, Choice, choose
@@ -68,12 +68,13 @@ def engines(config: RunConfig) -> tuple[EngineSpec, ...]:
     )
 
 
-def backend_of(config: RunConfig, engine: EngineSpec, streams: Container[str]) -> Choice:
+def backend_of(config: RunConfig, engine: EngineSpec, streams: Collection[str]) -> Choice:
     """The backend of an engine of the grid, given the streams of samples that the folder holds.
 
     Raises ConfigError where another backend has made the engine's samples there: they are not the same.
     """
-    makers = [backend for backend in AUTO if _has_made(config, engine, backend, streams)]
+    tried = AUTO if streams else ()
+    makers = [backend for backend in tried if _has_made(config, engine, backend, streams)]
     if engine.backend == "auto":
         made = "has made samples in this folder"
         return Choice(makers[0], made) if makers else choose(engine, config.cluster)
@@ -87,7 +88,9 @@ def backend_of(config: RunConfig, engine: EngineSpec, streams: Container[str]) -
     return Choice(engine.backend, "as configured")
 
 
-def _has_made(config: RunConfig, engine: EngineSpec, backend: str, streams: Container[str]) -> bool:
+def _has_made(
+    config: RunConfig, engine: EngineSpec, backend: str, streams: Collection[str]
+) -> bool:
     maker = replace(engine, backend=backend)
     return any(
         whole_stream(config, maker, benchmark).stream_id in streams

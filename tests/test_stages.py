@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from examples import a_benchmark, a_run_config
+from raysweep.schedule import Failure
 
 from actors.engine_actor import EngineActor, Receipt
 from raysweep import driver
@@ -18,7 +19,6 @@ from raysweep.driver import Outcome
 from raysweep.errors import ConfigError
 from raysweep.grading import sandbox
 from raysweep.lease import take_lease
-from raysweep.schedule import Failure
 from raysweep.spec import Question, Shard
 from raysweep.stages import DONE, WORK_REMAINS, run_stages
 from raysweep.store import Store
