@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from raysweep.errors import ConfigError
 from raysweep.memory import architecture_bytes, kv_peak_bytes, share, workspace_bytes
-from raysweep.run_config import Gpu, Pool, RunConfig
+from raysweep.run_config import Cluster, Gpu, Pool, RunConfig
 from raysweep.spec import EngineSpec
 
 GPU_COUNTS = (1, 2, 4, 8)  # of one node, over which an engine is split
