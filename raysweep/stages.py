@@ -305,9 +305,7 @@ def recommend(run: Run) -> int:
     need(run, "scores.parquet", "reduce")
     found = answers(run.config, run.store)
     for answer in found:
-        run.console.print(
-            Text(printable(answer.text(), lines=True)), soft_wrap=True, highlight=False
-        )
+        run.console.print(answer.text(), soft_wrap=True, highlight=False)
     run.say("recommend", write_recommendations(found, run.store))
     return DONE
 
