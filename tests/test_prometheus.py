@@ -6,13 +6,16 @@ discovery, Prometheus. No GPU is needed: what Ray's agent serves on a node that 
 
 import json
 import math
+import os
 import re
 import secrets
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -270,56 +273,117 @@ def snapshot(second: int) -> Snapshot:
     return Snapshot(engines, 1, 10_000.0, faults, second // 5, 102.0 - second, float(second))
 
 
-@pytest.fixture(scope="module")
-def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Prometheus, Any]]:
-    """A Prometheus, and a function that lets a second of a sweep pass."""
-    short = tempfile.mkdtemp(prefix="rs")  # Ray puts sockets there, whose paths may not be long
-    with pytest.MonkeyPatch.context() as patch:
+@contextmanager
+def watched_ray(folder: Path) -> Iterator[Prometheus]:
+    """A Ray of this process, and a Prometheus that finds its nodes as Ray tells, and a node with a GPU."""
+    short = Path(
+        tempfile.mkdtemp(prefix="rs")
+    )  # Ray puts sockets there, whose paths may not be long
+    discovery = {
+        "files": [str(short / "prom_metrics_service_discovery.json")],
+        "refresh_interval": "1s",
+    }
+    node = '{SessionName="made-up",ip="10.0.0.1",GpuIndex="0"}'
+    gpus = "".join(f"{name}{node} {value}\n" for name, value in GPU_METRICS.items())
+    with pytest.MonkeyPatch.context() as patch, target(gpus) as gpu_node:
         patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         ray.init(
             address="local",
-            num_cpus=1,
+            num_cpus=2,
             include_dashboard=True,
             dashboard_port=0,
             object_store_memory=100_000_000,
             log_to_driver=False,
-            _temp_dir=short,
+            _temp_dir=str(short),
             _system_config={"metrics_report_interval_ms": 1000},
         )
+        scrapes = [
+            {"job_name": "ray", "file_sd_configs": [discovery]},
+            {"job_name": "gpu", "static_configs": [{"targets": [gpu_node]}]},
+        ]
         try:
-            exporter, seconds = Exporter(), iter(range(100))
-            actor: Any = ray.remote(ActorMetrics)
-            engine = actor.options(num_cpus=0).remote(an_engine())
-            ray.get(engine.loaded.remote(12.5))
-
-            def tick(**changes: Any) -> None:
-                exporter(replace(snapshot(next(seconds)), **changes))
-                engine.prefix.remote(reused=90, recomputed=10)
-                engine.graded.remote(0.2, answers=16)
-                usage, gpu_bytes = partial(Usage, 24, 10_000, 10_000), partial(int, 5_000_000)
-                ray.get(engine.idle.remote(usage, gpu_bytes))
-
-            found = Path(short) / "prom_metrics_service_discovery.json"
-            session = '{SessionName="made-up",ip="10.0.0.1",GpuIndex="0"}'
-            gpus = "".join(f"{name}{session} {value}\n" for name, value in GPU_METRICS.items())
-            with target(gpus) as node:
-                discovery = {"files": [str(found)], "refresh_interval": "1s"}
-                scrapes = [
-                    {"job_name": "ray", "file_sd_configs": [discovery]},
-                    {"job_name": "gpu", "static_configs": [{"targets": [node]}]},
-                ]
-                folder = tmp_path_factory.mktemp("prometheus")
-                with prometheus(folder, scrapes, RULES) as running:
-                    yield running, tick
+            with prometheus(folder, scrapes, RULES) as running:
+                yield running
         finally:
             ray.shutdown()
             shutil.rmtree(short, ignore_errors=True)
 
 
+def drop_found(missing: dict[str, str], running: Prometheus) -> None:
+    """Take the queries out that find something, all of it numbers."""
+    for name, expression in list(missing.items()):
+        values = [float(sample["value"][1]) for sample in running.query(in_grafana(expression))]
+        if values and not any(map(math.isnan, values)):
+            del missing[name]
+
+
 def in_grafana(expression: str) -> str:
     """A panel's query as Grafana sends it, all sessions chosen."""
     return expression.replace("$session", ".*").replace("$__rate_interval", "30s")
+
+
+# What a sweep on CPUs, without vLLM and without a fault, has none of.
+NOT_SEEN = {
+    "Thinking that the prefix cache still had A": "only vLLM computes answers from a cache of prefixes",
+    "GPU memory of an engine A": "there is no GPU",
+    "Lost actors, by kind A": "no actor was lost",
+    "Shards run again A": "no shard was",
+}
+
+
+@needs_prometheus
+@pytest.mark.slow
+def test_a_real_sweep_is_seen_by_every_query_but_those_that_have_a_reason(tmp_path: Path):
+    command = [
+        sys.executable,
+        "-m",
+        "raysweep",
+        "+sweep=smoke",
+        f"out={tmp_path}",
+        "cluster=existing",
+    ]
+    smaller = ["cluster.actors=1", "generation.shard_questions=2", "generation.shard_samples=2"]
+    missing, deadline = dict(QUERIES), time.monotonic() + 300
+    (memory_alert,) = (rule["expr"] for rule in ALERTS if rule["alert"] == "RaysweepMemoryModelOff")
+    off_the_model: list[Any] = []
+    with watched_ray(tmp_path) as running:
+        address = ray.get_runtime_context().gcs_address
+        environment = {**os.environ, "RAY_ADDRESS": address, "PYTHONPATH": str(ROOT)}
+        with subprocess.Popen(
+            [*command, *smaller], env=environment, stdout=subprocess.PIPE
+        ) as sweep:
+            while sweep.poll() is None and time.monotonic() < deadline:
+                drop_found(missing, running)
+                time.sleep(1)
+            sweep.terminate()
+        engines = {m["metric"]["engine"] for m in running.query("ray_raysweep_tokens_total")}
+    assert sweep.returncode == 0
+    assert len(engines) >= 7  # of 8: the last one may end between two of Ray's reports
+    assert missing.keys() == NOT_SEEN.keys()
+    assert off_the_model == []
+
+
+# Below, one Ray serves all tests to the end of this file.
+
+
+@pytest.fixture(scope="module")
+def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Prometheus, Any]]:
+    """A Prometheus, and a function that lets a second of a made-up sweep pass."""
+    with watched_ray(tmp_path_factory.mktemp("prometheus")) as running:
+        exporter, seconds = Exporter(), iter(range(100))
+        actor: Any = ray.remote(ActorMetrics)
+        engine = actor.options(num_cpus=0).remote(an_engine())
+        ray.get(engine.loaded.remote(12.5))
+
+        def tick(**changes: Any) -> None:
+            exporter(replace(snapshot(next(seconds)), **changes))
+            engine.prefix.remote(reused=90, recomputed=10)
+            engine.graded.remote(0.2, answers=16)
+            usage, gpu_bytes = partial(Usage, 24, 10_000, 10_000), partial(int, 5_000_000)
+            ray.get(engine.idle.remote(usage, gpu_bytes))
+
+        yield running, tick
 
 
 @needs_prometheus
