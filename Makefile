@@ -9,7 +9,7 @@ VLLM_BUILD := $(shell nvidia-smi >/dev/null 2>&1 && echo cuda || echo cpu)
 VLLM_INSTALLED := $(VLLM)/.installed-$(VLLM_BUILD)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-vllm docs notebooks lint format system-deps clean
+.PHONY: help install demo test fuzz audit test-vllm docs notebooks lint format image system-deps clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,16 @@ demo: $(INSTALLED)  ## the embedded sweep, with its report in runs/embedded/repo
 
 test: lint  ## lint, and all tests
 	$(BIN)/python -m pytest
+
+fuzz: $(INSTALLED)  ## 10,000 each of broken configurations, data rows and Parquet files
+	RAYSWEEP_FUZZ=10000 $(BIN)/python -m pytest tests/fuzz --timeout 3600
+
+# The tool has an environment of its own; the service that it asks is on the internet.
+audit:  ## known vulnerabilities of the dependencies, as requirements/lock.txt pins them
+	test -x .venv-audit/bin/python || $(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	.venv-audit/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements/lock.txt \
+	  || { echo "audit: vulnerabilities are named above, or pypi.org did not answer for all packages" >&2; exit 1; }
 
 # What the lock files pin is all there is to install, and pip may not add to it.
 $(VLLM_INSTALLED): requirements/vllm-$(VLLM_BUILD).txt
@@ -56,10 +66,15 @@ format: $(INSTALLED)  ## format the code, and fix what can be fixed
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
+# Bases by digest: make image BUILD_ARGS='--build-arg CUDA=nvidia/cuda@sha256:...'
+IMAGE ?= raysweep:0.1.0
+image:  ## the container image of deploy/k8s, by docker
+	docker build --file deploy/Dockerfile --target runtime --tag $(IMAGE) $(BUILD_ARGS) .
+
 system-deps:  ## as root: Debian packages that the full tests want
 	apt-get update
 	apt-get install -y --no-install-recommends bubblewrap chromium prometheus
 
 clean:  ## remove what was made, results in runs/ excepted
-	rm -rf .venv $(VLLM) build dist .hypothesis .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-audit $(VLLM) build dist .hypothesis .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

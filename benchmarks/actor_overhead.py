@@ -151,7 +151,7 @@ def start(scale: Scale, spec: EngineSpec, folder: Path) -> dict[tuple[str, int],
     one, forked = (scale.tokens,), _evenly(scale.tokens, scale.forks)
     repeats = range(scale.repeats + 1)
     most = max(longest(shards_of(spec, scale, one, n))[spec.engine_id] for n in repeats)
-    options = {"num_cpus": 1, "runtime_env": {"env_vars": environment(spec, CLUSTER)}}
+    options = {"num_cpus": 1, "runtime_env": {"env_vars": environment(spec, gpus=0)}}
     depth = 1 + -(-scale.rows // scale.shard_questions)  # as the driver feeds an actor
     remote: Any = ray.remote
     actors = remote(EngineActor).options(**options, max_concurrency=depth)

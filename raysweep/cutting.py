@@ -9,17 +9,12 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache
 
 from raysweep.run_config import Generation
-from raysweep.spec import Question, Shard, content_hash
+from raysweep.spec import Question, Shard
 from raysweep.store import Part
 
 Cell = tuple[str, int]
-
-question_hash = lru_cache(maxsize=1 << 16)(
-    content_hash
-)  # the same question is in hundreds of parts
 
 
 def cells(shard: Shard) -> Iterator[Cell]:
@@ -46,18 +41,26 @@ def finished_pieces(
 
 def missing_shards(whole: Shard, missing: set[Cell], cut: Generation) -> Iterator[Shard]:
     """Cut the `missing` cells of `whole` into shards of the configured size."""
-    if not missing:
-        return
     for start in range(0, whole.sample_count, cut.shard_samples):
         indices = range(start, min(start + cut.shard_samples, whole.sample_count))
-        by_run: dict[tuple[int, int], list[Question]] = defaultdict(list)
+        for (first, count), questions in _by_run(whole, missing, indices).items():
+            for block in _blocks(questions, cut.shard_questions):
+                yield replace(whole, questions=block, sample_start=first, sample_count=count)
+
+
+def _by_run(
+    whole: Shard, missing: set[Cell], indices: range
+) -> dict[tuple[int, int], Sequence[Question]]:
+    """The questions that lack a run of sample indices, by (first, length) of the run."""
+    if len(missing) == whole.samples:
+        return {(indices.start, len(indices)): whole.questions}
+    by_run: dict[tuple[int, int], list[Question]] = defaultdict(list)
+    if missing:
         for question in whole.questions:
             lacking = [index for index in indices if (question.question_id, index) in missing]
             for run in runs(lacking):
                 by_run[run].append(question)
-        for (first, count), questions in by_run.items():
-            for block in _blocks(questions, cut.shard_questions):
-                yield replace(whole, questions=block, sample_start=first, sample_count=count)
+    return dict(by_run)
 
 
 def split(shard: Shard, samples: int) -> list[Shard]:
@@ -89,7 +92,7 @@ def _unchanged(whole: Shard, part: Part) -> Shard:
     known = (question for question in whole.questions if question.question_id in part.questions)
     return replace(
         whole,
-        questions=tuple(q for q in known if question_hash(q) == part.questions[q.question_id]),
+        questions=tuple(q for q in known if q.content == part.questions[q.question_id]),
         sample_start=part.sample_start,
         sample_count=part.sample_count,
     )

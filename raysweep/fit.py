@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from raysweep.errors import ConfigError
 from raysweep.memory import architecture_bytes, kv_peak_bytes, share, workspace_bytes
-from raysweep.run_config import Gpu, RunConfig
+from raysweep.run_config import Gpu, Pool, RunConfig
 from raysweep.spec import EngineSpec
 
 GPU_COUNTS = (1, 2, 4, 8)  # of one node, over which an engine is split
@@ -67,7 +67,9 @@ def least_fit(engine: EngineSpec, gpu: Gpu, tokens: int) -> Fit | None:
     return next((fit for fit in fits(engine, gpu, tokens) if fit.rows), None)
 
 
-def placed(engine: EngineSpec, gpu: Gpu | None, max_rows: int, tokens: int) -> Fit | None:
+def placed(
+    engine: EngineSpec, gpu: Gpu | None, max_rows: int, tokens: int, most_gpus: int | None = None
+) -> Fit | None:
     """The GPUs of an actor that holds the engine with up to `max_rows` rows; None if no node holds one row.
 
     A share where half a GPU or less holds all rows; else as few whole GPUs as hold enough rows to be
@@ -78,7 +80,10 @@ def placed(engine: EngineSpec, gpu: Gpu | None, max_rows: int, tokens: int) -> F
     part = shared(engine, gpu, max_rows, tokens)
     if part is not None:
         return part
-    whole = [capped(fit, max_rows) for fit in fits(engine, gpu, tokens) if fit.rows]
+    most = GPU_COUNTS[-1] if most_gpus is None else most_gpus
+    whole = [
+        capped(fit, max_rows) for fit in fits(engine, gpu, tokens) if fit.rows and fit.gpus <= most
+    ]
     enough = (fit for fit in whole if fit.rows >= min(max_rows, ENOUGH_ROWS))
     return next(enough, whole[0] if whole else None)
 
@@ -112,13 +117,15 @@ def row_tokens(config: RunConfig) -> int:
     return config.sweep.token_budgets[-1] + answer
 
 
-def fit_of(config: RunConfig, engine: EngineSpec, gpu: Gpu) -> Fit | None:
-    """How the run's actor of an engine lies on GPUs of a kind; None if they do not hold it."""
+def fit_of(config: RunConfig, engine: EngineSpec, pool: Pool) -> Fit | None:
+    """How the run's actor of an engine lies on GPUs of a pool; None if they do not hold it."""
     rows, tokens = config.generation.max_rows, row_tokens(config)
     gpus = config.cluster.gpus_per_actor
     if gpus is None:
-        return placed(engine, gpu, rows, tokens)
-    return given(engine, gpu, gpus, rows, tokens)
+        return placed(engine, pool.gpu, rows, tokens, pool.gpus)
+    if pool.gpus is not None and gpus > pool.gpus:
+        return None
+    return given(engine, pool.gpu, gpus, rows, tokens)
 
 
 def check_fit(config: RunConfig, engines: Iterable[EngineSpec], known: Iterable[Gpu] = ()) -> None:
@@ -130,14 +137,14 @@ def check_fit(config: RunConfig, engines: Iterable[EngineSpec], known: Iterable[
     if not cluster.pools or not cluster.on_gpus:
         return
     for engine in engines:
-        if not any(fit_of(config, engine, pool.gpu) for pool in cluster.pools):
+        if not any(fit_of(config, engine, pool) for pool in cluster.pools):
             raise ConfigError(refusal(config, engine, known))
 
 
 def refusal(config: RunConfig, engine: EngineSpec, known: Iterable[Gpu]) -> str:
     """That an engine fits nowhere, what would hold it, and the way out."""
     cluster, tokens = config.cluster, row_tokens(config)
-    names = " or ".join(pool.gpu.name for pool in cluster.pools)
+    names = " or ".join(in_words(pool) for pool in cluster.pools)
     field, share = "cluster.gpu", f"no node of {names} holds"
     if cluster.gpus_per_actor is not None:
         field, share = "cluster.gpus_per_actor", f"{cluster.gpus_per_actor:g} {names} cannot hold"
@@ -148,9 +155,17 @@ def refusal(config: RunConfig, engine: EngineSpec, known: Iterable[Gpu]) -> str:
     )
 
 
+def in_words(pool: Pool) -> str:
+    """`l4-24`, or `2 l4-24` where it is known how many there are."""
+    return pool.gpu.name if pool.gpus is None else f"{pool.gpus} {pool.gpu.name}"
+
+
 def what_would(gpus: Iterable[Gpu], engine: EngineSpec, tokens: int) -> str:
-    """The fewest GPUs of a node that hold an engine, for each kind, in words."""
-    found = {gpu.name: least_fit(engine, gpu, tokens) for gpu in gpus}
+    """The fewest GPUs of a node that hold an engine, for each kind, in words; the first of a name counts."""
+    kinds: dict[str, Gpu] = {}
+    for gpu in gpus:
+        kinds.setdefault(gpu.name, gpu)
+    found = {name: least_fit(engine, gpu, tokens) for name, gpu in kinds.items()}
     counts = [f"{fit.gpus:g} {name}" for name, fit in found.items() if fit is not None]
     if not counts:
         return "no node that is known does; lower the largest token budget"

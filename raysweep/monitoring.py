@@ -69,7 +69,7 @@ class Exporter:
         self.record.total("raysweep_retries", snapshot.retries)
         self.record.set("raysweep_tokens_per_second", snapshot.tokens_s)
         self.record.set("raysweep_actors", snapshot.actors)
-        left = snapshot.seconds_left
+        left = snapshot.seconds_left  # Ray leaves out a gauge that is not a number
         self.record.set("raysweep_seconds_left", nan if left is None else left)
         self.record.set("raysweep_wall_seconds", snapshot.wall_s)
 

@@ -1,28 +1,21 @@
 """From a configuration to the work that is missing: engines, shards, and their cost in tokens.
 
 The plan keeps the finished parts that hold wanted samples and cuts the rest into new shards (`cutting`).
-It is a function of the configuration and of the folder's parts, and of nothing else: its files are for
-readers, and no stage takes them for the truth.
+It is a function of the configuration and of the folder's parts, and of nothing else.
 """
 
 import itertools
-import json
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-import pyarrow as pa
-
-from raysweep import memory
 from raysweep.backends import AUTO, Choice, choose
 from raysweep.checkpoints import engine_checkpoint
 from raysweep.cutting import finished_pieces, missing_shards
 from raysweep.errors import ConfigError
-from raysweep.kv_policy import kind_of, parameters
 from raysweep.run_config import RunConfig
-from raysweep.spec import Benchmark, EngineSpec, Shard, content_hash
-from raysweep.store import Part, Store
-from raysweep.tables import ENGINES, PLAN
+from raysweep.spec import Benchmark, EngineSpec, Shard
+from raysweep.store import Part
 
 TEMPLATE_TOKENS = 256  # at most, that a chat template adds to a question
 
@@ -43,15 +36,25 @@ class PlannedShard:
 
 @dataclass(frozen=True)
 class Plan:
-    """Every shard of the run: those done, and those to do; and why its engines have their backends."""
+    """Every shard of the run: those done, and those to do.
+
+    backends  why each engine has its backend
+    parts     all that the folder holds, those of other runs of it too
+    """
 
     engines: tuple[EngineSpec, ...]
     shards: tuple[PlannedShard, ...]
-    backends: tuple[Choice, ...] = ()  # one for each engine
+    backends: tuple[Choice, ...] = ()
+    parts: tuple[Part, ...] = ()
 
     @property
     def to_do(self) -> tuple[Shard, ...]:
         return tuple(planned.shard for planned in self.shards if planned.shard is not None)
+
+    @property
+    def done(self) -> int:
+        """Shards that are finished."""
+        return sum(planned.shard is None for planned in self.shards)
 
 
 def engines(config: RunConfig) -> tuple[EngineSpec, ...]:
@@ -94,6 +97,7 @@ def _has_made(config: RunConfig, engine: EngineSpec, backend: str, streams: Cont
 
 def make_plan(config: RunConfig, parts: Iterable[Part]) -> Plan:
     """The run's plan, given the parts that are finished."""
+    parts = tuple(parts)
     finished: dict[str, list[Part]] = defaultdict(list)
     for part in parts:
         finished[part.stream_id].append(part)
@@ -107,15 +111,7 @@ def make_plan(config: RunConfig, parts: Iterable[Part]) -> Plan:
     for engine, benchmark in itertools.product(specs, config.sweep.benchmarks):
         whole = whole_stream(config, engine, benchmark)
         shards += _plan_stream(whole, finished[whole.stream_id], config)
-    return Plan(specs, tuple(shards), backends)
-
-
-def write_plan(config: RunConfig, store: Store) -> Plan:
-    """Plan with the parts that are in the store, and write engines.parquet and plan.parquet."""
-    planned = make_plan(config, store.parts())
-    store.write_table("engines.parquet", engines_table(config, planned))
-    store.write_table("plan.parquet", plan_table(config, planned))
-    return planned
+    return Plan(specs, tuple(shards), backends, parts)
 
 
 def whole_stream(config: RunConfig, engine: EngineSpec, benchmark: Benchmark) -> Shard:
@@ -167,42 +163,3 @@ def _planned(shard_id: str, piece: Shard, to_do: Shard | None) -> PlannedShard:
         est_tokens=est_tokens(piece),
         shard=to_do,
     )
-
-
-def engines_table(config: RunConfig, plan: Plan) -> pa.Table:
-    """engines.parquet."""
-    tokens: dict[str, int] = defaultdict(int)
-    for planned in plan.shards:
-        tokens[planned.engine_id] += planned.est_tokens
-    rows = [_engine_row(engine, config, tokens[engine.engine_id]) for engine in plan.engines]
-    return pa.Table.from_pylist(rows, schema=ENGINES)
-
-
-def _engine_row(engine: EngineSpec, config: RunConfig, tokens: int) -> dict:
-    model = engine.model
-    return {
-        "engine_id": engine.engine_id,
-        "engine_hash": content_hash(engine),
-        "family": model.family.name,
-        "model": model.name,
-        "params": model.params,
-        "weight_method": engine.weights.method,
-        "weight_bits": engine.weights.bits,
-        "weight_group_size": engine.weights.group_size,
-        "kv_policy": engine.kv_policy.slug,
-        "kv_params": json.dumps(parameters(engine.kv_policy)),
-        "kv_kind": kind_of(engine.kv_policy),
-        "backend": engine.backend,
-        "weights_bytes": memory.weights_bytes(model, engine.weights),
-        "kv_bytes_per_token": memory.kv_bytes_per_token(model.architecture),
-        "gpus": config.cluster.gpus_per_actor,
-        "est_tokens": tokens,
-        "est_gpu_hours": None,
-    }
-
-
-def plan_table(config: RunConfig, plan: Plan) -> pa.Table:
-    """plan.parquet."""
-    gpus = config.cluster.gpus_per_actor
-    rows = [{**vars(planned), "gpus": gpus} for planned in plan.shards]
-    return pa.Table.from_pylist(rows, schema=PLAN)

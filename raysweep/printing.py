@@ -22,7 +22,8 @@ SECRET_KEY = re.compile(
     r"secret|password|credential|access_?key|api_?key|(^|[-_])(token|key|passwd|sig|signature)$",
     re.IGNORECASE,
 )
-USER_IN_ADDRESS = re.compile(r"(?<=://)[^/?#\s]+(?=@)")
+# `user:password@`, also where the password has a slash in it that it should not have.
+USER_IN_ADDRESS = re.compile(r"(?<=://)(?:[^/?#\s'\"]+|[^/\s'\"]*:[^\s'\"]*)(?=@)")
 QUERY_VALUE = re.compile(r"(?<=[?&])([^=&\s?]+)=([^&\s'\"]+)")
 
 

@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from raysweep.estimate import estimates
 from raysweep.frontiers import frontier_tables
 from raysweep.partitions import Partition, Reduced, reduce_partitions
-from raysweep.plan import Plan, PlannedShard, engines_table, write_plan
+from raysweep.plan import Plan, PlannedShard
+from raysweep.plan_files import engines_table, write_plan
 from raysweep.record import add_to_summary
 from raysweep.run_config import RunConfig, Sweep
 from raysweep.scenarios import Scenario, by_benchmark, scenario_table, score_table
@@ -67,7 +69,10 @@ def reduce_run(config: RunConfig, store: Store) -> Reduction:
 
 def partitions(config: RunConfig, planned: Plan) -> list[Partition]:
     """Each engine on each benchmark, with the shards that the plan has for it."""
-    described = {row["engine_id"]: row for row in engines_table(config, planned).to_pylist()}
+    described = {
+        row["engine_id"]: row
+        for row in engines_table(config, estimates(config, planned)).to_pylist()
+    }
     shards: dict[tuple[str, str], list[PlannedShard]] = defaultdict(list)
     for shard in planned.shards:
         shards[shard.engine_id, shard.benchmark].append(shard)

@@ -173,7 +173,11 @@ class EngineSpec:
     backend: str
     checkpoint: Checkpoint
 
-    @property
+    @cached_property
+    def content(self) -> str:
+        return content_hash(self)
+
+    @cached_property
     def engine_id(self) -> str:
         """Readable and unique within a run: `qwen3-8b.gptq4.r_kv-4096`."""
         return f"{self.model.name}.{self.weights.slug}.{self.kv_policy.slug}"
@@ -185,6 +189,10 @@ class Question:
     prompt: str
     gold: str
 
+    @cached_property
+    def content(self) -> str:
+        return content_hash(self)
+
 
 @dataclass(frozen=True)
 class Benchmark:
@@ -194,6 +202,7 @@ class Benchmark:
     answer_tokens  the most tokens an answer may take, the forced ones not counted
     grader         a name in `raysweep.grading`; the samples are the same whoever grades them
     sources        the files it was read from, each with the SHA-256 of its content
+    stands_in      its questions are placeholders for those of files that are not here: for a plan alone
     """
 
     name: str
@@ -202,6 +211,7 @@ class Benchmark:
     answer_opener: str
     answer_tokens: int
     sources: tuple[str, ...] = field(default=(), metadata=INCIDENTAL)
+    stands_in: bool = field(default=False, metadata=INCIDENTAL)
 
 
 @dataclass(frozen=True)
@@ -245,6 +255,10 @@ class Decoding:
     loop_tokens: int = 0
     end_loops: bool = False
 
+    @cached_property
+    def content(self) -> str:
+        return content_hash(self)
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -260,7 +274,10 @@ class Shard:
 
     @cached_property
     def shard_id(self) -> str:
-        return content_hash(self)
+        """Of its parts' hashes, as thousands of shards share an engine and its questions."""
+        questions = [question.content for question in self.questions]
+        whose = (self.engine.content, self.benchmark, self.decoding.content)
+        return content_hash(*whose, questions, self.sample_start, self.sample_count)
 
     @cached_property
     def stream_id(self) -> str:

@@ -26,9 +26,9 @@ ENGINES = pa.schema(
         "backend": _string,
         "weights_bytes": _int,  # the "effective size"
         "kv_bytes_per_token": _int,  # of one token in 16 bit, over all layers
-        "gpus": _float,  # that an actor holds
+        "gpus": _float,  # of an actor, or its share of one; null where it fits on none of the cluster's
         "est_tokens": _int,  # to be decoded for the whole run, at most
-        "est_gpu_hours": _float,  # null until a cost model is there
+        "est_gpu_hours": _float,  # expected; null where no kind of GPU is named
     }
 )
 

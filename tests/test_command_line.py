@@ -12,7 +12,7 @@ import pytest
 from configurations import write_models
 
 from raysweep.__main__ import main
-from raysweep.errors import ConfigError, Terminated
+from raysweep.errors import ConfigError, StorageError, Terminated
 from raysweep.run_config import RunConfig
 
 ROOT = Path(__file__).parents[1]
@@ -109,7 +109,7 @@ def test_nothing_is_written_into_the_working_folder(command: Command, tmp_path: 
         (["model=small"], "model: not a key of its own; choose with sweep.models=[...]"),
         (["sweep=smoke"], "sweep: not a key to be set; choose with +sweep=NAME"),
         (["+sweep=smok"], "sweep: 'smok' is not a known sweep; did you mean 'smoke'?"),
-        (["cluster=kube"], "cluster: 'kube' is not a known cluster; known: local"),
+        (["cluster=gke"], "cluster: 'gke' is not a known cluster; known: existing, kuberay, local"),
         (["seed"], "'seed' is not understood; write key=value"),
         (["sweep.models=["], "'sweep.models=[' is not understood"),
         (["sweep.models.x=1"], "configuration: invalid literal"),
@@ -144,6 +144,19 @@ def test_bad_input_that_a_stage_finds_is_status_2_too(command: Command):
 def test_the_exit_status_is_that_of_the_stages(command: Command):
     command.outcome = 3
     assert command(*MINE)[0] == 3
+
+
+def test_storage_that_goes_on_failing_is_status_3_and_one_line(command: Command):
+    command.outcome = StorageError("storage: config.yaml failed for 300 s")
+    said = "raysweep: storage: config.yaml failed for 300 s\n"
+    assert command(*MINE)[::2] == (3, said)
+
+
+def test_the_configuration_is_printed_without_secrets(command: Command):
+    for flag in (["--cfg", "job"], ["--help"], ["--info", "config"]):
+        status, output, errors = command("out=s3://AKIA:sesame@bucket/runs", "run=x", *flag)
+        assert status == 0 and "sesame" not in output + errors
+    assert "***" in command("out=s3://AKIA:sesame@bucket/runs", "--cfg", "job")[1]
 
 
 @pytest.mark.parametrize(("interruption", "status"), [(KeyboardInterrupt, 130), (Terminated, 143)])

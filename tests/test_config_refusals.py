@@ -160,6 +160,22 @@ REFUSED = [
 ]
 
 
+LISTS = [
+    *("models", "weights", "kv_policies", "benchmarks"),
+    *("token_budgets", "group_sizes", "batch_sizes"),
+]
+
+
+@pytest.mark.parametrize("axis", LISTS)
+def test_a_grid_that_expands_to_nothing_is_refused_and_one_that_says_something_twice(
+    mine: Path, axis: str
+):
+    assert f"sweep.{axis}: the list is empty" in refusal(changed(f"sweep.{axis}", []), mine)
+    first = valid_configuration()["sweep"][axis][0]
+    twice = refusal(changed(f"sweep.{axis}", [first, first]), mine)
+    assert twice.startswith(f"sweep.{axis}[1]: ") and "remove one" in twice
+
+
 @pytest.mark.parametrize(("path", "value", "words"), REFUSED)
 def test_what_cannot_be_run_is_refused_by_field_value_and_way_out(
     path: str, value: Any, words: str, mine: Path

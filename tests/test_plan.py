@@ -16,14 +16,14 @@ from actors.kv.streaming_llm import StreamingLLM
 from raysweep import backends
 from raysweep.cutting import cells, runs
 from raysweep.errors import ConfigError
+from raysweep.estimate import estimates
 from raysweep.plan import (
     Plan,
     engines,
-    engines_table,
     longest_sequence,
     make_plan,
-    plan_table,
 )
+from raysweep.plan_files import engines_table, plan_table
 from raysweep.run_config import RunConfig
 from raysweep.spec import Shard, content_hash
 from raysweep.store import Part
@@ -225,16 +225,22 @@ def test_the_same_configuration_and_folder_give_the_same_bytes():
             writer.write_table(table)
         return sink.getvalue().to_pybytes()
 
-    for table in (engines_table, plan_table):
-        first, second = (bytes_of(table(config, make_plan(config, finished))) for _ in range(2))
-        assert first == second
+    def tables() -> list[bytes]:
+        planned = make_plan(config, finished)
+        costs = estimates(config, planned)
+        return [
+            bytes_of(engines_table(config, costs)),
+            bytes_of(plan_table(config, planned, costs)),
+        ]
+
+    assert tables() == tables()
 
 
 def test_engines_are_the_whole_grid_with_their_bytes_and_tokens():
     config = a_run_config(
         models=(a_model("a"), a_model("b", layers=3)), kv_policies=(Full(), StreamingLLM(2, 4))
     )
-    rows = engines_table(config, make_plan(config, [])).to_pylist()
+    rows = engines_table(config, estimates(config, make_plan(config, []))).to_pylist()
     assert [row["engine_id"] for row in rows] == [
         *("a.bf16.full", "a.bf16.streaming_llm-6-s2"),
         *("b.bf16.full", "b.bf16.streaming_llm-6-s2"),

@@ -17,9 +17,11 @@ from raysweep.configuration.identity import as_document
 from raysweep.driver import Outcome
 from raysweep.errors import ConfigError
 from raysweep.grading import sandbox
+from raysweep.lease import take_lease
 from raysweep.schedule import Failure
 from raysweep.spec import Question, Shard
 from raysweep.stages import DONE, WORK_REMAINS, run_stages
+from raysweep.store import Store
 
 
 def generate_here(
@@ -213,3 +215,50 @@ def test_a_gold_answer_that_the_grader_cannot_read_is_named_before_any_engine_st
 def test_the_summary_names_the_graders(run: Command):
     run("generate", "reduce")
     assert run.summary()["graders"] == {"sums": "integer-1"}
+
+
+def test_a_driver_that_is_taken_over_stops_with_3_and_a_line_and_leaves_the_tables_alone(
+    run: Command, monkeypatch: pytest.MonkeyPatch
+):
+    """A retry begins while the first attempt is at its second shard."""
+    folder = Store(str(run.out / "test")).folder
+    monkeypatch.setattr("raysweep.stages.LOOK_EVERY_S", 0.0)
+
+    def overtaken(shards: Any, root: str, generation: Any, cluster: Any, finished: Any, ended: Any):
+        def heard(receipt: Receipt) -> None:
+            finished(receipt)
+            take_lease(folder)
+
+        return generate_here(shards, root, generation, cluster, heard, ended)
+
+    monkeypatch.setattr(driver, "generate", overtaken)
+    status, said = run("plan", "generate", "reduce")
+    assert status == WORK_REMAINS
+    assert "stopped another driver took over the run (epoch 2, host" in said
+    assert len(list(Store(str(run.out / "test")).parts())) == 2
+    assert not (run.out / "test" / "scenarios.parquet").exists()
+
+
+def test_a_retry_takes_over_from_an_attempt_that_was_killed_and_says_so(run: Command):
+    take_lease(Store(str(run.out / "test")).folder)
+    status, said = run("plan", "generate")
+    assert status == DONE
+    assert "took over from a driver that had not ended (epoch 1, host" in said
+    assert "took over" not in run("plan", "generate")[1]
+
+
+def test_redoing_the_analysis_leaves_a_driver_alone_and_names_it(run: Command):
+    run("plan", "generate", "reduce")
+    driving = take_lease(Store(str(run.out / "test")).folder)
+    status, said = run("reduce")
+    assert status == DONE
+    assert "note a driver is at work on this run, or was killed at it (epoch 2, host" in said
+    driving.check()
+
+
+def test_bad_input_takes_nothing_over(run: Command):
+    run("plan", "generate")
+    driving = take_lease(Store(str(run.out / "test")).folder)
+    with pytest.raises(ConfigError, match="seed: 1 differs"):
+        run("plan", "generate", seed=1)
+    driving.check()

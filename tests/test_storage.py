@@ -4,10 +4,12 @@ import errno
 import io
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -160,6 +162,22 @@ def test_samples_wait_for_room_on_a_real_disk_that_is_full(tmp_path):
     )
     assert done.stdout == "No space left on device\n50000 ['samples']\n", done.stderr
     assert "No space left on device" in done.stderr and "make room" in done.stderr
+
+
+def test_a_file_and_then_its_folder_are_synced_so_that_it_outlasts_a_power_cut(store, monkeypatch):
+    """As NFS and journaling file systems want it: data, then the new name."""
+    done: list[str] = []
+    for call in ("fsync", "replace"):
+        real = getattr(os, call)
+
+        def noted(*arguments: Any, call: str = call, real: Any = real) -> Any:
+            is_folder = call == "fsync" and stat.S_ISDIR(os.fstat(arguments[0]).st_mode)
+            done.append(f"{call} folder" if is_folder else call)
+            return real(*arguments)
+
+        monkeypatch.setattr(os, call, noted)
+    store.write_text("config.yaml", "seed: 0")
+    assert done == ["fsync", "replace", "fsync folder"]
 
 
 # ---- seals ----

@@ -48,6 +48,18 @@ def hub_file(
     return _checked(Path(path), origin, expected_sha256, field)
 
 
+def is_cached(data_set: str, file: str, revision: str) -> bool:
+    """Whether a file of the hub lies on this machine already."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(data_set, file, revision=revision, repo_type="dataset")
+    except HFValidationError:
+        return False
+    return isinstance(found, str)
+
+
 def _checked(path: Path, origin: str, expected_sha256: str | None, field: str) -> File:
     try:
         with path.open("rb") as stream:

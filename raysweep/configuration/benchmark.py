@@ -17,38 +17,56 @@ from raysweep.benchmarks import LOADERS, Loader, load_loader
 from raysweep.benchmarks.prompts import Prompt
 from raysweep.benchmarks.sources import File, hub_file, local_file
 from raysweep.configuration.fields import MOST, Fields
+from raysweep.configuration.stand_in import is_here, placeholders
 from raysweep.errors import ConfigError, shown
 from raysweep.spec import Benchmark, Question
 
 Reader = Callable[[Fields, str], Any]
 
-OWN_KEYS = ("loader", "grader", "answer_opener", "answer_tokens")  # no loader's parameters
+OWN_KEYS = (
+    "loader",
+    "questions",
+    "grader",
+    "answer_opener",
+    "answer_tokens",
+)  # no loader's parameters
 NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 SHA256 = re.compile(r"[0-9a-f]{64}")
+WHICH_ROWS = {"loader", "source", "since", "until"}  # keys that decide how many questions there are
 
 
-def load_benchmark(name: str, fields: Fields) -> Benchmark:
-    """The benchmark that `fields` define. Raises ConfigError before anything unreadable goes further."""
+def load_benchmark(name: str, fields: Fields, stand_in: bool = False) -> Benchmark:
+    """The benchmark that `fields` define. Raises ConfigError before anything unreadable goes further.
+
+    stand_in  take placeholders for questions that are not on this machine, where their number is known
+    """
     loader = fields.loaded("loader", "loader", LOADERS, load_loader)
     grader = fields.text("grader")
     fields.loaded("grader", "grader", grading.GRADERS, grading.load_grader)
-    arguments = read_arguments(loader, fields)
-    questions = load_questions(loader, arguments, fields)
-    check_count(questions, fields)
+    check_keys(loader, fields)
+    stands_in = stand_in and fields.values.get("questions") is not None and not is_here(fields)
+    if stands_in:
+        questions, sources = placeholders(name, fields), ()
+    else:
+        arguments = read_arguments(loader, fields)
+        questions, sources = load_questions(loader, arguments, fields), arguments.get("source", ())
+        check_count(questions, fields)
     benchmark = Benchmark(
         name=name,
         questions=questions,
         grader=grader,
         answer_opener=fields.text("answer_opener"),
         answer_tokens=fields.integer("answer_tokens"),
-        sources=tuple(file.pinned for file in arguments.get("source", ())),
+        sources=tuple(file.pinned for file in sources),
+        stands_in=stands_in,
     )
-    check_gold(benchmark, fields)
+    if not stands_in:
+        check_gold(benchmark, fields)
     return benchmark
 
 
-def read_arguments(loader: Loader, fields: Fields) -> dict[str, Any]:
-    """What the definition gives for the loader's parameters; those left out have their default."""
+def check_keys(loader: Loader, fields: Fields) -> None:
+    """Raise unless every key is a parameter of the loader or one of the benchmark's own."""
     parameters = inspect.signature(loader).parameters
     for name, parameter in parameters.items():
         if name in OWN_KEYS or parameter.kind not in NAMED:
@@ -57,6 +75,11 @@ def read_arguments(loader: Loader, fields: Fields) -> dict[str, Any]:
                 "key can give; name its parameters one by one, unlike the benchmark's own keys"
             )
     fields.only([*OWN_KEYS, *parameters])
+
+
+def read_arguments(loader: Loader, fields: Fields) -> dict[str, Any]:
+    """What the definition gives for the loader's parameters; those left out have their default."""
+    parameters = inspect.signature(loader).parameters
     return {
         name: reader_of(parameter)(fields, name)
         for name, parameter in parameters.items()
@@ -100,12 +123,20 @@ def load_questions(
 
 
 def check_count(questions: tuple[Question, ...], fields: Fields) -> None:
-    """Raise unless there are questions, and as many as are asked for."""
+    """Raise unless there are questions, as many as are asked for, and as many as there should be."""
     wanted = fields.values.get("count") or 1
     if len(questions) < wanted:
         raise ConfigError(
             f"{fields.at('count')}: {wanted} questions, where there are {len(questions)}; "
             "lower it, or give a source that has more"
+        )
+    if fields.values.get("questions") is None or fields.values.get("count") is not None:
+        return
+    known = fields.integer("questions")
+    if len(questions) != known:
+        raise ConfigError(
+            f"{fields.at('questions')}: {known}, where there are {len(questions)}; correct it, or leave "
+            "it out"
         )
 
 

@@ -4,9 +4,12 @@ Nothing that Hydra made leaves this module, and what it has to say about a bad c
 ConfigError of one line, in the words of the rest.
 """
 
+import io
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from raysweep.configuration.config import conf_folder, unknown_key
 from raysweep.errors import ConfigError, shown, unknown
+from raysweep.printing import without_secrets
 
 UNKNOWN_OVERRIDE = re.compile(r"Could not override '([^']+)'")
 UNKNOWN_OPTION = re.compile(r"Could not find '([^']+)/([^'/]+)'\s+Available options in '[^']+':")
@@ -46,7 +50,10 @@ def compose() -> Composed | None:
         kept.append((config, tuple(Path(s.path).absolute() for s in sources if s.schema == "file")))
 
     try:
-        hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(keep)()
+        with information_without_secrets(sys.argv[1:]):
+            hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(
+                keep
+            )()
         if not kept:
             return None
         config, folders = kept[0]
@@ -55,6 +62,21 @@ def compose() -> Composed | None:
         raise in_our_words(error) from error
     assert isinstance(values, dict)
     return Composed({str(key): value for key, value in values.items()}, folders)
+
+
+@contextmanager
+def information_without_secrets(arguments: list[str]) -> Iterator[None]:
+    """What Hydra prints of the configuration, printed with its secrets masked."""
+    parsed = get_args_parser().parse_args(arguments)
+    if not (parsed.cfg or parsed.info or parsed.help or parsed.hydra_help):
+        yield  # the log is set up, and has to be so with the real standard output
+        return
+    printed = io.StringIO()
+    try:
+        with redirect_stdout(printed):
+            yield
+    finally:
+        print(without_secrets(printed.getvalue()), end="")
 
 
 def overrides_first(arguments: list[str]) -> list[str]:

@@ -20,6 +20,7 @@ from raysweep.configuration.preparation import read_prepare
 from raysweep.configuration.tokens import check_tokens
 from raysweep.errors import ConfigError, shown, unknown
 from raysweep.memory import CONTEXT_BYTES
+from raysweep.printing import printable
 from raysweep.run_config import Generation, Prepare, RunConfig, Show, Sweep, Verify, Wish
 from raysweep.spec import Family, ModelSpec
 
@@ -28,6 +29,9 @@ STAGES = (
     *("show", "status", "verify", "plan", "prepare", "regrade"),
     *("generate", "reduce", "report", "recommend"),
 )
+
+# Those that need no questions, only their number.
+PLANNING = frozenset({"plan", "simulate"})
 
 Noun = TypeVar("Noun")
 Reader = Callable[[Definitions, Any, str], Noun]
@@ -70,8 +74,9 @@ LISTS = {
 def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConfig:
     """Validate the composed configuration; definitions are looked up in `folders`."""
     top = Fields("", composed).only(SECTIONS[""])
-    out, run, seed = top.text("out"), top.name("run"), top.integer("seed", least=0)
-    stages, definitions = read_stages(top), Definitions(tuple(folders))
+    out, run, seed = read_out(top), top.name("run"), top.integer("seed", least=0)
+    stages = read_stages(top)
+    definitions = Definitions(tuple(folders), stand_in=PLANNING.issuperset(stages))
     sweep = read_sweep(top.below("sweep"), definitions)
     prepare = read_prepare(top.below("prepare"), sweep, definitions)
     generation = read_generation(top.below("generation"))
@@ -85,6 +90,16 @@ def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConf
     check_tokens(config.sweep)
     check_backend(config)
     return config
+
+
+def read_out(top: Fields) -> str:
+    """A folder or an address, in characters that a path can have."""
+    out = top.text("out")
+    if printable(out) != out:
+        raise ConfigError(
+            f"out: {shown(out)} has control characters in it; give a folder, or an address"
+        )
+    return out
 
 
 def read_stages(top: Fields) -> tuple[str, ...]:
@@ -135,6 +150,8 @@ def read_nouns(
 ) -> tuple[Noun, ...]:
     """The nouns of a list of definitions, all of different names."""
     nouns = [(place, reader(definitions, entry, place)) for place, entry in fields.entries(key)]
+    for place, noun in nouns:
+        Fields(f"{place}.", {"name": name(noun)}).name("name")  # a policy of one's own may have any
     refuse_duplicates((place, name(noun)) for place, noun in nouns)
     return tuple(noun for _, noun in nouns)
 

@@ -17,7 +17,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from raysweep.configuration.benchmark import load_benchmark
+from raysweep.configuration.benchmark import WHICH_ROWS, load_benchmark
 from raysweep.configuration.fields import Fields
 from raysweep.errors import ConfigError, unknown
 from raysweep.kv_policy import METHODS, KVPolicy, load_method
@@ -29,9 +29,13 @@ WEIGHT_BITS = {"bf16": (16,), "gptq": (2, 3, 4, 8), "awq": (4,), "fp8": (8,)}  #
 
 @dataclass(frozen=True)
 class Definitions:
-    """The definition files in `folders`, the first of which is raysweep's own."""
+    """The definition files in `folders`, the first of which is raysweep's own.
+
+    stand_in  whether placeholders stand in for a benchmark's questions that are not on this machine
+    """
 
     folders: tuple[Path, ...]
+    stand_in: bool = False
 
     @cached_property
     def files(self) -> dict[tuple[str, str], Path]:
@@ -178,7 +182,10 @@ def _read_parameter(definitions: Definitions, fields: Fields, field: dataclasses
 def read_benchmark(definitions: Definitions, entry: Any, place: str) -> Benchmark:
     """Questions from a loader, and how answers to them are opened and graded."""
     name, fields = definitions.resolve_named("benchmark", entry, place)
-    return load_benchmark(name, fields)
+    if isinstance(entry, Mapping) and "questions" not in entry and not WHICH_ROWS.isdisjoint(entry):
+        known = {key: value for key, value in fields.values.items() if key != "questions"}
+        fields = Fields(fields.prefix, known)  # of other rows nobody knows how many there are
+    return load_benchmark(name, fields, definitions.stand_in)
 
 
 def read_yaml(file: Path) -> dict[str, Any]:

@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 from raysweep.errors import ConfigError, shown, unknown
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # safe as a part of a file's name
-Loaded = TypeVar("Loaded")
-
+LONGEST_NAME = 100  # three of which make an engine's folder, and file systems end at 255
 MOST = 2**63 - 1  # what a Parquet integer column holds
+
+Loaded = TypeVar("Loaded")
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,10 @@ class Fields:
             raise ConfigError(
                 f"{self.at(key)}: {shown(name)} is not a plain name; use letters, digits, '_', '-' and "
                 "'.' only"
+            )
+        if len(name) > LONGEST_NAME:
+            raise ConfigError(
+                f"{self.at(key)}: {shown(name)} has {len(name)} characters; use at most {LONGEST_NAME}"
             )
         return name
 

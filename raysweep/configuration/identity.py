@@ -50,7 +50,8 @@ def identity(config: RunConfig) -> dict[str, Any]:
     for policy in sweep.kv_policies:
         fields[f"kv_policy.{policy.slug}"] = described_policy(policy)
     for benchmark in sweep.benchmarks:
-        fields[f"benchmark.{benchmark.name}"] = content_hash(benchmark)
+        if not benchmark.stands_in:
+            fields[f"benchmark.{benchmark.name}"] = content_hash(benchmark)
     return plain(fields)
 
 

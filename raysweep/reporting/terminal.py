@@ -1,4 +1,4 @@
-"""Tables for the terminal, within 80 columns: the frontier when a run ends, what fits before it begins."""
+"""Tables for the terminal, within 80 columns: how they look, and the frontier when a run ends."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -7,12 +7,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from raysweep.fit import least_fit
-from raysweep.memory import kv_peak_bytes, weights_bytes
+from raysweep.printing import printable
 from raysweep.reporting.results import Point, points_of, where
 from raysweep.reporting.wording import human_bytes, interval, percent
-from raysweep.run_config import Gpu
-from raysweep.spec import EngineSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,15 +21,15 @@ def frontier_table(frontier: "pd.DataFrame", benchmark: str, batch_size: int) ->
     `frontier` has the columns of `tables.FRONTIER`. Names are literal text, never markup.
     """
     names = ("memory", "model, weights", "KV policy", "tokens", "G", "accuracy", "95%")
-    table = _table(_title(benchmark, batch_size), names, words=("model, weights", "KV policy"))
+    table = empty_table(_title(benchmark, batch_size), names, words=("model, weights", "KV policy"))
     for point in points_of(where(frontier, benchmark=benchmark, batch_size=batch_size)):
-        table.add_row(*(Text(cell) for cell in _cells(point)))
+        table.add_row(*(Text(printable(cell)) for cell in _cells(point)))
     return table
 
 
 def _title(benchmark: str, batch_size: int) -> Text:
     batch = "" if batch_size == 1 else f", weights shared by a batch of {batch_size}"
-    return Text(f"{benchmark}: most accuracy for a memory budget{batch}")
+    return Text(f"{printable(benchmark)}: most accuracy for a memory budget{batch}")
 
 
 def _cells(point: Point) -> tuple[str, ...]:
@@ -47,24 +44,8 @@ def _cells(point: Point) -> tuple[str, ...]:
     )
 
 
-def fit_table(engines: Iterable[EngineSpec], gpu: Gpu, tokens: int) -> Table:
-    """For each engine the fewest GPUs of one node that hold it, and the sequences beside its weights."""
-    title = Text(f"what fits on {gpu.name}, with sequences of {tokens:,} tokens")
-    names = ("engine", "weights", "KV / sequence", "GPUs", "sequences")
-    table = _table(title, names, words=("engine",))
-    for engine in engines:
-        fit = least_fit(engine, gpu, tokens)
-        table.add_row(
-            Text(engine.engine_id),
-            human_bytes(weights_bytes(engine.model, engine.weights)),
-            human_bytes(kv_peak_bytes(engine.model.architecture, engine.kv_policy, tokens)),
-            f"{fit.gpus:g}" if fit else "none",
-            f"{fit.rows:,}" if fit else "",
-        )
-    return table
-
-
-def _table(title: Text, names: Iterable[str], words: Iterable[str]) -> Table:
+def empty_table(title: Text, names: Iterable[str], words: Iterable[str]) -> Table:
+    """A table without rows; columns of `words` stand left, numbers right."""
     table = Table(
         title=title,
         title_justify="left",

@@ -97,7 +97,7 @@ class Losses:
 
     def _guilty(self, queue: EngineQueue, task: Task, reason: str) -> None:
         """A task that was lost by itself: halves of it wait, or a single question till its last attempt."""
-        questions = task.shard.questions
+        questions, question = task.shard.questions, task.shard.questions[-1].question_id
         if len(questions) > 1:
             middle = len(questions) // 2
             halves = (questions[:middle], questions[middle:])
@@ -106,7 +106,6 @@ class Losses:
         elif task.deaths < self.max_attempts:
             queue.add([replace(task, alone=True)])
         else:
-            question = questions[-1].question_id
             said = f"its question {question} failed {task.deaths} times alone, last: {reason}"
             self._give_up(queue, [task.shard, *queue.drop(question)], said, question)
 

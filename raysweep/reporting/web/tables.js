@@ -46,9 +46,11 @@ function order(a, b) {
   return (a ?? -Infinity) - (b ?? -Infinity) || 0;
 }
 
+// A text that a spreadsheet would take for a formula gets an apostrophe before it; numbers stay numbers.
 function csvOf(columns, rows) {
   const cell = (value) => {
-    const text = value === null || value === undefined ? "" : String(value);
+    const said = value === null || value === undefined ? "" : String(value);
+    const text = typeof value === "string" && /^[=+\-@\t\r]/.test(said) ? `'${said}` : said;
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   const lines = [columns.map((column) => column.name), ...rows.map((row) => columns.map((column) => column.value(row)))];

@@ -1,0 +1,207 @@
+"""A plan for the terminal: what a user must know before it is run. How much, on what, for how much."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.table import Table
+from rich.text import Text
+
+from raysweep.cost import BANDWIDTH_EFFICIENCY, FLOPS_EFFICIENCY
+from raysweep.estimate import Estimate, has_known_gpus
+from raysweep.fit import in_words, row_tokens, what_would
+from raysweep.memory import kv_peak_bytes, weights_bytes
+from raysweep.plan import Plan
+from raysweep.reporting.terminal import empty_table
+from raysweep.reporting.wording import human_bytes, human_count
+from raysweep.run_config import Gpu, Pool, RunConfig
+
+MOST_ROWS = 24  # of a table; more engines are put together by model and precision
+MOST_NAMED = 3  # engines that fit nowhere
+
+
+@dataclass(frozen=True)
+class Line:
+    label: str
+    text: str
+    urgent: bool = False
+
+
+def plan_lines(
+    config: RunConfig, plan: Plan, costs: Sequence[Estimate], known: Sequence[Gpu]
+) -> Iterator[Line]:
+    """The plan in lines, of which some may be long. `known` are kinds of GPU to suggest."""
+    yield Line("plan", amount(config, plan))
+    if plan.done:
+        yield Line("done", learnt(plan, costs))
+    for benchmark in config.sweep.benchmarks:
+        if benchmark.stands_in:
+            count = len(benchmark.questions)
+            said = f"{benchmark.name} is not on this machine: planned with its {count:,} questions"
+            yield Line("absent", f"{said}, as if none were done" if plan.parts else said)
+    if config.sweep.backend == "auto":
+        yield from backend_lines(plan)
+    if has_known_gpus(config.cluster):
+        yield from cost_lines(config, costs)
+        yield from nowhere_lines(config, costs, known)
+
+
+def amount(config: RunConfig, plan: Plan) -> str:
+    sweep = config.sweep
+    scenarios = len(plan.engines) * len(sweep.benchmarks)
+    scenarios *= len(sweep.token_budgets) * len(sweep.group_sizes)
+    tokens = sum(shard.est_tokens for shard in plan.shards if shard.shard is not None)
+    return (
+        f"{scenarios:,} scenarios from {len(plan.engines)} engines; {len(plan.to_do):,} of "
+        f"{len(plan.shards):,} shards, ≤ {human_count(tokens)} tokens"
+    )
+
+
+def learnt(plan: Plan, costs: Sequence[Estimate]) -> str:
+    """What is there already, and what it says of the rest."""
+    expected = sum(cost.to_do.expected for cost in costs)
+    measured = any(part.tokens for part in plan.parts)
+    said = f"{plan.done:,} of {len(plan.shards):,} shards"
+    if not plan.to_do or not measured:
+        return said
+    return f"{said}; with traces as long as theirs, {human_count(expected)} tokens are to come"
+
+
+def backend_lines(plan: Plan) -> Iterator[Line]:
+    """Which backend runs how many engines, and why."""
+    choices = plan.backends
+    for backend in sorted({choice.backend for choice in choices}):
+        theirs = [choice.reason for choice in choices if choice.backend == backend]
+        reasons = "; ".join(dict.fromkeys(theirs))
+        said = f"{backend} for {len(theirs)} of {len(choices)} engines: {reasons}"
+        yield Line("backend", said)
+
+
+def cost_lines(config: RunConfig, costs: Sequence[Estimate]) -> Iterator[Line]:
+    """GPU-hours, money and wall time of what is to do, for each kind of GPU that is used."""
+    pools = config.cluster.pools
+    by_pool = [(pool, hours_on(pool, costs)) for pool in pools]
+    for pool, hours in by_pool:
+        if hours or len(pools) == 1:
+            yield Line("cost", pool_cost(pool, hours))
+    if len(pools) > 1:
+        yield Line("", "each engine is counted on the kind of GPU where its tokens are cheapest")
+    slowness = sorted(cost.slowness for cost in costs)[len(costs) // 2]
+    corrected = (
+        f"as measured, {slowness:.2g} times as slow" if slowness != 1 else "nothing is measured yet"
+    )
+    yield Line(
+        "",
+        f"by a roofline at {BANDWIDTH_EFFICIENCY:.0%} of the bandwidth and {FLOPS_EFFICIENCY:.0%} of the "
+        f"FLOPs ({corrected}); prices as in cluster.gpu",
+    )
+
+
+def hours_on(pool: Pool, costs: Iterable[Estimate]) -> float:
+    """GPU-hours of what is to do on the pool."""
+    theirs = (cost for cost in costs if cost.placement and cost.placement.gpu == pool.gpu)
+    return sum(cost.gpu_hours(cost.to_do) or 0.0 for cost in theirs)
+
+
+def pool_cost(pool: Pool, hours: float) -> str:
+    gpu = pool.gpu
+    said = f"{gpu.name}: {human_hours(hours)} GPU-hours"
+    if gpu.usd_per_hour:
+        said += f", {human_usd(hours * gpu.usd_per_hour)} at ${gpu.usd_per_hour:g} an hour"
+    if pool.gpus is None:
+        return said
+    return f"{said}; {human_hours(hours / pool.gpus)} hours on {pool.gpus:,} GPUs kept busy"
+
+
+def nowhere_lines(
+    config: RunConfig, costs: Sequence[Estimate], known: Sequence[Gpu]
+) -> Iterator[Line]:
+    """The engines that no GPU of the cluster holds, and what would."""
+    homeless = [cost.engine for cost in costs if cost.placement is None]
+    if not homeless:
+        return
+    names = " or ".join(map(in_words, config.cluster.pools))
+    said = f"{len(homeless):,} engines on {names}, and the stage generate refuses them"
+    yield Line("no room", f"{said}; leave them out, or change cluster.gpu", urgent=True)
+    gpus = [*(pool.gpu for pool in config.cluster.pools), *known]
+    for engine in homeless[:MOST_NAMED]:
+        yield Line("", f"{engine.engine_id}: {what_would(gpus, engine, row_tokens(config))}", True)
+    if len(homeless) > MOST_NAMED:
+        yield Line("", f"and {len(homeless) - MOST_NAMED:,} others", urgent=True)
+
+
+def engines_table(config: RunConfig, costs: Sequence[Estimate]) -> Table:
+    """Memory, GPUs and cost of each engine, or of a model at a precision over all of its KV policies."""
+    tokens, several = row_tokens(config), len(config.cluster.pools) > 1
+    groups = grouped(costs)
+    title = (
+        f"memory with sequences of {tokens:,} tokens, the GPUs of an actor, the sequences that decode "
+        "together, and GPU-hours to do"
+    )
+    if len(groups) < len(costs):
+        title += "; from the smallest KV policy to the largest"
+    names = ["engine", "weights", "KV each", *(["on"] if several else [])]
+    names += ["GPUs", "together", "hours", "USD"]
+    table = empty_table(Text(title), names, words=("engine", "on"))
+    for name, group in groups:
+        cells = [name, *bytes_cells(group, tokens), *([on_kinds(group)] if several else [])]
+        table.add_row(*(Text(cell) for cell in [*cells, *place_cells(group), *cost_cells(group)]))
+    return table
+
+
+def grouped(costs: Sequence[Estimate]) -> list[tuple[str, list[Estimate]]]:
+    """The table's rows: engines, or where they are many those of a model at a precision."""
+    by_engine = len(costs) <= MOST_ROWS
+    groups: dict[str, list[Estimate]] = {}
+    for cost in costs:
+        engine = cost.engine
+        name = engine.engine_id if by_engine else f"{engine.model.name}.{engine.weights.slug}"
+        groups.setdefault(name, []).append(cost)
+    return list(groups.items())
+
+
+def bytes_cells(group: Sequence[Estimate], tokens: int) -> tuple[str, str]:
+    engine = group[0].engine
+    peaks = [
+        kv_peak_bytes(cost.engine.model.architecture, cost.engine.kv_policy, tokens)
+        for cost in group
+    ]
+    return human_bytes(weights_bytes(engine.model, engine.weights)), span(peaks, human_bytes)
+
+
+def on_kinds(group: Iterable[Estimate]) -> str:
+    names = {cost.placement.gpu.name for cost in group if cost.placement and cost.placement.gpu}
+    return ", ".join(sorted(names)) or "none"
+
+
+def place_cells(group: Sequence[Estimate]) -> tuple[str, str]:
+    fits = [cost.placement.fit for cost in group if cost.placement]
+    homeless = len(group) - len(fits)
+    gpus = [span([fit.gpus for fit in fits], lambda count: f"{count:g}")] if fits else []
+    if homeless:
+        gpus.append("none" if len(group) == 1 else f"{homeless} none")
+    return ", ".join(gpus), span([fit.rows for fit in fits], lambda count: f"{count:,.0f}")
+
+
+def cost_cells(group: Iterable[Estimate]) -> tuple[str, str]:
+    hours = usd = 0.0
+    for cost in group:
+        if cost.placement and cost.placement.gpu:
+            needed = cost.gpu_hours(cost.to_do) or 0.0
+            hours, usd = hours + needed, usd + needed * cost.placement.gpu.usd_per_hour
+    return (human_hours(hours), human_usd(usd)) if hours else ("", "")
+
+
+def span(values: Sequence[float], shown: Callable[[float], str]) -> str:
+    """`0.25–2`: the least and the largest; nothing of nothing."""
+    if not values:
+        return ""
+    least, largest = shown(min(values)), shown(max(values))
+    return least if least == largest else f"{least}–{largest}"
+
+
+def human_hours(hours: float) -> str:
+    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"
+
+
+def human_usd(usd: float) -> str:
+    return f"${usd:,.0f}" if usd >= 10 else f"${usd:.2f}"

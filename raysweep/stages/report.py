@@ -1,0 +1,16 @@
+"""The stage report: the page, the figures, and the frontier in the terminal."""
+
+from raysweep.reporting.page import write_report
+from raysweep.reporting.terminal import frontier_table
+from raysweep.stages.run import DONE, Run, need
+
+
+def run_stage(run: Run) -> int:
+    """The page, the figures, and the frontier in the terminal."""
+    need(run, "scores.parquet", "reduce")
+    path = write_report(run.store)
+    frontier = run.store.read_table("frontier.parquet").to_pandas()
+    for benchmark in run.config.sweep.benchmarks:
+        run.console.print(frontier_table(frontier, benchmark.name, run.config.sweep.batch_sizes[0]))
+    run.say("report", path)
+    return DONE

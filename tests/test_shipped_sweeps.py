@@ -1,0 +1,114 @@
+"""Every sweep that is shipped can be planned by anybody: no network, no GPU, no Ray; and always alike."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from raysweep.configuration.config import conf_folder
+
+SWEEPS = sorted(file.stem for file in (conf_folder() / "sweep").glob("*.yaml"))
+OFFLINE = """
+import socket, sys
+
+def connect(*_):
+    raise AssertionError("a plan asks no network")
+
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = connect
+from raysweep.__main__ import main
+
+status = main()
+assert "ray" not in sys.modules and "torch" not in sys.modules
+sys.exit(status)
+"""
+TABLES = ("engines.parquet", "plan.parquet")
+
+
+def plan(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """`stages=[plan]` in a process that has no network and nothing of the hub."""
+    command = [sys.executable, "-c", OFFLINE, "stages=[plan]", f"out={folder}", "run=R", *arguments]
+    environment = {**os.environ, "HF_HOME": str(folder / "hub"), "COLUMNS": "80", **variables}
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment, cwd=folder, timeout=300
+    )
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The plan of the whole study: its folder, and what was said."""
+    folder = tmp_path_factory.mktemp("full")
+    planned = plan(folder, "+sweep=full", PYTHONHASHSEED="1")
+    assert planned.returncode == 0, planned.stderr
+    return folder / "R", planned.stdout
+
+
+@pytest.mark.parametrize("sweep", [sweep for sweep in SWEEPS if sweep != "full"])
+def test_every_sweep_is_planned_without_a_network(sweep: str, tmp_path: Path):
+    planned = plan(tmp_path, f"+sweep={sweep}")
+    assert planned.returncode == 0, planned.stderr
+    engines = pq.read_table(tmp_path / "R" / "engines.parquet").to_pylist()
+    assert f"scenarios from {len(engines)} engines" in planned.stdout
+    assert all(row["gpus"] is not None for row in engines)
+
+
+def test_the_studys_grid_is_large_and_known_beforehand(full: tuple[Path, str]):
+    folder, said = full
+    assert "20,160 scenarios from 180 engines" in said
+    assert "aime25 is not on this machine: planned with its 30 questions" in said
+    assert "gpqa-diamond is not on this machine: planned with its 198 questions" in said
+    assert "h100-80: " in said and "GPU-hours, $" in said
+    assert all(len(line) <= 80 for line in said.splitlines() if "qwen3-" in line)
+    engines, shards = (pq.read_table(folder / name).to_pylist() for name in TABLES)
+    samples = sum(len(row["question_ids"]) * row["sample_count"] for row in shards)
+    assert samples == 180 * (30 + 198) * 16
+    assert sum(row["est_tokens"] for row in engines) == samples * (30_000 + 8 * 1024)
+    assert sum(row["est_tokens"] for row in shards) == samples * (30_000 + 8 * 1024)
+    assert all(row["est_gpu_hours"] > 0 for row in engines)
+    gpus = {row["engine_id"]: row["gpus"] for row in engines}
+    assert all(row["gpus"] == gpus[row["engine_id"]] for row in shards)
+    assert {0.4, 1.0, 2.0} <= set(gpus.values())
+
+
+def test_two_plans_of_the_study_have_the_same_bytes(full: tuple[Path, str], tmp_path: Path):
+    again = plan(tmp_path, "+sweep=full", PYTHONHASHSEED="2")
+    assert again.returncode == 0
+    assert again.stdout == full[1]
+    for name in TABLES:
+        assert (tmp_path / "R" / name).read_bytes() == (full[0] / name).read_bytes()
+
+
+def test_a_sweep_goes_to_whatever_cluster_is_named(tmp_path: Path):
+    two_kinds = ["cluster.gpu=[l4-24,t4-16]", "cluster.gpus=[16,null]"]
+    planned = plan(tmp_path, "+sweep=code", "cluster=existing", *two_kinds)
+    assert planned.returncode == 0, planned.stderr
+    assert "hours on 16 GPUs kept busy" in planned.stdout
+    assert "where its tokens are cheapest" in planned.stdout
+
+
+def test_what_fits_nowhere_is_said_with_what_would_and_is_no_fault_of_a_plan(tmp_path: Path):
+    large = "sweep.models=[qwen3-0.6b,qwen3-32b]"
+    planned = plan(tmp_path, "+sweep=code", large, "cluster.gpu=t4-16", "cluster.gpus=2")
+    assert planned.returncode == 0, planned.stderr
+    assert "no room" in planned.stdout and "the stage generate refuses them" in planned.stdout
+    assert "qwen3-32b.bf16.full: 8 t4-16, 4 l4-24" in planned.stdout
+    engines = pq.read_table(tmp_path / "R" / "engines.parquet").to_pylist()
+    homeless = [row for row in engines if row["gpus"] is None]
+    assert homeless and all(row["est_gpu_hours"] is None for row in homeless)
+    assert all("qwen3-32b" in row["engine_id"] for row in homeless)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("sweep.token_budgets=[2000,40000]", "do not fit the context of qwen3-0.6b, 40960 tokens"),
+        ("cluster.gpus=0", "cluster.gpus: 0 is out of range"),
+        ("stages=[plan,generate]", "aime25.yaml: source: test.jsonl of math-ai/aime25"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_in_one_line(change: str, words: str, tmp_path: Path):
+    refused = plan(tmp_path, "+sweep=full", change, HF_HUB_OFFLINE="1")
+    assert refused.returncode == 2
+    assert words in refused.stderr and refused.stderr.count("\n") == 1
