@@ -7,6 +7,8 @@ makes a snapshot, whoever shows it reads it: it holds plain values only and know
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+PROGRESS = "progress.json"  # where the driver notes one, now and then
+
 
 @dataclass(frozen=True)
 class EngineProgress:

@@ -4,22 +4,31 @@ The one idea: what has been done is what lies in the folder, so a run can be loo
 from any machine that reaches the folder, with the command line that started it.
 """
 
+import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pyarrow import fs
-
 from raysweep.plan import Plan, make_plan
+from raysweep.progress import in_words
 from raysweep.record import read_summary
 from raysweep.reporting.wording import duration, plural
 from raysweep.run_config import RunConfig
-from raysweep.store import PART_NAME, Store
+from raysweep.snapshot import PROGRESS, EngineProgress, Snapshot
+from raysweep.store import Store
 
 MOST_NAMED = 12  # engines with work left, those with most of it first
-RESULTS, PAGE = "scenarios.parquet", "report/index.html"
+SAMPLES, RESULTS, PAGE = "samples", "scenarios.parquet", "report/index.html"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """progress.json: how far a generate stage was, and when."""
+
+    when: datetime
+    snapshot: Snapshot
 
 
 @dataclass(frozen=True)
@@ -37,13 +46,15 @@ class EngineStatus:
 class Status:
     """A run's folder as it is now.
 
-    written  when the newest part of samples, and each of the results that are there, was last written
-    summary  summary.json, which the stages that have ended add to
+    written   when the newest part of samples, and each of the results that are there, was written
+    summary   summary.json, which the stages that have ended add to
+    progress  of the generate stage that goes on, or of the last one
     """
 
     engines: tuple[EngineStatus, ...]
     written: Mapping[str, datetime]
     summary: Mapping[str, Any]
+    progress: Progress | None = None
 
     @property
     def left(self) -> int:
@@ -54,7 +65,8 @@ class Status:
 def read_status(config: RunConfig, store: Store) -> Status:
     """Look at the folder. Raises ConfigError if a part in it cannot be read."""
     planned = make_plan(config, store.parts())
-    return Status(tuple(by_engine(planned)), last_written(store), read_summary(store))
+    engines = tuple(by_engine(planned))
+    return Status(engines, last_written(store), read_summary(store), read_progress(store))
 
 
 def by_engine(planned: Plan) -> Iterator[EngineStatus]:
@@ -69,17 +81,22 @@ def by_engine(planned: Plan) -> Iterator[EngineStatus]:
 
 
 def last_written(store: Store) -> dict[str, datetime]:
-    """When the parts ("samples") and the results were last written, of those that are there."""
-    filesystem, root = fs.FileSystem.from_uri(store.absolute.root)
-    selector = fs.FileSelector(f"{root}/samples", allow_not_found=True, recursive=True)
-    found = {"samples": filesystem.get_file_info(selector)}
-    found |= {name: filesystem.get_file_info([f"{root}/{name}"]) for name in (RESULTS, PAGE)}
-    times = {
-        name: [info.mtime for info in infos if name != "samples" or PART_NAME.search(info.path)]
-        for name, infos in found.items()
-    }
-    known = {name: [time for time in those if time] for name, those in times.items()}
-    return {name: max(those) for name, those in known.items() if those}
+    """When the newest part and the results were written, of those that are there."""
+    found = {name: store.folder.last_written(name) for name in (SAMPLES, RESULTS, PAGE)}
+    return {name: when for name, when in found.items() if when is not None}
+
+
+def read_progress(store: Store) -> Progress | None:
+    """What the generate stage that goes on, or the last one, has noted; None if it cannot be read."""
+    try:
+        noted = json.loads(store.read_text(PROGRESS)) if store.exists(PROGRESS) else None
+        if noted is None:
+            return None
+        when = datetime.fromisoformat(noted.pop("written_at"))
+        engines = tuple(EngineProgress(**engine) for engine in noted.pop("engines"))
+        return Progress(when, Snapshot(engines, **noted))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
 def lines(status: Status, now: float | None = None) -> Iterator[tuple[str, str]]:
@@ -88,15 +105,21 @@ def lines(status: Status, now: float | None = None) -> Iterator[tuple[str, str]]
         sum(getattr(e, name) for e in status.engines) for name in ("samples", "wanted")
     )
     yield "samples", f"{samples:,} of {wanted:,} are there; {plural(status.left, 'shard')} left"
-    if newest := status.written.get("samples"):
-        ago = (time.time() if now is None else now) - newest.timestamp()
-        yield "progress", f"the newest part was written {duration(max(0.0, ago))} ago"
+    now = time.time() if now is None else now
+    if newest := status.written.get(SAMPLES):
+        yield "newest", f"part written {ago(newest, now)}"
+    if status.progress is not None:
+        yield "progress", f"{in_words(status.progress.snapshot)} ({ago(status.progress.when, now)})"
     yield from engine_lines(status.engines)
     if "wall_s" in status.summary:
         yield "so far", spent(status.summary)
     for warning in status.summary.get("warnings", ()):
         yield "warning", warning
     yield "results", results(status)
+
+
+def ago(when: datetime, now: float) -> str:
+    return f"{duration(max(0.0, now - when.timestamp()))} ago"
 
 
 def engine_lines(engines: Iterable[EngineStatus]) -> Iterator[tuple[str, str]]:
@@ -118,7 +141,11 @@ def spent(summary: Mapping[str, Any]) -> str:
     """Time and faults of the generate stages that have ended; one that runs still is not in it."""
     hours = f", {summary['gpu_hours']:.2f} GPU-hours" if summary.get("gpu_hours") else ""
     faults = plural(summary.get("faults_survived", 0), "fault")
-    return f"{duration(summary['wall_s'])} of generating{hours}, {faults} survived"
+    kinds = ", ".join(
+        f"{count:,} {kind}" for kind, count in summary.get("faults_by_kind", {}).items()
+    )
+    said = f"{faults} survived" + (f" ({kinds})" if kinds else "")
+    return f"{duration(summary['wall_s'])} of generating{hours}, {said}"
 
 
 def results(status: Status) -> str:

@@ -18,12 +18,11 @@ from raysweep.progress import show_progress
 from raysweep.scheduling.loop import Event
 from raysweep.scheduling.queues import EngineQueue
 from raysweep.scheduling.schedule import Schedule
-from raysweep.snapshot import EngineProgress, Snapshot
+from raysweep.snapshot import PROGRESS, EngineProgress, Snapshot
 from raysweep.spec import Shard
 from raysweep.store import Store
 
 SHOW_EVERY_S, WRITE_EVERY_S = 1.0, 15.0
-PROGRESS = "progress.json"
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -100,6 +101,19 @@ class Folder:
             return sorted(f"{below}{file.removeprefix(path)}" for file in files)
 
         return self._do(below, act)
+
+    def last_written(self, name: str) -> datetime | None:
+        """When a file, or the newest file below a folder, was written; None if there is none."""
+
+        def act(filesystem: fs.FileSystem, path: str) -> datetime | None:
+            found = [filesystem.get_file_info(path)]
+            if found[0].type == fs.FileType.Directory:
+                selector = fs.FileSelector(path, allow_not_found=True, recursive=True)
+                found = filesystem.get_file_info(selector)
+            files = (info for info in found if info.type == fs.FileType.File)
+            return max((info.mtime for info in files if info.mtime is not None), default=None)
+
+        return self._do(name, act)
 
     def move(self, name: str, new_name: str) -> None:
         def act(filesystem: fs.FileSystem, path: str) -> None:
