@@ -17,6 +17,8 @@ def finished_run() -> Run:
     there = [name for name in RUNS if (ROOT / "runs" / name / "report/index.html").is_file()]
     if not there:
         command = [sys.executable, "-m", "raysweep", "+sweep=smoke"]
-        paths = os.pathsep.join([str(Path(raysweep.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+        paths = os.pathsep.join(
+            [str(Path(raysweep.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+        )
         subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": paths}, check=True)
     return raysweep.open_run(str(ROOT / "runs" / (there or ["smoke"])[0]))
