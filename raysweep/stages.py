@@ -248,7 +248,8 @@ def show_outcome(run: Run, outcome: "Outcome", shards: int) -> None:
         said = f"shard {failure.shard_id} of {failure.engine_id}: {failure.reason}"
         run.say("failed", said, style=RED)
     if outcome.left:
-        run.say("", f"{outcome.left:,} samples found no node with room for their engine", RED)
+        why = outcome.stopped or "no node had room for their engine"
+        run.say("", f"{outcome.left:,} samples were not begun: {why}", RED)
     if outcome.failures or outcome.left:
         run.say("", f"of {shards:,} shards some remain; the same command goes on with them")
 
