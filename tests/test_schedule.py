@@ -1,8 +1,8 @@
 """The decisions of the driver, without Ray: who is next, what is tried again, when to give up."""
 
 from examples import a_model, some_shards
-
 from raysweep.schedule import EngineQueue, Failure, Schedule
+
 from raysweep.spec import Shard
 
 

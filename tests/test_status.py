@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from test_stages import Command, generate_here
 
-from raysweep import driver
+from raysweep import generating
 from raysweep.stages import DONE, WORK_REMAINS
 from raysweep.status import EngineStatus, Status, lines
 
@@ -19,7 +19,7 @@ from raysweep.status import EngineStatus, Status, lines
 def run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Command:
-    monkeypatch.setattr(driver, "generate", generate_here)
+    monkeypatch.setattr(generating, "generate", generate_here)
     return Command(tmp_path, capsys)
 
 
