@@ -13,6 +13,7 @@ from raysweep.scheduling.queues import EngineQueue, Task
 from raysweep.spec import Shard
 
 LOAD, OUT_OF_MEMORY, STORAGE = "load", "out_of_memory", "storage"
+HALVINGS = 6  # of 64 questions, till one is left
 BLAMELESS = {"node", STORAGE}  # kinds of loss that no shard and no engine can have caused
 
 
@@ -94,14 +95,14 @@ class Losses:
             self._give_up_engine(queue, said)
 
     def _died(self, queue: EngineQueue, tasks: Sequence[Task], reason: str) -> None:
-        """An engine on which shard after shard is lost is given up whole."""
+        """An engine that dies more often than a single question can have caused is given up whole."""
         for task in tasks:
             if len(tasks) > 1:
                 queue.add([self._with_others(task)])
             else:
                 self._guilty(queue, replace(task, deaths=task.deaths + 1), reason)
         queue.deaths += 1
-        if queue.deaths >= self.max_attempts**2:
+        if queue.deaths > HALVINGS + 2 * self.max_attempts:
             self._give_up_engine(queue, f"its engine died {queue.deaths} times, last: {reason}")
 
     def _with_others(self, task: Task) -> Task:
@@ -118,9 +119,9 @@ class Losses:
             middle = len(questions) // 2
             halves = (questions[:middle], questions[middle:])
             shards = [replace(task.shard, questions=half) for half in halves]
-            queue.add(Task(shard, task.tries, alone=True) for shard in shards)
+            queue.add([Task(shard, task.tries, alone=True) for shard in shards], first=True)
         elif task.deaths < self.max_attempts:
-            queue.add([replace(task, alone=True)])
+            queue.add([replace(task, alone=True)], first=True)
         else:
             question = questions[-1].question_id
             said = f"its question {question} failed {task.deaths} times alone, last: {reason}"
