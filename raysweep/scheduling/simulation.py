@@ -42,6 +42,10 @@ class Luck:
     def draw(self, *what: object) -> random.Random:
         return random.Random(repr((self.seed, *what)))
 
+    def slowness(self, engine_id: str) -> float:
+        """An engine's time for a step over the modelled one."""
+        return math.exp(self.draw("speed", engine_id).gauss(0.0, self.speed_spread))
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -131,9 +135,8 @@ class SimulatedWorld:
         engine_id = place.queue.engine.engine_id
         luck, self._starts[engine_id] = self._luck, self._starts[engine_id] + 1
         spread = luck.draw("load", engine_id, self._starts[engine_id]).gauss(0.0, luck.load_spread)
-        slowness = math.exp(luck.draw("speed", engine_id).gauss(0.0, luck.speed_spread))
         loaded_at = self._now + place.option.speed.load_s * math.exp(spread)
-        actor = _Actor(place, slowness, loaded_at, at=loaded_at)
+        actor = _Actor(place, luck.slowness(engine_id), loaded_at, at=loaded_at)
         self._actors[place.number] = actor
         heapq.heappush(self._heap, (loaded_at, next(self._numbers), actor, 0, True))
 
