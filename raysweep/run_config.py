@@ -121,7 +121,7 @@ class Verify:
 class Simulate:
     """What the stage simulate supposes.
 
-    faults         probability that an actor is lost in a shard
+    faults         share of the shards that are lost with their actor
     mean_length    of a trace of which nothing is measured, as a share of the largest budget
     length_spread  standard deviation of the logarithm of such a length
     """

@@ -195,7 +195,7 @@ class Schedule:
                 if spot:
                     return queue, option, spot
                 full.add(option.need)
-                if not queue.actors and option.need.gpus > 1:
+                if option.need.gpus > 1 and (not queue.actors or not reserved):
                     node = self.room.emptiest(option.need, shy | reserved)
                     reserved |= {node} if node else set()
         return None

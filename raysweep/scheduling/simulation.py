@@ -29,7 +29,7 @@ Lengths = Callable[[Shard], Sequence[int]]  # tokens of each of a shard's traces
 class Luck:
     """What goes otherwise than modelled.
 
-    shard_faults  probability that an actor dies in a shard
+    shard_faults  share of the shards that are lost; an actor's death takes all that it is at
     load_spread, speed_spread  standard deviation of the logarithm of an actor's time to load, and of an
                   engine's time for a step
     """
@@ -145,7 +145,7 @@ class SimulatedWorld:
         lengths = self._lengths(task.shard)
         actor.left[task], actor.tokens[task] = len(lengths), sum(lengths)
         luck = self._luck.draw("fault", *named(task.shard), task.tries, task.deaths)
-        if luck.random() < self._luck.shard_faults:
+        if luck.random() * max(1, len(place.in_flight)) < self._luck.shard_faults:
             actor.dies_after[task] = luck.randrange(len(lengths))
         actor.hungry = False
         actor.queued.extend((length, task) for length in lengths)
