@@ -16,6 +16,8 @@ import ray
 from examples import a_cluster, a_generation, a_model, some_shards
 from ray import cloudpickle
 from ray.cluster_utils import Cluster as RayCluster
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from test_driver import assert_whole
 
 from actors.engine_actor import EngineActor
@@ -23,6 +25,7 @@ from raysweep import driver
 from raysweep.errors import ConfigError
 from raysweep.fit import placed
 from raysweep.generating import Outcome, generate
+from raysweep.loss_kind import kind_of
 from raysweep.ray_nodes import TYPE_LABEL
 from raysweep.ray_session import QUIET
 from raysweep.receipt import Receipt
@@ -232,3 +235,12 @@ def test_shards_of_a_raylet_that_is_killed_run_again_elsewhere_with_nothing_lost
     assert killed
     assert outcome.faults == {"node": 1}
     assert {note["node"] for note in notes(store)} > {doomed.node_id}
+    there = NodeAffinitySchedulingStrategy(doomed.node_id, soft=False)
+    late = ray.remote(EngineActor).options(scheduling_strategy=there).remote(*arguments(store))
+    with pytest.raises(RayError) as raised:
+        ray.get(late.__ray_ready__.remote(), timeout=60)
+    assert kind_of(raised.value) == "node"
+
+
+def arguments(store: Store) -> tuple[Any, ...]:
+    return engines("a")[0].engine, store.root, ROWS
