@@ -86,7 +86,7 @@ class RayWorld:
         )
         lease = self.store.lease.lent() if self.store.lease else None
         longest = self.longest[engine.engine_id]
-        actor = options.remote(
+        actor: Any = options.remote(
             engine, self.store.root, place.rows, longest, need.gpus, lease, need.kind
         )
         self.actors[place.number] = actor

@@ -1,6 +1,7 @@
 """The scheduler on a real Ray of several nodes with claimed GPUs: what it decides is what happens."""
 
 import json
+import logging
 import math
 import os
 import secrets
@@ -86,7 +87,7 @@ def machines() -> Iterator[RayCluster]:
         cluster = RayCluster(initialize_head=True, head_node_args=head)
         add_node(cluster, "H100", 2)
         add_node(cluster, "L4", 1)
-        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
         yield cluster
         ray.shutdown()
         cluster.shutdown()
@@ -236,7 +237,7 @@ def test_shards_of_a_raylet_that_is_killed_run_again_elsewhere_with_nothing_lost
     assert outcome.faults == {"node": 1}
     assert {note["node"] for note in notes(store)} > {doomed.node_id}
     there = NodeAffinitySchedulingStrategy(doomed.node_id, soft=False)
-    late = ray.remote(EngineActor).options(scheduling_strategy=there).remote(*arguments(store))
+    late: Any = ray.remote(EngineActor).options(scheduling_strategy=there).remote(*arguments(store))
     with pytest.raises(RayError) as raised:
         ray.get(late.__ray_ready__.remote(), timeout=60)
     assert kind_of(raised.value) == "node"

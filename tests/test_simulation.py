@@ -1,6 +1,6 @@
 """The loop under a virtual clock: nothing is lost or doubled whatever goes wrong, and time is told right."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 
 import pytest
@@ -70,7 +70,7 @@ def simulate(
 
 def watch_capacity(schedule: Schedule, event: loop.Event | None) -> None:
     """No GPU and no node's CPUs are promised twice."""
-    shares: Counter = Counter()
+    shares: dict[object, float] = defaultdict(float)
     for place in schedule.places.values():
         spot = place.spot
         shares[spot.node_id] += spot.need.cpus / 6.0

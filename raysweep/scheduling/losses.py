@@ -123,7 +123,7 @@ class Losses:
         elif task.deaths < self.max_attempts:
             queue.add([replace(task, alone=True)], first=True)
         else:
-            question = questions[-1].question_id
+            question = task.shard.questions[0].question_id
             said = f"its question {question} failed {task.deaths} times alone, last: {reason}"
             self._give_up(queue, [task.shard, *queue.drop(question)], said, question)
 
