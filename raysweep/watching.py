@@ -57,6 +57,7 @@ def watching(
             if last is not None:
                 snapshot = snapshot_of(last, time.monotonic() - started)
                 show(snapshot)
+                exporter(snapshot)
                 write_progress(store, snapshot)
 
 

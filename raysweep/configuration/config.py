@@ -169,7 +169,9 @@ def read_token_budgets(fields: Fields) -> tuple[int, ...]:
 
 def read_generation(fields: Fields) -> Generation:
     fields.only(SECTIONS["generation"])
-    return Generation(**{key: fields.integer(key) for key in SECTIONS["generation"]})
+    counts = ("max_rows", "shard_questions", "shard_samples", "max_attempts")
+    minutes = fields.number("shard_minutes", least=0.01)
+    return Generation(**{key: fields.integer(key) for key in counts}, shard_minutes=minutes)
 
 
 def read_show(fields: Fields, sweep: Sweep) -> Show:

@@ -9,9 +9,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from raysweep.cost import Speed
-from raysweep.cutting import split
+from raysweep.cutting import est_tokens, split
 from raysweep.learnt import Learnt
-from raysweep.plan import est_tokens
 from raysweep.scheduling.nodes import Need
 from raysweep.spec import EngineSpec, Shard
 
