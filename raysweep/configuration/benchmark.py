@@ -20,6 +20,7 @@ from raysweep.benchmarks.sources import File, hub_file, local_file
 from raysweep.configuration.fields import MOST, MOST_WORK, Fields
 from raysweep.configuration.stand_in import is_here, placeholders
 from raysweep.errors import ConfigError, shown
+from raysweep.printing import is_whole
 from raysweep.spec import Benchmark, Question
 
 Reader = Callable[[Fields, str], Any]
@@ -119,6 +120,10 @@ def load_questions(
             raise ConfigError(
                 f"{place}: {name!r} yields {shown(question)}, which is no raysweep.spec.Question with a "
                 "prompt; correct it"
+            )
+        if not is_whole(f"{question.question_id}{question.prompt}{question.gold}"):
+            raise ConfigError(
+                f"{place}: {shown(question.question_id)} has half a character in it; correct the source"
             )
         if question.question_id in seen:
             raise ConfigError(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from raysweep.errors import ConfigError, shown, unknown
+from raysweep.printing import is_whole
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # safe as a part of a file's name
 LONGEST_NAME = 100  # three of which make an engine's folder, and file systems end at 255
@@ -59,6 +60,10 @@ class Fields:
         value = self.value(key)
         if not isinstance(value, str) or not value:
             raise ConfigError(f"{self.at(key)}: {shown(value)} is not a text; write some")
+        if not is_whole(value):
+            raise ConfigError(
+                f"{self.at(key)}: {shown(value)} has half a character in it; correct it"
+            )
         return value
 
     def name(self, key: str) -> str:
