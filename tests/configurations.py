@@ -106,6 +106,7 @@ def valid_configuration() -> dict[str, Any]:
             "shard_samples": 2,
             "max_attempts": 3,
         },
+        "simulate": {"seed": 0, "faults": 0.01, "mean_length": 0.4, "length_spread": 0.8},
         "cluster": {
             "address": "local",
             "actors": 2,
