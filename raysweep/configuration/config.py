@@ -14,7 +14,7 @@ from raysweep.backends import AUTO, BACKENDS, refuses
 from raysweep.configuration import definitions as read
 from raysweep.configuration.cluster import CLUSTER_KEYS, read_cluster
 from raysweep.configuration.definitions import Definitions
-from raysweep.configuration.fields import Fields, refuse_duplicates
+from raysweep.configuration.fields import MOST_WORK, Fields, refuse_duplicates
 from raysweep.configuration.models import read_model
 from raysweep.configuration.preparation import read_prepare
 from raysweep.configuration.tokens import check_tokens
@@ -128,7 +128,7 @@ def read_sweep(fields: Fields, definitions: Definitions) -> Sweep:
         token_budgets=read_token_budgets(fields),
         group_sizes=fields.integers("group_sizes"),
         batch_sizes=fields.integers("batch_sizes"),
-        samples=fields.integer("samples"),
+        samples=fields.integer("samples", most=MOST_WORK),
         backend=fields.choice("backend", "backend", BACKENDS),
         forcing=read.read_forcing(definitions, fields.value("forcing"), fields.at("forcing")),
     )
