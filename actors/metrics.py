@@ -61,3 +61,12 @@ class ActorMetrics:
         for (name, cache), tokens in self._sums.items():
             self.record.add(name, tokens, {**self.labels, "cache": cache})
         self._sums.clear()
+
+
+def gpu_memory(gpus: float) -> Callable[[], int] | None:
+    """Gives the bytes that this process's torch holds on its GPUs; None for an actor without one."""
+    if not gpus:
+        return None
+    import torch
+
+    return lambda: sum(map(torch.cuda.memory_reserved, range(torch.cuda.device_count())))

@@ -9,34 +9,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from raysweep.cost import Speed, speed
-from raysweep.fit import Fit, fit_of, placed, row_tokens
-from raysweep.learnt import Learnt, Modelled, learnt_of
+from raysweep.fit import row_tokens
+from raysweep.learnt import Learnt, learnt_of
+from raysweep.placing import Placement, modelled, placements
 from raysweep.plan import Plan, PlannedShard, whole_stream
-from raysweep.run_config import Cluster, Gpu, RunConfig
+from raysweep.run_config import RunConfig
 from raysweep.spec import EngineSpec
 
 HOUR_S = 3600
-
-
-@dataclass(frozen=True)
-class Placement:
-    """An actor of an engine: on GPUs of a kind, or where nothing is known of any (None) on a nominal CPU."""
-
-    gpu: Gpu | None
-    fit: Fit
-    speed: Speed
-
-    @property
-    def token_s(self) -> float:
-        """Seconds a token by the cost model, its actor's rows all taken."""
-        return 1 / self.speed.tokens_s()
-
-    @property
-    def token_price(self) -> tuple[float, float]:
-        """What a token costs: in dollars; in seconds of a GPU where nobody has said a price."""
-        gpu_s = self.token_s * self.fit.gpus
-        return (self.gpu.usd_per_hour if self.gpu else 0) * gpu_s, gpu_s
 
 
 @dataclass(frozen=True)
@@ -77,13 +57,18 @@ class Estimate:
 
 def estimates(config: RunConfig, plan: Plan) -> tuple[Estimate, ...]:
     """One for each engine of the plan."""
-    options = {engine.engine_id: options_of(config, engine) for engine in plan.engines}
-    learnt = learnt_of(plan.parts, benchmarks_of(config, plan.engines), modelled(options))
+    generation, cluster, tokens = config.generation, config.cluster, row_tokens(config)
+    options = {
+        engine.engine_id: placements(engine, generation, cluster, tokens) for engine in plan.engines
+    }
+    ways = {key: [place.option(cluster) for place in places] for key, places in options.items()}
+    benchmarks = benchmarks_of(config, plan.engines) if plan.parts else {}
+    learnt = learnt_of(plan.parts, benchmarks, modelled(ways))
     whole, to_do = tokens_of(config, plan.shards, learnt)
     return tuple(
         Estimate(
             engine=engine,
-            placement=min(options[key], key=lambda place: place.token_price, default=None),
+            placement=next(iter(options[key]), None),
             whole=whole[key],
             to_do=to_do[key],
             slowness=learnt.slowness(key),
@@ -93,24 +78,6 @@ def estimates(config: RunConfig, plan: Plan) -> tuple[Estimate, ...]:
     )
 
 
-def options_of(config: RunConfig, engine: EngineSpec) -> tuple[Placement, ...]:
-    """Where an actor of the engine may run: on each kind of GPU of the cluster that holds it."""
-    cluster, tokens = config.cluster, row_tokens(config)
-    fits = (
-        [(pool.gpu, fit_of(config, engine, pool)) for pool in cluster.pools]
-        if has_known_gpus(cluster)
-        else [(None, placed(engine, None, config.generation.max_rows, tokens))]
-    )
-    return tuple(
-        Placement(gpu, fit, speed(engine, gpu, fit, tokens)) for gpu, fit in fits if fit is not None
-    )
-
-
-def has_known_gpus(cluster: Cluster) -> bool:
-    """Whether actors run on GPUs of which the kinds are named."""
-    return bool(cluster.pools) and cluster.on_gpus
-
-
 def benchmarks_of(config: RunConfig, engines: Iterable[EngineSpec]) -> dict[str, str]:
     """The benchmark of each stream of samples, by the stream's id."""
     return {
@@ -118,16 +85,6 @@ def benchmarks_of(config: RunConfig, engines: Iterable[EngineSpec]) -> dict[str,
         for engine in engines
         for benchmark in config.sweep.benchmarks
     }
-
-
-def modelled(options: Mapping[str, Iterable[Placement]]) -> Modelled:
-    """Seconds of an engine's token on a device; "" is a CPU. 0 for a device that is no option."""
-    found = {
-        (engine_id, place.gpu.name if place.gpu else ""): place.token_s
-        for engine_id, places in options.items()
-        for place in places
-    }
-    return lambda engine_id, device: found.get((engine_id, device), 0.0)
 
 
 def tokens_of(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from raysweep.errors import ConfigError
 from raysweep.memory import architecture_bytes, kv_peak_bytes, share, workspace_bytes
-from raysweep.run_config import Gpu, Pool, RunConfig
+from raysweep.run_config import Cluster, Gpu, Pool, RunConfig
 from raysweep.spec import EngineSpec
 
 GPU_COUNTS = (1, 2, 4, 8)  # of one node, over which an engine is split
@@ -117,15 +117,16 @@ def row_tokens(config: RunConfig) -> int:
     return config.sweep.token_budgets[-1] + answer
 
 
-def fit_of(config: RunConfig, engine: EngineSpec, pool: Pool) -> Fit | None:
-    """How the run's actor of an engine lies on GPUs of a pool; None if they do not hold it."""
-    rows, tokens = config.generation.max_rows, row_tokens(config)
-    gpus = config.cluster.gpus_per_actor
+def fit_of(
+    engine: EngineSpec, pool: Pool, cluster: Cluster, max_rows: int, tokens: int
+) -> Fit | None:
+    """How an actor of an engine lies on GPUs of a pool; None if they do not hold it."""
+    gpus = cluster.gpus_per_actor
     if gpus is None:
-        return placed(engine, pool.gpu, rows, tokens, pool.gpus)
+        return placed(engine, pool.gpu, max_rows, tokens, pool.gpus)
     if pool.gpus is not None and gpus > pool.gpus:
         return None
-    return given(engine, pool.gpu, gpus, rows, tokens)
+    return given(engine, pool.gpu, gpus, max_rows, tokens)
 
 
 def check_fit(config: RunConfig, engines: Iterable[EngineSpec], known: Iterable[Gpu] = ()) -> None:
@@ -136,8 +137,9 @@ def check_fit(config: RunConfig, engines: Iterable[EngineSpec], known: Iterable[
     cluster, known = config.cluster, tuple(known)
     if not cluster.pools or not cluster.on_gpus:
         return
+    rows, tokens = config.generation.max_rows, row_tokens(config)
     for engine in engines:
-        if not any(fit_of(config, engine, pool) for pool in cluster.pools):
+        if not any(fit_of(engine, pool, cluster, rows, tokens) for pool in cluster.pools):
             raise ConfigError(refusal(config, engine, known))
 
 

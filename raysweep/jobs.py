@@ -3,13 +3,11 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from raysweep.cost import speed
-from raysweep.fit import given, placed
-from raysweep.learnt import Learnt, Modelled, learnt_of
-from raysweep.run_config import Cluster, Generation, Gpu
-from raysweep.scheduling.nodes import Need
-from raysweep.scheduling.queues import Job, Option
-from raysweep.spec import EngineSpec, Shard
+from raysweep.learnt import Learnt, learnt_of
+from raysweep.placing import modelled, placements
+from raysweep.run_config import Cluster, Generation
+from raysweep.scheduling.queues import Job
+from raysweep.spec import Shard
 from raysweep.store import Part
 
 
@@ -27,54 +25,14 @@ def jobs_of(shards: Iterable[Shard], generation: Generation, cluster: Cluster) -
 def _job(shards: Sequence[Shard], generation: Generation, cluster: Cluster) -> Job:
     engine = shards[0].engine
     tokens = max(s.decoding.token_budgets[-1] + s.decoding.answer_tokens for s in shards)
-    options = options_of(engine, generation, cluster, tokens)
-    if not options:
+    places = placements(engine, generation, cluster, tokens)
+    if not places:
         raise ValueError(f"{engine.engine_id} fits on no GPU of the cluster")
-    return Job(engine, options, tuple(shards))
-
-
-def options_of(
-    engine: EngineSpec, generation: Generation, cluster: Cluster, tokens: int
-) -> tuple[Option, ...]:
-    """The ways to run an engine whose sequences come to `tokens` tokens; the cheapest a token first."""
-    if not cluster.pools or not cluster.on_gpus:
-        fit = placed(engine, None, generation.max_rows, tokens)
-        assert fit is not None
-        need = Need(cluster.cpus_per_actor, cluster.gpus_per_actor or 0.0)
-        return (Option(need, speed(engine, None, fit, tokens)),)
-    found = [
-        (option.gpu_s_per_token * (pool.gpu.usd_per_hour or 1.0), option)
-        for pool in cluster.pools
-        for option in [_option(engine, pool.gpu, generation, cluster, tokens)]
-        if option is not None
-    ]
-    return tuple(option for _, option in sorted(found, key=lambda pair: pair[0]))
-
-
-def _option(
-    engine: EngineSpec, gpu: Gpu, generation: Generation, cluster: Cluster, tokens: int
-) -> Option | None:
-    if cluster.gpus_per_actor is None:
-        fit = placed(engine, gpu, generation.max_rows, tokens)
-    else:
-        fit = given(engine, gpu, cluster.gpus_per_actor, generation.max_rows, tokens)
-    if fit is None:
-        return None
-    need = Need(cluster.cpus_per_actor, fit.gpus, gpu.accelerator_type)
-    return Option(need, speed(engine, gpu, fit, tokens))
-
-
-def modelled(jobs: Iterable[Job]) -> Modelled:
-    """Seconds of a token by the cost model, for `Learnt`."""
-    seconds = {
-        (job.engine.engine_id, option.need.kind): 1.0 / option.speed.tokens_s()
-        for job in jobs
-        for option in job.options
-    }
-    return lambda engine_id, device: seconds.get((engine_id, device), 0.0)
+    return Job(engine, tuple(place.option(cluster) for place in places), tuple(shards))
 
 
 def learnt_from(parts: Iterable[Part], jobs: Sequence[Job]) -> Learnt:
     """What the parts that are there say of the jobs still to do."""
-    streams = {shard.stream_id: shard.benchmark for job in jobs for shard in job.shards[:1]}
-    return learnt_of(parts, streams, modelled(jobs))
+    firsts = [{shard.benchmark: shard for shard in job.shards} for job in jobs]
+    streams = {shard.stream_id: name for by_name in firsts for name, shard in by_name.items()}
+    return learnt_of(parts, streams, modelled({job.engine.engine_id: job.options for job in jobs}))

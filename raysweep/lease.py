@@ -72,7 +72,7 @@ class Lease:
 
     def release(self) -> None:
         """Put on record that its driver has ended; nothing if it was lost."""
-        if self.note and self.name == _newest(self.folder):
+        if self.note and self.name and self.name == _newest(self.folder):
             self.name = self.name.removesuffix(".json") + ".released.json"
             self._write()
 

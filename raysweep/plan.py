@@ -6,13 +6,15 @@ It is a function of the configuration and of the folder's parts, and of nothing 
 
 import itertools
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from raysweep.backends import AUTO, Choice, choose
 from raysweep.checkpoints import engine_checkpoint
-from raysweep.cutting import finished_pieces, missing_shards
+from raysweep.cutting import Cut, est_tokens, finished_pieces, missing_shards
 from raysweep.errors import ConfigError
+from raysweep.fit import row_tokens
+from raysweep.placing import placements
 from raysweep.run_config import RunConfig
 from raysweep.spec import Benchmark, EngineSpec, Shard
 from raysweep.store import Part
@@ -68,12 +70,13 @@ def engines(config: RunConfig) -> tuple[EngineSpec, ...]:
     )
 
 
-def backend_of(config: RunConfig, engine: EngineSpec, streams: Container[str]) -> Choice:
+def backend_of(config: RunConfig, engine: EngineSpec, streams: Collection[str]) -> Choice:
     """The backend of an engine of the grid, given the streams of samples that the folder holds.
 
     Raises ConfigError where another backend has made the engine's samples there: they are not the same.
     """
-    makers = [backend for backend in AUTO if _has_made(config, engine, backend, streams)]
+    tried = AUTO if streams else ()
+    makers = [backend for backend in tried if _has_made(config, engine, backend, streams)]
     if engine.backend == "auto":
         made = "has made samples in this folder"
         return Choice(makers[0], made) if makers else choose(engine, config.cluster)
@@ -87,7 +90,9 @@ def backend_of(config: RunConfig, engine: EngineSpec, streams: Container[str]) -
     return Choice(engine.backend, "as configured")
 
 
-def _has_made(config: RunConfig, engine: EngineSpec, backend: str, streams: Container[str]) -> bool:
+def _has_made(
+    config: RunConfig, engine: EngineSpec, backend: str, streams: Collection[str]
+) -> bool:
     maker = replace(engine, backend=backend)
     return any(
         whole_stream(config, maker, benchmark).stream_id in streams
@@ -127,13 +132,6 @@ def whole_stream(config: RunConfig, engine: EngineSpec, benchmark: Benchmark) ->
     )
 
 
-def est_tokens(shard: Shard) -> int:
-    """Tokens at most: each trace fills the largest budget, each smaller budget is a forced answer."""
-    decoding = shard.decoding
-    budgets = decoding.token_budgets
-    return shard.samples * (budgets[-1] + len(budgets) * decoding.answer_tokens)
-
-
 def longest_sequence(shard: Shard) -> int:
     """Tokens of a shard's longest sequence at most: no text has more tokens than bytes."""
     decoding = shard.decoding
@@ -148,8 +146,25 @@ def _plan_stream(whole: Shard, parts: list[Part], config: RunConfig) -> Iterator
     finished, missing = finished_pieces(whole, parts)
     for shard_id, piece in finished:
         yield _planned(shard_id, piece, None)
-    for shard in missing_shards(whole, missing, config.generation):
+    if not missing:
+        return
+    for shard in missing_shards(whole, missing, cut_of(whole, config)):
         yield _planned(shard.shard_id, shard, shard)
+
+
+def cut_of(whole: Shard, config: RunConfig) -> Cut:
+    """The size of a stream's shards: the configured one, or what a full actor does in `shard_minutes`.
+
+    All samples of a question stay together as long as they are no more than that.
+    """
+    generation, one = config.generation, replace(whole, questions=whole.questions[:1])
+    each = est_tokens(one) / one.samples
+    places = placements(whole.engine, generation, config.cluster, row_tokens(config))
+    if not places:
+        return Cut(generation.shard_questions, generation.shard_samples)
+    within = int(places[0].speed.tokens_s() * 60 * generation.shard_minutes / each)
+    samples = max(1, min(generation.shard_samples, within))
+    return Cut(max(1, min(generation.shard_questions, within // samples)), samples)
 
 
 def _planned(shard_id: str, piece: Shard, to_do: Shard | None) -> PlannedShard:

@@ -7,8 +7,9 @@ from typing import Any
 import pyarrow as pa
 
 from raysweep import memory
-from raysweep.estimate import Estimate, estimates, has_known_gpus
+from raysweep.estimate import Estimate, estimates
 from raysweep.kv_policy import kind_of, parameters
+from raysweep.placing import has_known_gpus
 from raysweep.plan import Plan, make_plan
 from raysweep.run_config import RunConfig
 from raysweep.store import Store

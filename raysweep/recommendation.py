@@ -14,6 +14,7 @@ from rich.text import Text
 from raysweep.candidates import Candidates, Row
 from raysweep.errors import ConfigError
 from raysweep.plan import engines
+from raysweep.printing import printable
 from raysweep.recommend import Choice, Recommendation, recommend
 from raysweep.reporting.wording import human_bytes, interval, percent, plural, weights_label
 from raysweep.results import read_candidates
@@ -39,7 +40,7 @@ class Answer:
     serving: Serving
 
     def text(self) -> Text:
-        return Text("\n".join(_lines(self.recommendation, self.serving)))
+        return Text(printable("\n".join(_lines(self.recommendation, self.serving)), lines=True))
 
     def as_json(self) -> dict[str, Any]:
         found, served = self.recommendation, self.serving

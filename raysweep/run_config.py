@@ -31,15 +31,17 @@ class Generation:
     """How the work is cut and fed; changes speed and the size of a loss, never a sample.
 
     max_rows         sequences that one engine decodes together
-    shard_questions  questions a shard
-    shard_samples    samples of each question a shard
+    shard_questions  questions a shard, at most
+    shard_samples    samples of each question a shard, at most
     max_attempts     tries of a shard before it is given up
+    shard_minutes    of a full actor that a shard takes, at most, by the cost model
     """
 
     max_rows: int
     shard_questions: int
     shard_samples: int
     max_attempts: int
+    shard_minutes: float = 10.0
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,21 @@ class Verify:
 
 
 @dataclass(frozen=True)
+class Simulate:
+    """What the stage simulate supposes.
+
+    faults         probability that an actor is lost in a shard
+    mean_length    of a trace of which nothing is measured, as a share of the largest budget
+    length_spread  standard deviation of the logarithm of such a length
+    """
+
+    seed: int = 0
+    faults: float = 0.01
+    mean_length: float = 0.4
+    length_spread: float = 0.8
+
+
+@dataclass(frozen=True)
 class Wish:
     """What a configuration is recommended for: the stage `recommend`.
 
@@ -145,6 +162,7 @@ class RunConfig:
     show: Show = Show()
     recommend: Wish = Wish(None, 1, None, None)
     verify: Verify = Verify()
+    simulate: Simulate = Simulate()
 
     def decoding(self, model: ModelSpec, benchmark: Benchmark) -> Decoding:
         family, forcing = model.family, self.sweep.forcing

@@ -115,7 +115,8 @@ def part_problems(config: RunConfig, part: Part, table: pa.Table) -> Iterator[st
     seeds = [sample_key(config.seed, *cell) for cell in found]
     if wrong := sum(a != b for a, b in zip(seeds, table["seed"].to_pylist(), strict=True)):
         yield f"{wrong:,} samples with another seed than the run's seed {config.seed} gives them"
-    lengths = pc.list_value_length(table["token_ids"]).to_pylist()
+    tokens = table["token_ids"].combine_chunks()
+    lengths = pc.call_function("list_value_length", [tokens]).to_pylist()
     if lengths != table["trace_tokens"].to_pylist():
         yield "traces with another number of tokens than trace_tokens says"
     yield from _answer_problems(config, table)

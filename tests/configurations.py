@@ -101,10 +101,12 @@ def valid_configuration() -> dict[str, Any]:
         "prepare": {"checkpoints": "checkpoints", "calibration": "embedded"},
         "generation": {
             "max_rows": 8,
+            "shard_minutes": 10,
             "shard_questions": 2,
             "shard_samples": 2,
             "max_attempts": 3,
         },
+        "simulate": {"seed": 0, "faults": 0.01, "mean_length": 0.4, "length_spread": 0.8},
         "cluster": {
             "address": "local",
             "actors": 2,

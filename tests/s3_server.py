@@ -47,7 +47,7 @@ class S3:
 
 @contextmanager
 def s3_server() -> Iterator[S3]:
-    from moto.server import DomainDispatcherApplication, create_backend_app
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from pyarrow import fs
     from werkzeug.serving import WSGIRequestHandler, make_server
 

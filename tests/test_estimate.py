@@ -17,7 +17,7 @@ from raysweep.run_config import Gpu, Pool, RunConfig
 from raysweep.spec import EngineSpec
 from raysweep.store import Part
 
-FAST = Gpu("fast", 8 * 10**9, 2e12, 1e14, usd_per_hour=8.0)
+FAST = Gpu("fast", 8 * 10**9, 2e12, 1e14, "F1", usd_per_hour=8.0)
 CHEAP = Gpu("cheap", 8 * 10**9, 1e12, 5e13, usd_per_hour=1.0)
 SMALL = Gpu("small", 10**9, 1e12, 5e13, usd_per_hour=0.1)  # CUDA alone takes more than that
 AT_MOST = 8 + 2 * 4  # tokens of a sample: the largest budget, and an answer at each of two
@@ -77,7 +77,7 @@ def test_finished_parts_say_how_long_traces_are_and_how_slow_engines():
     plan = make_plan(config, [])
     modelled_s, gpus, load_s = token_s(config, plan.engines[0], FAST)
     # Four samples of `a` took 8 tokens each, in three times the modelled time.
-    part = part_of(config, plan, 0, tokens=32, engine_s=32 * 3 * modelled_s, device="fast")
+    part = part_of(config, plan, 0, tokens=32, engine_s=32 * 3 * modelled_s, device="F1")
     a, b = costs_of(config, part)
     assert (a.slowness, b.slowness) == (pytest.approx(3), pytest.approx(3))
     assert (a.whole.expected, a.to_do.expected) == (SAMPLES * 8, (SAMPLES - 4) * 8)
@@ -85,6 +85,12 @@ def test_finished_parts_say_how_long_traces_are_and_how_slow_engines():
     assert b.to_do.expected == SAMPLES * 8
     expected = (8 * 8 * modelled_s * 3 + load_s) * gpus / 3600
     assert a.gpu_hours(a.to_do) == pytest.approx(expected)
+
+
+def test_what_another_device_took_says_nothing_of_this_one():
+    config = on(Pool(FAST))
+    part = part_of(config, make_plan(config, []), 0, tokens=32, engine_s=1e6, device="T4")
+    assert [cost.slowness for cost in costs_of(config, part)] == [1.0, 1.0]
 
 
 def test_what_is_finished_costs_nothing_more():
@@ -153,7 +159,7 @@ def test_a_plan_says_amount_cost_and_time():
 def test_a_plan_says_what_is_done_and_what_that_teaches():
     config = on(Pool(FAST))
     plan = make_plan(config, [])
-    part = part_of(config, plan, 0, tokens=32, engine_s=1.0, device="fast")
+    part = part_of(config, plan, 0, tokens=32, engine_s=1.0, device="F1")
     text = said(config, part)
     assert "7 of 8 shards, ≤ 320 tokens" in text
     assert "done: 1 of 8 shards; with traces as long as theirs, 160 tokens" in text

@@ -6,7 +6,7 @@ import pytest
 from examples import an_engine
 
 from actors.engine import Usage
-from actors.metrics import ActorMetrics
+from actors.metrics import ActorMetrics, gpu_memory
 from actors.torch_engine.engine import TorchEngine
 from raysweep.metric_names import METRICS
 from raysweep.monitoring import Exporter, Recorder, engine_labels
@@ -117,6 +117,13 @@ def test_a_total_is_handed_on_as_what_has_come_since():
     for total in (5, 5, 12):
         record.total("raysweep_retries", total)
     assert added == [5, 0, 7]
+
+
+def test_an_actor_without_a_gpu_says_nothing_of_its_memory():
+    assert gpu_memory(0.0) is None
+    metrics, written, _ = some_metrics()
+    metrics.stepped(lambda: Usage(1, 1, 1), gpu_memory(0.0))
+    assert not any(name == "raysweep_gpu_memory_bytes" for name, *_ in written)
 
 
 def test_labels_say_what_an_engine_is():

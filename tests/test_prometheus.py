@@ -1,18 +1,19 @@
-"""Dashboard and alerts against a real Prometheus over a real Ray, and what both say of metrics.
+"""Dashboard and alerts against a real Prometheus over a real Ray: once a real sweep, once a made-up one.
 
-The snapshots are made up; what they go through is not: Exporter and ActorMetrics, Ray's agent, its service
-discovery, Prometheus. No GPU is needed: what Ray's agent serves on a node that has one is served here, too.
+Of the made-up one the snapshots alone are: they go through Exporter and ActorMetrics, Ray's agent and its
+service discovery. No GPU is needed: what Ray's agent serves on a node that has one is served here, too.
 """
 
-import json
 import math
-import re
+import os
 import secrets
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,11 +21,10 @@ from typing import Any
 
 import pytest
 import ray
-import yaml
+from dashboards import ALERTS, GPU_METRICS, QUERIES, RULES
 from examples import an_engine
-from manifests import ROOT, faults
+from manifests import ROOT
 from prometheus import INSTALLED, MISSING, Prometheus, prometheus, target
-from ray.dashboard.modules.reporter.reporter_agent import METRICS_GAUGES
 
 from actors.engine import Usage
 from actors.metrics import ActorMetrics
@@ -32,220 +32,7 @@ from raysweep.metric_names import METRICS
 from raysweep.monitoring import Exporter, engine_labels
 from raysweep.snapshot import EngineProgress, Snapshot
 
-DEPLOY = ROOT / "deploy"
-RULES = DEPLOY / "prometheus" / "rules.yaml"
-DASHBOARD = json.loads((DEPLOY / "grafana" / "raysweep.json").read_text())
-ALERTS = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
-PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
-QUERIES = {
-    f"{panel['title']} {query['refId']}": query["expr"]
-    for panel in PANELS
-    for query in panel["targets"]
-}
-GPU_METRICS = {"ray_node_gpus_utilization": 3.0, "ray_node_gram_used": 20480.0}
-OTHERS = re.compile(r"\bray_\w+")
-
 needs_prometheus = pytest.mark.skipif(not INSTALLED, reason=MISSING)
-
-
-# ---- what is named is there ----
-
-
-def test_dashboard_and_alerts_name_metrics_that_are_exported_with_their_labels():
-    exported = {metric.exported: metric for metric in METRICS}
-    for expression in [*QUERIES.values(), *(rule["expr"] for rule in ALERTS)]:
-        for name in OTHERS.findall(expression):
-            assert name in exported or name in GPU_METRICS, name
-        for name, selected in re.findall(r"(ray_raysweep_\w+)\{([^}]*)\}", expression):
-            used = set(re.findall(r"(\w+)=", selected)) - {"SessionName"}
-            assert used <= set(exported[name].labels)
-
-
-def test_every_metric_is_shown_or_alerted_on():
-    said = " ".join([*QUERIES.values(), *(rule["expr"] for rule in ALERTS)])
-    shown = {name for name in OTHERS.findall(said) if name.startswith("ray_raysweep_")}
-    unshown = {metric.exported for metric in METRICS} - shown
-    assert unshown == {"ray_raysweep_wall_seconds"}  # for a user's own rates
-
-
-def test_metrics_of_gpus_are_those_that_rays_agent_serves():
-    assert {name.removeprefix("ray_") for name in GPU_METRICS} <= METRICS_GAUGES.keys()
-
-
-def test_metric_names_and_labels_are_ones_that_prometheus_takes():
-    assert len({metric.name for metric in METRICS}) == len(METRICS)
-    for metric in METRICS:
-        assert re.fullmatch(r"raysweep_[a-z_]+", metric.name)
-        assert not metric.name.endswith("_total")
-        assert all(re.fullmatch(r"[a-z_]+", label) for label in metric.labels)
-        assert metric.unit and metric.says
-
-
-def test_the_dashboard_is_one_that_grafana_takes():
-    assert DASHBOARD["schemaVersion"] >= 36 and DASHBOARD["uid"] == DASHBOARD["title"] == "raysweep"
-    ids = [panel["id"] for panel in DASHBOARD["panels"]]
-    assert len(set(ids)) == len(ids)
-    assert {v["name"] for v in DASHBOARD["templating"]["list"]} == {"datasource", "session"}
-    covered: set[tuple[int, int]] = set()
-    for panel in DASHBOARD["panels"]:
-        place = panel["gridPos"]
-        assert place["x"] >= 0 and place["x"] + place["w"] <= 24
-        cells = {
-            (x, y)
-            for x in range(place["x"], place["x"] + place["w"])
-            for y in range(place["y"], place["y"] + place["h"])
-        }
-        assert not cells & covered, panel["title"]
-        covered |= cells
-    for panel in PANELS:
-        assert panel["type"] in {"stat", "timeseries", "table"}
-        assert panel["fieldConfig"]["defaults"]["unit"]
-        assert panel["targets"] and panel["datasource"]["uid"] == "${datasource}"
-        assert [query["refId"] for query in panel["targets"]] == list(
-            "ABCDEF"[: len(panel["targets"])]
-        )
-
-
-# ---- alerts, by promtool ----
-
-
-@needs_prometheus
-def test_promtool_finds_the_rules_sound():
-    said = subprocess.run(
-        ["promtool", "check", "rules", RULES], capture_output=True, text=True, check=False
-    )
-    assert said.returncode == 0, said.stderr
-    assert f"{len(ALERTS)} rules found" in said.stdout
-
-
-def series(name: str, labels: str, values: str) -> dict[str, str]:
-    return {"series": f'{name}{{SessionName="s",{labels}}}', "values": values}
-
-
-LEFT = series("ray_raysweep_tokens_left", 'engine="e",benchmark="b"', "5000+0x120")
-WAITING = series("ray_raysweep_shards", 'engine="e",benchmark="b",state="waiting"', "3+0x120")
-GPU = 'ip="10.0.0.1",GpuIndex="0"'
-
-# (alert, what Prometheus sees minute by minute, whether it fires after two hours)
-CASES = [
-    ("RaysweepStalled", [LEFT], True),  # not one token, ever
-    (
-        "RaysweepStalled",
-        [LEFT, series("ray_raysweep_tokens_total", 'WorkerId="w"', "9+0x120")],
-        True,
-    ),
-    (
-        "RaysweepStalled",
-        [LEFT, series("ray_raysweep_tokens_total", 'WorkerId="w"', "9+50x120")],
-        False,
-    ),
-    # A shard now and then is no standstill.
-    (
-        "RaysweepStalled",
-        [LEFT, series("ray_raysweep_tokens_total", 'WorkerId="w"', "0x100 9000x20")],
-        False,
-    ),
-    ("RaysweepStalled", [series("ray_raysweep_tokens_left", 'engine="e"', "0+0x120")], False),
-    ("RaysweepShardsFailing", [series("ray_raysweep_shards", 'state="failed"', "0x60 2x60")], True),
-    ("RaysweepShardsFailing", [series("ray_raysweep_shards", 'state="failed"', "0x120")], False),
-    ("RaysweepShardsFailing", [WAITING], False),
-    (
-        "RaysweepFaultsKeepComing",
-        [series("ray_raysweep_faults_total", 'kind="actor"', "0+1x120")],
-        True,
-    ),
-    (
-        "RaysweepFaultsKeepComing",
-        [series("ray_raysweep_faults_total", 'kind="actor"', "9x120")],
-        False,
-    ),
-    *(
-        (
-            "RaysweepMemoryModelOff",
-            [
-                series("ray_raysweep_kv_bytes", 'engine="e",WorkerId="w"', f"{measured}x120"),
-                series(
-                    "ray_raysweep_kv_modelled_bytes", 'engine="e",WorkerId="w"', f"{modelled}x120"
-                ),
-            ],
-            fires,
-        )
-        for measured, modelled, fires in [
-            (1060, 1000, True),
-            (940, 1000, True),
-            (1040, 1000, False),
-            (960, 1000, False),
-            (0, 0, False),  # idle
-        ]
-    ),
-    ("RaysweepGpuIdle", [WAITING, series("ray_node_gpus_utilization", GPU, "2x120")], True),
-    ("RaysweepGpuIdle", [WAITING, series("ray_node_gpus_utilization", GPU, "80x120")], False),
-    (
-        "RaysweepGpuIdle",
-        [series("ray_node_gpus_utilization", GPU, "2x120")],
-        False,
-    ),  # nothing waits
-]
-
-
-@needs_prometheus
-@pytest.mark.parametrize(("alert", "seen", "fires"), CASES)
-def test_an_alert_fires_when_it_should_and_not_else(
-    alert: str, seen: list, fires: bool, tmp_path: Path
-):
-    (tmp_path / "rules.yaml").write_text(RULES.read_text())
-    question = f'count(ALERTS{{alertname="{alert}",alertstate="firing"}})'
-    expected = [{"labels": "{}", "value": 1}] if fires else []
-    test = {
-        "rule_files": ["rules.yaml"],
-        "evaluation_interval": "1m",
-        "tests": [
-            {
-                "interval": "1m",
-                "input_series": seen,
-                "promql_expr_test": [
-                    {"expr": question, "eval_time": "2h", "exp_samples": expected}
-                ],
-            }
-        ],
-    }
-    (tmp_path / "test.yaml").write_text(yaml.safe_dump(test))
-    said = subprocess.run(
-        ["promtool", "test", "rules", tmp_path / "test.yaml"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert said.returncode == 0, said.stdout + said.stderr
-
-
-def test_there_is_a_case_either_way_for_every_alert():
-    assert {(alert, fires) for alert, _, fires in CASES} == {
-        (rule["alert"], fires) for rule in ALERTS for fires in (True, False)
-    }
-
-
-def test_every_alert_says_what_to_read():
-    guide = (ROOT / "docs" / "operations.md").read_text()
-    anchors = {
-        re.sub(r"[^a-z0-9 -]", "", line.strip("# ").lower()).replace(" ", "-")
-        for line in guide.splitlines()
-        if line.startswith("#")
-    }
-    for rule in ALERTS:
-        file, _, anchor = rule["annotations"]["runbook"].partition("#")
-        assert file == "docs/operations.md" and anchor in anchors, anchor
-
-
-def test_the_operators_rule_is_the_same_file_moved_to_the_right():
-    head = (DEPLOY / "prometheus" / "prometheus-rule.head.yaml").read_text()
-    text = head + "".join(f"  {line}\n" for line in RULES.read_text().splitlines())
-    rule = yaml.safe_load(text)
-    assert faults(rule) == []
-    assert rule["spec"] == yaml.safe_load(RULES.read_text())
-
-
-# ---- all of it, running ----
 
 
 def snapshot(second: int) -> Snapshot:
@@ -270,56 +57,119 @@ def snapshot(second: int) -> Snapshot:
     return Snapshot(engines, 1, 10_000.0, faults, second // 5, 102.0 - second, float(second))
 
 
-@pytest.fixture(scope="module")
-def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Prometheus, Any]]:
-    """A Prometheus, and a function that lets a second of a sweep pass."""
-    short = tempfile.mkdtemp(prefix="rs")  # Ray puts sockets there, whose paths may not be long
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+@contextmanager
+def watched_ray(folder: Path) -> Iterator[Prometheus]:
+    """A Ray of this process, and a Prometheus that finds its nodes as Ray tells, and a node with a GPU."""
+    short = Path(
+        tempfile.mkdtemp(prefix="rs")
+    )  # Ray puts sockets there, whose paths may not be long
+    discovery = {
+        "files": [str(short / "prom_metrics_service_discovery.json")],
+        "refresh_interval": "1s",
+    }
+    node = '{SessionName="made-up",ip="10.0.0.1",GpuIndex="0"}'
+    gpus = "".join(f"{name}{node} {value}\n" for name, value in GPU_METRICS.items())
+    with pytest.MonkeyPatch.context() as patch, target(gpus) as gpu_node:
+        # One for this process for good: Ray keeps the first that it reads.
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         ray.init(
             address="local",
-            num_cpus=1,
+            num_cpus=2,
             include_dashboard=True,
             dashboard_port=0,
             object_store_memory=100_000_000,
             log_to_driver=False,
-            _temp_dir=short,
+            _temp_dir=str(short),
             _system_config={"metrics_report_interval_ms": 1000},
         )
+        scrapes = [
+            {"job_name": "ray", "file_sd_configs": [discovery]},
+            {"job_name": "gpu", "static_configs": [{"targets": [gpu_node]}]},
+        ]
         try:
-            exporter, seconds = Exporter(), iter(range(100))
-            actor: Any = ray.remote(ActorMetrics)
-            engine = actor.options(num_cpus=0).remote(an_engine())
-            ray.get(engine.loaded.remote(12.5))
-
-            def tick(**changes: Any) -> None:
-                exporter(replace(snapshot(next(seconds)), **changes))
-                engine.prefix.remote(reused=90, recomputed=10)
-                engine.graded.remote(0.2, answers=16)
-                usage, gpu_bytes = partial(Usage, 24, 10_000, 10_000), partial(int, 5_000_000)
-                ray.get(engine.idle.remote(usage, gpu_bytes))
-
-            found = Path(short) / "prom_metrics_service_discovery.json"
-            session = '{SessionName="made-up",ip="10.0.0.1",GpuIndex="0"}'
-            gpus = "".join(f"{name}{session} {value}\n" for name, value in GPU_METRICS.items())
-            with target(gpus) as node:
-                discovery = {"files": [str(found)], "refresh_interval": "1s"}
-                scrapes = [
-                    {"job_name": "ray", "file_sd_configs": [discovery]},
-                    {"job_name": "gpu", "static_configs": [{"targets": [node]}]},
-                ]
-                folder = tmp_path_factory.mktemp("prometheus")
-                with prometheus(folder, scrapes, RULES) as running:
-                    yield running, tick
+            with prometheus(folder, scrapes, RULES) as running:
+                yield running
         finally:
             ray.shutdown()
             shutil.rmtree(short, ignore_errors=True)
 
 
+def drop_found(missing: dict[str, str], running: Prometheus) -> None:
+    """Take the queries out that find something, all of it numbers."""
+    for name, expression in list(missing.items()):
+        values = [float(sample["value"][1]) for sample in running.query(in_grafana(expression))]
+        if values and not any(map(math.isnan, values)):
+            del missing[name]
+
+
 def in_grafana(expression: str) -> str:
     """A panel's query as Grafana sends it, all sessions chosen."""
     return expression.replace("$session", ".*").replace("$__rate_interval", "30s")
+
+
+# What a sweep on CPUs, without vLLM and without a fault, has none of.
+NOT_SEEN = {
+    "Thinking that the prefix cache still had A": "only vLLM computes answers from a cache of prefixes",
+    "GPU memory of an engine A": "there is no GPU",
+    "Lost actors, by kind A": "no actor was lost",
+    "Shards run again A": "no shard was",
+}
+
+
+@needs_prometheus
+@pytest.mark.slow
+def test_a_real_sweep_is_seen_by_every_query_but_those_that_have_a_reason(tmp_path: Path):
+    command = [
+        sys.executable,
+        "-m",
+        "raysweep",
+        "+sweep=smoke",
+        f"out={tmp_path}",
+        "cluster=existing",
+    ]
+    smaller = ["cluster.actors=1", "generation.shard_questions=2", "generation.shard_samples=2"]
+    missing, deadline = dict(QUERIES), time.monotonic() + 300
+    (memory_alert,) = (rule["expr"] for rule in ALERTS if rule["alert"] == "RaysweepMemoryModelOff")
+    off_the_model: list[Any] = []
+    with watched_ray(tmp_path) as running:
+        address = ray.get_runtime_context().gcs_address
+        environment = {**os.environ, "RAY_ADDRESS": address, "PYTHONPATH": str(ROOT)}
+        with subprocess.Popen(
+            [*command, *smaller], env=environment, stdout=subprocess.PIPE
+        ) as sweep:
+            while sweep.poll() is None and time.monotonic() < deadline:
+                drop_found(missing, running)
+                off_the_model += running.query(memory_alert)
+                time.sleep(1)
+            sweep.terminate()
+        engines = {m["metric"]["engine"] for m in running.query("ray_raysweep_tokens_total")}
+    assert sweep.returncode == 0
+    assert len(engines) >= 7  # of 8: the last one may end between two of Ray's reports
+    assert missing.keys() == NOT_SEEN.keys()
+    assert off_the_model == []
+
+
+# Below, one Ray serves all tests to the end of this file.
+
+
+@pytest.fixture(scope="module")
+def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Prometheus, Any]]:
+    """A Prometheus, and a function that lets a second of a made-up sweep pass."""
+    with watched_ray(tmp_path_factory.mktemp("prometheus")) as running:
+        exporter, seconds = Exporter(), iter(range(100))
+        actor: Any = ray.remote(ActorMetrics)
+        engine = actor.options(num_cpus=0).remote(an_engine())
+        ray.get(engine.loaded.remote(12.5))
+
+        def tick(**changes: Any) -> None:
+            exporter(replace(snapshot(next(seconds)), **changes))
+            engine.prefix.remote(reused=90, recomputed=10)
+            engine.graded.remote(0.2, answers=16)
+            usage, gpu_bytes = partial(Usage, 24, 10_000, 10_000), partial(int, 5_000_000)
+            ray.get(engine.idle.remote(usage, gpu_bytes))
+
+        yield running, tick
 
 
 @needs_prometheus

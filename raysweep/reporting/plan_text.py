@@ -7,11 +7,12 @@ from rich.table import Table
 from rich.text import Text
 
 from raysweep.cost import BANDWIDTH_EFFICIENCY, FLOPS_EFFICIENCY
-from raysweep.estimate import Estimate, has_known_gpus
+from raysweep.estimate import Estimate
 from raysweep.fit import in_words, row_tokens, what_would
 from raysweep.memory import kv_peak_bytes, weights_bytes
+from raysweep.placing import has_known_gpus
 from raysweep.plan import Plan
-from raysweep.reporting.terminal import empty_table
+from raysweep.reporting.text_table import empty_table
 from raysweep.reporting.wording import human_bytes, human_count
 from raysweep.run_config import Gpu, Pool, RunConfig
 

@@ -2,7 +2,8 @@
 
 from raysweep.configuration.cluster import known_gpus
 from raysweep.configuration.config import conf_folder
-from raysweep.estimate import estimates, has_known_gpus
+from raysweep.estimate import estimates
+from raysweep.placing import has_known_gpus
 from raysweep.plan_files import write_plan
 from raysweep.reporting.plan_text import engines_table, plan_lines
 from raysweep.stages.run import DONE, RED, Run

@@ -1,8 +1,5 @@
 """The stage recommend: the best configuration for a memory, in words and as recommendation.json."""
 
-from rich.text import Text
-
-from raysweep.printing import printable
 from raysweep.recommendation import answers, write_recommendations
 from raysweep.stages.run import DONE, Run, need
 
@@ -12,7 +9,6 @@ def run_stage(run: Run) -> int:
     need(run, "scores.parquet", "reduce")
     found = answers(run.config, run.store)
     for answer in found:
-        text = Text(printable(answer.text(), lines=True))
-        run.console.print(text, soft_wrap=True, highlight=False)
+        run.console.print(answer.text(), soft_wrap=True, highlight=False)
     run.say("recommend", write_recommendations(found, run.store))
     return DONE

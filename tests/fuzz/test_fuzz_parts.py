@@ -1,7 +1,6 @@
 """Whatever lies where a part should be: it is that part, or it is set aside. Nothing else is raised."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ NAME = part_name(ENGINE, "aa")
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     store = Store(str(tmp_path_factory.mktemp("run")))
     store.write_part(PART, rows(2, 3, 4))
     return store

@@ -84,7 +84,9 @@ def encoded(rows: list[dict[str, Any]], ending: str) -> bytes:
 @st.composite
 def row_files(draw: st.DrawFn) -> tuple[bytes, str]:
     """A file of up to three rows with values changed, and perhaps bytes."""
-    rows = [ROW | dict.fromkeys(IDS, str(number)) for number in range(draw(st.integers(1, 3)))]
+    rows: list[dict[str, Any]] = [
+        ROW | dict.fromkeys(IDS, str(number)) for number in range(draw(st.integers(1, 3)))
+    ]
     for _ in range(draw(st.integers(0, 3))):
         row = draw(st.sampled_from(rows))
         key = draw(st.sampled_from(sorted(ROW)))
