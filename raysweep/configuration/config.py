@@ -258,9 +258,7 @@ def check_backend(config: RunConfig) -> None:
         if all(refusals):
             name = ".".join([axes[0].name, axes[1].slug, axes[2].slug])
             said = "; ".join(filter(None, refusals))
-            raise ConfigError(
-                f"sweep.backend: {sweep.backend!r} cannot run {name}: {said}; change it, or leave this out"
-            )
+            raise ConfigError(f"sweep.backend: {sweep.backend!r} cannot run {name}: {said}")
 
 
 def check_packing(sweep: Sweep) -> None:
