@@ -73,7 +73,7 @@ def read_rows(files: Iterable[File]) -> Iterator[Row]:
 
 def _row(place: str, values: Any) -> Row:
     if not isinstance(values, dict):
-        raise ConfigError(f"{place}: {shown(values)} is no mapping of columns to values")
+        raise ConfigError(f"{place}: {shown(values)} is no mapping of columns to values; write one")
     return Row(place, values)
 
 
