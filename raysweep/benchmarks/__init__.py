@@ -7,7 +7,7 @@ function, and name it in LOADERS; a user's own is named by its import path.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 from raysweep import import_path
 from raysweep.benchmarks import chain, facts, gpqa, livecodebench, table
@@ -29,4 +29,4 @@ def load_loader(name: str) -> Loader:
     loader: Any = LOADERS.get(name) or import_path.load(name)
     if not callable(loader):
         raise ValueError(f"{name!r} is not a function")
-    return loader
+    return cast(Loader, loader)
