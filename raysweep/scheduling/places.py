@@ -7,7 +7,7 @@ from raysweep.scheduling.nodes import Spot
 from raysweep.scheduling.queues import EngineQueue, Option, Task
 
 # Of an actor's rows: samples that wait in it for a free row, and the least piece that is cut.
-SPARE = 1 / 4
+SPARE = 1 / 10
 
 
 def spare(rows: int) -> int:
