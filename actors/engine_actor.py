@@ -68,12 +68,15 @@ class EngineActor:
         self.store, self.device = Store(store_root, lease), device
         self.graders = Workers(min(GRADING_WORKERS, os.cpu_count() or 1))
         self.steps, self.engine_s, self.counted_s = 0, 0.0, 0.0
+        self.generating = 0
 
     async def run_shard(self, shard: Shard) -> Receipt:
         """Generate, grade and publish a shard's samples."""
         started = time.perf_counter()
         grading.load_grader(shard.grader).check_place("grader")
+        self.generating += 1
         traces = await self._generate(shard)
+        self.generating -= 1
         work = self._work(shard, traces)
         await asyncio.to_thread(publish, self.store, work, self.graders, self.metrics)
         return Receipt(
@@ -90,9 +93,9 @@ class EngineActor:
         while len(self.engine.waiting) >= spare:
             await asyncio.sleep(0)
 
-    async def pulse(self) -> int:
-        """Steps taken so far."""
-        return self.steps
+    async def pulse(self) -> tuple[int, int]:
+        """Steps taken so far, and how many shards wait for more of them."""
+        return self.steps, self.generating
 
     async def _generate(self, shard: Shard) -> Traces:
         traces: Traces = {}

@@ -34,12 +34,16 @@ class Generation:
     shard_questions  questions a shard
     shard_samples    samples of each question a shard
     max_attempts     tries of a shard before it is given up
+    hang_minutes     without a step, after which an engine with work is taken for hung
+    grace_s          from SIGTERM to the end: shards that are at work may be finished
     """
 
     max_rows: int
     shard_questions: int
     shard_samples: int
     max_attempts: int
+    hang_minutes: float = 15.0
+    grace_s: float = 30.0
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,8 @@ def valid_configuration() -> dict[str, Any]:
             "shard_questions": 2,
             "shard_samples": 2,
             "max_attempts": 3,
+            "hang_minutes": 15,
+            "grace_s": 30,
         },
         "cluster": {
             "address": "local",

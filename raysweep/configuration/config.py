@@ -169,7 +169,9 @@ def read_token_budgets(fields: Fields) -> tuple[int, ...]:
 
 def read_generation(fields: Fields) -> Generation:
     fields.only(SECTIONS["generation"])
-    return Generation(**{key: fields.integer(key) for key in SECTIONS["generation"]})
+    numbers = {"hang_minutes": fields.number("hang_minutes", 0.01), "grace_s": fields.number("grace_s")}
+    whole = {key: fields.integer(key) for key in SECTIONS["generation"] if key not in numbers}
+    return Generation(**whole, **numbers)
 
 
 def read_show(fields: Fields, sweep: Sweep) -> Show:
