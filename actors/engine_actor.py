@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from actors.checkpoint_files import local_folder
 from actors.engine import BudgetAnswer, Engine, Trace, TraceRequest
-from actors.metrics import ActorMetrics
+from actors.metrics import ActorMetrics, gpu_memory
 from raysweep import grading
 from raysweep.lease import Lease
 from raysweep.receipt import Receipt
@@ -65,6 +65,7 @@ class EngineActor:
         started = time.perf_counter()
         self.engine = load_engine(spec, max_rows, longest, gpus)
         self.metrics.loaded(time.perf_counter() - started)
+        self.gpu_bytes = gpu_memory(gpus)
         self.store, self.device = Store(store_root, lease), device
         self.graders = Workers(min(GRADING_WORKERS, os.cpu_count() or 1))
         self.steps, self.engine_s, self.counted_s = 0, 0.0, 0.0
@@ -78,6 +79,8 @@ class EngineActor:
         traces = await self._generate(shard)
         self.generating -= 1
         work = self._work(shard, traces)
+        if not self.engine.usage().rows:
+            self.metrics.idle(self.engine.usage, self.gpu_bytes)
         await asyncio.to_thread(publish, self.store, work, self.graders, self.metrics)
         return Receipt(
             shard.shard_id,
@@ -115,7 +118,7 @@ class EngineActor:
         self.engine.step()
         self.engine_s += time.perf_counter() - started
         self.steps += 1
-        self.metrics.stepped(self.engine.usage)
+        self.metrics.stepped(self.engine.usage, self.gpu_bytes)
 
     def _work(self, shard: Shard, traces: Traces) -> Work:
         """A shard's traces; the engine's time since the shard before is counted to this one."""

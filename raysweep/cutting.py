@@ -8,13 +8,27 @@ on after a crash are therefore the same thing: the difference is cut, and nothin
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from raysweep.run_config import Generation
 from raysweep.spec import Question, Shard
 from raysweep.store import Part
 
 Cell = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The size of a shard, at most: questions, and samples of each."""
+
+    questions: int
+    samples: int
+
+
+def est_tokens(shard: Shard) -> int:
+    """Tokens at most: each trace fills the largest budget, each smaller budget is a forced answer."""
+    decoding = shard.decoding
+    budgets = decoding.token_budgets
+    return shard.samples * (budgets[-1] + len(budgets) * decoding.answer_tokens)
 
 
 def cells(shard: Shard) -> Iterator[Cell]:
@@ -39,12 +53,12 @@ def finished_pieces(
     return finished, missing
 
 
-def missing_shards(whole: Shard, missing: set[Cell], cut: Generation) -> Iterator[Shard]:
+def missing_shards(whole: Shard, missing: set[Cell], cut: Cut) -> Iterator[Shard]:
     """Cut the `missing` cells of `whole` into shards of the configured size."""
-    for start in range(0, whole.sample_count, cut.shard_samples):
-        indices = range(start, min(start + cut.shard_samples, whole.sample_count))
+    for start in range(0, whole.sample_count, cut.samples):
+        indices = range(start, min(start + cut.samples, whole.sample_count))
         for (first, count), questions in _by_run(whole, missing, indices).items():
-            for block in _blocks(questions, cut.shard_questions):
+            for block in _blocks(questions, cut.questions):
                 yield replace(whole, questions=block, sample_start=first, sample_count=count)
 
 

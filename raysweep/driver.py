@@ -28,8 +28,9 @@ from raysweep.ray_nodes import announce, live_nodes
 from raysweep.run_config import Cluster
 from raysweep.scheduling.loop import Event, Finished, Hungry, Loaded, Lost
 from raysweep.scheduling.nodes import Need, Node
+from raysweep.scheduling.places import Place, spare
 from raysweep.scheduling.queues import Task
-from raysweep.scheduling.schedule import Place, Schedule, spare
+from raysweep.scheduling.schedule import Schedule
 from raysweep.spec import EngineSpec, Shard
 from raysweep.store import Store
 
@@ -100,6 +101,8 @@ class RayWorld:
             self._hear(place, actor.hungry.remote(spare(place.rows)), lambda _: Hungry(place))
 
     def stop(self, place: Place) -> None:
+        self._room_at = self.now()
+        self.asked.discard(place.number)
         actor = self.actors.pop(place.number, None)
         if actor is not None:
             ray.kill(actor)
@@ -115,9 +118,7 @@ class RayWorld:
 
     def goes_on(self, schedule: Schedule) -> bool:
         """Whether room may come: nodes that are there but taken, or that an autoscaler adds."""
-        if self.cluster.autoscaling or schedule.places:
-            self._room_at = self.now()
-        return self.now() - self._room_at < PATIENCE_S
+        return self.cluster.autoscaling or self.now() - self._room_at < PATIENCE_S
 
     def ask_for_nodes(self, schedule: Schedule) -> None:
         """Announce the demand to an autoscaler, if it has changed."""

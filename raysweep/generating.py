@@ -25,7 +25,8 @@ class Outcome:
     faults    actors that were lost, by the kind of loss
     actors    the most that ran at a time
     warnings  what is to be known of engines as they were loaded
-    left      samples for which there was no room
+    left      samples that nobody was at in the end: there was no room, or the work was stopped
+    stopped   why
     """
 
     shards: int
@@ -38,6 +39,7 @@ class Outcome:
     failures: tuple[Failure, ...]
     warnings: tuple[str, ...] = ()
     left: int = 0
+    stopped: str = ""
 
 
 Watch = Callable[[Schedule, Event | None], None]
@@ -101,4 +103,5 @@ def outcome_of(schedule: Schedule, wall_s: float) -> Outcome:
         failures=tuple(schedule.failures),
         warnings=tuple(sorted(schedule.warnings)),
         left=sum(queue.waiting_samples for queue in schedule.queues),
+        stopped=schedule.losses.stopped,
     )

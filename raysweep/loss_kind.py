@@ -1,7 +1,15 @@
 """What kind of loss an exception of Ray's tells of, and its reason in one line."""
 
-from ray.exceptions import ActorUnavailableError, NodeDiedError, RayError, RayTaskError
+from ray.exceptions import (
+    ActorUnavailableError,
+    ActorUnschedulableError,
+    NodeDiedError,
+    RayActorError,
+    RayError,
+    RayTaskError,
+)
 
+MEMORY_WORDS = "low on memory"
 NODE_WORDS = ("node has died", "node died", "node is dead", "node failure", "raylet")
 
 
@@ -11,9 +19,13 @@ def kind_of(error: RayError) -> str:
         name = type(error.cause).__name__
         kinds = {"OutOfMemoryError": "out_of_memory", "StorageError": "storage"}
         return kinds.get(name, "error")
-    if isinstance(error, ActorUnavailableError | NodeDiedError):
+    if isinstance(error, ActorUnavailableError | ActorUnschedulableError | NodeDiedError):
         return "node"
+    if isinstance(error, RayActorError) and error.actor_init_failed:
+        return "load"
     said = str(error).lower()
+    if MEMORY_WORDS in said:  # the actor's, as far as can be known; its node lives on
+        return "actor"
     return "node" if any(words in said for words in NODE_WORDS) else "actor"
 
 

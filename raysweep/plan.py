@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 
 from raysweep.backends import AUTO, Choice, choose
 from raysweep.checkpoints import engine_checkpoint
-from raysweep.cutting import finished_pieces, missing_shards
+from raysweep.cutting import Cut, est_tokens, finished_pieces, missing_shards
 from raysweep.errors import ConfigError
+from raysweep.fit import row_tokens
+from raysweep.placing import placements
 from raysweep.run_config import RunConfig
 from raysweep.spec import Benchmark, EngineSpec, Shard
 from raysweep.store import Part
@@ -130,13 +132,6 @@ def whole_stream(config: RunConfig, engine: EngineSpec, benchmark: Benchmark) ->
     )
 
 
-def est_tokens(shard: Shard) -> int:
-    """Tokens at most: each trace fills the largest budget, each smaller budget is a forced answer."""
-    decoding = shard.decoding
-    budgets = decoding.token_budgets
-    return shard.samples * (budgets[-1] + len(budgets) * decoding.answer_tokens)
-
-
 def longest_sequence(shard: Shard) -> int:
     """Tokens of a shard's longest sequence at most: no text has more tokens than bytes."""
     decoding = shard.decoding
@@ -151,8 +146,25 @@ def _plan_stream(whole: Shard, parts: list[Part], config: RunConfig) -> Iterator
     finished, missing = finished_pieces(whole, parts)
     for shard_id, piece in finished:
         yield _planned(shard_id, piece, None)
-    for shard in missing_shards(whole, missing, config.generation):
+    if not missing:
+        return
+    for shard in missing_shards(whole, missing, cut_of(whole, config)):
         yield _planned(shard.shard_id, shard, shard)
+
+
+def cut_of(whole: Shard, config: RunConfig) -> Cut:
+    """The size of a stream's shards: the configured one, or what a full actor does in `shard_minutes`.
+
+    All samples of a question stay together as long as they are no more than that.
+    """
+    generation, one = config.generation, replace(whole, questions=whole.questions[:1])
+    each = est_tokens(one) / one.samples
+    places = placements(whole.engine, generation, config.cluster, row_tokens(config))
+    if not places:
+        return Cut(generation.shard_questions, generation.shard_samples)
+    within = int(places[0].speed.tokens_s() * 60 * generation.shard_minutes / each)
+    samples = max(1, min(generation.shard_samples, within))
+    return Cut(max(1, min(generation.shard_questions, within // samples)), samples)
 
 
 def _planned(shard_id: str, piece: Shard, to_do: Shard | None) -> PlannedShard:

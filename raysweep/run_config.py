@@ -31,9 +31,10 @@ class Generation:
     """How the work is cut and fed; changes speed and the size of a loss, never a sample.
 
     max_rows         sequences that one engine decodes together
-    shard_questions  questions a shard
-    shard_samples    samples of each question a shard
+    shard_questions  questions a shard, at most
+    shard_samples    samples of each question a shard, at most
     max_attempts     tries of a shard before it is given up
+    shard_minutes    of a full actor that a shard takes, at most, by the cost model
     hang_minutes     without a step, after which an engine with work is taken for hung
     grace_s          from SIGTERM to the end: shards that are at work may be finished
     """
@@ -42,6 +43,7 @@ class Generation:
     shard_questions: int
     shard_samples: int
     max_attempts: int
+    shard_minutes: float = 10.0
     hang_minutes: float = 15.0
     grace_s: float = 30.0
 

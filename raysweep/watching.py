@@ -57,6 +57,7 @@ def watching(
             if last is not None:
                 snapshot = snapshot_of(last, time.monotonic() - started)
                 show(snapshot)
+                exporter(snapshot)
                 write_progress(store, snapshot)
 
 
@@ -110,7 +111,8 @@ def seconds_left(schedule: Schedule) -> float | None:
 
     What runs counts by half. None before something has come back, and without actors.
     """
-    if not schedule.places or not any(queue.done for queue in schedule.queues):
+    done = any(amount.shards for queue in schedule.queues for amount in queue.done.values())
+    if not schedule.places or not done:
         return None
     left_s = sum(queue.waiting_s(queue.options[0]) for queue in schedule.queues)
     for queue in schedule.queues:

@@ -101,6 +101,7 @@ def valid_configuration() -> dict[str, Any]:
         "prepare": {"checkpoints": "checkpoints", "calibration": "embedded"},
         "generation": {
             "max_rows": 8,
+            "shard_minutes": 10,
             "shard_questions": 2,
             "shard_samples": 2,
             "max_attempts": 3,

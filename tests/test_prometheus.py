@@ -70,7 +70,8 @@ def watched_ray(folder: Path) -> Iterator[Prometheus]:
     node = '{SessionName="made-up",ip="10.0.0.1",GpuIndex="0"}'
     gpus = "".join(f"{name}{node} {value}\n" for name, value in GPU_METRICS.items())
     with pytest.MonkeyPatch.context() as patch, target(gpus) as gpu_node:
-        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        # One for this process for good: Ray keeps the first that it reads.
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         ray.init(
             address="local",

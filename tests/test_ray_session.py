@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 import ray
-from examples import a_cluster
+from examples import a_cluster, a_generation, some_shards
 from ray._private import worker as ray_worker
 
 from raysweep.errors import ConfigError
+from raysweep.jobs import jobs_of
+from raysweep.ray_nodes import check_room, live_nodes
 from raysweep.ray_session import ray_session
+from raysweep.run_config import Gpu, Pool
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
@@ -42,8 +45,9 @@ from pathlib import Path
 sys.path.append({tests!r})
 from examples import a_cluster, a_generation, some_shards
 import ray
-from raysweep.driver import generate
-outcome = generate(some_shards(), "runs", a_generation(), a_cluster(actors=1), lambda receipt: None)
+from raysweep.generating import generate
+from raysweep.store import Store
+outcome = generate(some_shards(), Store("runs"), a_generation(), a_cluster(actors=1))
 print(outcome.samples, ray.is_initialized(), len(list(Path("runs/samples").glob("*/*.parquet"))))
 """
 
@@ -66,22 +70,59 @@ def test_a_local_ray_is_started_from_anywhere_quietly_and_leaves_nothing_behind(
     assert list(home.iterdir()) == []
 
 
-@pytest.mark.parametrize("address", ["local", "10.0.0.1:6379"])
+def states(*nodes: dict[str, float], **labels: str) -> list[dict]:
+    return [
+        {"NodeID": str(i), "Alive": node["CPU"] < 100, "Resources": node, "Labels": labels}
+        for i, node in enumerate(nodes)
+    ]
+
+
 @pytest.mark.parametrize(("cpus", "gpus"), [(1.0, 999.0), (999.0, 0.0), (8.0, 2.0)])
-def test_an_actor_that_fits_no_node_is_bad_input(monkeypatch, address, cpus, gpus):
-    for name in ("init", "shutdown"):
-        monkeypatch.setattr(ray, name, lambda **_: None)
-    monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    nodes = [{"CPU": 8.0, "GPU": 1.0}, {"CPU": 4.0, "GPU": 2.0}, {"CPU": 999.0, "GPU": 999.0}]
-    states = [{"Alive": node["CPU"] < 10, "Resources": node} for node in nodes]
-    monkeypatch.setattr(ray, "nodes", lambda: states)
-    with ray_session(a_cluster(address=address, cpus_per_actor=4.0, gpus_per_actor=2.0)):
-        pass
-    with (
-        pytest.raises(ConfigError, match=f"no Ray node has the {cpus:g} CPUs and {gpus:g} GPUs"),
-        ray_session(a_cluster(address=address, cpus_per_actor=cpus, gpus_per_actor=gpus)),
-    ):
-        pass
+def test_an_actor_that_fits_no_node_is_bad_input(monkeypatch, cpus, gpus):
+    there = states({"CPU": 8.0, "GPU": 1.0}, {"CPU": 4.0, "GPU": 2.0}, {"CPU": 999.0, "GPU": 999.0})
+    monkeypatch.setattr(ray, "nodes", lambda: there)
+    check(cpus_per_actor=4.0, gpus_per_actor=2.0)
+    with pytest.raises(ConfigError, match=f"no Ray node has the {cpus:g} CPUs and {gpus:g} GPUs"):
+        check(cpus_per_actor=cpus, gpus_per_actor=gpus)
+
+
+def check(**changes) -> None:
+    cluster = a_cluster(**changes)
+    jobs = jobs_of(some_shards(), a_generation(), cluster)
+    check_room(jobs, live_nodes(cluster), cluster)
+
+
+def test_the_refusal_says_what_nodes_there_are(monkeypatch):
+    monkeypatch.setattr(ray, "nodes", lambda: states({"CPU": 8.0, "GPU": 1.0}))
+    with pytest.raises(ConfigError) as raised:
+        check(cpus_per_actor=1.0, gpus_per_actor=2.0)
+    assert str(raised.value).startswith(
+        "cluster: no Ray node has the 1 CPUs and 2 GPUs of an actor of toy.bf16.full; there are "
+        "nodes of 8 CPUs and 1 GPUs; change cluster.cpus_per_actor"
+    )
+
+
+def test_where_nodes_may_still_come_nothing_is_refused(monkeypatch):
+    monkeypatch.setattr(ray, "nodes", list)
+    check(autoscaling=True)
+    with pytest.raises(ConfigError, match="there are nodes of nothing"):
+        check()
+
+
+def test_a_node_has_the_kind_of_gpu_of_its_label_or_the_only_one_that_is_configured(monkeypatch):
+    two = a_cluster(pools=(Pool(a_gpu("L4")), Pool(a_gpu("H100"))))
+    one = a_cluster(pools=(Pool(a_gpu("L4")),))
+    with_gpu = {"CPU": 8.0, "GPU": 1.0}
+    monkeypatch.setattr(ray, "nodes", lambda: states(with_gpu, {"CPU": 8.0}))
+    assert [node.kind for node in live_nodes(one)] == ["L4", ""]
+    assert [node.kind for node in live_nodes(two)] == ["", ""]
+    label = {"ray.io/accelerator-type": "H100"}
+    monkeypatch.setattr(ray, "nodes", lambda: states(with_gpu, **label))
+    assert [node.kind for node in live_nodes(one)] == ["H100"]
+
+
+def a_gpu(kind: str) -> Gpu:
+    return Gpu(kind.lower(), 10**9, 1e12, 1e15, kind)
 
 
 def test_an_address_that_is_none_is_bad_input(monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 from examples import a_benchmark, a_run_config
 from test_stages import Command, generate_here
 
-from raysweep import driver, grading
+from raysweep import generating, grading
 from raysweep.errors import ConfigError
 from raysweep.grading import Said
 from raysweep.plan import make_plan
@@ -29,7 +29,7 @@ MATHEMATICS = (a_benchmark(grader="mathematics"),)
 def run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Command:
-    monkeypatch.setattr(driver, "generate", generate_here)
+    monkeypatch.setattr(generating, "generate", generate_here)
     return Command(tmp_path, capsys)
 
 

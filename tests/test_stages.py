@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,37 +13,52 @@ import yaml
 from examples import a_benchmark, a_run_config
 from raysweep.schedule import Failure
 
-from actors.engine_actor import EngineActor, Receipt
-from raysweep import driver
+from actors.engine_actor import EngineActor
+from raysweep import generating
 from raysweep.configuration.identity import as_document
-from raysweep.driver import Outcome
 from raysweep.errors import ConfigError
+from raysweep.generating import Outcome, Watch
 from raysweep.grading import sandbox
+<<<<<<< HEAD
 from raysweep.lease import take_lease
 from raysweep.spec import Question, Shard
 from raysweep.stages import DONE, WORK_REMAINS, run_stages
 from raysweep.store import Store
+=======
+from raysweep.run_config import Cluster, Generation
+from raysweep.scheduling.losses import Failure
+from raysweep.spec import Question, Shard
+from raysweep.stages import DONE, WORK_REMAINS, run_stages
+from raysweep.store import Part, Store
+>>>>>>> sched
 
 
 def generate_here(
     shards: Iterable[Shard],
-    store_root: str,
-    generation: Any,
-    cluster: Any,
-    finished: Callable[[Receipt], None],
+    store: Store,
+    generation: Generation,
+    cluster: Cluster,
+    watch: Watch,
     ended: Callable[[Outcome], None],
+    parts: Iterable[Part],
 ) -> Outcome:
-    """Stands in for driver.generate: one shard after the other, in this process, in one second."""
+    """Stands in for generating.generate: one shard after the other, in this process, in one second."""
     receipts = []
     for shard in shards:
-        actor = EngineActor(shard.engine, store_root, generation.max_rows)
+        actor = EngineActor(shard.engine, store.root, generation.max_rows)
         receipts.append(asyncio.run(actor.run_shard(shard)))
-        finished(receipts[-1])
     tokens = sum(receipt.tokens for receipt in receipts)
     samples = sum(receipt.samples for receipt in receipts)
-    outcome = Outcome(len(receipts), samples, tokens, wall_s=1.0, faults=0, actors=2, failures=())
+    gpu_s = 2 * (cluster.gpus_per_actor or 0.0)
+    outcome = an_outcome(shards=len(receipts), samples=samples, tokens=tokens, gpu_s=gpu_s)
     ended(outcome)
     return outcome
+
+
+def an_outcome(**changes: Any) -> Outcome:
+    """Of two actors in one second."""
+    nothing = Outcome(0, 0, 0, wall_s=1.0, gpu_s=0.0, faults={}, actors=2, failures=())
+    return replace(nothing, **changes)
 
 
 class Command:
@@ -69,7 +85,7 @@ class Command:
 def run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Command:
-    monkeypatch.setattr(driver, "generate", generate_here)
+    monkeypatch.setattr(generating, "generate", generate_here)
     return Command(tmp_path, capsys)
 
 
@@ -124,24 +140,37 @@ def test_a_reason_is_printed_as_it_is_even_if_it_looks_like_markup(
     run: Command, monkeypatch: pytest.MonkeyPatch
 ):
     def fail(*_: Any) -> Outcome:
-        return Outcome(0, 0, 0, 1.0, 1, 1, (Failure("aa", "toy[red]", "KeyError: [/a]"),))
+        return an_outcome(failures=(Failure("aa", "toy[red]", "KeyError: [/a]", "sums"),))
 
-    monkeypatch.setattr(driver, "generate", fail)
+    monkeypatch.setattr(generating, "generate", fail)
     status, said = run("generate")
     assert status == WORK_REMAINS
     assert "shard aa of toy[red]: KeyError: [/a]" in said
-    assert "1 of 4 shards remain; the same command goes on with them" in said
+    assert "of 4 shards some remain; the same command goes on with them" in said
+
+
+@pytest.mark.parametrize(
+    ("stopped", "why"),
+    [("", "no node had room for their engine"), ("StorageError: full [/a]",) * 2],
+)
+def test_samples_that_nobody_was_at_are_counted_with_the_reason_and_the_run_is_not_done(
+    run: Command, monkeypatch: pytest.MonkeyPatch, stopped: str, why: str
+):
+    monkeypatch.setattr(generating, "generate", lambda *_: an_outcome(left=7, stopped=stopped))
+    status, said = run("generate")
+    assert status == WORK_REMAINS
+    assert f"7 samples were not begun: {why}" in said
 
 
 def test_time_and_faults_of_an_interrupted_session_count(
     run: Command, monkeypatch: pytest.MonkeyPatch
 ):
     def interrupted(*arguments: Any) -> Outcome:
-        arguments[-1](Outcome(1, 4, 9, wall_s=2.5, faults=3, actors=1, failures=()))
+        arguments[5](an_outcome(wall_s=2.5, faults={"actor": 2, "node": 1}))
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(driver, "generate", interrupted)
+        patch.setattr(generating, "generate", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run("generate")
     run("generate")

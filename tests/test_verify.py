@@ -11,7 +11,7 @@ import pytest
 from examples import a_run_config
 from test_stages import Command, generate_here
 
-from raysweep import driver
+from raysweep import generating
 from raysweep.run_config import RunConfig, Verify
 from raysweep.stages import DONE, WORK_REMAINS
 from raysweep.store import Store
@@ -25,7 +25,7 @@ def command(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Command:
     """A run that is whole: four parts, and its tables."""
-    monkeypatch.setattr(driver, "generate", generate_here)
+    monkeypatch.setattr(generating, "generate", generate_here)
     command = Command(tmp_path, capsys)
     assert command("plan", "generate", "reduce")[0] == DONE
     return command

@@ -169,9 +169,13 @@ def read_token_budgets(fields: Fields) -> tuple[int, ...]:
 
 def read_generation(fields: Fields) -> Generation:
     fields.only(SECTIONS["generation"])
-    numbers = {"hang_minutes": fields.number("hang_minutes", 0.01), "grace_s": fields.number("grace_s")}
-    whole = {key: fields.integer(key) for key in SECTIONS["generation"] if key not in numbers}
-    return Generation(**whole, **numbers)
+    counts = ("max_rows", "shard_questions", "shard_samples", "max_attempts")
+    return Generation(
+        **{key: fields.integer(key) for key in counts},
+        shard_minutes=fields.number("shard_minutes", least=0.01),
+        hang_minutes=fields.number("hang_minutes", least=0.01),
+        grace_s=fields.number("grace_s"),
+    )
 
 
 def read_show(fields: Fields, sweep: Sweep) -> Show:

@@ -6,8 +6,9 @@ from typing import Protocol
 
 from raysweep.receipt import Receipt
 from raysweep.scheduling.nodes import Node
+from raysweep.scheduling.places import Place, Run, Start, Stop
 from raysweep.scheduling.queues import Task
-from raysweep.scheduling.schedule import Place, Run, Schedule, Start, Stop
+from raysweep.scheduling.schedule import Schedule
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,6 @@ def run(schedule: Schedule, world: World, watch: Callable[[Schedule, Event | Non
                     _take_in(schedule, world, event)
                     watch(schedule, event)
             if not events:
-                schedule.look_again()
                 watch(schedule, None)
     finally:
         for place in list(schedule.places.values()):

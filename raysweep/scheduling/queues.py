@@ -4,14 +4,14 @@ A task is a shard on its way. Its samples are cells like any others, so that a t
 pieces: fair pieces when an engine's work runs out, and halves in search of a question that kills.
 """
 
+import math
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from raysweep.cost import Speed
-from raysweep.cutting import split
+from raysweep.cutting import est_tokens, split
 from raysweep.learnt import Learnt
-from raysweep.plan import est_tokens
 from raysweep.scheduling.nodes import Need
 from raysweep.spec import EngineSpec, Shard
 
@@ -83,7 +83,8 @@ class EngineQueue:
     actors           places that hold the engine now
     to_do, running, done  how much, by benchmark
     rows_divisor     2 for each time that the GPU's memory was too small
-    failed_loads     places that were lost before their engine was loaded, since the last success
+    failed_loads     attempts to load the engine that failed since the last success
+    failed_at        when the last one did
     bad_nodes        where that happened
     deaths           places that were lost after that, since the last success
     """
@@ -100,6 +101,7 @@ class EngineQueue:
     done: Amounts = field(default_factory=lambda: defaultdict(Amount))
     rows_divisor: int = 1
     failed_loads: int = 0
+    failed_at: float = -math.inf
     bad_nodes: set[str] = field(default_factory=set)
     deaths: int = 0
 
@@ -137,17 +139,25 @@ class EngineQueue:
                 self._count(task, -1)
                 yield task
 
-    def drop(self, question_id: str) -> Iterator[Shard]:
+    def drop(self, question_id: str) -> list[Shard]:
         """Give up a question of this engine: what waited of it is taken out."""
         self.poisoned.add(question_id)
-        for task in list(self.clear()):
-            good = tuple(q for q in task.shard.questions if q.question_id != question_id)
-            bad = tuple(q for q in task.shard.questions if q.question_id == question_id)
-            if bad:
-                yield replace(task.shard, questions=bad)
-            if good:
-                kept = task.shard if not bad else replace(task.shard, questions=good)
-                self.add([replace(task, shard=kept)])
+        good, bad = self.sift(list(self.clear()))
+        self.add(good)
+        return bad
+
+    def sift(self, tasks: Iterable[Task]) -> tuple[list[Task], list[Shard]]:
+        """The tasks without the questions that were given up; what they were to make of each of those."""
+        good, bad = [], []
+        for task in tasks:
+            questions = task.shard.questions
+            kept = tuple(q for q in questions if q.question_id not in self.poisoned)
+            bad += [replace(task.shard, questions=(q,)) for q in questions if q not in kept]
+            if len(kept) == len(questions):
+                good.append(task)
+            elif kept:
+                good.append(replace(task, shard=replace(task.shard, questions=kept)))
+        return good, bad
 
     @property
     def waiting_tokens(self) -> float:

@@ -10,56 +10,16 @@ what is to be done comes out as deeds, what has happened goes in as events (`loo
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 from raysweep.learnt import Learnt
 from raysweep.receipt import Receipt
-from raysweep.scheduling.losses import Failure, Losses
-from raysweep.scheduling.nodes import Need, Node, Room, Spot, could
+from raysweep.scheduling.losses import Failure, Loss, Losses
+from raysweep.scheduling.nodes import Need, Node, Room, Spot
+from raysweep.scheduling.places import Deed, Place, Run, Start, Stop, spare
 from raysweep.scheduling.queues import EngineQueue, Job, Option, Task
 
 SHY_S = 20.0  # a node whose actors were lost is left alone so long: Ray takes 15 s to call it dead
-SPARE = (
-    1 / 4
-)  # of an actor's rows: samples that wait in it for a free row, and the least piece that is cut
 TAIL = 3.0  # long traces for which the end of an engine's work has to leave time, by benchmarks.scheduler
-
-
-@dataclass(eq=False)
-class Place:
-    """An actor of an engine: where it is, how many rows it decodes together, and what it is at.
-
-    wanted  samples that it could take on now
-    """
-
-    number: int
-    queue: EngineQueue
-    option: Option
-    spot: Spot
-    rows: int
-    since: float
-    wanted: int
-    loaded: bool = False
-    in_flight: dict[Task, None] = field(default_factory=dict)  # in the order of their handing out
-
-
-@dataclass(frozen=True)
-class Start:
-    place: Place
-
-
-@dataclass(frozen=True)
-class Run:
-    place: Place
-    task: Task
-
-
-@dataclass(frozen=True)
-class Stop:
-    place: Place
-
-
-Deed = Start | Run | Stop
 
 
 class Schedule:
@@ -97,21 +57,22 @@ class Schedule:
 
     def decide(self, now: float) -> Iterator[Deed]:
         """What is to be done at this moment; each deed is taken for done."""
+        self._trust_again(now)
         while self._may_start or self._hungry:
             if self._may_start:
                 self._may_start = False
                 yield from self._start(now)
-            hungry, self._hungry = self._hungry, {}
+            hungry, self._hungry = list(self._hungry), {}
+            yield from self._feed(hungry)
             for place in hungry:
-                yield from self._feed(place)
                 if not place.in_flight:
                     self.leave(place, now)
                     yield Stop(place)
 
     @property
     def waits(self) -> bool:
-        """Whether there is work that nobody is at."""
-        return any(queue.waiting_samples for queue in self.queues)
+        """Whether there is work that nobody is at, and somebody is to be."""
+        return not self.draining and any(queue.waiting_samples for queue in self.queues)
 
     @property
     def failures(self) -> list[Failure]:
@@ -121,16 +82,6 @@ class Schedule:
     def faults(self) -> Counter[str]:
         """Places that were lost, by kind."""
         return self.losses.faults
-
-    def has_node_for_waiting(self) -> bool:
-        """Whether some node could hold an engine that waits, if it were free."""
-        return any(
-            could(node, option.need)
-            for queue in self.queues
-            if queue.waiting_samples
-            for option in queue.options
-            for node in self.room.nodes
-        )
 
     def demand(self) -> list[Need]:
         """What the engines would take if there were room for all that pays, largest work first."""
@@ -153,10 +104,6 @@ class Schedule:
             self.lost(place, "node", "its node is gone", now)
         return lost
 
-    def look_again(self) -> None:
-        """Time has passed: nodes that were left alone may be used again."""
-        self._may_start = True
-
     def loaded(self, place: Place) -> None:
         place.loaded = True
 
@@ -178,16 +125,19 @@ class Schedule:
         self.learnt.note(
             engine_id, shard.benchmark, task.samples, receipt.tokens, receipt.engine_s, device
         )
+        if not place.in_flight:
+            place.wanted = place.full
         self._hungry[place] = None
 
     def lost(self, place: Place, kind: str, reason: str, now: float) -> None:
         """A place is no more, and what it was at runs again elsewhere."""
-        tasks = list(place.in_flight)
+        tasks, node_id = tuple(place.in_flight), place.spot.node_id
         self.leave(place, now)
         if kind == "node":
-            self._shy[place.spot.node_id] = now + SHY_S
-        self.losses.take_in(place.queue, tasks, place.spot.node_id, place.loaded, kind, reason)
-        self._may_start = True
+            self._shy[node_id] = now + SHY_S
+        loss = Loss(tasks, node_id, kind, reason, place.loaded, place.rows_divisor, place.since)
+        self.losses.take_in(place.queue, loss, now)
+        self.draining |= bool(self.losses.stopped)
         for other in self.places.values():
             if other.queue is place.queue:
                 self._hungry[other] = None
@@ -206,21 +156,25 @@ class Schedule:
 
     # Starting.
 
+    def _trust_again(self, now: float) -> None:
+        """Use nodes again that have been left alone for long enough."""
+        for node_id in [node_id for node_id, until in self._shy.items() if until <= now]:
+            del self._shy[node_id]
+            self._may_start = True
+
     def _start(self, now: float) -> Iterator[Start]:
         """Fill the room with the engines that have most work waiting."""
         if self.draining:
             return
-        shy = {node for node, until in self._shy.items() if until > now}
         while self.most_places is None or len(self.places) < self.most_places:
-            found = self._next(shy)
+            found = self._next(set(self._shy))
             if found is None:
                 return
             queue, option, spot = found
             self.room.take(spot)
             queue.actors += 1
             self.started += 1
-            rows = max(1, option.speed.rows // queue.rows_divisor)
-            place = Place(self.started, queue, option, spot, rows, now, rows + spare(rows))
+            place = Place(self.started, queue, option, spot, queue.rows_divisor, now)
             self.places[place.number] = self._new(place)
             yield Start(place)
 
@@ -258,27 +212,40 @@ class Schedule:
         """Whether one more place beside so many would begin with its work before that is done."""
         if not queue.waiting_samples or not places:
             return queue.waiting_samples > 0
+        if not queue.waiting:
+            return len(queue.suspects) > places
         option = queue.options[0]
         unfed = queue.waiting_samples > places * spare(option.speed.rows)
         return unfed and queue.waiting_s(option) > places * option.speed.load_s
 
     # Feeding.
 
-    def _feed(self, place: Place) -> Iterator[Run]:
-        """Hand out tasks, and in smaller pieces as the queue runs out.
+    def _feed(self, places: list[Place]) -> Iterator[Run]:
+        """Hand out tasks, to one place after the other, until they have what they want."""
+        while places:
+            fed = []
+            for place in places:
+                task = self._piece(place)
+                if task is not None:
+                    fed.append(place)
+                    yield Run(place, task)
+            places = fed
+
+    def _piece(self, place: Place) -> Task | None:
+        """The next task of a place, if it wants one; the smaller, the less is left.
 
         (Guided self-scheduling: Polychronopoulos and Kuck, IEEE Transactions on Computers 36, 1987.)
         """
-        queue, least = place.queue, spare(place.rows)
-        while place.wanted > 0 and not self.draining:
-            share = math.ceil(queue.waiting_samples / queue.actors)
-            task = queue.take(max(share, least), place.in_flight)
-            if task is None:
-                return
+        if place.wanted <= 0 or self.draining:
+            return None
+        queue = place.queue
+        share = math.ceil(queue.waiting_samples / queue.actors)
+        task = queue.take(max(share, spare(place.rows)), place.in_flight)
+        if task is not None:
             place.in_flight[task] = None
             place.wanted -= task.samples
             queue.begin(task)
-            yield Run(place, task)
+        return task
 
 
 def priority(queue: EngineQueue) -> tuple[bool, float]:
@@ -286,7 +253,3 @@ def priority(queue: EngineQueue) -> tuple[bool, float]:
     option = queue.options[0]
     left_s = queue.waiting_s(option) / (queue.actors + 1)
     return queue.actors == 0, left_s + TAIL * queue.longest_s(option)
-
-
-def spare(rows: int) -> int:
-    return math.ceil(SPARE * rows)

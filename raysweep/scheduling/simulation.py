@@ -8,16 +8,18 @@ the order of events: two schedules are compared on the same luck.
 
 import heapq
 import itertools
+import math
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from raysweep.receipt import Receipt
 from raysweep.scheduling.loop import Event, Finished, Hungry, Loaded, Lost
 from raysweep.scheduling.nodes import Node
+from raysweep.scheduling.places import Place, spare
 from raysweep.scheduling.queues import Task
-from raysweep.scheduling.schedule import Place, Schedule, spare
+from raysweep.scheduling.schedule import Schedule
 from raysweep.spec import Shard
 
 Lengths = Callable[[Shard], Sequence[int]]  # tokens of each of a shard's traces, forks included
@@ -109,6 +111,7 @@ class SimulatedWorld:
         self._nodes, self._lengths, self._luck = tuple(nodes), lengths, luck
         self._now = 0.0
         self._numbers = itertools.count()
+        self._starts: Counter[str] = Counter()
         self._heap: list[tuple[float, int, _Actor, int, bool]] = []
         self._actors: dict[int, _Actor] = {}
         self.intervals: list[Interval] = []
@@ -126,10 +129,10 @@ class SimulatedWorld:
 
     def start(self, place: Place) -> None:
         engine_id = place.queue.engine.engine_id
-        luck = self._luck
-        spread = luck.draw("load", place.number).gauss(0.0, luck.load_spread)
-        slowness = _exp(luck.draw("speed", engine_id).gauss(0.0, luck.speed_spread))
-        loaded_at = self._now + place.option.speed.load_s * _exp(spread)
+        luck, self._starts[engine_id] = self._luck, self._starts[engine_id] + 1
+        spread = luck.draw("load", engine_id, self._starts[engine_id]).gauss(0.0, luck.load_spread)
+        slowness = math.exp(luck.draw("speed", engine_id).gauss(0.0, luck.speed_spread))
+        loaded_at = self._now + place.option.speed.load_s * math.exp(spread)
         actor = _Actor(place, slowness, loaded_at, at=loaded_at)
         self._actors[place.number] = actor
         heapq.heappush(self._heap, (loaded_at, next(self._numbers), actor, 0, True))
@@ -138,13 +141,7 @@ class SimulatedWorld:
         actor = self._actors[place.number]
         lengths = self._lengths(task.shard)
         actor.left[task], actor.tokens[task] = len(lengths), sum(lengths)
-        luck = self._luck.draw(
-            "fault",
-            place.number,
-            task.shard.questions[0].question_id,
-            task.shard.sample_start,
-            task.tries,
-        )
+        luck = self._luck.draw("fault", *named(task.shard), task.tries, task.deaths)
         if luck.random() < self._luck.shard_faults:
             actor.dies_after[task] = luck.randrange(len(lengths))
         actor.hungry = False
@@ -221,5 +218,8 @@ class SimulatedWorld:
             heapq.heappush(self._heap, entry)
 
 
-def _exp(logarithm: float) -> float:
-    return 2.718281828459045**logarithm
+def named(shard: Shard) -> tuple[object, ...]:
+    """What names a shard among those of a simulation; its hash would take longer than the simulation."""
+    first, last = shard.questions[0].question_id, shard.questions[-1].question_id
+    cells = (first, last, shard.sample_start, shard.sample_count)
+    return shard.engine.engine_id, shard.benchmark, *cells
