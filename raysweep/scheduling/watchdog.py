@@ -9,22 +9,13 @@ usual pause a look: a driver that was stopped itself, or a clock that jumped, ma
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from raysweep.scheduling.schedule import Place
+from raysweep.scheduling.places import Place
 
 ASK_EVERY_S = 15.0
 LOADING = 4  # checkpoints are fetched, kernels are compiled
 
 
-@dataclass(frozen=True)
-class Pulse:
-    """What an actor says of itself.
-
-    steps       of its engine, so far
-    generating  shards that wait for more steps; not those that are graded or written
-    """
-
-    steps: int
-    generating: int
+Pulse = tuple[int, int]  # steps of an engine so far; shards that wait for more, not to be written
 
 
 @dataclass(eq=False)
@@ -77,10 +68,10 @@ class Watchdog:
         watched = self._watched.get(place.number)
         if watched is None:
             return
-        watched.asked = False
-        if pulse.steps != watched.steps or not pulse.generating:
+        steps, generating = pulse
+        if steps != watched.steps or not generating:
             watched.silent_s = 0.0
-        watched.steps = pulse.steps
+        watched.steps, watched.asked = steps, False
 
     def _hung(self) -> Iterable[tuple[Place, str]]:
         for watched in self._watched.values():
