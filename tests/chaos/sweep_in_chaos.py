@@ -32,6 +32,7 @@ SWEEP = (
 ORDERS = ("killed_loading", "killed_writing", "engine_error", "out_of_memory", "hang", "storage_error")
 KEY = ["engine_id", "benchmark", "question_id", "sample_index"]
 RESTARTED_WITHIN_S = 60.0
+HANG_S = 11.0
 
 
 @dataclass
@@ -52,7 +53,8 @@ class Chaos:
         for name in ("orders", "taken", "work", "pids", "logs"):
             (folder / name).mkdir(parents=True)
         os.environ |= {"CHAOS": str(folder), "PYTHONPATH": f"{HERE}{os.pathsep}{ROOT}"}
-        os.environ |= {"RAY_AUTH_TOKEN": "0" * 64, "RAY_USAGE_STATS_ENABLED": "0"}
+        os.environ.setdefault("RAY_AUTH_TOKEN", "0" * 64)  # Ray reads it once in a process
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         self.pace(0.1)
         self.questions = questions
         self.started = 0
@@ -105,6 +107,8 @@ class Chaos:
             self.wait_for(lambda: (self.folder / "taken" / name).exists(), 30)
         finally:
             (self.folder / "orders" / name).unlink(missing_ok=True)
+        if kind == "hang":
+            time.sleep(HANG_S)  # or another fault would end it before it is noticed
 
     def actors(self) -> list[int]:
         """Process ids of the actors that live."""
