@@ -81,4 +81,4 @@ system-deps:  ## as root: Debian packages that the full tests want
 
 clean:  ## remove what was made, results in runs/ excepted
 	rm -rf .venv .venv-audit $(VLLM) build dist .hypothesis .pytest_cache .ruff_cache .import_linter_cache
-	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . \( -name __pycache__ -o -name .ipynb_checkpoints \) -type d -prune -exec rm -rf {} +

@@ -93,10 +93,10 @@ def load_method(method: str) -> type:
     policy = import_path.load(METHODS.get(method, method))
     parameters = getattr(policy, "__dataclass_params__", None)
     if parameters is None or not parameters.frozen:
-        raise ValueError(f"{method!r} is not a frozen dataclass")
+        raise ValueError(f"{method!r} is not a frozen dataclass, as a policy must be")
     wanted = ("slug", "packing", "observed_queries", "scores_attention", "held", "reserved")
     if missing := [name for name in wanted if not hasattr(policy, name)]:
-        raise ValueError(f"{method!r} lacks {', '.join(missing)}")
+        raise ValueError(f"{method!r} lacks {', '.join(missing)}, which every policy has")
     return policy
 
 

@@ -37,6 +37,15 @@ def printable(text: str, lines: bool = False) -> str:
     return "".join(c if _is_shown(c) or (lines and c in "\n\t") else _escape(c) for c in text)
 
 
+def is_whole(text: str) -> bool:
+    """Whether a text has no half of a character in it, as JSON can say one, and no file can hold one."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _is_shown(character: str) -> bool:
     return unicodedata.category(character) not in UNSEEN
 

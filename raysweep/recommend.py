@@ -116,7 +116,7 @@ def comparable(candidates: Candidates, max_token_budget: int | None = None) -> N
     if not allowed.any():
         raise ConfigError(
             f"recommend.max_token_budget: {max_token_budget} is below every token budget of "
-            f"{candidates.rows[0]['benchmark']}; the smallest is {int(budgets.min())}"
+            f"{candidates.rows[0]['benchmark']}; the smallest is {int(budgets.min())}; write that or more"
         )
     measured = (~np.isnan(candidates.scores)).sum(axis=0)
     return np.flatnonzero(allowed & (measured == measured[allowed].max()))
@@ -131,7 +131,7 @@ def _nothing_fits(
     return ConfigError(
         f"recommend.memory_gb: {memory_bytes / GB:g} GB hold no configuration of {row['benchmark']}"
         f"{batch}; the smallest is {row['engine_id']} with {row['token_budget']} tokens, which takes "
-        f"{memory[least] / GB:.6g} GB"
+        f"{memory[least] / GB:.6g} GB; give as much, or sweep something smaller"
     )
 
 

@@ -122,7 +122,8 @@ def regrade_run(config: RunConfig, store: Store, workers: Workers) -> dict[str, 
             return Changes(**workers.call("raysweep.regrade:regrade_part", *arguments))
         except CallError as error:
             raise ConfigError(
-                f"stages: regrade: {store.path(part_name(*names))}: {error}"
+                f"stages: regrade: {store.path(part_name(*names))}: {error}; remove the file, and its "
+                "samples are made again"
             ) from error
 
     to_do = list(wanted_parts(config, store.parts()))

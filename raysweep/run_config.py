@@ -122,6 +122,21 @@ class Verify:
 
 
 @dataclass(frozen=True)
+class Simulate:
+    """What the stage simulate supposes.
+
+    faults         share of the shards that are lost with their actor
+    mean_length    of a trace of which nothing is measured, as a share of the largest budget
+    length_spread  standard deviation of the logarithm of such a length
+    """
+
+    seed: int = 0
+    faults: float = 0.01
+    mean_length: float = 0.4
+    length_spread: float = 0.8
+
+
+@dataclass(frozen=True)
 class Wish:
     """What a configuration is recommended for: the stage `recommend`.
 
@@ -151,6 +166,7 @@ class RunConfig:
     show: Show = Show()
     recommend: Wish = Wish(None, 1, None, None)
     verify: Verify = Verify()
+    simulate: Simulate = Simulate()
 
     def decoding(self, model: ModelSpec, benchmark: Benchmark) -> Decoding:
         family, forcing = model.family, self.sweep.forcing

@@ -108,11 +108,25 @@ def run(page: Path, folder: Path) -> None:
 def at_smoke_size(program: str, folder: Path) -> str:
     """README's commands are full studies: each is run as a plan of it, or on the finished smoke run.
 
-    What says which stages it wants, and no models of its own, gets them with the sweep `smoke`; what would
-    generate is planned. Addresses below /data lie in `folder`.
+    What names no sweep and nothing of one gets the sweep `smoke`; what would generate is planned. Addresses
+    below /data lie in `folder`.
     """
-    lines = program.replace("\\\n", " ").replace("/data", f"{folder}/data").splitlines()
-    return "\n".join(smaller(line) for line in lines)
+    commands = program.replace("\\\n", " ").replace("/data", f"{folder}/data")
+    return "\n".join(smaller(command) for command in commands_of(commands))
+
+
+def commands_of(program: str) -> Iterator[str]:
+    """The commands of a program, one a line but where a quotation runs over several."""
+    command = ""
+    for line in program.splitlines():
+        command += line
+        try:
+            shlex.split(command, comments=True)
+        except ValueError:  # no closing quotation yet
+            command += "\n"
+            continue
+        yield command
+        command = ""
 
 
 def smaller(line: str) -> str:
@@ -121,7 +135,7 @@ def smaller(line: str) -> str:
     if not line.startswith(RAYSWEEP) or "--help" in words or "stages=[show]" in words:
         return line
     added = []
-    if "+sweep=" not in said and "sweep.models=" not in said:
+    if "+sweep=" not in said and "sweep." not in said:
         added.append("+sweep=smoke")
     if "stages=" not in said and words[3:] != ["+sweep=smoke"]:
         added.append("stages=[plan]")
@@ -143,6 +157,7 @@ def make_workspace(finished: Path, folder: Path) -> Path:
     packing = {"quant_method": "gptq", "bits": 4, "group_size": 128}
     packed = write_checkpoint(folder / "data/mine-gptq", **size, quantization_config=packing)
     save_file(tensors_of(packed, WeightSpec("gptq", 4, 128)), packed / "model.safetensors")
+    (folder / "deploy").symlink_to(ROOT / "deploy")
     (folder / "my").mkdir()
     (folder / "my/questions.csv").write_text('id,problem,answer\na,"k=07;k+5=z;z?",12\n')
     (folder / "bin").mkdir()

@@ -108,6 +108,7 @@ def valid_configuration() -> dict[str, Any]:
             "hang_minutes": 15,
             "grace_s": 30,
         },
+        "simulate": {"seed": 0, "faults": 0.01, "mean_length": 0.4, "length_spread": 0.8},
         "cluster": {
             "address": "local",
             "actors": 2,

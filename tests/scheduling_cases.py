@@ -121,8 +121,12 @@ class RoughWorld(SimulatedWorld):
     def __init__(self, nodes: Sequence[Node], lengths: Lengths, seed: int, losses: int):
         super().__init__(nodes, lengths, Luck(seed))
         self.all_nodes, self.losses, self.chance = tuple(nodes), losses, random.Random(seed)
-        self.kinds: Counter[str] = Counter()
         self.finished: list[Shard] = []
+        self.started = 0
+
+    def start(self, place: Place) -> None:
+        super().start(place)
+        self.started += 1
 
     def wait(self) -> list[Event]:
         events = super().wait() if self._actors else self._nothing()
@@ -149,5 +153,4 @@ class RoughWorld(SimulatedWorld):
             self._nodes = tuple(self.chance.sample(self.all_nodes, count))
             return []
         kind = self.chance.choice(KINDS_OF_LOSS)
-        self.kinds[kind] += 1
         return [Lost(self.chance.choice(there), kind, "drawn to be lost")]

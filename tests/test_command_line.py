@@ -91,6 +91,13 @@ def test_flags_and_overrides_may_come_in_any_order(command: Command, arguments: 
     assert (config.run, config.sweep.samples, config.sweep.models[0].name) == ("x", 4, "small")
 
 
+def test_a_list_in_quotes_may_run_over_several_lines(command: Command):
+    several = "sweep.benchmarks=[{name: chain,\n    count: 4},\n  facts]"
+    assert command(*MINE, several)[0] == 0
+    (config, _) = command.runs[0]
+    assert [len(benchmark.questions) for benchmark in config.sweep.benchmarks] == [4, 48]
+
+
 def test_nothing_is_written_into_the_working_folder(command: Command, tmp_path: Path):
     before = sorted(tmp_path.rglob("*"))
     command(*MINE)
@@ -197,7 +204,7 @@ def test_help_tells_the_stages_the_definitions_and_the_exit_statuses(command: Co
 
 @pytest.mark.parametrize(
     ("typed", "completions"),
-    [("+sweep=", "+sweep=kv +sweep=smoke"), ("sweep.forc", "sweep.forcing=")],
+    [("+sweep=s", "+sweep=smoke"), ("sweep.forc", "sweep.forcing=")],
 )
 def test_the_shell_completes_keys_and_names(
     command: Command, monkeypatch: pytest.MonkeyPatch, typed: str, completions: str

@@ -292,3 +292,22 @@ def test_a_broken_configuration_never_gives_anything_but_one_line(
         assert isinstance(read(configuration, mine), RunConfig)
     except ConfigError as error:
         assert len(str(error).splitlines()) == 1
+
+
+@pytest.mark.parametrize("count", [100_001, 2**40])
+def test_a_number_of_questions_or_samples_that_no_machine_holds_is_refused_at_once(
+    mine: Path, count: int
+):
+    chain = {"name": "chain", "count": count}
+    with pytest.raises(ConfigError, match=r"count: \d+ is out of range; write 1 to 100,000"):
+        read(changed("sweep.benchmarks", [chain]), mine)
+    with pytest.raises(
+        ConfigError, match=r"^sweep\.samples: \d+ is out of range; write 1 to 100,000"
+    ):
+        read(changed("sweep.samples", count), mine)
+
+
+def test_a_text_with_half_a_character_in_it_is_refused(mine: Path):
+    family = {"name": "tiny", "think_open": "\ud800"}
+    with pytest.raises(ConfigError, match=r"think_open: '.ud800' has half a character in it"):
+        read(changed("sweep.models", [{"name": "small", "family": family}]), mine)

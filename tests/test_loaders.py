@@ -110,6 +110,11 @@ def spoiled(row: int, **changes: Any) -> list[dict[str, Any]]:
             [{"problem": "?", "id": "1"}],
             "row 1, column 'answer': missing; its columns: pro",
         ),
+        (
+            ".jsonl",
+            spoiled(4, problem="\ud800"),
+            "row 5, column 'problem': '\\ud800' has half a char",
+        ),
         (".jsonl", [], ": no rows in it"),
         (".parquet", [], ": no rows in it"),
     ],

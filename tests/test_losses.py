@@ -170,7 +170,9 @@ def test_an_engine_that_cannot_hold_a_single_row_is_given_up():
     while schedule.waits:
         lose(schedule, "out_of_memory", "no room")
     assert len(schedule.failures) >= 9
-    assert schedule.faults["out_of_memory"] == 2 + 11  # with 4 and 2 rows; and with 1 till it is enough
+    assert (
+        schedule.faults["out_of_memory"] == 2 + 11
+    )  # with 4 and 2 rows; and with 1 till it is enough
 
 
 def test_replicas_that_run_out_of_memory_together_halve_the_rows_once():

@@ -30,7 +30,7 @@ from s3_server import CREDENTIALS, s3_server
 from test_stages import Command, generate_here
 from test_store import PART, rows
 
-from raysweep import driver
+from raysweep import generating
 from raysweep.configuration.fields import Fields
 from raysweep.errors import ConfigError, StorageError, shown
 from raysweep.part import decoded, encoded
@@ -287,7 +287,7 @@ def everything_below(address: str) -> Iterator[tuple[str, str]]:
 def test_no_secret_of_an_address_or_the_environment_is_in_what_a_run_prints_or_leaves(
     tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr(driver, "generate", generate_here)
+    monkeypatch.setattr(generating, "generate", generate_here)
     monkeypatch.setenv("HF_TOKEN", "sesame-token")
     monkeypatch.chdir(tmp_path)
     with s3_server() as s3:

@@ -1,6 +1,6 @@
 """The loop under a virtual clock: nothing is lost or doubled whatever goes wrong, and time is told right."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 
 import pytest
@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from scheduling_cases import (
     RoughWorld,
     a_job,
-    a_schedule,
     a_shard,
     an_option,
     cells_of,
@@ -71,7 +70,7 @@ def simulate(
 
 def watch_capacity(schedule: Schedule, event: loop.Event | None) -> None:
     """No GPU and no node's CPUs are promised twice."""
-    shares: Counter = Counter()
+    shares: dict[object, float] = defaultdict(float)
     for place in schedule.places.values():
         spot = place.spot
         shares[spot.node_id] += spot.need.cpus / 6.0
@@ -87,6 +86,7 @@ def test_whatever_is_lost_every_sample_is_made_once(jobs, nodes, seed, losses):
     schedule = simulate(jobs, nodes, world, watch=watch_capacity)
     assert schedule.failures == [] and not schedule.waits and not schedule.places
     assert cells_of(world.finished) == cells_of(shard for job in jobs for shard in job.shards)
+    assert len(world.intervals) == world.started  # each actor had work and was ended
     assert not any(amount.samples for queue in schedule.queues for amount in queue.running.values())
 
 
@@ -200,7 +200,7 @@ def test_a_place_is_noted_from_its_start_to_its_end():
     job = a_job("toy", 1, [an_option(rows=64, load_s=5.0)])
     world = SimulatedWorld(nodes_of(1), lambda shard: [3] * shard.samples, Luck())
     simulate([job], nodes_of(1), world)
-    (interval,) = world.intervals
+    (interval,) = world.intervals  # and no other place was begun
     assert (interval.start, interval.loaded, interval.end, interval.lost) == (0.0, 5.0, 8.0, False)
     assert (interval.engine_id, interval.devices) == ("toy.bf16.full", (0,))
     assert world.busy_s == pytest.approx(3.0)
@@ -218,9 +218,3 @@ def test_a_shard_in_pieces_is_the_shard(questions, samples, start, most):
     }
     whole = most // samples
     assert pieces[0].samples == (min(whole, questions) * samples if whole else min(most, samples))
-
-
-def test_no_place_is_started_to_be_stopped_at_once():
-    schedule = a_schedule(a_job("toy", 3, questions=9), nodes=nodes_of(64))
-    deeds = list(schedule.decide(0.0))
-    assert not any(isinstance(deed, loop.Stop) for deed in deeds)

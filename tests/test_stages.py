@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import yaml
 from examples import a_benchmark, a_run_config
-from raysweep.schedule import Failure
 
 from actors.engine_actor import EngineActor
 from raysweep import generating
@@ -19,18 +18,12 @@ from raysweep.configuration.identity import as_document
 from raysweep.errors import ConfigError
 from raysweep.generating import Outcome, Watch
 from raysweep.grading import sandbox
-<<<<<<< HEAD
 from raysweep.lease import take_lease
-from raysweep.spec import Question, Shard
-from raysweep.stages import DONE, WORK_REMAINS, run_stages
-from raysweep.store import Store
-=======
 from raysweep.run_config import Cluster, Generation
 from raysweep.scheduling.losses import Failure
 from raysweep.spec import Question, Shard
 from raysweep.stages import DONE, WORK_REMAINS, run_stages
 from raysweep.store import Part, Store
->>>>>>> sched
 
 
 def generate_here(
@@ -249,22 +242,20 @@ def test_the_summary_names_the_graders(run: Command):
 def test_a_driver_that_is_taken_over_stops_with_3_and_a_line_and_leaves_the_tables_alone(
     run: Command, monkeypatch: pytest.MonkeyPatch
 ):
-    """A retry begins while the first attempt is at its second shard."""
-    folder = Store(str(run.out / "test")).folder
-    monkeypatch.setattr("raysweep.stages.LOOK_EVERY_S", 0.0)
+    """A retry begins while the first attempt is between two shards."""
 
-    def overtaken(shards: Any, root: str, generation: Any, cluster: Any, finished: Any, ended: Any):
-        def heard(receipt: Receipt) -> None:
-            finished(receipt)
-            take_lease(folder)
+    def overtaken(shards: Iterable[Shard], store: Store, *others: Any) -> Outcome:
+        first, *rest = shards
+        generate_here([first], store, *others)
+        take_lease(store.folder)
+        store.fence()
+        return generate_here(rest, store, *others)
 
-        return generate_here(shards, root, generation, cluster, heard, ended)
-
-    monkeypatch.setattr(driver, "generate", overtaken)
+    monkeypatch.setattr(generating, "generate", overtaken)
     status, said = run("plan", "generate", "reduce")
     assert status == WORK_REMAINS
     assert "stopped another driver took over the run (epoch 2, host" in said
-    assert len(list(Store(str(run.out / "test")).parts())) == 2
+    assert len(list(Store(str(run.out / "test")).parts())) == 1
     assert not (run.out / "test" / "scenarios.parquet").exists()
 
 

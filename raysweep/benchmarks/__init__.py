@@ -7,6 +7,7 @@ function, and name it in LOADERS; a user's own is named by its import path.
 """
 
 from collections.abc import Callable, Iterable
+from typing import Any, cast
 
 from raysweep import import_path
 from raysweep.benchmarks import chain, facts, gpqa, livecodebench, table
@@ -25,7 +26,7 @@ LOADERS: dict[str, Loader] = {
 
 def load_loader(name: str) -> Loader:
     """The loader that a name or an import path stands for. Raises ValueError if there is none."""
-    loader = LOADERS.get(name) or import_path.load(name)
+    loader: Any = LOADERS.get(name) or import_path.load(name)
     if not callable(loader):
         raise ValueError(f"{name!r} is not a function")
-    return loader
+    return cast(Loader, loader)

@@ -48,7 +48,7 @@ def tests(row: Row) -> str:
     try:
         function = json.loads(row.text("metadata")).get("func_name")
     except (ValueError, AttributeError) as error:
-        raise row.error("metadata", f"not a JSON object ({error})") from error
+        raise row.error("metadata", f"not a JSON object ({error}); fetch the file again") from error
     gold = pack_tests(function, row.text("public_test_cases"), row.text("private_test_cases"))
     try:
         read_tests(gold)

@@ -12,6 +12,7 @@ from typing import Any
 
 from raysweep.benchmarks.sources import File
 from raysweep.errors import ConfigError, shown
+from raysweep.printing import is_whole
 
 MOST_CHARACTERS = 2**31 - 1  # of a CSV field; Python's own limit is lower than what benchmarks have
 
@@ -39,6 +40,8 @@ class Row:
             raise self.error(column, f"{shown(value)} is neither text nor number; write one")
         if not value.strip():
             raise self.error(column, "empty; fill it in, or remove the row")
+        if not is_whole(value):
+            raise self.error(column, f"{shown(value)} has half a character in it; correct it")
         return value
 
     def error(self, column: str, reason: str) -> ConfigError:
@@ -70,7 +73,7 @@ def read_rows(files: Iterable[File]) -> Iterator[Row]:
 
 def _row(place: str, values: Any) -> Row:
     if not isinstance(values, dict):
-        raise ConfigError(f"{place}: {shown(values)} is no mapping of columns to values")
+        raise ConfigError(f"{place}: {shown(values)} is no mapping of columns to values; write one")
     return Row(place, values)
 
 

@@ -5,6 +5,7 @@ The loader's parameters are the keys. A parameter's name says how its value is r
 """
 
 import inspect
+import itertools
 import math
 import re
 from collections.abc import Callable
@@ -16,9 +17,10 @@ from raysweep import grading
 from raysweep.benchmarks import LOADERS, Loader, load_loader
 from raysweep.benchmarks.prompts import Prompt
 from raysweep.benchmarks.sources import File, hub_file, local_file
-from raysweep.configuration.fields import MOST, Fields
+from raysweep.configuration.fields import MOST, MOST_WORK, Fields
 from raysweep.configuration.stand_in import is_here, placeholders
 from raysweep.errors import ConfigError, shown
+from raysweep.printing import is_whole
 from raysweep.spec import Benchmark, Question
 
 Reader = Callable[[Fields, str], Any]
@@ -100,19 +102,28 @@ def load_questions(
     """What the loader yields, once it is sure that these are questions with ids of their own."""
     place, name = fields.at("loader"), fields.values["loader"]
     try:
-        questions = tuple(loader(**arguments))
+        questions = tuple(itertools.islice(loader(**arguments), MOST_WORK + 1))
     except ConfigError:
         raise
     except (ValueError, OSError) as error:
         raise ConfigError(
             f"{place}: {name!r} fails ({error}); correct it, or what it reads"
         ) from error
+    if len(questions) > MOST_WORK:
+        raise ConfigError(
+            f"{place}: {name!r} yields more than {MOST_WORK:,} questions; give it a smaller count, or less "
+            "to read"
+        )
     seen: set[str] = set()
     for question in questions:
         if not isinstance(question, Question) or not question.prompt:
             raise ConfigError(
                 f"{place}: {name!r} yields {shown(question)}, which is no raysweep.spec.Question with a "
                 "prompt; correct it"
+            )
+        if not is_whole(f"{question.question_id}{question.prompt}{question.gold}"):
+            raise ConfigError(
+                f"{place}: {shown(question.question_id)} has half a character in it; correct the source"
             )
         if question.question_id in seen:
             raise ConfigError(
@@ -194,7 +205,7 @@ def read_date(fields: Fields, key: str) -> date:
 
 # How a loader's parameter of a name is read, else one of a type; others are texts.
 READERS: dict[str, Reader] = {
-    "count": lambda fields, key: fields.integer(key),
+    "count": lambda fields, key: fields.integer(key, most=MOST_WORK),
     "prompt": lambda fields, key: Prompt(fields.text(key), fields.at(key)),
     "seed": lambda fields, key: fields.integer(key, least=0),
     "since": read_date,

@@ -57,7 +57,10 @@ def inspect(folder: Path, field: str) -> Contents:
         check_tensors(headers, architecture, weights, f"{field}: '{folder}'")
         return Contents(architecture, weights, fingerprint(folder))
     except OSError as error:
-        raise ConfigError(f"{field}: '{error.filename}' can't be read: {error.strerror}") from error
+        raise ConfigError(
+            f"{field}: '{error.filename}' can't be read: {error.strerror}; fetch it again, or change its "
+            "permissions"
+        ) from error
 
 
 def weight_files(folder: Path, field: str) -> list[Path]:
@@ -108,10 +111,14 @@ def check_tensors(
         layout.check_groups(architecture, weights)
         expected = layout.all_tensors(architecture, weights)
     except ValueError as error:
-        raise ConfigError(f"{place} cannot be what its config.json says: {error}") from error
+        raise ConfigError(
+            f"{place} cannot be what its config.json says: {error}; fetch files that belong together"
+        ) from error
     for name, tensor in expected.items():
         if name not in found:
-            raise ConfigError(f"{place} has no tensor {name}, of which its config.json speaks")
+            raise ConfigError(
+                f"{place} has no tensor {name}, of which its config.json speaks; fetch all of its files"
+            )
         shape, dtype = found[name].get("shape"), found[name].get("dtype")
         if shape != list(tensor.shape) or dtype not in ALIKE.get(tensor.dtype, {tensor.dtype}):
             raise ConfigError(
@@ -121,7 +128,8 @@ def check_tensors(
     others = (name for name in found if name not in expected and not name.endswith(SUPERFLUOUS))
     if unwanted := next(others, None):
         raise ConfigError(
-            f"{place} has a tensor {unwanted}, of which its config.json does not speak"
+            f"{place} has a tensor {unwanted}, of which its config.json does not speak; fetch files that "
+            "belong together"
         )
 
 

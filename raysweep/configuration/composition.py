@@ -41,7 +41,8 @@ class Composed:
 
 def compose() -> Composed | None:
     """Have Hydra read the command line; None if that asked for information, such as --help."""
-    sys.argv[1:] = overrides_first(sys.argv[1:])
+    on_one_line = [" ".join(argument.splitlines()) for argument in sys.argv[1:]]
+    sys.argv[1:] = overrides_first(on_one_line)  # a long list in quotes may run over several lines
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints errors and exits by itself
     kept: list[tuple[DictConfig, tuple[Path, ...]]] = []
 

@@ -14,19 +14,19 @@ from raysweep.backends import AUTO, BACKENDS, refuses
 from raysweep.configuration import definitions as read
 from raysweep.configuration.cluster import CLUSTER_KEYS, read_cluster
 from raysweep.configuration.definitions import Definitions
-from raysweep.configuration.fields import Fields, refuse_duplicates
+from raysweep.configuration.fields import MOST_WORK, Fields, refuse_duplicates
 from raysweep.configuration.models import read_model
 from raysweep.configuration.preparation import read_prepare
 from raysweep.configuration.tokens import check_tokens
 from raysweep.errors import ConfigError, shown, unknown
 from raysweep.memory import CONTEXT_BYTES
 from raysweep.printing import printable
-from raysweep.run_config import Generation, Prepare, RunConfig, Show, Sweep, Verify, Wish
+from raysweep.run_config import Generation, Prepare, RunConfig, Show, Simulate, Sweep, Verify, Wish
 from raysweep.spec import Family, ModelSpec
 
 # In the order in which they run.
 STAGES = (
-    *("show", "status", "verify", "plan", "prepare", "regrade"),
+    *("show", "status", "verify", "plan", "simulate", "prepare", "regrade"),
     *("generate", "reduce", "report", "recommend"),
 )
 
@@ -57,6 +57,7 @@ SECTIONS = {
     "cluster": CLUSTER_KEYS,
     "show": keys(Show),
     "verify": keys(Verify),
+    "simulate": keys(Simulate),
     "recommend": ("memory_gb", "gpu", "batch_size", "benchmark", "max_token_budget"),
 }
 
@@ -83,9 +84,10 @@ def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConf
     cluster = read_cluster(top.below("cluster"), definitions)
     show = read_show(top.below("show"), sweep)
     wish = read_wish(top.below("recommend"), sweep, definitions, wanted="recommend" in stages)
+    simulate = read_simulate(top.below("simulate"))
     verify = Verify(top.below("verify").only(SECTIONS["verify"]).flag("repair"))
     config = RunConfig(
-        out, run, seed, stages, sweep, prepare, generation, cluster, show, wish, verify
+        out, run, seed, stages, sweep, prepare, generation, cluster, show, wish, verify, simulate
     )
     check_tokens(config.sweep)
     check_backend(config)
@@ -126,7 +128,7 @@ def read_sweep(fields: Fields, definitions: Definitions) -> Sweep:
         token_budgets=read_token_budgets(fields),
         group_sizes=fields.integers("group_sizes"),
         batch_sizes=fields.integers("batch_sizes"),
-        samples=fields.integer("samples"),
+        samples=fields.integer("samples", most=MOST_WORK),
         backend=fields.choice("backend", "backend", BACKENDS),
         forcing=read.read_forcing(definitions, fields.value("forcing"), fields.at("forcing")),
     )
@@ -175,6 +177,16 @@ def read_generation(fields: Fields) -> Generation:
         shard_minutes=fields.number("shard_minutes", least=0.01),
         hang_minutes=fields.number("hang_minutes", least=0.01),
         grace_s=fields.number("grace_s"),
+    )
+
+
+def read_simulate(fields: Fields) -> Simulate:
+    fields.only(SECTIONS["simulate"])
+    return Simulate(
+        seed=fields.integer("seed", least=0),
+        faults=fields.number("faults", most=1),
+        mean_length=fields.number("mean_length", least=0.001, most=1),
+        length_spread=fields.number("length_spread"),
     )
 
 

@@ -11,9 +11,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from raysweep.errors import ConfigError, shown, unknown
+from raysweep.printing import is_whole
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # safe as a part of a file's name
 LONGEST_NAME = 100  # three of which make an engine's folder, and file systems end at 255
+MOST_WORK = (
+    100_000  # questions of a benchmark, or samples of a question: more is a slip of the finger
+)
 MOST = 2**63 - 1  # what a Parquet integer column holds
 
 Loaded = TypeVar("Loaded")
@@ -56,6 +60,10 @@ class Fields:
         value = self.value(key)
         if not isinstance(value, str) or not value:
             raise ConfigError(f"{self.at(key)}: {shown(value)} is not a text; write some")
+        if not is_whole(value):
+            raise ConfigError(
+                f"{self.at(key)}: {shown(value)} has half a character in it; correct it"
+            )
         return value
 
     def name(self, key: str) -> str:
@@ -113,8 +121,8 @@ class Fields:
             )
         return value
 
-    def integer(self, key: str, least: int = 1) -> int:
-        return whole_number(self.value(key), self.at(key), least)
+    def integer(self, key: str, least: int = 1, most: int = MOST) -> int:
+        return whole_number(self.value(key), self.at(key), least, most)
 
     def number(self, key: str, least: float = 0, most: float = math.inf) -> float:
         """A finite number between `least` and `most`, both included."""
@@ -146,12 +154,13 @@ class Fields:
         return tuple(number for _, number in numbers)
 
 
-def whole_number(value: Any, field: str, least: int = 1) -> int:
-    """`value` as a whole number from `least` to what a Parquet column holds."""
+def whole_number(value: Any, field: str, least: int = 1, most: int = MOST) -> int:
+    """`value` as a whole number from `least` to `most`, or to what a Parquet column holds."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise ConfigError(f"{field}: {shown(value)} is not a whole number; write one")
-    if not least <= value <= MOST:
-        raise ConfigError(f"{field}: {value} is out of range; write {least} or more")
+    if not least <= value <= most:
+        bounds = f"{least} or more" if most == MOST else f"{least} to {most:,}"
+        raise ConfigError(f"{field}: {value} is out of range; write {bounds}")
     return value
 
 

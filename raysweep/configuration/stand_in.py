@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from raysweep.benchmarks.sources import is_cached
-from raysweep.configuration.fields import Fields
+from raysweep.configuration.fields import MOST_WORK, Fields
 from raysweep.spec import Question
 
 PLACEHOLDER = 200 * "word "  # AIME's prompts are shorter, those of contests in programming longer
@@ -12,7 +12,7 @@ PLACEHOLDER = 200 * "word "  # AIME's prompts are shorter, those of contests in 
 
 def placeholders(name: str, fields: Fields) -> tuple[Question, ...]:
     """As many questions as the benchmark has, or as are asked for, of a prompt's usual length."""
-    count = fields.integer("questions")
+    count = fields.integer("questions", most=MOST_WORK)
     if fields.values.get("count") is not None:
         count = min(count, fields.integer("count"))
     return tuple(Question(f"{name}-{index + 1}", PLACEHOLDER, "") for index in range(count))

@@ -29,6 +29,7 @@ class Place:
     rows_divisor: int
     since: float
     wanted: int = 0
+    begun: bool = False
     loaded: bool = False
     in_flight: dict[Task, None] = field(default_factory=dict)  # in the order of their handing out
 

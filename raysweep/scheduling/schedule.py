@@ -45,7 +45,7 @@ class Schedule:
         self.room = Room()
         self.places: dict[int, Place] = {}
         self.started = 0
-        self.most_held = 0
+        self._held = self.most_held = 0
         self.gpu_s = 0.0  # of places that were given back
         self.warnings: set[str] = set()
         self.draining = False  # nothing new is begun
@@ -61,13 +61,14 @@ class Schedule:
         while self._may_start or self._hungry:
             if self._may_start:
                 self._may_start = False
-                yield from self._start(now)
-            hungry, self._hungry = list(self._hungry), {}
-            yield from self._feed(hungry)
+                self._fill_room(now)
+            hungry, self._hungry = self._hungry, {}
             for place in hungry:
+                yield from self._feed(place)
                 if not place.in_flight:
                     self.leave(place, now)
-                    yield Stop(place)
+                    if place.begun:
+                        yield Stop(place)
 
     @property
     def waits(self) -> bool:
@@ -145,6 +146,7 @@ class Schedule:
     def leave(self, place: Place, now: float) -> None:
         """Give back a place; whatever it is at is nobody's then."""
         del self.places[place.number]
+        self._held -= place.begun
         self._hungry.pop(place, None)
         place.queue.actors -= 1
         for task in place.in_flight:
@@ -162,8 +164,8 @@ class Schedule:
             del self._shy[node_id]
             self._may_start = True
 
-    def _start(self, now: float) -> Iterator[Start]:
-        """Fill the room with the engines that have most work waiting."""
+    def _fill_room(self, now: float) -> None:
+        """Take places for the engines that have most work waiting; they begin with their first task."""
         if self.draining:
             return
         while self.most_places is None or len(self.places) < self.most_places:
@@ -175,13 +177,8 @@ class Schedule:
             queue.actors += 1
             self.started += 1
             place = Place(self.started, queue, option, spot, queue.rows_divisor, now)
-            self.places[place.number] = self._new(place)
-            yield Start(place)
-
-    def _new(self, place: Place) -> Place:
-        self._hungry[place] = None
-        self.most_held = max(self.most_held, len(self.places) + 1)
-        return place
+            self.places[place.number] = place
+            self._hungry[place] = None
 
     def _next(self, shy: set[str]) -> tuple[EngineQueue, Option, Spot] | None:
         """The engine that is to start next, how, and where; None if none has work and room."""
@@ -195,7 +192,7 @@ class Schedule:
                 if spot:
                     return queue, option, spot
                 full.add(option.need)
-                if not queue.actors and option.need.gpus > 1:
+                if option.need.gpus > 1 and (not queue.actors or not reserved):
                     node = self.room.emptiest(option.need, shy | reserved)
                     reserved |= {node} if node else set()
         return None
@@ -212,40 +209,40 @@ class Schedule:
         """Whether one more place beside so many would begin with its work before that is done."""
         if not queue.waiting_samples or not places:
             return queue.waiting_samples > 0
-        if not queue.waiting:
-            return len(queue.suspects) > places
         option = queue.options[0]
-        unfed = queue.waiting_samples > places * spare(option.speed.rows)
+        if queue.waiting:
+            unfed = queue.waiting_samples > places * spare(option.speed.rows)
+        else:
+            unfed = len(queue.suspects) > places - self._at_work(queue)
         return unfed and queue.waiting_s(option) > places * option.speed.load_s
+
+    def _at_work(self, queue: EngineQueue) -> int:
+        return sum(place.queue is queue and bool(place.in_flight) for place in self.places.values())
 
     # Feeding.
 
-    def _feed(self, places: list[Place]) -> Iterator[Run]:
-        """Hand out tasks, to one place after the other, until they have what they want."""
-        while places:
-            fed = []
-            for place in places:
-                task = self._piece(place)
-                if task is not None:
-                    fed.append(place)
-                    yield Run(place, task)
-            places = fed
-
-    def _piece(self, place: Place) -> Task | None:
-        """The next task of a place, if it wants one; the smaller, the less is left.
+    def _feed(self, place: Place) -> Iterator[Start | Run]:
+        """Hand out tasks, and in smaller pieces as the queue runs out.
 
         (Guided self-scheduling: Polychronopoulos and Kuck, IEEE Transactions on Computers 36, 1987.)
         """
-        if place.wanted <= 0 or self.draining:
-            return None
-        queue = place.queue
-        share = math.ceil(queue.waiting_samples / queue.actors)
-        task = queue.take(max(share, spare(place.rows)), place.in_flight)
-        if task is not None:
+        queue, least = place.queue, spare(place.rows)
+        while place.wanted > 0 and not self.draining:
+            share = math.ceil(queue.waiting_samples / queue.actors)
+            task = queue.take(max(share, least), place.in_flight)
+            if task is None:
+                return
+            if not place.begun:
+                yield self._begin(place)
             place.in_flight[task] = None
             place.wanted -= task.samples
             queue.begin(task)
-        return task
+            yield Run(place, task)
+
+    def _begin(self, place: Place) -> Start:
+        place.begun, self._held = True, self._held + 1
+        self.most_held = max(self.most_held, self._held)
+        return Start(place)
 
 
 def priority(queue: EngineQueue) -> tuple[bool, float]:

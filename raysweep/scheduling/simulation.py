@@ -29,7 +29,7 @@ Lengths = Callable[[Shard], Sequence[int]]  # tokens of each of a shard's traces
 class Luck:
     """What goes otherwise than modelled.
 
-    shard_faults  probability that an actor dies in a shard
+    shard_faults  share of the shards that are lost; an actor's death takes all that it is at
     load_spread, speed_spread  standard deviation of the logarithm of an actor's time to load, and of an
                   engine's time for a step
     """
@@ -41,6 +41,10 @@ class Luck:
 
     def draw(self, *what: object) -> random.Random:
         return random.Random(repr((self.seed, *what)))
+
+    def slowness(self, engine_id: str) -> float:
+        """An engine's time for a step over the modelled one."""
+        return math.exp(self.draw("speed", engine_id).gauss(0.0, self.speed_spread))
 
 
 @dataclass(frozen=True)
@@ -131,9 +135,8 @@ class SimulatedWorld:
         engine_id = place.queue.engine.engine_id
         luck, self._starts[engine_id] = self._luck, self._starts[engine_id] + 1
         spread = luck.draw("load", engine_id, self._starts[engine_id]).gauss(0.0, luck.load_spread)
-        slowness = math.exp(luck.draw("speed", engine_id).gauss(0.0, luck.speed_spread))
         loaded_at = self._now + place.option.speed.load_s * math.exp(spread)
-        actor = _Actor(place, slowness, loaded_at, at=loaded_at)
+        actor = _Actor(place, luck.slowness(engine_id), loaded_at, at=loaded_at)
         self._actors[place.number] = actor
         heapq.heappush(self._heap, (loaded_at, next(self._numbers), actor, 0, True))
 
@@ -142,7 +145,7 @@ class SimulatedWorld:
         lengths = self._lengths(task.shard)
         actor.left[task], actor.tokens[task] = len(lengths), sum(lengths)
         luck = self._luck.draw("fault", *named(task.shard), task.tries, task.deaths)
-        if luck.random() < self._luck.shard_faults:
+        if luck.random() * max(1, len(place.in_flight)) < self._luck.shard_faults:
             actor.dies_after[task] = luck.randrange(len(lengths))
         actor.hungry = False
         actor.queued.extend((length, task) for length in lengths)

@@ -1,0 +1,98 @@
+"""Forks and pools beside one run per scenario: the same estimates, and the tokens that each takes.
+
+    python -m benchmarks.reuse --out runs/reuse        some minutes on two cores
+
+One trace serves every token budget and one pool of samples every group size. The peer runs every scenario by
+itself, as one does without raysweep: for each budget a run whose only budget it is, with its own seed, and
+for each group size G as many samples as one group needs for every group that ours estimates from. Accuracies
+of the single samples (G = 1) must agree: the share of scenarios whose difference lies within the 95%
+interval of the difference is printed, with the two numbers of tokens, both counted.
+"""
+
+import argparse
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from raysweep import open_run
+
+BUDGETS, SAMPLES, GROUPS = (16, 32, 64, 96, 128, 192, 256), 8, (1, 2, 3, 4, 6, 8)
+KEY = ["model", "weight_bits", "kv_policy", "benchmark", "token_budget"]
+MODELS = "sweep.models=[tiny-60k,tiny-340k]"
+
+
+def sweep(out: Path, run: str, *changes: str) -> None:
+    stages = "stages=[plan,prepare,generate,reduce]"
+    command = [
+        sys.executable,
+        "-m",
+        "raysweep",
+        f"out={out}",
+        f"run={run}",
+        stages,
+        MODELS,
+        *changes,
+    ]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def tokens(folder: Path) -> int:
+    """Decoded tokens, by the footers of all parts' rows: traces, and the answers of forks."""
+    total = 0
+    for file in folder.glob("samples/**/shard-*.parquet"):
+        rows = pq.read_table(file, columns=["trace_tokens", "answers"]).to_pylist()
+        for row in rows:
+            forks = sum(answer["answer_tokens"] for answer in row["answers"] if answer["forced"])
+            total += row["trace_tokens"] + forks
+    return total
+
+
+def singles(folder: Path) -> pd.DataFrame:
+    """Accuracy of single samples with its interval, by scenario."""
+    scenarios = open_run(str(folder)).scenarios
+    rows = scenarios[scenarios.group_size == 1].set_index(KEY)
+    return pd.DataFrame(rows[["accuracy", "accuracy_lo", "accuracy_hi"]])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--out", type=Path, required=True)
+    out = parser.parse_args().out
+    sweep(out, "forks")
+    ours, pool = tokens(out / "forks"), singles(out / "forks")
+    theirs, each = 0, []
+    for number, budget in enumerate(BUDGETS):
+        alone = [f"sweep.token_budgets=[{budget}]", f"seed={number + 1}"]
+        sweep(out, f"budget-{budget}", *alone)
+        theirs += tokens(out / f"budget-{budget}")
+        each.append(singles(out / f"budget-{budget}"))
+    groups = sum(size for size in GROUPS) / max(GROUPS)  # pools of its own for every group size
+    agree = agreement(pool, pd.concat(each))
+    print(
+        f"{len(pool)} scenarios of single samples: {agree:.1%} agree within 95% of their difference"
+    )
+    print(f"forks and one pool   {ours:12,} tokens")
+    print(f"a run for each budget{theirs:12,} tokens, {theirs / ours:.1f} x")
+    whole = theirs * groups
+    print(f"and each group size  {whole:12,.0f} tokens, {whole / ours:.1f} x")
+
+
+def agreement(ours: pd.DataFrame, theirs: pd.DataFrame) -> float:
+    """Share of scenarios whose difference is no more than its 95% interval allows."""
+    both = ours.join(theirs, rsuffix="_alone", how="inner")
+    assert len(both) == len(ours) == len(theirs)
+    wide = [
+        math.hypot(high - low, other_high - other_low) / 2
+        for low, high, other_low, other_high in both[
+            ["accuracy_lo", "accuracy_hi", "accuracy_lo_alone", "accuracy_hi_alone"]
+        ].itertuples(index=False)
+    ]
+    return float(((both.accuracy - both.accuracy_alone).abs() <= wide).mean())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""The schedule on clusters of 8 to 1,000 GPUs, under a virtual clock, beside what one writes first.
+
+    python -m benchmarks.scheduler        some four minutes
+
+The work is the study's grid with 32 samples and thinking that ends by itself: traces are log-normal, with a
+mean of 0.4 of 30,000 tokens, and end there. 1% of the shards are lost with their actors, loads take half
+as long or twice as long as modelled now and then. Three schedules get the same shards, the same lengths and
+the same kind of luck:
+
+    raysweep     longest remaining work first, replicas, guided pieces, replacement of what was lost
+    first come   engines in the order of the grid, one actor for each, an actor ends with its engine
+    round robin  as ray.util.ActorPool: actors for all GPUs from the start, each engine has as many as the
+                 next, and keeps its GPUs to the end
+
+Beside them stands what no schedule can beat (`scheduling.bound`). The decisions for 100,000 shards are then
+timed, and their memory is measured, with actors that need no simulation of traces.
+"""
+
+import argparse
+import gc
+import resource
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from raysweep.configuration.config import conf_folder, read_config
+from raysweep.jobs import jobs_of
+from raysweep.learnt import Learnt
+from raysweep.plan import make_plan
+from raysweep.run_config import RunConfig
+from raysweep.scheduling import loop
+from raysweep.scheduling.bound import least_makespan
+from raysweep.scheduling.lengths import TraceLengths
+from raysweep.scheduling.nodes import Node, Spot
+from raysweep.scheduling.queues import EngineQueue, Job, Option
+from raysweep.scheduling.schedule import Schedule
+from raysweep.scheduling.simulation import Luck, SimulatedWorld
+from raysweep.simulate import nodes_of
+from raysweep.spec import Shard
+
+CLUSTERS = (8, 64, 512, 1000)
+LUCK = Luck(seed=0, shard_faults=0.01, load_spread=0.3)
+MAX_ATTEMPTS = 5
+DECISIONS = 100_000
+
+
+class FirstCome(Schedule):
+    """Engines in their order, one actor each."""
+
+    def _paying(self) -> list[EngineQueue]:
+        return [queue for queue in self.queues if queue.waiting_samples and not queue.actors]
+
+    def _next(self, shy: set[str]) -> tuple[EngineQueue, Option, Spot] | None:
+        for queue in self._paying():
+            spot = self.room.find(queue.options[0].need, shy)
+            if spot:
+                return queue, queue.options[0], spot
+        return None
+
+
+class RoundRobin(FirstCome):
+    """Each engine gets as many actors as the next, as far as there is room."""
+
+    def _paying(self) -> list[EngineQueue]:
+        waiting = [queue for queue in self.queues if queue.waiting_samples > 2 * queue.actors]
+        return sorted(waiting, key=lambda queue: queue.actors)
+
+
+SCHEDULES: dict[str, Callable[..., Schedule]] = {
+    "raysweep": Schedule,
+    "first come": FirstCome,
+    "round robin": RoundRobin,
+}
+
+
+def study(gpus: int, samples: int) -> RunConfig:
+    """The grid of conf/sweep/full.yaml, planned for so many H100."""
+    from hydra import compose, initialize_config_dir
+
+    changes = [
+        "+sweep=full",
+        "stages=[simulate]",
+        "sweep.forcing=plain",
+        f"sweep.samples={samples}",
+        "cluster.gpu=h100-80",
+        f"cluster.gpus={gpus}",
+    ]
+    folder = str(conf_folder())
+    with initialize_config_dir(folder, version_base=None):
+        from omegaconf import OmegaConf
+
+        composed = OmegaConf.to_container(compose("config", changes), resolve=True)
+    assert isinstance(composed, dict)
+    return read_config({str(key): value for key, value in composed.items()}, [conf_folder()])
+
+
+def makespan(
+    schedule: Callable[..., Schedule],
+    jobs: Sequence[Job],
+    nodes: Sequence[Node],
+    lengths: TraceLengths,
+) -> tuple[float, float, Counter[str]]:
+    """Seconds, the share of the GPUs' time in which something was decoded, and the faults."""
+    world = SimulatedWorld(nodes, lengths, LUCK)
+    planned = schedule(jobs, Learnt(), MAX_ATTEMPTS)
+    loop.run(planned, world, lambda schedule, event: None)
+    assert not planned.failures and not planned.waits
+    gpus = sum(node.gpus for node in nodes)
+    return world.now(), world.busy_s / (gpus * world.now()), planned.faults
+
+
+def compare(gpus: int, samples: int) -> Iterator[str]:
+    config = study(gpus, samples)
+    jobs = jobs_of(make_plan(config, ()).to_do, config.generation, config.cluster)
+    nodes = nodes_of(config.cluster)
+    lengths = TraceLengths(0.4, 0.8)
+    bound = least_makespan(jobs, nodes, lengths)
+    shards = sum(len(job.shards) for job in jobs)
+    yield f"{gpus:,} GPUs, {shards:,} shards: no schedule can take less than {bound / 3600:.2f} h"
+    for name, schedule in SCHEDULES.items():
+        took, busy, faults = makespan(schedule, jobs, nodes, lengths)
+        yield (
+            f"    {name:12} {took / 3600:8.2f} h   {took / bound:6.3f} x the bound   "
+            f"{busy:6.1%} busy   {faults.total():,} actors lost"
+        )
+
+
+def decisions(shards: int, samples: int) -> str:
+    """CPU time and memory of the decisions for so many shards, on 1,000 GPUs, with one trace a shard."""
+    config = study(1000, samples)
+    jobs = jobs_of(make_plan(config, ()).to_do, config.generation, config.cluster)
+    jobs = [replace(job, shards=tuple(_ones(job.shards, shards // len(jobs) + 1))) for job in jobs]
+    count = sum(len(job.shards) for job in jobs)
+    gc.collect()
+    world = SimulatedWorld(nodes_of(config.cluster), lambda shard: [10_000], LUCK)
+    started = time.process_time()
+    schedule = Schedule(jobs, Learnt(), MAX_ATTEMPTS)
+    loop.run(schedule, world, lambda schedule, event: None)
+    cpu_s = time.process_time() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    done = sum(amount.shards for queue in schedule.queues for amount in queue.done.values())
+    return (
+        f"{done:,} of {count:,} shards decided and simulated in {cpu_s:.1f} s of CPU; peak memory of the "
+        f"process {peak / 1e9:.2f} GB"
+    )
+
+
+def _ones(shards: Iterable[Shard], count: int) -> list[Shard]:
+    """Shards of one trace each."""
+    singles = (
+        replace(shard, questions=(question,), sample_start=index, sample_count=1)
+        for shard in shards
+        for question in shard.questions
+        for index in range(shard.sample_start, shard.sample_start + shard.sample_count)
+    )
+    return [single for single, _ in zip(singles, range(count), strict=False)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--gpus", type=int, nargs="*", default=CLUSTERS)
+    parser.add_argument("--samples", type=int, default=32, help="of each question")
+    parser.add_argument("--decisions", type=int, default=DECISIONS, help="shards; 0: none")
+    options = parser.parse_args()
+    if options.decisions:
+        print(decisions(options.decisions, options.samples), flush=True)
+    for gpus in options.gpus:
+        for line in compare(gpus, options.samples):
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

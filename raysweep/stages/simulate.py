@@ -1,0 +1,53 @@
+"""The stage simulate: how long the run takes on the cluster's GPUs, under a virtual clock."""
+
+import json
+
+from raysweep.configuration.cluster import known_gpus
+from raysweep.configuration.config import conf_folder
+from raysweep.fit import check_fit
+from raysweep.plan import make_plan
+from raysweep.reporting.figures import encoded
+from raysweep.reporting.gantt import gantt_figure
+from raysweep.reporting.wording import duration, human_count
+from raysweep.simulate import Simulation, nodes_of, simulate
+from raysweep.stages.run import DONE, Run
+
+RESULT, FIGURE = "simulation/simulation.json", "simulation/schedule"
+
+
+def run_stage(run: Run) -> int:
+    """Simulate what is to do; prints, and writes simulation.json and the Gantt figure."""
+    config = run.config
+    nodes_of(config.cluster)
+    planned = make_plan(config, run.store.parts())
+    check_fit(config, planned.engines, known_gpus([conf_folder()]))
+    if not planned.to_do:
+        run.say("simulate", "nothing to do: every shard is there")
+        return DONE
+    with run.console.status("simulating"):
+        found = simulate(config, planned, run.store)
+    show(run, found)
+    run.store.write_text(RESULT, json.dumps(found.as_json(), indent=2) + "\n")
+    for ending, data in encoded(gantt_figure(found, planned.engines)).items():
+        run.store.write_bytes(f"{FIGURE}.{ending}", data)
+    run.say("figure", run.store.path(f"{FIGURE}.svg"))
+    return DONE
+
+
+def show(run: Run, found: Simulation) -> None:
+    faults = sum(found.faults.values())
+    run.say(
+        "simulate",
+        f"{found.gpus:,} GPUs: {duration(found.makespan_s)} for {found.shards:,} shards, "
+        f"{human_count(found.tokens)} tokens",
+    )
+    run.say(
+        "",
+        f"{found.makespan_s / max(found.bound_s, 1e-9):.3f} times the least that is possible "
+        f"({duration(found.bound_s)}); decoding {found.busy_share:.1%} of the GPUs' time",
+    )
+    run.say(
+        "",
+        f"{found.gpu_hours:,.1f} GPU-hours; up to {found.actors:,} actors at a time, {found.loads:,} loads, "
+        f"{faults:,} faults, {found.given_up:,} shards given up",
+    )
