@@ -18,7 +18,6 @@ from raysweep.spec import Shard
 from raysweep.store import Part, Store
 from raysweep.terminating import drained
 
-
 ENDING_S = 8.0  # of the grace after SIGTERM
 
 

@@ -151,7 +151,9 @@ def test_storage_that_fails_and_recovers_costs_attempts_and_no_sample(one_ray, s
     assert_whole(store, shards)
 
 
-def test_storage_that_stays_broken_ends_the_run_with_all_work_left_and_nobody_blamed(one_ray, store):
+def test_storage_that_stays_broken_ends_the_run_with_all_work_left_and_nobody_blamed(
+    one_ray, store
+):
     shards = some_shards()
     outcome = generate(store, shards, StorageFails, cluster=a_cluster(actors=1))
     assert outcome.failures == ()

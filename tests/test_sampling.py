@@ -112,4 +112,4 @@ def test_a_row_with_nan_or_infinite_logits_is_told_from_one_with_barred_tokens()
 def test_drawing_from_nan_stays_within_the_vocabulary(top_k: int):
     sampling = Sampling(temperature=1.0, top_k=top_k)
     drawn = draw_tokens(torch.full((2, 5), float("nan")), np.array([0.1, 0.99]), sampling)
-    assert 0 <= drawn.min() and drawn.max() < 5
+    assert drawn.min() >= 0 and drawn.max() < 5

@@ -54,7 +54,9 @@ class Watchdog:
 
     def look(self, now: float) -> tuple[Sequence[Place], Sequence[tuple[Place, str]]]:
         """The places that are to be asked for their pulse, and those that hang, each with the reason."""
-        passed_s = min(now - (now if self._looked_at is None else self._looked_at), 2 * self.every_s)
+        passed_s = min(
+            now - (now if self._looked_at is None else self._looked_at), 2 * self.every_s
+        )
         self._looked_at = now
         for watched in self._watched.values():
             watched.passed(passed_s)

@@ -29,7 +29,14 @@ SWEEP = (
     *("generation.shard_questions=4", "generation.shard_samples=2", "generation.max_rows=2"),
     *("generation.max_attempts=1000", "generation.hang_minutes=0.1", "generation.grace_s=12"),
 )
-ORDERS = ("killed_loading", "killed_writing", "engine_error", "out_of_memory", "hang", "storage_error")
+ORDERS = (
+    "killed_loading",
+    "killed_writing",
+    "engine_error",
+    "out_of_memory",
+    "hang",
+    "storage_error",
+)
 KEY = ["engine_id", "benchmark", "question_id", "sample_index"]
 RESTARTED_WITHIN_S = 60.0
 HANG_S = 11.0
@@ -245,11 +252,11 @@ class Chaos:
         self.cluster.shutdown()
 
 
-class Missed(Exception):
+class Missed(Exception):  # noqa: N818 - it is no fault
     """A fault could not be injected."""
 
 
-class Finished(Exception):
+class Finished(Exception):  # noqa: N818 - nor this
     """The sweep was done too early."""
 
 
