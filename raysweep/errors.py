@@ -1,8 +1,9 @@
 """Bad input, said in one line: which field, which value, and the way out.
 
 A ConfigError is shown without a traceback and ends the program with status 2; StorageError and ClusterLost
-likewise, with status 3, for the same command goes on once the storage or the cluster does. Whatever else is raised is a fault of raysweep
-and keeps its traceback. Messages quote what others wrote: they are made fit to be shown here.
+likewise, with status 3, for the same command goes on once the storage or the cluster does. Whatever else is
+raised is a fault of raysweep and keeps its traceback. Messages quote what others wrote: they are made fit to
+be shown here.
 """
 
 import difflib

@@ -16,6 +16,7 @@ from ray import cloudpickle
 from test_driver import assert_whole, generate
 
 from actors.engine_actor import EngineActor
+from actors.fake_engine import FakeEngine
 from raysweep import generating
 from raysweep.driver import RayWorld
 from raysweep.errors import StorageError, Terminated
@@ -77,6 +78,7 @@ class HasNaN(Faulty):
     """The model's logits are no numbers for one question."""
 
     def fail(self) -> None:
+        assert isinstance(self.engine, FakeEngine)
         if any("2 + 1" in request.prompt for request, _ in self.engine.waiting):
             self.engine.waiting.clear()
             raise FloatingPointError("the model's logits are not finite")
@@ -304,6 +306,7 @@ def test_the_head_of_a_cluster_that_is_lost_ends_the_run_in_one_line(tmp_path):
             assert process.poll() is None, process.communicate()
             time.sleep(0.02)
         begun = time.monotonic()
+        assert cluster.head_node is not None
         cluster.head_node.kill_gcs_server(check_alive=False)
         errors = process.communicate(timeout=70)[1]
         assert process.returncode == 3, errors
