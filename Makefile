@@ -9,7 +9,7 @@ VLLM_BUILD := $(shell nvidia-smi >/dev/null 2>&1 && echo cuda || echo cpu)
 VLLM_INSTALLED := $(VLLM)/.installed-$(VLLM_BUILD)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz audit test-vllm docs notebooks lint format image system-deps clean
+.PHONY: help install demo test fuzz chaos audit test-vllm docs notebooks lint format image system-deps clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ test: lint  ## lint, and all tests
 
 fuzz: $(INSTALLED)  ## 10,000 each of broken configurations, data rows and Parquet files
 	RAYSWEEP_FUZZ=10000 $(BIN)/python -m pytest tests/fuzz --timeout 3600
+
+SEED ?= 1
+chaos: $(INSTALLED)  ## a sweep in which some 58 things are killed, beside a calm one; under ten minutes
+	RAYSWEEP_CHAOS=$(SEED) $(BIN)/python -m pytest -s tests/chaos
 
 # The tool has an environment of its own; the service that it asks is on the internet.
 audit:  ## known vulnerabilities of the dependencies, as requirements/lock.txt pins them

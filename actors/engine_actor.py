@@ -27,6 +27,11 @@ from raysweep.workers import Workers
 
 GRADING_WORKERS = 4  # at most, an actor: there may be one a GPU
 
+MOST_UNWRITTEN = (
+    2  # shards that are graded or written before an actor takes on no more: a crash loses them
+)
+PAUSE_S = 0.05
+
 Traces = dict[tuple[int, int], Trace]  # by question number and sample index
 
 
@@ -69,16 +74,21 @@ class EngineActor:
         self.store, self.device = Store(store_root, lease), device
         self.graders = Workers(min(GRADING_WORKERS, os.cpu_count() or 1))
         self.steps, self.engine_s, self.counted_s = 0, 0.0, 0.0
+        self.generating = self.unwritten = 0
 
     async def run_shard(self, shard: Shard) -> Receipt:
         """Generate, grade and publish a shard's samples."""
         started = time.perf_counter()
         grading.load_grader(shard.grader).check_place("grader")
+        self.generating += 1
         traces = await self._generate(shard)
+        self.generating -= 1
         work = self._work(shard, traces)
         if not self.engine.usage().rows:
             self.metrics.idle(self.engine.usage, self.gpu_bytes)
+        self.unwritten += 1
         await asyncio.to_thread(publish, self.store, work, self.graders, self.metrics)
+        self.unwritten -= 1
         return Receipt(
             shard.shard_id,
             len(traces),
@@ -89,13 +99,13 @@ class EngineActor:
         )
 
     async def hungry(self, spare: int) -> None:
-        """Returns once fewer than `spare` samples wait for a free row."""
-        while len(self.engine.waiting) >= spare:
-            await asyncio.sleep(0)
+        """Returns once fewer than `spare` samples wait for a free row, and the storage keeps up."""
+        while len(self.engine.waiting) >= spare or self.unwritten > MOST_UNWRITTEN:
+            await asyncio.sleep(0 if self.generating else PAUSE_S)
 
-    async def pulse(self) -> int:
-        """Steps taken so far."""
-        return self.steps
+    async def pulse(self) -> tuple[int, int]:
+        """Steps taken so far, and how many shards wait for more of them."""
+        return self.steps, self.generating
 
     async def _generate(self, shard: Shard) -> Traces:
         traces: Traces = {}

@@ -10,9 +10,10 @@ import sys
 from raysweep.configuration.composition import compose
 from raysweep.configuration.config import read_config
 from raysweep.configuration.identity import as_document
-from raysweep.errors import ConfigError, StorageError, Terminated
+from raysweep.errors import ClusterLost, ConfigError, StorageError, Terminated
+from raysweep.terminating import terminable
 
-BAD_INPUT, WORK_REMAINS, INTERRUPTED, HUNG_UP, TERMINATED = 2, 3, 130, 141, 143
+BAD_INPUT, WORK_REMAINS, INTERRUPTED, HUNG_UP = 2, 3, 130, 141
 
 
 def main() -> int:
@@ -20,18 +21,12 @@ def main() -> int:
     if (folder := os.getcwd()) not in sys.path:  # a user's own modules, as `python -m` finds them
         sys.path.append(folder)
     try:
-        composed = compose()
-        if composed is None:
-            return 0
-        config = read_config(composed.values, composed.folders)
-
-        from raysweep.stages import run_stages  # slow to import: not before the input is right
-
-        return run_stages(config, as_document(config))
+        with terminable():
+            return _run()
     except ConfigError as error:
         print(f"raysweep: {error}", file=sys.stderr)
         return BAD_INPUT
-    except StorageError as error:
+    except (StorageError, ClusterLost) as error:
         print(f"raysweep: {error}", file=sys.stderr)
         return WORK_REMAINS
     except BrokenPipeError:  # `--help | head`
@@ -39,7 +34,18 @@ def main() -> int:
         return HUNG_UP
     except KeyboardInterrupt as interruption:
         print("raysweep: interrupted; the same command goes on", file=sys.stderr)
-        return TERMINATED if isinstance(interruption, Terminated) else INTERRUPTED
+        return WORK_REMAINS if isinstance(interruption, Terminated) else INTERRUPTED
+
+
+def _run() -> int:
+    composed = compose()
+    if composed is None:
+        return 0
+    config = read_config(composed.values, composed.folders)
+
+    from raysweep.stages import run_stages  # slow to import: not before the input is right
+
+    return run_stages(config, as_document(config))
 
 
 if __name__ == "__main__":

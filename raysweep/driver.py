@@ -6,6 +6,7 @@ them before Ray calls it dead, so what is lost is queued again by the schedule. 
 nodes that the schedule has chosen: what it decides is what happens.
 """
 
+import math
 import os
 import time
 import uuid
@@ -21,6 +22,8 @@ from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.engine_actor import EngineActor
+from raysweep.cluster_view import ClusterView
+from raysweep.errors import ClusterLost
 from raysweep.lease import LeaseLost
 from raysweep.loss_kind import kind_of, reason_of
 from raysweep.plan import longest_sequence
@@ -31,11 +34,11 @@ from raysweep.scheduling.nodes import Need, Node
 from raysweep.scheduling.places import Place, spare
 from raysweep.scheduling.queues import Task
 from raysweep.scheduling.schedule import Schedule
+from raysweep.scheduling.watchdog import Watchdog
 from raysweep.spec import EngineSpec, Shard
 from raysweep.store import Store
 
 MOMENT_S = 1.0  # that is waited for something to happen
-LOOK_EVERY_S = 5.0  # at which nodes are there
 ANNOUNCE_EVERY_S = 10.0
 PATIENCE_S = 120.0  # for room, where nodes are gone and none are known to come
 
@@ -50,28 +53,35 @@ VLLM = {
     "VLLM_LOGGING_LEVEL": "WARNING",
 }
 
+EventOf = Callable[[Any], Event | None]  # of what a call has returned
+
 
 class RayWorld:
     """Actors of a Ray that runs; a `scheduling.loop.World`."""
 
-    def __init__(self, store: Store, cluster: Cluster, longest: Mapping[str, int]):
+    def __init__(
+        self, store: Store, cluster: Cluster, longest: Mapping[str, int], hang_s: float = math.inf
+    ):
         self.store, self.cluster, self.longest = store, cluster, longest
+        self.watchdog = Watchdog(hang_s)
         self.session = uuid.uuid4().hex[:6]
         self.actors: dict[int, Any] = {}
         self.asked: set[int] = set()  # places that will say when they are hungry
-        self.heard: SimpleQueue[tuple[Place, Callable[[Any], Event], Future]] = SimpleQueue()
+        self.heard: SimpleQueue[tuple[Place, EventOf, Future]] = SimpleQueue()
         self.announced: list[Need] = []
-        self._nodes = live_nodes(cluster)
-        self._looked_at = self._announced_at = self._room_at = time.monotonic()
+        self.view = ClusterView(partial(live_nodes, cluster))
+        self._announced_at = self._room_at = time.monotonic()
 
     def now(self) -> float:
         return time.monotonic()
 
     def nodes(self) -> tuple[Node, ...]:
-        if self.now() - self._looked_at > LOOK_EVERY_S:
-            self._looked_at, found = self.now(), live_nodes(self.cluster)
-            self._nodes = self._nodes if found == self._nodes else found
-        return self._nodes
+        try:
+            return self.view.nodes()
+        except ClusterLost:  # whatever is said to it now is waited for without end
+            self.actors.clear()
+            self.announced = []
+            raise
 
     def start(self, place: Place) -> None:
         engine, need = place.queue.engine, place.spot.need
@@ -90,6 +100,7 @@ class RayWorld:
             engine, self.store.root, place.rows, longest, need.gpus, lease, need.kind
         )
         self.actors[place.number] = actor
+        self.watchdog.begin(place)
         self._hear(place, actor.__ray_ready__.remote(), lambda _: Loaded(place))
 
     def run(self, place: Place, task: Task) -> None:
@@ -103,18 +114,29 @@ class RayWorld:
     def stop(self, place: Place) -> None:
         self._room_at = self.now()
         self.asked.discard(place.number)
+        self.watchdog.end(place)
         actor = self.actors.pop(place.number, None)
         if actor is not None:
             ray.kill(actor)
 
     def wait(self) -> list[Event]:
         """What has happened within a moment. Raises LeaseLost if an actor was told so."""
-        events: list[Event] = []
+        events: list[Event | None] = []
         with suppress(Empty):
             events.append(self._event(*self.heard.get(timeout=MOMENT_S)))
             while True:
                 events.append(self._event(*self.heard.get_nowait()))
-        return events
+        return [*filter(None, events), *self._hung()]
+
+    def _hung(self) -> list[Event]:
+        """The places that hang; the others are asked for their pulse now and then."""
+        if not self.watchdog.is_due(self.now()):
+            return []
+        to_ask, hung = self.watchdog.look(self.now())
+        for place in to_ask:
+            pulse = self.actors[place.number].pulse.remote()
+            self._hear(place, pulse, partial(self.watchdog.heard, place))
+        return [Lost(place, "hang", reason) for place, reason in hung]
 
     def goes_on(self, schedule: Schedule) -> bool:
         """Whether room may come: nodes that are there but taken, or that an autoscaler adds."""
@@ -130,14 +152,15 @@ class RayWorld:
             self.announced = wanted
 
     def close(self) -> None:
-        """Take back what was announced."""
+        """Take back what was announced, and look no more."""
+        self.view.close()
         if self.announced:
             announce([])
 
-    def _hear(self, place: Place, call: ray.ObjectRef, event_of: Callable[[Any], Event]) -> None:
+    def _hear(self, place: Place, call: ray.ObjectRef, event_of: EventOf) -> None:
         call.future().add_done_callback(lambda done: self.heard.put((place, event_of, done)))
 
-    def _event(self, place: Place, event_of: Callable[[Any], Event], done: Future) -> Event:
+    def _event(self, place: Place, event_of: EventOf, done: Future) -> Event | None:
         try:
             event = event_of(done.result())
         except RayError as error:

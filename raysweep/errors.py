@@ -1,8 +1,9 @@
 """Bad input, said in one line: which field, which value, and the way out.
 
-A ConfigError is shown without a traceback and ends the program with status 2; a StorageError likewise, with
-status 3, for the same command goes on once the storage does. Whatever else is raised is a fault of raysweep
-and keeps its traceback. Messages quote what others wrote: they are made fit to be shown here.
+A ConfigError is shown without a traceback and ends the program with status 2; StorageError and ClusterLost
+likewise, with status 3, for the same command goes on once the storage or the cluster does. Whatever else is
+raised is a fault of raysweep and keeps its traceback. Messages quote what others wrote: they are made fit to
+be shown here.
 """
 
 import difflib
@@ -24,6 +25,13 @@ class ConfigError(ValueError):
 
 class StorageError(RuntimeError):
     """Storage that went on failing for as long as anybody waited; its message is one line."""
+
+    def __init__(self, message: str):
+        super().__init__(one_line(message))
+
+
+class ClusterLost(RuntimeError):  # noqa: N818 - it is no fault
+    """The Ray cluster answers no more; its message is one line."""
 
     def __init__(self, message: str):
         super().__init__(one_line(message))

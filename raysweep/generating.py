@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from raysweep.driver import RayWorld, longest
+from raysweep.errors import Terminated
 from raysweep.jobs import jobs_of, learnt_from
 from raysweep.machine import affordable_actors
 from raysweep.ray_nodes import check_room
@@ -15,6 +16,9 @@ from raysweep.scheduling.losses import Failure
 from raysweep.scheduling.schedule import Schedule
 from raysweep.spec import Shard
 from raysweep.store import Part, Store
+from raysweep.terminating import drained
+
+ENDING_S = 8.0  # of the grace after SIGTERM
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,8 @@ def generate(
 
     `ended` hears the outcome, also where an interruption or a fault ends the work before its time. `parts`
     that are there already teach how long traces are and how fast engines.
-    Raises ConfigError where the cluster can hold no actor, LeaseLost where another driver took over.
+    Raises ConfigError where the cluster can hold no actor, LeaseLost where another driver took over,
+    ClusterLost where the cluster is gone, and Terminated when all is drained after SIGTERM.
     """
     shards = tuple(shards)
     if cluster.address == "local" and not cluster.on_gpus:
@@ -67,22 +72,53 @@ def generate(
     learnt = learnt_from(parts, jobs)
     schedule = Schedule(jobs, learnt, generation.max_attempts, cluster.actors)
     with ray_session(cluster):
-        world = RayWorld(store.absolute, cluster, longest(shards))
+        world = RayWorld(store.absolute, cluster, longest(shards), 60 * generation.hang_minutes)
         check_room(jobs, world.nodes(), cluster)
-        return _run(schedule, world, watch, ended)
+        with drained() as since_sigterm:
+            return _run(schedule, world, watch, ended, Drain(since_sigterm, generation.grace_s))
+
+
+@dataclass(frozen=True)
+class Drain:
+    """What SIGTERM asks for: nothing new is begun, and what is not done in time is dropped.
+
+    since    seconds since SIGTERM, None before it
+    grace_s  till the program has ended; some are kept for writing, and for ending Ray
+    """
+
+    since: Callable[[], float | None]
+    grace_s: float
+
+    def __call__(self, schedule: Schedule) -> None:
+        """Raises Terminated when time is up."""
+        since_s = self.since()
+        schedule.draining |= since_s is not None
+        if since_s is not None and since_s > self.grace_s - min(ENDING_S, self.grace_s / 2):
+            raise Terminated
+
+    def check(self) -> None:
+        """Raises Terminated after SIGTERM."""
+        if self.since() is not None:
+            raise Terminated
 
 
 def _run(
-    schedule: Schedule, world: RayWorld, watch: Watch, ended: Callable[[Outcome], None]
+    schedule: Schedule,
+    world: RayWorld,
+    watch: Watch,
+    ended: Callable[[Outcome], None],
+    drain: Drain,
 ) -> Outcome:
     started = world.now()
 
     def hear(schedule: Schedule, event: Event | None) -> None:
         world.ask_for_nodes(schedule)
         watch(schedule, event)
+        drain(schedule)
 
     try:
         loop.run(schedule, world, hear)
+        drain.check()
     finally:
         world.close()
         outcome = outcome_of(schedule, world.now() - started)

@@ -4,15 +4,15 @@ import logging
 import math
 import os
 import secrets
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import ray
 
-from raysweep.errors import ConfigError, Terminated
+from raysweep.errors import ConfigError
 from raysweep.run_config import Cluster
+from raysweep.terminating import terminable
 
 OBJECT_STORE_BYTES = 100_000_000  # next to Ray's least: nothing but shards and receipts travels
 
@@ -37,32 +37,10 @@ def ray_session(cluster: Cluster) -> Iterator[None]:
             _start_local(cluster)
         else:
             _connect(cluster)
-        with interrupted_by_sigterm():
+        with terminable():  # Ray's own handler would exit without a word
             yield
     finally:
         ray.shutdown()
-
-
-@contextmanager
-def interrupted_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends the context as Ctrl-C does; Ray's own handler would exit without a word."""
-
-    received: list[int] = []
-
-    def interrupt(number: int, frame: Any) -> None:
-        received.append(number)
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    except KeyboardInterrupt as interruption:
-        # What a handler raises within Ray's calls comes out of them as a plain KeyboardInterrupt.
-        if received and not isinstance(interruption, Terminated):
-            raise Terminated from interruption
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _connect(cluster: Cluster) -> None:

@@ -15,6 +15,7 @@ import yaml
 from raysweep.configuration.identity import check_same_run
 from raysweep.errors import ConfigError
 from raysweep.run_config import RunConfig
+from raysweep.snapshot import PROGRESS
 from raysweep.store import Store
 
 CONFIG, SUMMARY = "config.yaml", "summary.json"
@@ -82,6 +83,26 @@ def read_summary(store: Store) -> dict[str, Any]:
 def add_to_summary(store: Store, noted: Mapping[str, Any]) -> None:
     """Write values into summary.json, beside those of the other stages."""
     store.write_text(SUMMARY, json.dumps({**read_summary(store), **noted}, indent=2) + "\n")
+
+
+def note_killed_session(store: Store) -> None:
+    """Add what is known of the session of a driver that was killed, or that this one took over from."""
+    before = store.lease.displaced if store.lease else None
+    if not before:
+        return
+    progress = _progress(store)
+    known = progress if progress.get("epoch") == before.get("epoch") else {}
+    faults = {**known.get("faults", {}), "driver": 1}
+    note_session(store, known.get("wall_s", 0.0), 0.0, faults)
+
+
+def _progress(store: Store) -> dict[str, Any]:
+    """progress.json; empty if there is none, or none that can be read."""
+    try:
+        progress = json.loads(store.read_text(PROGRESS)) if store.exists(PROGRESS) else {}
+    except ValueError:
+        return {}
+    return progress if isinstance(progress, dict) else {}
 
 
 def note_session(

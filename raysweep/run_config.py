@@ -35,6 +35,8 @@ class Generation:
     shard_samples    samples of each question a shard, at most
     max_attempts     tries of a shard before it is given up
     shard_minutes    of a full actor that a shard takes, at most, by the cost model
+    hang_minutes     without a step, after which an engine with work is taken for hung
+    grace_s          from SIGTERM to the end: shards that are at work may be finished
     """
 
     max_rows: int
@@ -42,6 +44,8 @@ class Generation:
     shard_samples: int
     max_attempts: int
     shard_minutes: float = 10.0
+    hang_minutes: float = 15.0
+    grace_s: float = 30.0
 
 
 @dataclass(frozen=True)

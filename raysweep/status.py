@@ -93,6 +93,7 @@ def read_progress(store: Store) -> Progress | None:
         if noted is None:
             return None
         when = datetime.fromisoformat(noted.pop("written_at"))
+        noted.pop("epoch", None)
         engines = tuple(EngineProgress(**engine) for engine in noted.pop("engines"))
         return Progress(when, Snapshot(engines, **noted))
     except (ValueError, TypeError, KeyError, AttributeError):

@@ -36,10 +36,11 @@ def watching(
     with show_progress(console, sum(shard.samples for shard in shards)) as show:
         exporter, started = Exporter(), time.monotonic()
         shown = written = 0.0
+        noted: dict[str, int] = {}
         last: Schedule | None = None
 
         def watch(schedule: Schedule, event: Event | None) -> None:
-            nonlocal shown, written, last
+            nonlocal shown, written, noted, last
             now, last = time.monotonic(), schedule
             if now - shown < SHOW_EVERY_S:
                 return
@@ -47,8 +48,8 @@ def watching(
             store.fence(LOOK_EVERY_S)
             show(snapshot)
             exporter(snapshot)
-            if now - written >= WRITE_EVERY_S:
-                written = now
+            if now - written >= WRITE_EVERY_S or dict(snapshot.faults) != noted:
+                written, noted = now, dict(snapshot.faults)
                 write_progress(store, snapshot)
 
         try:
@@ -62,8 +63,12 @@ def watching(
 
 
 def write_progress(store: Store, snapshot: Snapshot) -> None:
-    """progress.json: the snapshot, and when it was taken."""
-    noted = {"written_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **asdict(snapshot)}
+    """progress.json: the snapshot, when it was taken, and by the driver of which epoch."""
+    noted = {
+        "written_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "epoch": store.lease.epoch if store.lease else 0,
+        **asdict(snapshot),
+    }
     store.write_text(PROGRESS, json.dumps(noted, indent=2) + "\n")
 
 

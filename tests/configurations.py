@@ -105,6 +105,8 @@ def valid_configuration() -> dict[str, Any]:
             "shard_questions": 2,
             "shard_samples": 2,
             "max_attempts": 3,
+            "hang_minutes": 15,
+            "grace_s": 30,
         },
         "simulate": {"seed": 0, "faults": 0.01, "mean_length": 0.4, "length_spread": 0.8},
         "cluster": {

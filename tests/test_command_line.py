@@ -166,7 +166,7 @@ def test_the_configuration_is_printed_without_secrets(command: Command):
     assert "***" in command("out=s3://AKIA:sesame@bucket/runs", "--cfg", "job")[1]
 
 
-@pytest.mark.parametrize(("interruption", "status"), [(KeyboardInterrupt, 130), (Terminated, 143)])
+@pytest.mark.parametrize(("interruption", "status"), [(KeyboardInterrupt, 130), (Terminated, 3)])
 def test_an_interrupted_run_says_that_the_same_command_goes_on(
     command: Command, interruption: type[BaseException], status: int
 ):
@@ -199,7 +199,7 @@ def test_help_tells_the_stages_the_definitions_and_the_exit_statuses(command: Co
     ):
         assert word in output
     assert "2 bad input" in output
-    assert "130 interrupted by" in output and "143 by SIGTERM" in output
+    assert "130 interrupted by Ctrl-C" in output and "after SIGTERM" in output
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from actors.torch_engine.sampling import draw_tokens, uniforms
+from actors.torch_engine.sampling import draw_tokens, is_finite, uniforms
 from raysweep.sample_key import sample_key
 from raysweep.spec import Sampling
 
@@ -100,3 +100,16 @@ def test_keys_differ_by_seed_question_and_sample():
     keys = {sample_key(s, q, i) for s in range(3) for q in ("a", "b") for i in range(50)}
     assert len(keys) == 3 * 2 * 50
     assert all(0 <= key < 2**63 for key in keys)
+
+
+def test_a_row_with_nan_or_infinite_logits_is_told_from_one_with_barred_tokens():
+    logits = torch.zeros(4, 5)
+    logits[0, 3], logits[1, 2], logits[2, 1] = float("nan"), float("inf"), float("-inf")
+    assert is_finite(logits).tolist() == [False, False, True, True]
+
+
+@pytest.mark.parametrize("top_k", [0, 3])
+def test_drawing_from_nan_stays_within_the_vocabulary(top_k: int):
+    sampling = Sampling(temperature=1.0, top_k=top_k)
+    drawn = draw_tokens(torch.full((2, 5), float("nan")), np.array([0.1, 0.99]), sampling)
+    assert drawn.min() >= 0 and drawn.max() < 5

@@ -19,12 +19,14 @@ from actors.kv.cache import KVCache
 from actors.kv.prompt import PromptKV, start_row
 from actors.texts import Texts
 from actors.torch_engine.model import ROW_BLOCK, Decoder
-from actors.torch_engine.sampling import draw_tokens, uniforms
+from actors.torch_engine.sampling import draw_tokens, is_finite, uniforms
 from actors.torch_engine.sequence import Fork, Sample, Sequence
 from raysweep import memory
+from raysweep.errors import shown
 from raysweep.kv_policy import KVPolicy
 from raysweep.spec import Architecture, Sampling
 
+NOTHING = -1  # no token
 KEPT_PROMPTS = 16  # prefilled prompts kept for further samples of their questions
 
 
@@ -118,7 +120,10 @@ class TorchEngine:
         return self._draw(logits[: len(self.running)], self.running)
 
     def _draw(self, logits: torch.Tensor, sequences: list[Sequence]) -> list[int]:
-        """Sample a token for each sequence, all in one go where they are sampled alike."""
+        """Sample a token for each sequence, all in one go where they are sampled alike.
+
+        Raises FloatingPointError for logits from which nothing can be drawn.
+        """
         keys = np.array([s.key for s in sequences], dtype=np.uint64)
         draws = uniforms(keys, np.array([s.seen + len(s.feed) for s in sequences]))
         ways: dict[Sampling, list[int]] = {}
@@ -127,7 +132,14 @@ class TorchEngine:
         tokens = torch.empty(len(sequences), dtype=torch.long, device=logits.device)
         for sampling, rows in ways.items():
             tokens[rows] = draw_tokens(logits[rows], draws[rows], sampling)
-        return tokens.tolist()
+        drawn = torch.where(is_finite(logits), tokens, NOTHING).tolist()
+        if NOTHING in drawn:
+            sequence = sequences[drawn.index(NOTHING)]
+            raise FloatingPointError(
+                f"the model's logits are not finite, {sequence.seen:,} tokens into a trace of "
+                f"{shown(sequence.sample.request.prompt[-60:])}"
+            )
+        return drawn
 
     def _take_note(self, sampled: list[int]) -> None:
         """Take in what came out of a step; a row that is at a budget forks, one that has answered resumes."""

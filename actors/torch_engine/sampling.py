@@ -46,6 +46,14 @@ def draw_tokens(logits: torch.Tensor, draws: np.ndarray, sampling: Sampling) -> 
     return tokens.gather(-1, _invert(probabilities, draws)[:, None])[:, 0]
 
 
+def is_finite(logits: torch.Tensor) -> torch.Tensor:
+    """For each row of logits [rows, vocabulary], whether a token can be drawn: [rows].
+
+    The largest decides: NaN is larger than all numbers, and -inf bars a token by intention.
+    """
+    return logits.amax(-1).isfinite()
+
+
 def _invert(probabilities: torch.Tensor, draws: np.ndarray) -> torch.Tensor:
     """The first index at which the cumulative mass exceeds the draw's share of the whole."""
     cumulative = probabilities.double().cumsum(-1)
@@ -54,4 +62,5 @@ def _invert(probabilities: torch.Tensor, draws: np.ndarray) -> torch.Tensor:
     thresholds = torch.minimum(
         thresholds, torch.nextafter(cumulative[:, -1], torch.zeros_like(thresholds))
     )
-    return torch.searchsorted(cumulative, thresholds[:, None], right=True)[:, 0]
+    found = torch.searchsorted(cumulative, thresholds[:, None], right=True)[:, 0]
+    return found.clamp_max(cumulative.shape[-1] - 1)  # among NaN nothing is found: see `is_finite`

@@ -172,8 +172,12 @@ def read_token_budgets(fields: Fields) -> tuple[int, ...]:
 def read_generation(fields: Fields) -> Generation:
     fields.only(SECTIONS["generation"])
     counts = ("max_rows", "shard_questions", "shard_samples", "max_attempts")
-    minutes = fields.number("shard_minutes", least=0.01)
-    return Generation(**{key: fields.integer(key) for key in counts}, shard_minutes=minutes)
+    return Generation(
+        **{key: fields.integer(key) for key in counts},
+        shard_minutes=fields.number("shard_minutes", least=0.01),
+        hang_minutes=fields.number("hang_minutes", least=0.01),
+        grace_s=fields.number("grace_s"),
+    )
 
 
 def read_simulate(fields: Fields) -> Simulate:

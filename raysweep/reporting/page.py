@@ -18,7 +18,7 @@ from raysweep.reporting.figures import all_figures
 from raysweep.reporting.findings import find
 from raysweep.reporting.page_data import page_data
 from raysweep.reporting.provenance import facts, lead
-from raysweep.reporting.quality import gaps, quality
+from raysweep.reporting.quality import gaps, quality, survived
 from raysweep.reporting.results import Results, read_results
 from raysweep.reporting.wording import tied
 from raysweep.store import Store
@@ -54,6 +54,7 @@ def render(results: Results) -> str:
         lead=lead(results.scenarios, results.summary),
         findings=find(results),
         gaps=gaps(results.summary),
+        survived=survived(results.summary),
         quality=quality(results.scenarios),
         facts=facts(results.summary),
         data=data,

@@ -56,7 +56,7 @@ def _mean_and_worst(shares: list[float]) -> tuple[str, str]:
 
 def gaps(summary: Mapping[str, Any]) -> list[str]:
     """What is not there, or not as it should be, a sentence each; empty if nothing is amiss."""
-    return [*_missing(summary), *_damaged(summary), *_loops(summary)]
+    return [*_missing(summary), *_quarantined(summary), *_damaged(summary), *_loops(summary)]
 
 
 def _missing(summary: Mapping[str, Any]) -> Iterator[str]:
@@ -71,6 +71,28 @@ def _missing(summary: Mapping[str, Any]) -> Iterator[str]:
         yield f"Samples are missing from {_some(named)}."
 
 
+def _quarantined(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Questions that took their engine down each time, and were given up."""
+    if count := summary.get("quarantined_questions"):
+        named = [
+            f"{one['question_id']} of {one['benchmark']} on {one['engine_id']}"
+            for one in summary.get("quarantined", ())
+        ]
+        were = "was" if count == 1 else "were"
+        yield (
+            f"{plural(count, 'question')} took down the engine each time and {were} given up: "
+            f"{_some(named, count)}."
+        )
+
+
+def survived(summary: Mapping[str, Any]) -> str:
+    """The faults that the run has survived, in a sentence; "" if there were none."""
+    count = summary.get("faults_survived")
+    kinds = ", ".join(f"{n:,} {kind}" for kind, n in summary.get("faults_by_kind", {}).items())
+    said = f" ({kinds})" if kinds else ""
+    return f"The run survived {plural(count, 'fault')}{said}." if count else ""
+
+
 def _damaged(summary: Mapping[str, Any]) -> Iterator[str]:
     if damaged := summary.get("parts_set_aside"):
         yield f"Files that could not be read were set aside: {_some(damaged)}."
@@ -82,6 +104,7 @@ def _loops(summary: Mapping[str, Any]) -> Iterator[str]:
         yield f"{plural(loops, 'trace')} of {summary['samples']:,} went round in a loop."
 
 
-def _some(names: list[str]) -> str:
-    others = len(names) - MOST_NAMED
+def _some(names: list[str], count: int | None = None) -> str:
+    """The first of the names; `count` is of how many, if not all are given."""
+    others = (count or len(names)) - MOST_NAMED
     return ", ".join(names[:MOST_NAMED]) + (f" and {others:,} others" if others > 0 else "")

@@ -3,7 +3,7 @@
 import os
 from typing import TYPE_CHECKING
 
-from raysweep import grading
+from raysweep import given_up, grading
 from raysweep.backends import check_installed
 from raysweep.checkpoints import ready_shards
 from raysweep.configuration.cluster import known_gpus
@@ -11,7 +11,7 @@ from raysweep.configuration.config import conf_folder
 from raysweep.errors import ConfigError, shown
 from raysweep.fit import check_fit
 from raysweep.plan import make_plan
-from raysweep.record import note_origin, note_session
+from raysweep.record import add_to_summary, note_killed_session, note_origin, note_session
 from raysweep.regrade import check_graders
 from raysweep.run_config import RunConfig
 from raysweep.stages.run import DONE, RED, WORK_REMAINS, Run
@@ -49,9 +49,11 @@ def run_stage(run: Run) -> int:
 
     def ended(done: Outcome) -> None:
         note_session(run.store, done.wall_s, done.gpu_s, done.faults, done.warnings)
+        add_to_summary(run.store, given_up.quarantined(done.failures))
 
     check_installed({shard.engine.backend for shard in shards}, config.cluster)
     run.store.remove_leftovers()
+    note_killed_session(run.store)
     note_origin(run.store, run.document)
     run.say("generate", "starting Ray")
     with watching(run.store, run.console, shards) as watch:
@@ -64,11 +66,11 @@ def show_outcome(run: Run, outcome: "Outcome", shards: int) -> None:
     """What went otherwise than planned."""
     for warning in outcome.warnings:
         run.say("warning", warning, style="yellow")
-    for failure in outcome.failures:
-        said = f"shard {failure.shard_id} of {failure.engine_id}: {failure.reason}"
-        run.say("failed", said, style=RED)
+    for label, said in given_up.lines(outcome.failures):
+        run.say(label, said, style=RED)
     if outcome.left:
-        run.say("", f"{outcome.left:,} samples found no node with room for their engine", RED)
+        why = outcome.stopped or "no node had room for their engine"
+        run.say("", f"{outcome.left:,} samples were not begun: {why}", RED)
     if outcome.failures or outcome.left:
         run.say("", f"of {shards:,} shards some remain; the same command goes on with them")
 

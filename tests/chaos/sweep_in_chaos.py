@@ -1,0 +1,325 @@
+"""A sweep whose actors, nodes, drivers and storage are killed at random, and what is left of it.
+
+    python tests/chaos/sweep_in_chaos.py FOLDER SEED FAULTS
+
+The driver under test is a process of its own on a local cluster of several raylets. Faults come one after
+the other, in an order drawn from the seed; each counts once it was seen to happen. Prints a table.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+SWEEP = (
+    *("+sweep=smoke", "run=test", "sweep.backend=fake", "stages=[plan,generate,reduce]"),
+    *("sweep.weights=[bf16]", "sweep.samples=8"),
+    *("generation.shard_questions=4", "generation.shard_samples=2", "generation.max_rows=2"),
+    *("generation.max_attempts=1000", "generation.hang_minutes=0.1", "generation.grace_s=12"),
+)
+ORDERS = (
+    "killed_loading",
+    "killed_writing",
+    "engine_error",
+    "out_of_memory",
+    "hang",
+    "storage_error",
+)
+KEY = ["engine_id", "benchmark", "question_id", "sample_index"]
+RESTARTED_WITHIN_S = 60.0
+HANG_S = 11.0
+
+
+@dataclass
+class Report:
+    """What was done to a sweep, and what it cost."""
+
+    injected: Counter[str] = field(default_factory=Counter)
+    restarts_s: list[float] = field(default_factory=list)
+    ended_s: list[float] = field(default_factory=list)  # after SIGTERM
+
+
+class Chaos:
+    """A cluster, a driver on it, and the means to hurt them."""
+
+    def __init__(self, folder: Path, seed: int, questions: int, nodes: int = 3):
+        self.folder, self.random = folder, random.Random(seed)
+        self.report = Report()
+        for name in ("orders", "taken", "work", "pids", "logs"):
+            (folder / name).mkdir(parents=True)
+        os.environ |= {"CHAOS": str(folder), "PYTHONPATH": f"{HERE}{os.pathsep}{ROOT}"}
+        os.environ.setdefault("RAY_AUTH_TOKEN", "0" * 64)  # Ray reads it once in a process
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        self.pace(0.1)
+        self.questions = questions
+        self.started = 0
+        self._start_cluster(nodes)
+        self.driver = self.start_driver()
+
+    def _start_cluster(self, nodes: int) -> None:
+        from ray.cluster_utils import Cluster
+
+        quick = {
+            "health_check_initial_delay_ms": 1000,
+            "health_check_period_ms": 1000,
+            "health_check_timeout_ms": 1000,
+            "health_check_failure_threshold": 3,
+        }
+        head = {"num_cpus": 0, "object_store_memory": 80_000_000, "_system_config": quick}
+        self.cluster = Cluster(initialize_head=True, head_node_args=head)
+        self.nodes = [self.add_node() for _ in range(nodes)]
+
+    def add_node(self):
+        return self.cluster.add_node(num_cpus=1, object_store_memory=80_000_000)
+
+    def pace(self, step_s: float) -> None:
+        (self.folder / "new_pace").write_text(str(step_s))
+        (self.folder / "new_pace").rename(self.folder / "pace")
+
+    def command(self, *changes: str) -> list[str]:
+        benchmarks = ",".join(
+            f"{{name: {name}, count: {self.questions}}}" for name in ("chain", "facts")
+        )
+        script = str(HERE / "ordered_driver.py")
+        grid = f"sweep.benchmarks=[{benchmarks}]"
+        cluster = [f"cluster.address={self.cluster.address}", "cluster.actors=null"]
+        return [sys.executable, script, *SWEEP, grid, *cluster, *changes]
+
+    def start_driver(self) -> subprocess.Popen:
+        self.started += 1
+        log = (self.folder / "logs" / f"driver-{self.started}.log").open("wb")
+        out = f"out={self.folder / 'runs'}"
+        return subprocess.Popen(self.command(out), stdout=log, stderr=log, cwd=self.folder)
+
+    # Faults: each raises Missed where it could not be done.
+
+    def order(self, kind: str) -> None:
+        name = f"{kind}-{self.random.randrange(10**9)}"
+        (self.folder / "orders" / name).touch()
+        if kind == "killed_loading":
+            self.actor_killed()
+        try:
+            self.wait_for(lambda: (self.folder / "taken" / name).exists(), 30)
+        finally:
+            (self.folder / "orders" / name).unlink(missing_ok=True)
+        if kind == "hang":
+            time.sleep(HANG_S)  # or another fault would end it before it is noticed
+
+    def actors(self) -> list[int]:
+        """Process ids of the actors that live."""
+        living = []
+        for file in (self.folder / "pids").iterdir():
+            try:
+                command = Path(f"/proc/{file.name}/cmdline").read_bytes()
+            except OSError:
+                command = b""
+            if b"ChaosActor" in command:
+                living.append(int(file.name))
+            else:
+                file.unlink(missing_ok=True)
+        return sorted(living)
+
+    def actor_killed(self) -> None:
+        self.wait_for(self.actors, 30)
+        os.kill(self.random.choice(self.actors()), signal.SIGKILL)
+
+    def node_killed(self) -> None:
+        node = self.nodes.pop(self.random.randrange(len(self.nodes)))
+        self.cluster.remove_node(node, allow_graceful=False)
+        self.nodes.append(self.add_node())
+
+    def storage_down(self) -> None:
+        (self.folder / "storage_is_down").touch()
+        time.sleep(self.random.uniform(1.0, 3.0))
+        (self.folder / "storage_is_down").unlink()
+
+    def driver_killed(self) -> None:
+        self.driver.kill()
+        self.driver.wait()
+        self.restarted()
+
+    def sigterm(self) -> None:
+        started = time.monotonic()
+        self.driver.terminate()
+        status = self.driver.wait(60)
+        self.report.ended_s.append(time.monotonic() - started)
+        assert status == 3, status
+        self.restarted()
+
+    def taken_over(self) -> None:
+        older, self.driver = self.driver, self.start_driver()
+        assert older.wait(90) == 3
+        self.generates_since(time.time())
+
+    def part_damaged(self) -> None:
+        parts = sorted(self.folder.glob("runs/test/samples/*/shard-*.parquet"))
+        if not parts:
+            raise Missed("part_damaged")
+        self.driver.kill()
+        self.driver.wait()
+        part = self.random.choice(parts)
+        data = bytearray(part.read_bytes())
+        data[self.random.randrange(len(data) // 2, len(data))] ^= 0xFF
+        part.write_bytes(data)
+        self.restarted()
+
+    def restarted(self) -> None:
+        before = time.time()
+        self.driver = self.start_driver()
+        self.report.restarts_s.append(self.generates_since(before))
+
+    def generates_since(self, before: float) -> float:
+        """Waits for the first sample that is made after a time; seconds from it."""
+        made: list[float] = []
+
+        def look() -> bool:
+            made[:] = [at for what, _, at, _ in self.work() if what == "made" and at > before + 1]
+            return bool(made)
+
+        self.wait_for(look, RESTARTED_WITHIN_S)
+        return min(made) - before
+
+    def work(self) -> Iterator[tuple[str, int, float, str]]:
+        """What all actors have noted: (what, count, time, actor)."""
+        for file in (self.folder / "work").iterdir():
+            for line in file.read_text().splitlines():
+                yield (*json.loads(line), file.stem)
+
+    def wait_for(self, holds: Callable[[], object], seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while not holds():
+            if time.monotonic() > end or self.driver.poll() is not None:
+                raise Missed
+            time.sleep(0.1)
+
+    def do(self, kind: str) -> None:
+        """Injects a fault; nothing is counted where it could not be."""
+        if self.driver.poll() is not None:
+            if self.driver.returncode == 0:
+                raise Finished
+            self.restarted()
+        try:
+            self.order(kind) if kind in ORDERS else getattr(self, kind)()
+        except Missed:
+            print(f"  missed: {kind}", flush=True)
+            return
+        self.report.injected[kind] += 1
+
+    def finish(self) -> int:
+        """The driver's exit status in the end, without any more faults, all parts verified."""
+        self.pace(0)
+        if self.driver.wait(300) == 0 and not self.report.injected["part_damaged"]:
+            return 0
+        for _ in range(3):
+            verified = self.command(f"out={self.folder / 'runs'}", "verify.repair=true")
+            verified[verified.index("stages=[plan,generate,reduce]")] = "stages=[verify]"
+            subprocess.run(verified, cwd=self.folder, stdout=subprocess.DEVNULL, timeout=300)
+            self.driver = self.start_driver()
+            if self.driver.wait(300) == 0:
+                break
+        return self.driver.returncode
+
+    def calm(self) -> None:
+        """The same sweep, undisturbed, on this machine's own Ray."""
+        command = self.command(f"out={self.folder / 'calm'}", "cluster.address=local")
+        command[1:2] = ["-m", "raysweep"]
+        command[command.index("cluster.actors=null")] = "cluster.actors=2"
+        subprocess.run(command, cwd=self.folder, check=True, stdout=subprocess.DEVNULL, timeout=300)
+
+    def lost_shards(self) -> list[float]:
+        """For each actor that ended, what it had made that came into no part, in shards."""
+        made, kept = Counter(), Counter()
+        for what, count, _, actor in self.work():
+            (made if what == "made" else kept)[actor] += count
+        return [(made[actor] - kept[actor]) / 8 for actor in made]
+
+    def close(self) -> None:
+        if self.driver.poll() is None:
+            self.driver.kill()
+            self.driver.wait()
+        self.cluster.shutdown()
+
+
+class Missed(Exception):  # noqa: N818 - it is no fault
+    """A fault could not be injected."""
+
+
+class Finished(Exception):  # noqa: N818 - nor this
+    """The sweep was done too early."""
+
+
+@contextmanager
+def chaos(folder: Path, seed: int, questions: int) -> Iterator[Chaos]:
+    made = Chaos(folder, seed, questions)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def samples(run: Path) -> pd.DataFrame:
+    """All samples of a run but their timings, in order; those that two parts hold once if they are alike."""
+    tables = [pd.read_parquet(file) for file in sorted(run.glob("samples/*/shard-*.parquet"))]
+    table = pd.concat(tables).drop(columns="wall_s")
+    table["as_bytes"] = [repr(row) for row in table.to_dict("records")]
+    once = table.drop_duplicates(["as_bytes"]).drop(columns="as_bytes")
+    return once.sort_values(KEY).reset_index(drop=True)
+
+
+def table(report: Report, lost: list[float]) -> str:
+    lines = [f"{'kind of fault':<18}{'injected and survived':>22}"]
+    lines += [f"{kind:<18}{count:>22}" for kind, count in sorted(report.injected.items())]
+    lines += [f"{'all':<18}{report.injected.total():>22}"]
+    if report.restarts_s:
+        worst = max(report.restarts_s)
+        lines.append(f"from a driver's start to its first sample: {worst:.1f} s at most")
+    if report.ended_s:
+        lines.append(f"from SIGTERM to exit status 3: {max(report.ended_s):.1f} s at most")
+    if lost:
+        mean = sum(lost) / len(lost)
+        lines.append(f"work lost per actor: {mean:.2f} shards in the mean, {max(lost):.2f} at most")
+    return "\n".join(lines)
+
+
+def run(folder: Path, seed: int, plan: dict[str, int], questions: int) -> dict:
+    """Injects the faults of a plan, kind by count, and compares with the calm run."""
+    started = time.monotonic()
+    with chaos(folder, seed, questions) as made:
+        kinds = [kind for kind, count in plan.items() for _ in range(count)]
+        made.random.shuffle(kinds)
+        made.generates_since(0.0)
+        for kind in kinds:
+            time.sleep(made.random.uniform(0.1, 0.6))
+            made.do(kind)
+            print(f"{time.monotonic() - started:6.1f} s  {kind}", flush=True)
+        status = made.finish()
+        made.calm()
+        summaries = [
+            json.loads((folder / name / "test" / "summary.json").read_text())
+            for name in ("runs", "calm")
+        ]
+        print(table(made.report, made.lost_shards()))
+        print(f"{time.monotonic() - started:.0f} s in all")
+        return {
+            "status": status,
+            "report": made.report,
+            "lost_shards": made.lost_shards(),
+            "samples": (samples(folder / "runs/test"), samples(folder / "calm/test")),
+            "scenarios": tuple(
+                pd.read_parquet(folder / name / "test" / "scenarios.parquet")
+                for name in ("runs", "calm")
+            ),
+            "summaries": tuple(summaries),
+        }

@@ -1,0 +1,317 @@
+"""Each kind of fault that a sweep is to survive, one by one, on a real Ray with real processes killed.
+
+Killed actors, questions that break an engine and engines that cannot load are in test_driver.py.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from examples import a_cluster, a_run_config, some_questions, some_shards
+from ray import cloudpickle
+from test_driver import assert_whole, generate
+
+from actors.engine_actor import EngineActor
+from actors.fake_engine import FakeEngine
+from raysweep import generating
+from raysweep.driver import RayWorld
+from raysweep.errors import StorageError, Terminated
+from raysweep.plan import make_plan
+from raysweep.ray_session import ray_session
+from raysweep.record import read_summary
+from raysweep.store import Store
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[1]
+
+
+def once(store: Store, what: str) -> bool:
+    """Whether it is the first time."""
+    try:
+        os.close(os.open(f"{store.root}/{what}", os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named as torch's."""
+
+
+class Faulty(EngineActor):
+    """Something happens at its first step."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.rows = arguments[2]
+        engine_step = self.engine.step
+
+        def step() -> None:
+            self.fail()
+            engine_step()
+
+        self.engine.step = step
+
+    def fail(self) -> None:
+        raise NotImplementedError
+
+
+class Hangs(Faulty):
+    def fail(self) -> None:
+        if once(self.store, "hang"):
+            time.sleep(1e6)
+
+
+class RunsOutOfMemory(Faulty):
+    """Unless it decodes two rows or fewer."""
+
+    def fail(self) -> None:
+        if self.rows > 2:
+            raise OutOfMemoryError("CUDA out of memory")
+
+
+class HasNaN(Faulty):
+    """The model's logits are no numbers for one question."""
+
+    def fail(self) -> None:
+        assert isinstance(self.engine, FakeEngine)
+        if any("2 + 1" in request.prompt for request, _ in self.engine.waiting):
+            self.engine.waiting.clear()
+            raise FloatingPointError("the model's logits are not finite")
+
+
+class StorageFails(EngineActor):
+    """Its storage is out of patience, `most` times."""
+
+    most = 10**9
+
+    async def run_shard(self, shard):
+        taken = len(list(Path(self.store.root).glob("refused-*")))
+        if taken < self.most and once(self.store, f"refused-{taken}"):
+            raise StorageError("storage: it failed for 300 s")
+        return await super().run_shard(shard)
+
+
+class StorageFailsTwice(StorageFails):
+    most = 2
+
+
+class Slow(EngineActor):
+    async def run_shard(self, shard):
+        import asyncio
+
+        await asyncio.sleep(0.5)
+        return await super().run_shard(shard)
+
+
+@pytest.fixture(scope="module")
+def one_ray():
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    with ray_session(a_cluster()):
+        yield
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(str(tmp_path))
+
+
+def test_an_engine_that_hangs_is_ended_and_its_shards_run_elsewhere(one_ray, store):
+    shards = some_shards()
+    outcome = generate(store, shards, Hangs, hang_minutes=0.05, cluster=a_cluster(actors=1))
+    assert (outcome.faults, outcome.failures) == ({"hang": 1}, ())
+    assert_whole(store, shards)
+
+
+def test_an_engine_out_of_memory_goes_on_with_fewer_rows(one_ray, store):
+    shards = some_shards()
+    outcome = generate(store, shards, RunsOutOfMemory, max_rows=8, cluster=a_cluster(actors=1))
+    assert (set(outcome.faults), outcome.failures) == ({"out_of_memory"}, ())
+    assert_whole(store, shards)
+
+
+def test_nan_logits_for_a_question_quarantine_it_and_nothing_else(one_ray, store):
+    shards = some_shards(shard_questions=3)
+    outcome = generate(store, shards, HasNaN, shard_questions=3)
+    poison = some_questions(3)[2].question_id
+    assert {failure.question_id for failure in outcome.failures} == {poison}
+    assert "FloatingPointError: the model's logits are not finite" in outcome.failures[0].reason
+    left = make_plan(a_run_config(shard_questions=3), store.parts()).to_do
+    assert {q.question_id for shard in left for q in shard.questions} == {poison}
+
+
+def test_storage_that_fails_and_recovers_costs_attempts_and_no_sample(one_ray, store):
+    shards = some_shards()
+    cluster = a_cluster(actors=1)
+    outcome = generate(store, shards, StorageFailsTwice, max_attempts=5, cluster=cluster)
+    assert outcome.failures == () and outcome.left == 0
+    assert 1 <= outcome.faults["storage"] <= 2
+    assert_whole(store, shards)
+
+
+def test_storage_that_stays_broken_ends_the_run_with_all_work_left_and_nobody_blamed(
+    one_ray, store
+):
+    shards = some_shards()
+    outcome = generate(store, shards, StorageFails, cluster=a_cluster(actors=1))
+    assert outcome.failures == ()
+    assert outcome.faults == {"storage": 3}  # max_attempts
+    assert outcome.left == sum(shard.samples for shard in shards)
+    assert "storage: it failed for 300 s" in outcome.stopped
+
+
+def test_a_full_object_store_stops_nothing_for_nothing_large_goes_through_it(one_ray, store):
+    import numpy as np
+    import ray
+
+    held = []
+    for _ in range(12):  # more than it holds: Ray spills what is pinned
+        held.append(ray.put(np.zeros(16_000_000, np.uint8)))
+    shards = some_shards()
+    outcome = generate(store, shards)
+    assert (outcome.faults, outcome.failures) == ({}, ())
+    assert_whole(store, shards)
+
+
+def test_a_clock_that_jumps_changes_nothing(one_ray, store, monkeypatch):
+    """Neither driver, nor scheduler, nor lease reads the wall clock for a decision."""
+    jumps = iter(range(10**6))
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 86_400 * (next(jumps) % 3 - 1))
+    shards = some_shards()
+    outcome = generate(store, shards, hang_minutes=0.5)
+    assert (outcome.faults, outcome.failures) == ({}, ())
+    assert_whole(store, shards)
+
+
+def test_no_wall_clock_is_read_where_decisions_are_made():
+    deciding = ["driver", "generating", "watching", "lease", "terminating", "cluster_view"]
+    files = [ROOT / "raysweep" / f"{name}.py" for name in deciding]
+    for file in [*files, *(ROOT / "raysweep" / "scheduling").glob("*.py")]:
+        assert "time.time()" not in file.read_text(), file
+        assert "datetime" not in file.read_text(), file
+
+
+def test_sigterm_lets_shards_at_work_finish_and_begins_no_other(one_ray, store, monkeypatch):
+    """Of eight shards on one actor, those under way are kept; the run says that work remains."""
+    shards = some_shards(shard_questions=1, samples=8)
+    loaded = RayWorld.run
+    handed: list[str] = []
+
+    def run(self, place, task):
+        handed.append(task.shard.shard_id)
+        loaded(self, place, task)
+        if len(handed) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(RayWorld, "run", run)
+    outcomes: list[generating.Outcome] = []
+    with pytest.raises(Terminated):
+        generate(
+            store, shards, Slow, ended=outcomes.append, max_rows=1, cluster=a_cluster(actors=1)
+        )
+    assert outcomes[0].shards == len(handed) < len(shards)
+    assert len(list(store.parts())) == len(handed)
+
+
+def test_sigterm_drops_shards_that_do_not_finish_within_the_grace(one_ray, store, monkeypatch):
+    class Endless(Faulty):
+        def fail(self) -> None:
+            time.sleep(1e6)
+
+    loaded = RayWorld.run
+
+    def run(self, place, task):
+        loaded(self, place, task)
+        os.kill(os.getpid(), signal.SIGTERM)
+        monkeypatch.setattr(RayWorld, "run", loaded)
+
+    monkeypatch.setattr(RayWorld, "run", run)
+    started = time.monotonic()
+    with pytest.raises(Terminated):
+        generate(store, some_shards(), Endless, grace_s=8, cluster=a_cluster(actors=1))
+    assert time.monotonic() - started < 8 + 5  # five for the actor's start
+    assert list(store.parts()) == []
+
+
+COMMAND = (
+    *(sys.executable, "-m", "raysweep", "+sweep=smoke", "run=test", "sweep.backend=fake"),
+    *("stages=[generate]", "cluster.actors=1", "generation.shard_questions=1"),
+    *("generation.shard_samples=1", "sweep.samples=4", "generation.max_rows=1"),
+)
+
+
+def started(folder: Path, *changes: str) -> subprocess.Popen:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [*COMMAND, *changes],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def parts(folder: Path) -> dict[Path, int]:
+    return {part: part.stat().st_mtime_ns for part in folder.rglob("shard-*.parquet")}
+
+
+def test_a_driver_killed_by_sigkill_loses_nothing_and_its_session_is_counted(tmp_path):
+    first = started(tmp_path)
+    while len(parts(tmp_path)) < 3:
+        assert first.poll() is None, first.communicate()
+        time.sleep(0.02)
+    first.kill()
+    first.communicate()
+    time.sleep(3)  # its actors end with it
+    before = parts(tmp_path)
+    begun = time.monotonic()
+    second = started(tmp_path)
+    while len(parts(tmp_path)) == len(before):
+        assert second.poll() is None, second.communicate()
+        time.sleep(0.02)
+    assert time.monotonic() - begun < 20
+    said, errors = second.communicate(timeout=120)
+    assert (second.returncode, errors) == (0, ""), said
+    assert before.items() <= parts(tmp_path).items()
+    summary = read_summary(Store(str(tmp_path / "runs" / "test")))
+    assert summary["faults_by_kind"] == {"driver": 1}
+
+
+def test_the_head_of_a_cluster_that_is_lost_ends_the_run_in_one_line(tmp_path):
+    from ray.cluster_utils import Cluster
+
+    os.environ.setdefault("RAY_AUTH_TOKEN", "0" * 64)  # Ray reads it once in a process
+    script = (
+        "import sys; from raysweep import cluster_view as v; v.GONE_S, v.LOOK_EVERY_S = 4.0, 1.0\n"
+        "from raysweep.__main__ import main; sys.exit(main())"
+    )
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        slow = [f"cluster.address={cluster.address}", "sweep.samples=64", "sweep.group_sizes=[1]"]
+        process = subprocess.Popen(
+            [sys.executable, "-c", script, *COMMAND[3:], *slow],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+        )
+        while not parts(tmp_path):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.02)
+        begun = time.monotonic()
+        assert cluster.head_node is not None
+        cluster.head_node.kill_gcs_server(check_alive=False)
+        errors = process.communicate(timeout=70)[1]
+        assert process.returncode == 3, errors
+        assert time.monotonic() - begun < 30
+        assert errors.splitlines()[-1].startswith("raysweep: cluster: Ray's head has not answered")
+        assert "Traceback" not in errors
+    finally:
+        cluster.shutdown()
