@@ -34,7 +34,7 @@ fuzz: $(INSTALLED)  ## 10,000 each of broken configurations, data rows and Parqu
 
 SEED ?= 1
 chaos: $(INSTALLED)  ## a sweep in which some 58 things are killed, beside a calm one; under ten minutes
-	RAYSWEEP_CHAOS=$(SEED) $(BIN)/python -m pytest -s tests/chaos
+	RAYSWEEP_CHAOS=$(SEED) $(BIN)/python -m pytest -s -m long tests/chaos
 
 # The tool has an environment of its own; the service that it asks is on the internet.
 audit:  ## known vulnerabilities of the dependencies, as requirements/lock.txt pins them

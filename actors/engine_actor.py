@@ -27,9 +27,8 @@ from raysweep.workers import Workers
 
 GRADING_WORKERS = 4  # at most, an actor: there may be one a GPU
 
-MOST_UNWRITTEN = (
-    2  # shards that are graded or written before an actor takes on no more: a crash loses them
-)
+# Shards that may be graded or written while an actor takes on more: a crash loses them.
+MOST_UNWRITTEN = 1
 PAUSE_S = 0.05
 
 Traces = dict[tuple[int, int], Trace]  # by question number and sample index
