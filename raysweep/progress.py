@@ -1,6 +1,6 @@
 """How far a generate stage is, for people: samples, shards, tokens a second, faults and time left.
 
-A terminal has a bar that moves. Elsewhere, as in a job's log, a line is printed each minute, and one at the end.
+A terminal has a bar that moves. Elsewhere, as in a job's log, a line is printed each minute, and at the end.
 """
 
 import time

