@@ -1,5 +1,9 @@
-"""The live display of a generate stage: samples, shards, tokens a second, faults and time left."""
+"""How far a generate stage is, for people: samples, shards, tokens a second, faults and time left.
 
+A terminal has a bar that moves. Elsewhere, as in a job's log, a line is printed each minute, and at the end.
+"""
+
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -9,15 +13,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from raysweep.reporting.wording import duration
 from raysweep.snapshot import Snapshot
 
+LINE_EVERY_S = 60.0
 TEXT_WIDTH = 88  # of everything but the bar, in a run of some ten thousand samples
 
 
 @contextmanager
 def show_progress(console: Console, samples: int) -> Iterator[Callable[[Snapshot], None]]:
-    """Shows progress while the context lasts; gives the function to call with each snapshot.
+    """Shows progress while the context lasts; gives the function to call with each snapshot."""
+    shown = bar(console, samples) if console.is_terminal else print_lines(console, samples)
+    with shown as show:
+        yield show
 
-    On something that is not a terminal, only the last state is printed.
-    """
+
+@contextmanager
+def bar(console: Console, samples: int) -> Iterator[Callable[[Snapshot], None]]:
     columns = (
         TextColumn("[bold]generate"),
         BarColumn(bar_width=max(6, min(40, console.width - TEXT_WIDTH))),
@@ -28,10 +37,40 @@ def show_progress(console: Console, samples: int) -> Iterator[Callable[[Snapshot
         task = progress.add_task("", total=samples, said="waiting for actors")
 
         def show(snapshot: Snapshot) -> None:
-            done = sum(engine.samples for engine in snapshot.engines)
-            progress.update(task, completed=done, said=in_words(snapshot))
+            progress.update(task, completed=samples_done(snapshot), said=in_words(snapshot))
 
         yield show
+
+
+@contextmanager
+def print_lines(
+    console: Console, samples: int, now: Callable[[], float] = time.monotonic
+) -> Iterator[Callable[[Snapshot], None]]:
+    """A line for the first snapshot, for one a minute, and for the last."""
+    printed_at = float("-inf")
+    unsaid: Snapshot | None = None
+
+    def say(snapshot: Snapshot) -> None:
+        done = f"{samples_done(snapshot):,}/{samples:,} samples"
+        line = f"generate  {done} · {in_words(snapshot)}"
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+    def show(snapshot: Snapshot) -> None:
+        nonlocal printed_at, unsaid
+        unsaid = snapshot
+        if now() - printed_at >= LINE_EVERY_S:
+            printed_at, unsaid = now(), None
+            say(snapshot)
+
+    try:
+        yield show
+    finally:
+        if unsaid is not None:
+            say(unsaid)
+
+
+def samples_done(snapshot: Snapshot) -> int:
+    return sum(engine.samples for engine in snapshot.engines)
 
 
 def in_words(snapshot: Snapshot) -> str:
