@@ -23,11 +23,11 @@ class Actor(EngineActor):
 
     def __init__(self, store_root: Path):
         super().__init__(an_engine(), str(store_root), MAX_ROWS)
-        self.steps = 0
+        self.engine_steps = 0
         engine_step = self.engine.step
 
         def step() -> None:
-            self.steps += 1
+            self.engine_steps += 1
             engine_step()
 
         self.engine.step = step
@@ -76,7 +76,7 @@ def test_shards_that_run_at_the_same_time_share_the_batch(tmp_path):
     shards = some_shards(shard_questions=1, shard_samples=1)
     actor = Actor(tmp_path)
     assert len(actor.run(shards)) == len(shards) == 12
-    assert actor.steps == 12 / MAX_ROWS
+    assert actor.engine_steps == 12 / MAX_ROWS
 
 
 def test_samples_are_the_same_alone_and_beside_others(tmp_path):

@@ -22,7 +22,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from test_driver import assert_whole
 
 from actors.engine_actor import EngineActor
-from raysweep import driver
+from raysweep import cluster_view, driver
 from raysweep.errors import ConfigError
 from raysweep.fit import placed
 from raysweep.generating import Outcome, generate
@@ -130,7 +130,7 @@ def make(
 ) -> Outcome:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(driver, "EngineActor", Noting)
-        patch.setattr(driver, "LOOK_EVERY_S", 0.5)
+        patch.setattr(cluster_view, "LOOK_EVERY_S", 0.5)
         patch.setattr(driver, "ANNOUNCE_EVERY_S", 0.0)
         outcome = generate(shards, store, a_generation(max_rows=ROWS), cluster, watch)
     assert outcome.failures == () and not outcome.left

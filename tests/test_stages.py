@@ -138,7 +138,7 @@ def test_a_reason_is_printed_as_it_is_even_if_it_looks_like_markup(
     monkeypatch.setattr(generating, "generate", fail)
     status, said = run("generate")
     assert status == WORK_REMAINS
-    assert "shard aa of toy[red]: KeyError: [/a]" in said
+    assert "1 shard of toy[red] on sums: KeyError: [/a]" in said
     assert "of 4 shards some remain; the same command goes on with them" in said
 
 
