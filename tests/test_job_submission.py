@@ -36,15 +36,6 @@ GRID = (
 )
 RAY = (sys.executable, "-m", "ray.scripts.scripts")
 WAIT_S = 180
-SLOW_TO_END = """
-import signal, time
-signal.signal(signal.SIGTERM, lambda *_: stopped.append(time.sleep(5)))
-stopped = []
-print("began", flush=True)
-while not stopped:
-    time.sleep(0.1)
-print("ended")
-"""  # Ray's own patience is 3 s
 
 
 @dataclass(frozen=True)
@@ -173,14 +164,6 @@ def sweep(cluster: Submitting, out: Path) -> str:
     ]
     report = f"{out}/R/report/index.html"
     return cluster.submit([*command, *shlex.split(GRID)], run="R", sweep="smoke", report=report)
-
-
-def test_a_stopped_job_has_the_time_to_end_that_its_submission_gives_it(cluster):
-    job = cluster.submit([sys.executable, "-c", SLOW_TO_END])
-    until(lambda: "began" in cluster.client.get_job_logs(job))
-    cluster.client.stop_job(job)
-    assert cluster.ended(job) == JobStatus.STOPPED
-    assert "ended" in cluster.client.get_job_logs(job)
 
 
 def test_a_submitted_run_is_stopped_by_sigterm_and_the_same_submission_ends_it(cluster, tmp_path):

@@ -10,7 +10,7 @@ from manifests import K8S, OVERLAYS, ROOT, documents, kustomize, places, the
 from raysweep.metric_names import ENGINE, METRICS
 
 GUIDE = (ROOT / "docs" / "operations.md").read_text()
-BLOCKS = re.findall(r"```sh[^\n]*\n(.*?)```", GUIDE, re.DOTALL)
+BLOCKS = re.findall(r"```sh(?: [^\n]*)?\n(.*?)```", GUIDE, re.DOTALL)
 COMMANDS = [line for block in BLOCKS for line in block.replace("\\\n", " ").splitlines()]
 
 
