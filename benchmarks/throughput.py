@@ -22,7 +22,7 @@ from pathlib import Path
 from raysweep.configuration.config import conf_folder, read_config
 from raysweep.plan import make_plan
 from raysweep.run_config import RunConfig
-from raysweep.scheduling.loop import Event, Loaded
+from raysweep.scheduling.loop import Event, Finished, Loaded
 from raysweep.scheduling.schedule import Schedule
 from raysweep.store import Store
 
@@ -92,16 +92,18 @@ def end_to_end(rows: int, samples: int, actors: int) -> float:
         config = config_of(rows, samples, out)
         cluster = replace(config.cluster, actors=actors)
         loaded_at: list[float] = []
+        finished_at: list[float] = []
 
         def watch(schedule: Schedule, event: Event | None) -> None:
             if isinstance(event, Loaded):
                 loaded_at.append(time.perf_counter())
+            elif isinstance(event, Finished):
+                finished_at.append(time.perf_counter())
 
         store = Store(str(Path(out) / "throughput"))
         outcome = generate(shards_of(config), store, config.generation, cluster, watch)
-        ended = time.perf_counter()
     assert outcome.actors == actors and not outcome.faults
-    return outcome.tokens / (ended - loaded_at[0])
+    return outcome.tokens / (finished_at[-1] - loaded_at[0])
 
 
 def measure(rows: int, samples: int, repeats: int) -> dict[str, list[float]]:
