@@ -14,7 +14,7 @@ from raysweep.checkpoints import engine_checkpoint
 from raysweep.cutting import Cut, est_tokens, finished_pieces, missing_shards
 from raysweep.errors import ConfigError
 from raysweep.fit import row_tokens
-from raysweep.placing import placements
+from raysweep.placing import has_known_gpus, placements
 from raysweep.run_config import RunConfig
 from raysweep.spec import Benchmark, EngineSpec, Shard
 from raysweep.store import Part
@@ -158,6 +158,8 @@ def cut_of(whole: Shard, config: RunConfig) -> Cut:
     All samples of a question stay together as long as they are no more than that.
     """
     generation, one = config.generation, replace(whole, questions=whole.questions[:1])
+    if not has_known_gpus(config.cluster):  # a nominal core's speed says nothing of this machine's
+        return Cut(generation.shard_questions, generation.shard_samples)
     each = est_tokens(one) / one.samples
     places = placements(whole.engine, generation, config.cluster, row_tokens(config))
     if not places:
