@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from browser import Browser, Page
+from configurations import write_models
 
 os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
@@ -44,6 +45,12 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     if REQUIRE_ALL:
         refuse_skip(report)
     return report
+
+
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of definitions with the models `small` and `large`."""
+    return write_models(tmp_path_factory.mktemp("user"), "small", "large")
 
 
 @pytest.fixture(scope="session")

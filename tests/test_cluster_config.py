@@ -5,18 +5,13 @@ from typing import Any
 
 import pytest
 import yaml
-from configurations import read, valid_configuration, write_definition, write_models
+from configurations import read, valid_configuration, write_definition
 from ray.util.accelerators import accelerators
 
 from raysweep.configuration.cluster import known_gpus
 from raysweep.configuration.config import conf_folder
 from raysweep.errors import ConfigError
 from raysweep.run_config import Cluster
-
-
-@pytest.fixture(scope="module")
-def mine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_models(tmp_path_factory.mktemp("user"), "small", "large")
 
 
 def cluster(mine: Path, **keys: Any) -> Cluster:

@@ -9,7 +9,6 @@ from configurations import (
     read,
     valid_configuration,
     write_checkpoint,
-    write_models,
 )
 
 from actors.kv.full import Full
@@ -17,13 +16,6 @@ from actors.kv.quantized import Quantized
 from actors.kv.r_kv import RKV
 from actors.kv.streaming_llm import StreamingLLM
 from raysweep.configuration import config, identity
-
-
-@pytest.fixture(scope="module")
-def mine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of definitions with the models `small` and `large`."""
-    return write_models(tmp_path_factory.mktemp("user"), "small", "large")
-
 
 # What is accepted
 

@@ -5,16 +5,10 @@ from typing import Any
 
 import pytest
 import yaml
-from configurations import changed, read, valid_configuration, write_models
+from configurations import changed, read, valid_configuration
 
 from raysweep.configuration import identity
 from raysweep.errors import ConfigError
-
-
-@pytest.fixture(scope="module")
-def mine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of definitions with the models `small` and `large`."""
-    return write_models(tmp_path_factory.mktemp("user"), "small", "large")
 
 
 def test_a_larger_run_is_the_same_run(mine: Path):

@@ -16,10 +16,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
+from report import Report, samples, table
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -37,18 +37,8 @@ ORDERS = (
     "hang",
     "storage_error",
 )
-KEY = ["engine_id", "benchmark", "question_id", "sample_index"]
 RESTARTED_WITHIN_S = 60.0
 HANG_S = 11.0
-
-
-@dataclass
-class Report:
-    """What was done to a sweep, and what it cost."""
-
-    injected: Counter[str] = field(default_factory=Counter)
-    restarts_s: list[float] = field(default_factory=list)
-    ended_s: list[float] = field(default_factory=list)  # after SIGTERM
 
 
 class Chaos:
@@ -267,30 +257,6 @@ def chaos(folder: Path, seed: int, questions: int) -> Iterator[Chaos]:
         yield made
     finally:
         made.close()
-
-
-def samples(run: Path) -> pd.DataFrame:
-    """All samples of a run but their timings, in order; those that two parts hold once if they are alike."""
-    tables = [pd.read_parquet(file) for file in sorted(run.glob("samples/*/shard-*.parquet"))]
-    table = pd.concat(tables).drop(columns="wall_s")
-    table["as_bytes"] = [repr(row) for row in table.to_dict("records")]
-    once = table.drop_duplicates(["as_bytes"]).drop(columns="as_bytes")
-    return once.sort_values(KEY).reset_index(drop=True)
-
-
-def table(report: Report, lost: list[float]) -> str:
-    lines = [f"{'kind of fault':<18}{'injected and survived':>22}"]
-    lines += [f"{kind:<18}{count:>22}" for kind, count in sorted(report.injected.items())]
-    lines += [f"{'all':<18}{report.injected.total():>22}"]
-    if report.restarts_s:
-        worst = max(report.restarts_s)
-        lines.append(f"from a driver's start to its first sample: {worst:.1f} s at most")
-    if report.ended_s:
-        lines.append(f"from SIGTERM to exit status 3: {max(report.ended_s):.1f} s at most")
-    if lost:
-        mean = sum(lost) / len(lost)
-        lines.append(f"work lost per actor: {mean:.2f} shards in the mean, {max(lost):.2f} at most")
-    return "\n".join(lines)
 
 
 def run(folder: Path, seed: int, plan: dict[str, int], questions: int) -> dict:
