@@ -83,7 +83,7 @@ class EngineActor:
         traces = await self._generate(shard)
         self.generating -= 1
         work = self._work(shard, traces)
-        if not self.engine.usage().rows:
+        if not self.generating:
             self.metrics.idle(self.engine.usage, self.gpu_bytes)
         self.unwritten += 1
         await asyncio.to_thread(publish, self.store, work, self.graders, self.metrics)
@@ -109,7 +109,7 @@ class EngineActor:
     async def _generate(self, shard: Shard) -> Traces:
         traces: Traces = {}
         for number, question in enumerate(shard.questions):
-            for index in _indices(shard):
+            for index in shard.indices:
                 key = sample_key(shard.decoding.seed, question.question_id, index)
                 request = TraceRequest(question.prompt, key, shard.decoding)
                 self.engine.add(request, partial(traces.__setitem__, (number, index)))
@@ -180,10 +180,6 @@ def publish(store: Store, work: Work, graders: Workers, metrics: ActorMetrics) -
     metrics.graded(time.perf_counter() - started, len(said))
     rows = [_row(shard, *cell, trace, graded) for cell, trace in cells]
     store.write_part(_part(work), pa.Table.from_pylist(rows, schema=SAMPLES))
-
-
-def _indices(shard: Shard) -> range:
-    return range(shard.sample_start, shard.sample_start + shard.sample_count)
 
 
 def _row(

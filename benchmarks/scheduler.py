@@ -24,7 +24,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from raysweep.configuration.config import conf_folder, read_config
+from benchmarks.configured import configured
 from raysweep.jobs import jobs_of
 from raysweep.learnt import Learnt
 from raysweep.plan import make_plan
@@ -76,23 +76,14 @@ SCHEDULES: dict[str, Callable[..., Schedule]] = {
 
 def study(gpus: int, samples: int) -> RunConfig:
     """The grid of conf/sweep/full.yaml, planned for so many H100."""
-    from hydra import compose, initialize_config_dir
-
-    changes = [
+    return configured(
         "+sweep=full",
         "stages=[simulate]",
         "sweep.forcing=plain",
         f"sweep.samples={samples}",
         "cluster.gpu=h100-80",
         f"cluster.gpus={gpus}",
-    ]
-    folder = str(conf_folder())
-    with initialize_config_dir(folder, version_base=None):
-        from omegaconf import OmegaConf
-
-        composed = OmegaConf.to_container(compose("config", changes), resolve=True)
-    assert isinstance(composed, dict)
-    return read_config({str(key): value for key, value in composed.items()}, [conf_folder()])
+    )
 
 
 def makespan(
@@ -139,10 +130,9 @@ def decisions(shards: int, samples: int) -> str:
     loop.run(schedule, world, lambda schedule, event: None)
     cpu_s = time.process_time() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    done = sum(amount.shards for queue in schedule.queues for amount in queue.done.values())
     return (
-        f"{done:,} of {count:,} shards decided and simulated in {cpu_s:.1f} s of CPU; peak memory of the "
-        f"process {peak / 1e9:.2f} GB"
+        f"{schedule.done.shards:,} of {count:,} shards decided and simulated in {cpu_s:.1f} s of CPU; "
+        f"peak memory of the process {peak / 1e9:.2f} GB"
     )
 
 
@@ -152,7 +142,7 @@ def _ones(shards: Iterable[Shard], count: int) -> list[Shard]:
         replace(shard, questions=(question,), sample_start=index, sample_count=1)
         for shard in shards
         for question in shard.questions
-        for index in range(shard.sample_start, shard.sample_start + shard.sample_count)
+        for index in shard.indices
     )
     return [single for single, _ in zip(singles, range(count), strict=False)]
 

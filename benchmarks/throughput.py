@@ -15,15 +15,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from raysweep.configuration.config import conf_folder, read_config
+from benchmarks.configured import configured
 from raysweep.plan import make_plan
 from raysweep.run_config import RunConfig
 from raysweep.scheduling.loop import Event, Finished, Loaded
 from raysweep.scheduling.schedule import Schedule
+from raysweep.spec import Shard
 from raysweep.store import Store
 
 RAW = """
@@ -39,7 +40,7 @@ traces, wanted = [], sum(shard.samples for shard in shards)
 started = time.perf_counter()
 for shard in shards:
     for question in shard.questions:
-        for index in range(shard.sample_start, shard.sample_start + shard.sample_count):
+        for index in shard.indices:
             key = sample_key(shard.decoding.seed, question.question_id, index)
             engine.add(TraceRequest(question.prompt, key, shard.decoding), traces.append)
 while len(traces) < wanted:
@@ -50,10 +51,7 @@ print(sum(map(generated_tokens, traces)), time.perf_counter() - started)
 
 def config_of(rows: int, samples: int, out: str) -> RunConfig:
     """One engine, one benchmark, as many samples as asked for."""
-    from hydra import compose, initialize_config_dir
-    from omegaconf import OmegaConf
-
-    changes = [
+    return configured(
         f"out={out}",
         "run=throughput",
         "sweep.models=[tiny-755k]",
@@ -64,14 +62,10 @@ def config_of(rows: int, samples: int, out: str) -> RunConfig:
         f"sweep.samples={samples}",
         "sweep.backend=torch",
         f"generation.max_rows={rows}",
-    ]
-    with initialize_config_dir(str(conf_folder()), version_base=None):
-        composed = OmegaConf.to_container(compose("config", changes), resolve=True)
-    assert isinstance(composed, dict)
-    return read_config({str(key): value for key, value in composed.items()}, [conf_folder()])
+    )
 
 
-def shards_of(config: RunConfig):
+def shards_of(config: RunConfig) -> tuple[Shard, ...]:
     return make_plan(config, ()).to_do
 
 
@@ -115,7 +109,7 @@ def measure(rows: int, samples: int, repeats: int) -> dict[str, list[float]]:
     return rates
 
 
-def report(rates: dict[str, Sequence[float]] | dict[str, list[float]]) -> None:
+def report(rates: Mapping[str, Sequence[float]]) -> None:
     median = {name: statistics.median(found) for name, found in rates.items()}
     for name, found in rates.items():
         said = " ".join(f"{rate:,.0f}" for rate in sorted(found))

@@ -32,8 +32,7 @@ def est_tokens(shard: Shard) -> int:
 
 
 def cells(shard: Shard) -> Iterator[Cell]:
-    indices = range(shard.sample_start, shard.sample_start + shard.sample_count)
-    return itertools.product((question.question_id for question in shard.questions), indices)
+    return itertools.product((question.question_id for question in shard.questions), shard.indices)
 
 
 def finished_pieces(

@@ -10,6 +10,7 @@ import math
 import os
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
@@ -174,22 +175,22 @@ class RayWorld:
 
 def named(shard: Shard) -> str:
     """What Ray's dashboard calls the call for a shard."""
-    first, last = shard.sample_start, shard.sample_start + shard.sample_count - 1
+    first, last = shard.indices[0], shard.indices[-1]
     names = [shard.questions[0].question_id, shard.questions[-1].question_id]
     return f"{shard.engine.engine_id} {shard.benchmark} {'…'.join(dict.fromkeys(names))} #{first}-{last}"
 
 
 def within(needs: Iterable[Need], cluster: Cluster) -> list[Need]:
     """Of the needs, largest work first, those for which the cluster may grow."""
-    left = {
-        pool.gpu.accelerator_type: float("inf") if pool.gpus is None else float(pool.gpus)
-        for pool in cluster.pools
-    }
+    left: dict[str, float] = defaultdict(lambda: math.inf)
+    for pool in cluster.pools:
+        if pool.gpus is not None:
+            left[pool.gpu.accelerator_type] = pool.gpus
     kept = []
     for need in needs:
-        if left.get(need.kind, float("inf")) >= need.gpus:
+        if left[need.kind] >= need.gpus:
             kept.append(need)
-            left[need.kind] = left.get(need.kind, float("inf")) - need.gpus
+            left[need.kind] -= need.gpus
     return kept
 
 

@@ -96,7 +96,7 @@ def tokens_of(
     for shard in shards:
         key = (shard.engine_id, shard.benchmark, shard.shard is not None)
         at_most[key] += shard.est_tokens
-        samples[key] += len(shard.question_ids) * shard.sample_count
+        samples[key] += shard.samples
     whole: dict[str, Tokens] = defaultdict(Tokens)
     to_do: dict[str, Tokens] = defaultdict(Tokens)
     for key, limit in at_most.items():

@@ -127,11 +127,10 @@ def _run(
 
 
 def outcome_of(schedule: Schedule, wall_s: float) -> Outcome:
-    done = [amount for queue in schedule.queues for amount in queue.done.values()]
     return Outcome(
-        shards=sum(amount.shards for amount in done),
-        samples=sum(amount.samples for amount in done),
-        tokens=sum(amount.tokens for amount in done),
+        shards=schedule.done.shards,
+        samples=schedule.done.samples,
+        tokens=schedule.done.tokens,
         wall_s=wall_s,
         gpu_s=schedule.gpu_s,
         faults=dict(schedule.faults),

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from raysweep.reporting.wording import plural
 from raysweep.scheduling.losses import Failure
 
 MOST_LINES = 8
@@ -18,13 +19,9 @@ def lines(failures: Iterable[Failure]) -> Iterator[tuple[str, str]]:
     ordered = sorted(groups.items(), key=lambda group: -group[1])
     for (engine_id, benchmark, reason, question), count in ordered[:MOST_LINES]:
         label = "given up" if question else "failed"
-        yield label, f"{shards(count)} of {engine_id} on {benchmark}: {reason}"
+        yield label, f"{plural(count, 'shard')} of {engine_id} on {benchmark}: {reason}"
     if rest := [count for _, count in ordered[MOST_LINES:]]:
-        yield "failed", f"{shards(sum(rest))} more, for {len(rest):,} other reasons"
-
-
-def shards(count: int) -> str:
-    return f"{count:,} shard{'' if count == 1 else 's'}"
+        yield "failed", f"{plural(sum(rest), 'shard')} more, for {len(rest):,} other reasons"
 
 
 def quarantined(failures: Iterable[Failure]) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def learnt_of(
             learnt.note(
                 part.engine_id,
                 benchmarks[part.stream_id],
-                len(part.questions) * part.sample_count,
+                part.samples,
                 part.tokens,
                 part.engine_s,
                 part.device,

@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from itertools import product
 from typing import Any
 
 PART_KEY = b"raysweep.part"
@@ -33,6 +34,17 @@ class Part:
     engine_s: float = 0.0
     device: str = ""
     epoch: int = 0
+
+    @property
+    def cells(self) -> Iterator[tuple[str, int]]:
+        """(question id, sample index) of each of its samples."""
+        return product(
+            self.questions, range(self.sample_start, self.sample_start + self.sample_count)
+        )
+
+    @property
+    def samples(self) -> int:
+        return len(self.questions) * self.sample_count
 
     @property
     def name(self) -> str:

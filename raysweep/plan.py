@@ -15,7 +15,7 @@ from raysweep.cutting import Cut, est_tokens, finished_pieces, missing_shards
 from raysweep.errors import ConfigError
 from raysweep.fit import row_tokens
 from raysweep.placing import has_known_gpus, placements
-from raysweep.run_config import RunConfig
+from raysweep.run_config import Generation, RunConfig
 from raysweep.spec import Benchmark, EngineSpec, Shard
 from raysweep.store import Part
 
@@ -34,6 +34,10 @@ class PlannedShard:
     sample_count: int
     est_tokens: int
     shard: Shard | None
+
+    @property
+    def samples(self) -> int:
+        return len(self.question_ids) * self.sample_count
 
 
 @dataclass(frozen=True)
@@ -113,9 +117,12 @@ def make_plan(config: RunConfig, parts: Iterable[Part]) -> Plan:
         for engine, choice in zip(grid, backends, strict=True)
     )
     shards: list[PlannedShard] = []
-    for engine, benchmark in itertools.product(specs, config.sweep.benchmarks):
-        whole = whole_stream(config, engine, benchmark)
-        shards += _plan_stream(whole, finished[whole.stream_id], config)
+    for engine in specs:
+        tokens_s = _tokens_s(config, engine)
+        for benchmark in config.sweep.benchmarks:
+            whole = whole_stream(config, engine, benchmark)
+            cut = cut_of(whole, config.generation, tokens_s)
+            shards += _plan_stream(whole, finished[whole.stream_id], cut)
     return Plan(specs, tuple(shards), backends, parts)
 
 
@@ -141,30 +148,35 @@ def longest_sequence(shard: Shard) -> int:
     return min(tokens, shard.engine.model.architecture.context)
 
 
-def _plan_stream(whole: Shard, parts: list[Part], config: RunConfig) -> Iterator[PlannedShard]:
+def _plan_stream(whole: Shard, parts: list[Part], cut: Cut) -> Iterator[PlannedShard]:
     """The shards of one stream: what is there first, then what is missing."""
     finished, missing = finished_pieces(whole, parts)
     for shard_id, piece in finished:
         yield _planned(shard_id, piece, None)
-    if not missing:
-        return
-    for shard in missing_shards(whole, missing, cut_of(whole, config)):
-        yield _planned(shard.shard_id, shard, shard)
+    if missing:
+        for shard in missing_shards(whole, missing, cut):
+            yield _planned(shard.shard_id, shard, shard)
 
 
-def cut_of(whole: Shard, config: RunConfig) -> Cut:
+def _tokens_s(config: RunConfig, engine: EngineSpec) -> float | None:
+    """Modelled tokens a second of a full actor; None without a kind of GPU that is named and holds it.
+
+    A nominal core's speed says nothing of this machine's.
+    """
+    if not has_known_gpus(config.cluster):
+        return None
+    places = placements(engine, config.generation, config.cluster, row_tokens(config))
+    return places[0].speed.tokens_s() if places else None
+
+
+def cut_of(whole: Shard, generation: Generation, tokens_s: float | None) -> Cut:
     """The size of a stream's shards: the configured one, or what a full actor does in `shard_minutes`.
 
     All samples of a question stay together as long as they are no more than that.
     """
-    generation, one = config.generation, replace(whole, questions=whole.questions[:1])
-    if not has_known_gpus(config.cluster):  # a nominal core's speed says nothing of this machine's
+    if tokens_s is None:
         return Cut(generation.shard_questions, generation.shard_samples)
-    each = est_tokens(one) / one.samples
-    places = placements(whole.engine, generation, config.cluster, row_tokens(config))
-    if not places:
-        return Cut(generation.shard_questions, generation.shard_samples)
-    within = int(places[0].speed.tokens_s() * 60 * generation.shard_minutes / each)
+    within = int(tokens_s * 60 * generation.shard_minutes * whole.samples / est_tokens(whole))
     samples = max(1, min(generation.shard_samples, within))
     return Cut(max(1, min(generation.shard_questions, within // samples)), samples)
 

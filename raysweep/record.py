@@ -73,11 +73,16 @@ def write_record(store: Store, record: Document) -> None:
 
 def read_summary(store: Store) -> dict[str, Any]:
     """summary.json; empty if there is none, or none that can be read."""
+    return _mapping(store, SUMMARY)
+
+
+def _mapping(store: Store, name: str) -> dict[str, Any]:
+    """A JSON file's mapping; empty if there is none, or none that can be read."""
     try:
-        summary = json.loads(store.read_text(SUMMARY)) if store.exists(SUMMARY) else {}
+        found = json.loads(store.read_text(name)) if store.exists(name) else {}
     except ValueError:
         return {}
-    return summary if isinstance(summary, dict) else {}
+    return found if isinstance(found, dict) else {}
 
 
 def add_to_summary(store: Store, noted: Mapping[str, Any]) -> None:
@@ -90,19 +95,10 @@ def note_killed_session(store: Store) -> None:
     before = store.lease.displaced if store.lease else None
     if not before:
         return
-    progress = _progress(store)
+    progress = _mapping(store, PROGRESS)
     known = progress if progress.get("epoch") == before.get("epoch") else {}
     faults = {**known.get("faults", {}), "driver": 1}
     note_session(store, known.get("wall_s", 0.0), 0.0, faults)
-
-
-def _progress(store: Store) -> dict[str, Any]:
-    """progress.json; empty if there is none, or none that can be read."""
-    try:
-        progress = json.loads(store.read_text(PROGRESS)) if store.exists(PROGRESS) else {}
-    except ValueError:
-        return {}
-    return progress if isinstance(progress, dict) else {}
 
 
 def note_session(

@@ -69,13 +69,12 @@ def simulate(config: RunConfig, plan: Plan, store: Store) -> Simulation:
     learnt = learnt_from(plan.parts, jobs)
     schedule = Schedule(jobs, learnt, config.generation.max_attempts, config.cluster.actors)
     loop.run(schedule, world, lambda schedule, event: None)
-    done = [amount for queue in schedule.queues for amount in queue.done.values()]
     gpus = sum(node.gpus for node in nodes)
     return Simulation(
         gpus=gpus,
-        shards=sum(amount.shards for amount in done),
-        samples=sum(amount.samples for amount in done),
-        tokens=sum(amount.tokens for amount in done),
+        shards=schedule.done.shards,
+        samples=schedule.done.samples,
+        tokens=schedule.done.tokens,
         makespan_s=world.now(),
         bound_s=least_makespan(jobs, nodes, lengths, luck.slowness),
         busy_share=world.busy_s / max(world.now() * gpus, 1e-9),

@@ -285,5 +285,10 @@ class Shard:
         return content_hash(self.engine, self.benchmark, self.decoding)
 
     @property
+    def indices(self) -> range:
+        """The sample indices of each question."""
+        return range(self.sample_start, self.sample_start + self.sample_count)
+
+    @property
     def samples(self) -> int:
         return len(self.questions) * self.sample_count

@@ -6,12 +6,13 @@ from any machine that reaches the folder, with the command line that started it.
 
 import json
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from raysweep.plan import Plan, make_plan
+from raysweep.plan import Plan, PlannedShard, make_plan
 from raysweep.progress import in_words
 from raysweep.record import read_summary
 from raysweep.reporting.wording import duration, plural
@@ -70,13 +71,13 @@ def read_status(config: RunConfig, store: Store) -> Status:
 
 
 def by_engine(planned: Plan) -> Iterator[EngineStatus]:
+    shards: dict[str, list[PlannedShard]] = defaultdict(list)
+    for shard in planned.shards:
+        shards[shard.engine_id].append(shard)
     for engine in planned.engines:
-        own = [shard for shard in planned.shards if shard.engine_id == engine.engine_id]
+        own = shards[engine.engine_id]
         left = [shard for shard in own if shard.shard is not None]
-        wanted, missing = (
-            sum(len(shard.question_ids) * shard.sample_count for shard in shards)
-            for shards in (own, left)
-        )
+        wanted, missing = (sum(shard.samples for shard in each) for each in (own, left))
         yield EngineStatus(engine.engine_id, engine.backend, wanted - missing, wanted, len(left))
 
 

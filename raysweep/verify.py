@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raysweep import tables
+from raysweep.backends import AUTO
 from raysweep.cutting import Cell, cells, finished_pieces
 from raysweep.errors import ConfigError, StorageError
 from raysweep.grading.outcomes import Outcome
@@ -100,8 +101,7 @@ def part_problems(config: RunConfig, part: Part, table: pa.Table) -> Iterator[st
     found = list(
         zip(table["question_id"].to_pylist(), table["sample_index"].to_pylist(), strict=True)
     )
-    indices = range(part.sample_start, part.sample_start + part.sample_count)
-    expected = list(itertools.product(part.questions, indices))
+    expected = list(part.cells)
     if sorted(found, key=str) != sorted(expected, key=str):
         yield (
             f"{len(found):,} samples, not the {len(expected):,} of {len(part.questions):,} questions x "
@@ -159,7 +159,7 @@ def check_doubles(config: RunConfig, parts: Iterable[Part]) -> Iterator[Finding]
     for part in parts:
         by_stream[part.stream_id].append(part)
     for engine, benchmark in itertools.product(engines(config), config.sweep.benchmarks):
-        for backend in {engine.backend} - {"auto"} or {"torch", "vllm"}:
+        for backend in AUTO if engine.backend == "auto" else (engine.backend,):
             whole = whole_stream(config, replace(engine, backend=backend), benchmark)
             own = by_stream[whole.stream_id]
             named = {part.shard_id: part.name for part in own}

@@ -116,16 +116,10 @@ def seconds_left(schedule: Schedule) -> float | None:
 
     What runs counts by half. None before something has come back, and without actors.
     """
-    done = any(amount.shards for queue in schedule.queues for amount in queue.done.values())
-    if not schedule.places or not done:
+    if not schedule.places or not schedule.done.shards:
         return None
-    left_s = sum(queue.waiting_s(queue.options[0]) for queue in schedule.queues)
-    for queue in schedule.queues:
-        samples = sum(amount.samples for amount in queue.running.values())
-        if samples:
-            share = sum(
-                amount.samples * queue.tokens_per_sample(name)
-                for name, amount in queue.running.items()
-            )
-            left_s += queue.seconds_of(share, queue.options[0]) / 2
+    left_s = sum(
+        queue.seconds_of(queue.waiting_tokens + queue.running_tokens / 2, queue.options[0])
+        for queue in schedule.queues
+    )
     return left_s / len(schedule.places)

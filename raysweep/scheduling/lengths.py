@@ -33,7 +33,7 @@ class TraceLengths:
     _drawn: dict[tuple[str, str, str], list[int]] = field(default_factory=dict)
 
     def __call__(self, shard: Shard) -> list[int]:
-        first, end = shard.sample_start, shard.sample_start + shard.sample_count
+        first, end = shard.indices.start, shard.indices.stop
         return [
             length
             for question in shard.questions

@@ -23,11 +23,6 @@ class Option:
     need: Need
     speed: Speed
 
-    @property
-    def gpu_s_per_token(self) -> float:
-        """Seconds of a GPU (or CPU actor) that a token costs with the batch full."""
-        return (self.need.gpus or 1.0) / self.speed.tokens_s()
-
 
 @dataclass(frozen=True)
 class Job:
@@ -106,7 +101,6 @@ class EngineQueue:
     deaths: int = 0
 
     def __post_init__(self) -> None:
-        self.waiting_samples = 0
         self._at_most: dict[str, float] = {}
 
     def add(self, tasks: Iterable[Task], first: bool = False) -> None:
@@ -160,12 +154,22 @@ class EngineQueue:
         return good, bad
 
     @property
+    def waiting_samples(self) -> int:
+        return sum(amount.samples for amount in self.to_do.values())
+
+    @property
     def waiting_tokens(self) -> float:
         """Tokens that what waits will come to, by what is known of their lengths."""
+        return self._tokens_of(self.to_do)
+
+    @property
+    def running_tokens(self) -> float:
+        """Tokens that what runs comes to in all, likewise."""
+        return self._tokens_of(self.running)
+
+    def _tokens_of(self, amounts: Amounts) -> float:
         return sum(
-            amount.samples * self.tokens_per_sample(name)
-            for name, amount in self.to_do.items()
-            if amount.samples
+            amount.samples * self.tokens_per_sample(name) for name, amount in amounts.items()
         )
 
     def tokens_per_sample(self, benchmark: str) -> float:
@@ -201,7 +205,6 @@ class EngineQueue:
 
     def _count(self, task: Task, sign: int) -> None:
         name = task.shard.benchmark
-        self.waiting_samples += sign * task.samples
         self.to_do[name].add(sign, sign * task.samples)
         if name not in self._at_most:
             self._at_most[name] = est_tokens(task.shard) / task.samples

@@ -16,7 +16,7 @@ from raysweep.receipt import Receipt
 from raysweep.scheduling.losses import Failure, Loss, Losses
 from raysweep.scheduling.nodes import Need, Node, Room, Spot
 from raysweep.scheduling.places import Deed, Place, Run, Start, Stop, spare
-from raysweep.scheduling.queues import EngineQueue, Job, Option, Task
+from raysweep.scheduling.queues import Amount, EngineQueue, Job, Option, Task
 
 SHY_S = 20.0  # a node whose actors were lost is left alone so long: Ray takes 15 s to call it dead
 TAIL = 3.0  # long traces for which the end of an engine's work has to leave time, by benchmarks.scheduler
@@ -74,6 +74,15 @@ class Schedule:
     def waits(self) -> bool:
         """Whether there is work that nobody is at, and somebody is to be."""
         return not self.draining and any(queue.waiting_samples for queue in self.queues)
+
+    @property
+    def done(self) -> Amount:
+        """What has come back, of all engines."""
+        total = Amount()
+        for queue in self.queues:
+            for amount in queue.done.values():
+                total.add(amount.shards, amount.samples, amount.tokens)
+        return total
 
     @property
     def failures(self) -> list[Failure]:

@@ -160,19 +160,16 @@ class SimulatedWorld:
         actor.advance(self._now)
         actor.version += 1
         self.busy_s += actor.busy_s * place.spot.need.gpus
-        spot = place.spot
-        engine_id = place.queue.engine.engine_id
-        loaded = min(actor.loaded_at, self._now)
         self.intervals.append(
             Interval(
-                spot.node_id,
-                spot.devices,
-                spot.need.gpus,
-                engine_id,
-                place.since,
-                loaded,
-                self._now,
-                actor.lost,
+                node_id=place.spot.node_id,
+                devices=place.spot.devices,
+                gpus=place.spot.need.gpus,
+                engine_id=place.queue.engine.engine_id,
+                start=place.since,
+                loaded=min(actor.loaded_at, self._now),
+                end=self._now,
+                lost=actor.lost,
             )
         )
 
