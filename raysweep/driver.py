@@ -122,12 +122,12 @@ class RayWorld:
 
     def wait(self) -> list[Event]:
         """What has happened within a moment. Raises LeaseLost if an actor was told so."""
-        events: list[Event | None] = []
+        events: list[Event] = []
         with suppress(Empty):
-            events.append(self._event(*self.heard.get(timeout=MOMENT_S)))
+            events += self._events(*self.heard.get(timeout=MOMENT_S))
             while True:
-                events.append(self._event(*self.heard.get_nowait()))
-        return [*filter(None, events), *self._hung()]
+                events += self._events(*self.heard.get_nowait())
+        return [*events, *self._hung()]
 
     def _hung(self) -> list[Event]:
         """The places that hang; the others are asked for their pulse now and then."""
@@ -161,16 +161,27 @@ class RayWorld:
     def _hear(self, place: Place, call: ray.ObjectRef, event_of: EventOf) -> None:
         call.future().add_done_callback(lambda done: self.heard.put((place, event_of, done)))
 
-    def _event(self, place: Place, event_of: EventOf, done: Future) -> Event | None:
+    def _events(self, place: Place, event_of: EventOf, done: Future) -> list[Event]:
         try:
             event = event_of(done.result())
         except RayError as error:
-            if isinstance(error, RayTaskError) and isinstance(error.cause, LeaseLost):
-                raise LeaseLost(str(error.cause)) from error
-            return Lost(place, kind_of(error), reason_of(error))
+            return events_of(place, error)
         if isinstance(event, Hungry):
             self.asked.discard(place.number)
-        return event
+        return [event] if event else []
+
+
+def events_of(place: Place, error: RayError) -> list[Event]:
+    """What a failed call tells: its actor is lost; and if that raised something itself, it was loaded.
+
+    That may be heard only later, for Ray tells of calls in no order. Raises LeaseLost if the actor did.
+    """
+    lost = Lost(place, kind_of(error), reason_of(error))
+    if not isinstance(error, RayTaskError):
+        return [lost]
+    if isinstance(error.cause, LeaseLost):
+        raise LeaseLost(str(error.cause)) from error
+    return [Loaded(place), lost]
 
 
 def named(shard: Shard) -> str:

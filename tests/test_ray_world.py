@@ -14,9 +14,10 @@ from ray.exceptions import (
 from scheduling_cases import a_job, a_schedule, an_option, decide, finish, started
 
 from raysweep import driver
-from raysweep.driver import PATIENCE_S, RayWorld
+from raysweep.driver import PATIENCE_S, RayWorld, events_of
 from raysweep.errors import StorageError
 from raysweep.loss_kind import kind_of, reason_of
+from raysweep.scheduling.loop import Loaded, Lost
 from raysweep.scheduling.places import Place
 from raysweep.store import Store
 from raysweep.watching import snapshot_of
@@ -62,6 +63,15 @@ class OutOfMemoryError(RuntimeError):
 )
 def test_what_is_lost_is_told_by_rays_exception(error: RayError, kind: str):
     assert kind_of(error) == kind
+
+
+def test_what_an_engine_raised_shows_that_it_was_loaded_whichever_is_heard_first():
+    schedule = a_schedule(a_job("toy", 1, [an_option()]))
+    (place,) = started(decide(schedule))
+    raised = [type(event) for event in events_of(place, in_call(ValueError("no")))]
+    assert raised == [Loaded, Lost]
+    died = events_of(place, ActorUnavailableError("gone", b"0" * 16))
+    assert [type(event) for event in died] == [Lost]
 
 
 def test_the_reason_is_one_line():
