@@ -83,9 +83,17 @@ class Poisoned(EngineActor):
 
 
 class Slow(EngineActor):
-    async def run_shard(self, shard: Shard) -> Receipt:
-        await asyncio.sleep(0.3)
-        return await super().run_shard(shard)
+    """Its engine takes its time, and what it was given waits there."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        engine_step = self.engine.step
+
+        def step() -> None:
+            time.sleep(0.3)
+            engine_step()
+
+        self.engine.step = step
 
 
 class Telling(EngineActor):
