@@ -18,6 +18,7 @@ MOMENT_S = 1.0
 GONE_S = 40.0  # without an answer, after which a cluster is lost
 ENDED_S = 55.0  # after which nobody has ended the process; Ray would at 60
 WORK_REMAINS = 3
+THREAD = "cluster view"
 
 
 class ClusterView:
@@ -29,7 +30,7 @@ class ClusterView:
         self._silent_s = 0.0
         self._closed = threading.Event()
         for act in (self._watch, self._guard):
-            threading.Thread(target=act, daemon=True).start()
+            threading.Thread(target=act, name=THREAD, daemon=True).start()
 
     def nodes(self) -> tuple[Node, ...]:
         """The same tuple as long as nothing has changed. Raises ClusterLost."""

@@ -1,6 +1,7 @@
 """Generate what is missing: the schedule over Ray actors, from the first actor to the last receipt."""
 
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 from raysweep.driver import RayWorld, longest
@@ -71,8 +72,11 @@ def generate(
     jobs = jobs_of(shards, generation, cluster)
     learnt = learnt_from(parts, jobs)
     schedule = Schedule(jobs, learnt, generation.max_attempts, cluster.actors)
-    with ray_session(cluster):
-        world = RayWorld(store.absolute, cluster, longest(shards), 60 * generation.hang_minutes)
+    hang_s = 60 * generation.hang_minutes
+    with (
+        ray_session(cluster),
+        closing(RayWorld(store.absolute, cluster, longest(shards), hang_s)) as world,
+    ):
         check_room(jobs, world.nodes(), cluster)
         with drained() as since_sigterm:
             return _run(schedule, world, watch, ended, Drain(since_sigterm, generation.grace_s))
@@ -120,7 +124,6 @@ def _run(
         loop.run(schedule, world, hear)
         drain.check()
     finally:
-        world.close()
         outcome = outcome_of(schedule, world.now() - started)
         ended(outcome)
     return outcome

@@ -1,5 +1,6 @@
 """What the driver makes of Ray's exceptions, how long it waits for room, and what it says of time left."""
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -87,16 +88,22 @@ class Clock:
         return self.now
 
 
+WORLDS: list[RayWorld] = []
+
+
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     clock = Clock()
     monkeypatch.setattr(driver, "time", clock)
     monkeypatch.setattr(driver, "live_nodes", lambda cluster: ())
-    return clock
+    yield clock
+    while WORLDS:
+        WORLDS.pop().view.close()
 
 
 def a_world(**cluster) -> RayWorld:
-    return RayWorld(Store("nowhere"), a_cluster(**cluster), {})
+    WORLDS.append(RayWorld(Store("nowhere"), a_cluster(**cluster), {}))
+    return WORLDS[-1]
 
 
 def test_for_room_it_waits_some_time_from_the_loss_of_the_last_place(clock: Clock):
