@@ -101,6 +101,7 @@ REFUSED = [
     ("sweep.samples", 0, "sweep.samples: 0 is out of range"),
     ("generation.max_rows", 0, "generation.max_rows: 0 is out of range"),
     ("cluster.gpus_per_actor", 1.5, "cluster.gpus_per_actor: 1.5 is no whole number"),
+    ("cluster.cpus_per_actor", 10**400, "0 is out of range; write a number 0.01 or more"),
     ("cluster.gpus_per_actor", float("nan"), "cluster.gpus_per_actor: nan is out of range"),
     ("cluster.gpus", 4, "cluster.gpus: 4, but no kind of GPU is named; name it with cluster.gpu"),
     ("cluster.gpu", {"name": "h100-80", "usd": 2}, "cluster.gpu: 'usd' is not a known key"),

@@ -5,6 +5,7 @@ the composed configuration (`sweep.samples`) or of a file (`conf/weights/bf16.ya
 """
 
 import math
+import sys
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -129,7 +130,8 @@ class Fields:
         value = self.value(key)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ConfigError(f"{self.at(key)}: {shown(value)} is not a number; write one")
-        if not (math.isfinite(value) and least <= value <= most):
+        finite = abs(value) <= sys.float_info.max  # a whole number may be too large for isfinite
+        if not (finite and least <= value <= most):
             bounds = f"{least} or more" if most == math.inf else f"{least} to {most}"
             raise ConfigError(f"{self.at(key)}: {value} is out of range; write a number {bounds}")
         return float(value)
