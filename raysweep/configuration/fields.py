@@ -5,8 +5,8 @@ the composed configuration (`sweep.samples`) or of a file (`conf/weights/bf16.ya
 """
 
 import math
-import sys
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
