@@ -29,8 +29,10 @@ class ClusterView:
         self._nodes = look()
         self._silent_s = 0.0
         self._closed = threading.Event()
-        for act in (self._watch, self._guard):
-            threading.Thread(target=act, name=THREAD, daemon=True).start()
+        acts = (self._watch, self._guard)
+        self._threads = [threading.Thread(target=act, name=THREAD, daemon=True) for act in acts]
+        for thread in self._threads:
+            thread.start()
 
     def nodes(self) -> tuple[Node, ...]:
         """The same tuple as long as nothing has changed. Raises ClusterLost."""
@@ -39,7 +41,10 @@ class ClusterView:
         return self._nodes
 
     def close(self) -> None:
+        """End both threads: Ray may not be shut down under a look. One that a lost head holds is left."""
         self._closed.set()
+        for thread in self._threads:
+            thread.join(MOMENT_S)
 
     def _watch(self) -> None:
         while not self._closed.wait(LOOK_EVERY_S):

@@ -3,6 +3,8 @@
 Only what no installation can bring is excused: instructions that the CPU lacks, and a GPU.
 """
 
+import atexit
+import faulthandler
 import os
 import subprocess
 import sys
@@ -20,6 +22,25 @@ os.environ.setdefault(
 ROOT = Path(__file__).parents[1]
 EXCUSED = ("AVX", "GPU", "CUDA")
 REQUIRE_ALL = os.environ.get("RAYSWEEP_REQUIRE_ALL") == "1"
+STATUS: list[int] = []  # pytest's, once it is known
+
+
+@atexit.register  # as the first of all, so that it is called after all others
+def end_at_once() -> None:
+    """Leave out the interpreter's own dismantling.
+
+    The Rays, clusters and S3s of this one process leave native threads behind, under which it crashed
+    once after all tests had passed. A run of raysweep has one Ray, and ends as any program does.
+    """
+    if STATUS:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(STATUS[-1])
+
+
+def pytest_sessionfinish(exitstatus: int) -> None:
+    STATUS.append(int(exitstatus))
+    atexit.register(faulthandler.enable, sys.__stderr__)  # should it crash in what is called before
 
 
 def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,8 @@ def test_a_real_sweep_is_seen_by_every_query_but_those_that_have_a_reason(tmp_pa
         f"out={tmp_path}",
         "cluster=existing",
     ]
-    smaller = ["cluster.actors=1", "generation.shard_questions=2", "generation.shard_samples=2"]
+    small = ["cluster.actors=1", "generation.shard_questions=2", "generation.shard_samples=2"]
+    long = ["sweep.samples=8"]  # an engine is to be there for some of Ray's reports
     missing, deadline = dict(QUERIES), time.monotonic() + 300
     (memory_alert,) = (rule["expr"] for rule in ALERTS if rule["alert"] == "RaysweepMemoryModelOff")
     off_the_model: list[Any] = []
@@ -136,7 +138,7 @@ def test_a_real_sweep_is_seen_by_every_query_but_those_that_have_a_reason(tmp_pa
         address = ray.get_runtime_context().gcs_address
         environment = {**os.environ, "RAY_ADDRESS": address, "PYTHONPATH": str(ROOT)}
         with subprocess.Popen(
-            [*command, *smaller], env=environment, stdout=subprocess.PIPE
+            [*command, *small, *long], env=environment, stdout=subprocess.PIPE
         ) as sweep:
             while sweep.poll() is None and time.monotonic() < deadline:
                 drop_found(missing, running)
@@ -157,7 +159,7 @@ def test_a_real_sweep_is_seen_by_every_query_but_those_that_have_a_reason(tmp_pa
 def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Prometheus, Any]]:
     """A Prometheus, and a function that lets a second of a made-up sweep pass."""
     with watched_ray(tmp_path_factory.mktemp("prometheus")) as running:
-        exporter, seconds = Exporter(), iter(range(100))
+        exporter, seconds = Exporter(), count()
         actor: Any = ray.remote(ActorMetrics)
         engine = actor.options(num_cpus=0).remote(an_engine())
         ray.get(engine.loaded.remote(12.5))
@@ -194,12 +196,22 @@ def test_every_query_of_the_dashboard_finds_something_and_every_alert_is_evaluat
     assert {rule["name"] for rule in rules if rule["state"] == "firing"} == set()
 
 
+def names_in(running: Prometheus) -> set[str]:
+    return {m["metric"]["__name__"] for m in running.query('{__name__=~"ray_raysweep_.*"}')}
+
+
 @needs_prometheus
 @pytest.mark.slow
 def test_what_prometheus_has_is_what_was_said(observed):
     running, tick = observed
-    tick(seconds_left=None)
-    time.sleep(8)
+    # No estimate is shown as none, and not as the last there was.
+    expected = {metric.exported for metric in METRICS} - {"ray_raysweep_seconds_left"}
+    deadline = time.monotonic() + 60
+    while (found := names_in(running)) != expected and time.monotonic() < deadline:
+        tick(seconds_left=None)
+        time.sleep(1)
+    assert found == expected
+    time.sleep(8)  # all that was said has been scraped
     labels = ("engine", "model", "weights", "kv_policy")
     (rows,) = running.query("ray_raysweep_rows")
     assert {key: rows["metric"][key] for key in labels} == engine_labels(an_engine())
@@ -209,6 +221,3 @@ def test_what_prometheus_has_is_what_was_said(observed):
     assert {m["metric"]["benchmark"] for m in done} == {"chain", "facts"}
     counted = {m["metric"]["benchmark"]: 96 * float(m["value"][1]) for m in done}
     assert counted == {m["metric"]["benchmark"]: float(m["value"][1]) for m in samples}
-    names = {m["metric"]["__name__"] for m in running.query('{__name__=~"ray_raysweep_.*"}')}
-    # No estimate is shown as none, and not as the last there was.
-    assert names == {metric.exported for metric in METRICS} - {"ray_raysweep_seconds_left"}
