@@ -40,7 +40,7 @@ def end_at_once() -> None:
 
 def pytest_sessionfinish(exitstatus: int) -> None:
     STATUS.append(int(exitstatus))
-    atexit.register(faulthandler.enable, sys.__stderr__)  # should it crash in what is called before
+    atexit.register(faulthandler.enable)  # should it crash in what is called before
 
 
 def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
