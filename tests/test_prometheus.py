@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -133,7 +134,7 @@ def test_a_real_sweep_is_seen_by_every_query_but_those_that_have_a_reason(tmp_pa
     long = ["sweep.samples=8"]  # an engine is to be there for some of Ray's reports
     missing, deadline = dict(QUERIES), time.monotonic() + 300
     (memory_alert,) = (rule["expr"] for rule in ALERTS if rule["alert"] == "RaysweepMemoryModelOff")
-    off_the_model: list[Any] = []
+    off_the_model: Counter[str] = Counter()  # looks at an engine
     with watched_ray(tmp_path) as running:
         address = ray.get_runtime_context().gcs_address
         environment = {**os.environ, "RAY_ADDRESS": address, "PYTHONPATH": str(ROOT)}
@@ -142,14 +143,15 @@ def test_a_real_sweep_is_seen_by_every_query_but_those_that_have_a_reason(tmp_pa
         ) as sweep:
             while sweep.poll() is None and time.monotonic() < deadline:
                 drop_found(missing, running)
-                off_the_model += running.query(memory_alert)
+                off_the_model.update(m["metric"]["engine"] for m in running.query(memory_alert))
                 time.sleep(1)
             sweep.terminate()
         engines = {m["metric"]["engine"] for m in running.query("ray_raysweep_tokens_total")}
     assert sweep.returncode == 0
     assert len(engines) >= 7  # of 8: the last one may end between two of Ray's reports
     assert missing.keys() == NOT_SEEN.keys()
-    assert off_the_model == []
+    # A report of Ray's may fall between the two gauges: the alert waits, and here one is let pass.
+    assert max(off_the_model.values(), default=0) <= 2, off_the_model
 
 
 # Below, one Ray serves all tests to the end of this file.
