@@ -29,8 +29,9 @@ STATUS: list[int] = []  # pytest's, once it is known
 def end_at_once() -> None:
     """Leave out the interpreter's own dismantling.
 
-    The Rays, clusters and S3s of this one process leave native threads behind, under which it crashed
-    once after all tests had passed. A run of raysweep has one Ray, and ends as any program does.
+    There it crashed once, after all tests had passed: most likely under the native threads that the many
+    Rays, clusters and S3s of this one process leave behind. A run of raysweep has one Ray, and ends as any
+    program does.
     """
     if STATUS:
         sys.stdout.flush()

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -9,36 +10,38 @@ from raysweep import cluster_view
 from raysweep.cluster_view import ClusterView
 
 
-def test_closing_waits_for_a_look_under_way(monkeypatch: pytest.MonkeyPatch):
+def closed_in_a_look(monkeypatch: pytest.MonkeyPatch, answer: Callable[[], object]) -> None:
+    """Close a view while its thread waits for `answer`."""
     monkeypatch.setattr(cluster_view, "LOOK_EVERY_S", 0.0)
-    looking, over = threading.Event(), threading.Event()
+    looking = threading.Event()
 
     def look() -> tuple:
         if threading.current_thread().name == cluster_view.THREAD:
             looking.set()
-            time.sleep(0.2)
-            over.set()
+            answer()
         return ()
 
     view = ClusterView(look)
     assert looking.wait(5)
     view.close()
+
+
+def threads_left() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == cluster_view.THREAD]
+
+
+def test_closing_waits_for_a_look_under_way(monkeypatch: pytest.MonkeyPatch):
+    over = threading.Event()
+    closed_in_a_look(monkeypatch, lambda: (time.sleep(0.2), over.set()))
     assert over.is_set()
-    assert all(thread.name != cluster_view.THREAD for thread in threading.enumerate())
+    assert threads_left() == []
 
 
 def test_a_look_without_end_does_not_hold_up_closing(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(cluster_view, "LOOK_EVERY_S", 0.0)
     monkeypatch.setattr(cluster_view, "MOMENT_S", 0.05)
-    looking, answer = threading.Event(), threading.Event()
-
-    def look() -> tuple:
-        if threading.current_thread().name == cluster_view.THREAD:
-            looking.set()
-            answer.wait()
-        return ()
-
-    view = ClusterView(look)
-    assert looking.wait(5)
-    view.close()
-    answer.set()
+    answered = threading.Event()
+    closed_in_a_look(monkeypatch, answered.wait)
+    (left,) = threads_left()
+    answered.set()
+    left.join(5)
+    assert not left.is_alive()
