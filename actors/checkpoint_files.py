@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 
 from pyarrow import fs
 
-from raysweep.checkpoints import MANIFEST, is_there
-from raysweep.hub import repository_of
+from raysweep.checkpoints.engine_files import MANIFEST, is_there
+from raysweep.checkpoints.hub import repository_of
 from raysweep.spec import Checkpoint
 
 CACHE = Path("~/.cache/raysweep/checkpoints")

@@ -7,45 +7,24 @@ So the batch stays full while one shard ends and the next begins, and no two ste
 import asyncio
 import os
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from functools import cached_property, partial
-
-import pyarrow as pa
+from functools import partial
 
 from actors.checkpoint_files import local_folder
-from actors.engine import BudgetAnswer, Engine, Trace, TraceRequest
-from actors.metrics import ActorMetrics, gpu_memory
+from actors.engine import Engine, TraceRequest
+from actors.engine_metrics import ActorMetrics, gpu_memory
+from actors.sample_rows import Traces, Work, publish
 from raysweep import grading
-from raysweep.lease import Lease
-from raysweep.receipt import Receipt
-from raysweep.sample_key import sample_key
-from raysweep.spec import EngineSpec, Shard, content_hash
-from raysweep.store import Part, Store
-from raysweep.tables import SAMPLES
-from raysweep.workers import Workers
+from raysweep.shard import Receipt, Shard, sample_key
+from raysweep.spec import EngineSpec
+from raysweep.storage.lease import Lease
+from raysweep.storage.store import Store
+from raysweep.system.workers import Workers
 
 GRADING_WORKERS = 4  # at most, an actor: there may be one a GPU
 
 # Shards that may be graded or written while an actor takes on more: a crash loses them.
 MOST_UNWRITTEN = 1
 PAUSE_S = 0.05
-
-Traces = dict[tuple[int, int], Trace]  # by question number and sample index
-
-
-@dataclass(frozen=True)
-class Work:
-    """What an engine made of a shard, and in which time, on what kind of GPU."""
-
-    shard: Shard
-    traces: Traces
-    engine_s: float = 0.0
-    device: str = ""
-
-    @cached_property
-    def tokens(self) -> int:
-        return sum(generated_tokens(trace) for trace in self.traces.values())
 
 
 class EngineActor:
@@ -97,7 +76,7 @@ class EngineActor:
             self.engine.warnings,
         )
 
-    async def hungry(self, spare: int) -> None:
+    async def has_capacity(self, spare: int) -> None:
         """Returns once fewer than `spare` samples wait for a free row, and the storage keeps up."""
         while len(self.engine.waiting) >= spare or self.unwritten > MOST_UNWRITTEN:
             await asyncio.sleep(0 if self.generating else PAUSE_S)
@@ -159,70 +138,3 @@ def load_engine(
 
         return VllmEngine(spec, Room(max_rows, longest, gpus))
     raise ValueError(f"backend: {spec.backend!r} is not known; known: torch, vllm, fake")
-
-
-def generated_tokens(trace: Trace) -> int:
-    """Tokens decoded for a trace and all its forks."""
-    forks = sum(answer.answer_tokens for answer in trace.answers if answer.forced)
-    return len(trace.token_ids) + forks
-
-
-def publish(store: Store, work: Work, graders: Workers, metrics: ActorMetrics) -> None:
-    """Grade a shard's traces and write them as its part."""
-    shard, cells = work.shard, sorted(work.traces.items())
-    said = [
-        grading.Said(answer.text, answer.ended, shard.questions[number].gold, answer.given_up)
-        for (number, _), trace in cells
-        for answer in trace.answers
-    ]
-    started = time.perf_counter()
-    graded = iter(grading.grade_all(shard.grader, said, graders))
-    metrics.graded(time.perf_counter() - started, len(said))
-    rows = [_row(shard, *cell, trace, graded) for cell, trace in cells]
-    store.write_part(_part(work), pa.Table.from_pylist(rows, schema=SAMPLES))
-
-
-def _row(
-    shard: Shard, number: int, index: int, trace: Trace, graded: Iterator[grading.Graded]
-) -> dict:
-    """A row of the sample table, which takes what `graded` says next of its answers."""
-    question = shard.questions[number]
-    return {
-        "engine_id": shard.engine.engine_id,
-        "benchmark": shard.benchmark,
-        "question_id": question.question_id,
-        "sample_index": index,
-        "seed": sample_key(shard.decoding.seed, question.question_id, index),
-        "prompt_tokens": trace.prompt_tokens,
-        "trace_tokens": len(trace.token_ids),
-        "finish": trace.finish,
-        "waits": trace.waits,
-        "token_ids": trace.token_ids,
-        "answers": [_answer(answer, next(graded)) for answer in trace.answers],
-        "reused_tokens": trace.reused_tokens,
-        "recomputed_tokens": trace.recomputed_tokens,
-        "reproducible": trace.reproducible,
-        "wall_s": trace.wall_s,
-    }
-
-
-def _answer(answer: BudgetAnswer, graded: grading.Graded) -> dict:
-    return {**asdict(answer), "answer": graded.answer, "outcome": graded.outcome}
-
-
-def _part(work: Work) -> Part:
-    shard = work.shard
-    return Part(
-        engine_id=shard.engine.engine_id,
-        shard_id=shard.shard_id,
-        stream_id=shard.stream_id,
-        questions={question.question_id: content_hash(question) for question in shard.questions},
-        graders=dict.fromkeys(
-            (question.question_id for question in shard.questions), grading.tag(shard.grader)
-        ),
-        sample_start=shard.sample_start,
-        sample_count=shard.sample_count,
-        tokens=work.tokens,
-        engine_s=work.engine_s,
-        device=work.device,
-    )

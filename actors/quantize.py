@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from actors.checkpoint_files import local_folder, making
-from actors.texts import opened_prompt
-from raysweep.calibration import check_enough
-from raysweep.configuration.checkpoint import inspect
+from actors.tokenization import opened_prompt
+from raysweep.checkpoints.calibration import check_enough
+from raysweep.configuration.checkpoint_folder import inspect
 from raysweep.recipe import Document, Recipe
 from raysweep.spec import Checkpoint
 

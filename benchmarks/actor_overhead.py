@@ -23,16 +23,16 @@ from typing import Any
 import ray
 
 from actors.engine import TraceRequest
-from actors.engine_actor import EngineActor, Receipt
+from actors.engine_actor import EngineActor
 from actors.kv.full import Full
-from actors.vllm_engine.forks import Sample
+from actors.vllm_engine.sample import Sample
 from benchmarks.engine import markdown
 from benchmarks.subject import ANSWER_TOKENS, ARCHITECTURE, CLOSING, make_model
 from raysweep.benchmarks import chain
-from raysweep.driver import environment, longest
-from raysweep.ray_session import ray_session
+from raysweep.driver.ray_session import ray_session
+from raysweep.driver.ray_world import environment, longest
 from raysweep.run_config import Cluster
-from raysweep.sample_key import sample_key
+from raysweep.shard import Receipt, Shard, sample_key
 from raysweep.spec import (
     BF16,
     Checkpoint,
@@ -42,7 +42,6 @@ from raysweep.spec import (
     ModelSpec,
     Question,
     Sampling,
-    Shard,
 )
 
 GREEDY = Sampling(temperature=0)
@@ -67,7 +66,7 @@ class Offline:
     def __init__(self, spec: EngineSpec, rows: int, tokens: int):
         from vllm import LLM, EngineArgs  # pyright: ignore[reportMissingImports]
 
-        from actors.texts import Texts
+        from actors.tokenization import Texts
         from actors.vllm_engine.loading import Room, engine_args
 
         args = engine_args(spec, Room(rows, tokens), spec.model.path, "auto", 1.0)

@@ -28,7 +28,7 @@ from actors.kv.r_kv import RKV
 from actors.kv.snap_kv import SnapKV
 from actors.kv.streaming_llm import StreamingLLM
 from benchmarks.subject import Measured, Work, make_model, run
-from raysweep.reporting.wording import human_bytes
+from raysweep.system.quantities import human_bytes
 
 PEERS = {"transformers bf16": torch.bfloat16, "transformers fp32": torch.float32}
 FORKS = 8

@@ -22,9 +22,9 @@ import pyarrow as pa
 from actors.kv.full import Full
 from raysweep import grading
 from raysweep.grading import Said, sandbox
-from raysweep.plan import make_plan
-from raysweep.regrade import regrade_run
+from raysweep.planning.plan import make_plan
 from raysweep.run_config import Cluster, Generation, Prepare, RunConfig, Sweep
+from raysweep.shard import Shard
 from raysweep.spec import (
     Architecture,
     Benchmark,
@@ -32,13 +32,14 @@ from raysweep.spec import (
     ModelSpec,
     Question,
     Sampling,
-    Shard,
     WeightSpec,
     content_hash,
 )
-from raysweep.store import Part, Store
-from raysweep.tables import SAMPLES
-from raysweep.workers import Workers
+from raysweep.storage.part import Part
+from raysweep.storage.schemas import SAMPLES
+from raysweep.storage.store import Store
+from raysweep.system.workers import Workers
+from raysweep.upkeep.regrade import regrade_run
 
 ARCHITECTURE = Architecture(64, 2, 2, 1, 32, 128, 128, True, 8192)
 OPENER = "**Final Answer**\n\\boxed{"
@@ -160,7 +161,7 @@ def regrade(config: RunConfig, store: Store, processes: int) -> tuple[int, float
     """Answers graded, and seconds, the processes' start included."""
     started = time.perf_counter()
     with Workers(processes) as workers:
-        (changes,) = regrade_run(config, store, workers).values()
+        (changes,) = regrade_run(config, store.parts(), store, workers).values()
     return changes.answers, time.perf_counter() - started
 
 

@@ -26,9 +26,10 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.samples import GROUP_SIZES, drawn_run, write_samples
-from raysweep.reduce import reduce_run
-from raysweep.reporting.wording import human_bytes
-from raysweep.store import Store
+from raysweep.stages.folder_view import FolderView
+from raysweep.stages.reduce import reduce_folder
+from raysweep.storage.store import Store
+from raysweep.system.quantities import human_bytes
 
 TIMES = ("wall_s", "cpu_s")
 KEY = ["engine_id", "token_budget", "group_size"]
@@ -44,7 +45,7 @@ class Measured:
 
 def ours(samples: int, folder: Path) -> pd.Series:
     """Accuracy by engine, budget and group size, from the stage as it is."""
-    reduction = reduce_run(drawn_run(samples), Store(str(folder)))
+    reduction = reduce_folder(FolderView(drawn_run(samples), Store(str(folder))))
     return reduction.scenarios.to_pandas().set_index(KEY).accuracy
 
 

@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from actors.kv.full import Full
 from actors.kv.streaming_llm import StreamingLLM
-from raysweep.plan import make_plan
+from raysweep.planning.plan import make_plan
 from raysweep.run_config import Cluster, Generation, Prepare, RunConfig, Sweep
+from raysweep.shard import Shard
 from raysweep.spec import (
     Architecture,
     Benchmark,
@@ -19,12 +20,12 @@ from raysweep.spec import (
     ModelSpec,
     Question,
     Sampling,
-    Shard,
     WeightSpec,
     content_hash,
 )
-from raysweep.store import Part, Store
-from raysweep.tables import ANSWER, SAMPLES
+from raysweep.storage.part import Part
+from raysweep.storage.schemas import ANSWER, SAMPLES
+from raysweep.storage.store import Store
 
 QUESTIONS, SAMPLES_A_QUESTION = 198, 32
 TOKEN_BUDGETS = tuple(range(2_000, 32_000, 4_000))

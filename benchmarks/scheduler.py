@@ -25,19 +25,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from benchmarks.configured import configured
-from raysweep.jobs import jobs_of
-from raysweep.learnt import Learnt
-from raysweep.plan import make_plan
+from raysweep.planning.fit import row_tokens
+from raysweep.planning.gpu_options import Option
+from raysweep.planning.jobs import Job, jobs_of
+from raysweep.planning.measured import Learnt
+from raysweep.planning.plan import make_plan
 from raysweep.run_config import RunConfig
 from raysweep.scheduling import loop
 from raysweep.scheduling.bound import least_makespan
-from raysweep.scheduling.lengths import TraceLengths
 from raysweep.scheduling.nodes import Node, Spot
-from raysweep.scheduling.queues import EngineQueue, Job, Option
+from raysweep.scheduling.queues import EngineQueue
 from raysweep.scheduling.schedule import Schedule
-from raysweep.scheduling.simulation import Luck, SimulatedWorld
-from raysweep.simulate import nodes_of
-from raysweep.spec import Shard
+from raysweep.scheduling.simulate import nodes_of
+from raysweep.scheduling.simulated_world import Luck, SimulatedWorld
+from raysweep.scheduling.trace_lengths import TraceLengths
+from raysweep.shard import Shard
 
 CLUSTERS = (8, 64, 512, 1000)
 LUCK = Luck(seed=0, shard_faults=0.01, load_spread=0.3)
@@ -103,7 +105,9 @@ def makespan(
 
 def compare(gpus: int, samples: int) -> Iterator[str]:
     config = study(gpus, samples)
-    jobs = jobs_of(make_plan(config, ()).to_do, config.generation, config.cluster)
+    jobs = jobs_of(
+        make_plan(config, ()).to_do, config.generation, config.cluster, row_tokens(config)
+    )
     nodes = nodes_of(config.cluster)
     lengths = TraceLengths(0.4, 0.8)
     bound = least_makespan(jobs, nodes, lengths)
@@ -120,7 +124,9 @@ def compare(gpus: int, samples: int) -> Iterator[str]:
 def decisions(shards: int, samples: int) -> str:
     """CPU time and memory of the decisions for so many shards, on 1,000 GPUs, with one trace a shard."""
     config = study(1000, samples)
-    jobs = jobs_of(make_plan(config, ()).to_do, config.generation, config.cluster)
+    jobs = jobs_of(
+        make_plan(config, ()).to_do, config.generation, config.cluster, row_tokens(config)
+    )
     jobs = [replace(job, shards=tuple(_ones(job.shards, shards // len(jobs) + 1))) for job in jobs]
     count = sum(len(job.shards) for job in jobs)
     gc.collect()

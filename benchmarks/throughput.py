@@ -20,12 +20,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.configured import configured
-from raysweep.plan import make_plan
+from raysweep.planning.fit import row_tokens
+from raysweep.planning.plan import make_plan
 from raysweep.run_config import RunConfig
 from raysweep.scheduling.loop import Event, Finished, Loaded
 from raysweep.scheduling.schedule import Schedule
-from raysweep.spec import Shard
-from raysweep.store import Store
+from raysweep.shard import Shard
+from raysweep.storage.store import Store
 
 RAW = """
 import sys, time
@@ -80,7 +81,7 @@ def raw(rows: int, samples: int) -> float:
 
 def end_to_end(rows: int, samples: int, actors: int) -> float:
     """Tokens a second of raysweep."""
-    from raysweep.generating import generate
+    from raysweep.driver.generate import generate
 
     with tempfile.TemporaryDirectory() as out:
         config = config_of(rows, samples, out)
@@ -95,7 +96,8 @@ def end_to_end(rows: int, samples: int, actors: int) -> float:
                 finished_at.append(time.perf_counter())
 
         store = Store(str(Path(out) / "throughput"))
-        outcome = generate(shards_of(config), store, config.generation, cluster, watch)
+        longest = row_tokens(config)
+        outcome = generate(shards_of(config), store, config.generation, cluster, longest, watch)
     assert outcome.actors == actors and not outcome.faults
     return outcome.tokens / (finished_at[-1] - loaded_at[0])
 

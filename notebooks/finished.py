@@ -7,13 +7,13 @@ import warnings
 from pathlib import Path
 
 import raysweep
-from raysweep.notebook import Run
+from raysweep.finished_run import FinishedRun
 
 ROOT = Path(__file__).parents[1]
 RUNS = ("embedded", "smoke")  # `make demo` makes the first, in some minutes
 
 
-def finished_run() -> Run:
+def finished_run() -> FinishedRun:
     """The first run that is there and finished; the sweep `smoke` takes half a minute."""
     quiet()
     there = [name for name in RUNS if (ROOT / "runs" / name / "report/index.html").is_file()]

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from raysweep import catalogue, frontier, memory, metrics
-    from raysweep.notebook import Run
+    from raysweep.finished_run import FinishedRun
 
 __all__ = ["catalogue", "frontier", "memory", "metrics", "open_run"]
 
 
-def open_run(path: str) -> "Run":
+def open_run(path: str) -> "FinishedRun":
     """A run's tables as pandas, and the study's questions put to them; `path` is its folder or address.
 
     Raises ConfigError if there is no run.
@@ -30,7 +30,7 @@ def open_run(path: str) -> "Run":
     >>> bool(run.composition("chain").accuracy.is_monotonic_increasing)
     True
     """
-    from raysweep.notebook import open_run as opened  # pandas loads slowly
+    from raysweep.finished_run import open_run as opened
 
     return opened(path)
 

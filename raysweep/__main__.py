@@ -10,8 +10,8 @@ import sys
 from raysweep.configuration.composition import compose
 from raysweep.configuration.config import read_config
 from raysweep.configuration.identity import as_document
-from raysweep.errors import ClusterLost, ConfigError, StorageError, Terminated
-from raysweep.terminating import terminable
+from raysweep.errors import ClusterLost, ConfigError, StorageError
+from raysweep.system.sigterm import Terminated, terminable
 
 BAD_INPUT, WORK_REMAINS, INTERRUPTED, HUNG_UP = 2, 3, 130, 141
 
@@ -43,9 +43,9 @@ def _run() -> int:
         return 0
     config = read_config(composed.values, composed.folders)
 
-    from raysweep.stages import run_stages  # slow to import: not before the input is right
+    from raysweep.stages import run_stages
 
-    return run_stages(config, as_document(config))
+    return run_stages(config, as_document(config), composed.folders)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-from raysweep.printing import printable, without_secrets
+from raysweep.system.safe_text import printable, without_secrets
 
 SHOWN_CHARACTERS = 80
 SHOWN_NAMES = 40
@@ -35,10 +35,6 @@ class ClusterLost(RuntimeError):  # noqa: N818 - it is no fault
 
     def __init__(self, message: str):
         super().__init__(one_line(message))
-
-
-class Terminated(KeyboardInterrupt):
-    """An interruption by SIGTERM, as cluster managers send it: everything is tidied up alike."""
 
 
 def unknown(where: str, value: Any, kind: str, known: Iterable[str]) -> ConfigError:

@@ -9,7 +9,7 @@ tensor library at its top, and a plan needs none.
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from raysweep import import_path
+from raysweep.system import import_path
 
 METHODS = {
     "full": "actors.kv.full.Full",

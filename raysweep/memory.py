@@ -27,7 +27,7 @@ Four votes of 30,000 tokens, in GB: the weights at 4 bits, and what the full cac
 from dataclasses import replace
 from functools import cache
 
-from raysweep import layout
+from raysweep.checkpoints import tensors
 from raysweep.kv_policy import Axis, Held, KVPolicy, Packing
 from raysweep.spec import Architecture, ModelSpec, WeightSpec
 
@@ -55,8 +55,8 @@ def weights_bytes(model: ModelSpec, weights: WeightSpec) -> int:
 @cache
 def architecture_bytes(a: Architecture, weights: WeightSpec) -> int:
     """Bytes of all tensors of an architecture at a precision."""
-    layer = sum(tensor.nbytes for tensor in layout.layer_tensors(a, weights).values())
-    outer = sum(tensor.nbytes for tensor in layout.outer_tensors(a).values())
+    layer = sum(tensor.nbytes for tensor in tensors.layer_tensors(a, weights).values())
+    outer = sum(tensor.nbytes for tensor in tensors.outer_tensors(a).values())
     return a.layers * layer + outer
 
 

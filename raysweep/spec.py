@@ -240,6 +240,13 @@ class Forcing:
 PLAIN = Forcing()
 
 
+def sequence_tokens(
+    prompt_tokens: int, token_budget: int, closing_tokens: int, answer_tokens: int
+) -> int:
+    """Tokens of a sequence at its longest: prompt, thinking to the budget, forced closing, answer."""
+    return prompt_tokens + token_budget + closing_tokens + answer_tokens
+
+
 @dataclass(frozen=True)
 class Decoding:
     """All that determines a sample besides engine and question."""
@@ -255,40 +262,13 @@ class Decoding:
     loop_tokens: int = 0
     end_loops: bool = False
 
+    def sequence_tokens(
+        self, prompt_tokens: int = 0, closing_tokens: int = 0, token_budget: int | None = None
+    ) -> int:
+        """Tokens of a sequence at its longest, at the largest budget unless another one is given."""
+        budget = self.token_budgets[-1] if token_budget is None else token_budget
+        return sequence_tokens(prompt_tokens, budget, closing_tokens, self.answer_tokens)
+
     @cached_property
     def content(self) -> str:
         return content_hash(self)
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One actor call and one Parquet part: some questions, a range of sample indices of each."""
-
-    engine: EngineSpec
-    benchmark: str
-    grader: str = field(metadata=INCIDENTAL)
-    decoding: Decoding
-    questions: tuple[Question, ...]
-    sample_start: int
-    sample_count: int
-
-    @cached_property
-    def shard_id(self) -> str:
-        """Of its parts' hashes, as thousands of shards share an engine and its questions."""
-        questions = [question.content for question in self.questions]
-        whose = (self.engine.content, self.benchmark, self.decoding.content)
-        return content_hash(*whose, questions, self.sample_start, self.sample_count)
-
-    @cached_property
-    def stream_id(self) -> str:
-        """Names the endless stream of samples of which shards are finite pieces."""
-        return content_hash(self.engine, self.benchmark, self.decoding)
-
-    @property
-    def indices(self) -> range:
-        """The sample indices of each question."""
-        return range(self.sample_start, self.sample_start + self.sample_count)
-
-    @property
-    def samples(self) -> int:
-        return len(self.questions) * self.sample_count

@@ -12,8 +12,8 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
-from browser import Browser, Page
-from configurations import write_models
+from support.browser import Browser, Page
+from support.configurations import write_models
 
 os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
@@ -94,7 +94,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def opened(browser: Browser) -> Page:
     """The synthetic run's page, loaded once."""
-    from report_page import RESULTS
+    from support.report_page import RESULTS
 
     from raysweep.reporting.page import render
 

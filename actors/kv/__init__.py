@@ -1,6 +1,5 @@
-"""KV policies, one a file, and the cache in which they keep what they keep.
+"""The KV-cache policies, one per file: what a row keeps of its tokens, and in how many bits.
 
-A policy's own file holds its parameters, how many tokens it keeps and how it scores them:
-full, streaming_llm, r_kv, snap_kv, h2o, quantized. Behind them: `cache` (rows, forks, attention),
-`slots` and `packing` (numbers in two formats), `settling` and `eviction` (what packing and evicting do).
+A policy is a frozen dataclass that knows its bytes without a tensor library. To add one, write its file
+here and name it in `raysweep.kv_policy.METHODS`, or name your own by its import path.
 """

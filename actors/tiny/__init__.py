@@ -1,0 +1,1 @@
+"""The embedded model family: its tokenizer, examples, training and model card."""

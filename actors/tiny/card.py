@@ -6,7 +6,7 @@ Full KV cache, 16 bit, at temperature 1. One row for each model and benchmark.
 import sys
 from typing import Any
 
-from raysweep.store import Store
+from raysweep.storage.store import Store
 
 BUDGETS = (32, 64, 128, 256)
 GROUP = 8

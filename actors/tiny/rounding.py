@@ -18,7 +18,7 @@ from actors.quantize import encode
 from actors.tiny.quantize import BITS, GROUP_SIZE
 from actors.tiny.train import SIZES
 from actors.torch_engine.weights import load_model
-from raysweep import calibration
+from raysweep.checkpoints import calibration
 from raysweep.configuration.config import conf_folder
 
 HELD_OUT_SEED = 1000  # another than that of conf/calibration/embedded.yaml

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 
 from actors.engine import Trace, TraceRequest, Usage
-from actors.kv.cache import KVCache
-from actors.kv.prompt import PromptKV, start_row
-from actors.texts import Texts
+from actors.kv_cache import step
+from actors.kv_cache.cache import KVCache
+from actors.kv_cache.prompt import PromptKV, start_row
+from actors.tokenization import Texts
 from actors.torch_engine.model import ROW_BLOCK, Decoder
 from actors.torch_engine.sampling import draw_tokens, is_finite, uniforms
 from actors.torch_engine.sequence import Fork, Sample, Sequence
@@ -116,7 +117,7 @@ class TorchEngine:
         positions = torch.tensor([s.seen for s in self.running] + padding)
         device = self.decoder.device
         logits = self.decoder.decode(tokens.to(device), positions.to(device), self.cache)
-        self.cache.end(len(self.running))
+        step.end(self.cache, len(self.running))
         return self._draw(logits[: len(self.running)], self.running)
 
     def _draw(self, logits: torch.Tensor, sequences: list[Sequence]) -> list[int]:

@@ -7,6 +7,7 @@ extents to whole blocks of slots, because BLAS picks other kernels, with other r
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,9 +15,10 @@ from torch import nn
 from torch.nn import functional
 from transformers.models.qwen3.modeling_qwen3 import apply_rotary_pos_emb
 
-from actors.kv.attention import Scratch
-from actors.kv.cache import KVCache
-from actors.kv.prompt import PromptKV
+from actors.kv_cache.cache import KVCache
+from actors.kv_cache.prompt import PromptKV
+from actors.kv_cache.slots import Scratch
+from actors.kv_cache.step import attend, begin
 from actors.torch_engine.graphs import Graphs, record_cuda
 from actors.torch_engine.weights import load_model
 
@@ -59,18 +61,17 @@ class Decoder:
         """Feed one token to each of the cache's first n rows; logits [n, vocabulary].
 
         tokens, positions: [n], int64; n is a multiple of ROW_BLOCK or the cache's number of rows. The
-        caller ends the step (`cache.end`) for those of the rows that are in use.
+        caller ends the step (`step.end`) for those of the rows that are in use.
         """
-        cache.begin(len(tokens))
+        step = begin(cache, len(tokens))
         # A step that adds to sums of attention may not be run twice, as recording does.
         if self.graphs is None or cache.policy.scores_attention:
-            return self._logits(self._layers(tokens, positions, cache.attend))
-        step = cache.step
+            return self._logits(self._layers(tokens, positions, partial(attend, cache, step)))
 
         def forward(inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
             tokens, positions, *tensors = inputs
-            cache.step = step.with_tensors(tensors)
-            return self._logits(self._layers(tokens, positions, cache.attend))
+            own = step.with_tensors(tensors)
+            return self._logits(self._layers(tokens, positions, partial(attend, cache, own)))
 
         inputs = (tokens, positions, *step.tensors)
         return self.graphs.run(self._addresses(cache), step.shape, inputs, forward)

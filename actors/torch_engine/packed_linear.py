@@ -17,7 +17,7 @@ WORD_BITS = 32
 
 
 class PackedLinear(nn.Module):
-    """y = x W + bias, from GPTQ's tensors as `raysweep.layout` lists them.
+    """y = x W + bias, from GPTQ's tensors as `raysweep.checkpoints.tensors` lists them.
 
     offset  what was taken from the zero points before they were packed: 1 in AutoGPTQ's format, 0 in
             its second version

@@ -13,8 +13,8 @@ from functools import cached_property
 from typing import Any
 
 from actors.engine import BudgetAnswer, Trace, TraceRequest
-from actors.loops import CHECK_TOKENS, is_loop
-from actors.texts import Vocabulary
+from actors.repetition import CHECK_TOKENS, is_loop
+from actors.tokenization import Vocabulary
 
 LiveBytes = Callable[[], int]  # bytes that a row's KV cache holds now
 

@@ -13,8 +13,8 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from actors.torch_engine.packed_linear import PackedLinear
+from raysweep.checkpoints.tensors import HEAD
 from raysweep.configuration.architecture import read_precision, zero_offset
-from raysweep.layout import HEAD
 
 
 def load_model(path: str, storage: torch.dtype, device: torch.device) -> nn.Module:

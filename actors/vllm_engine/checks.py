@@ -11,7 +11,7 @@ import torch
 from vllm.platforms import current_platform
 
 from raysweep import memory
-from raysweep.configuration.checkpoint import read_header
+from raysweep.configuration.checkpoint_folder import read_header
 from raysweep.spec import EngineSpec
 
 TOLERANCE = 0.02

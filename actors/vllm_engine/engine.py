@@ -18,10 +18,10 @@ from vllm import SamplingParams
 from vllm.sampling_params import RequestOutputKind
 
 from actors.engine import Trace, TraceRequest, Usage
-from actors.texts import Texts
+from actors.tokenization import Texts
 from actors.vllm_engine import checks
-from actors.vllm_engine.forks import Job, Sample
 from actors.vllm_engine.loading import Room, load
+from actors.vllm_engine.sample import Request, Sample
 from raysweep import memory
 from raysweep.spec import EngineSpec
 
@@ -34,7 +34,7 @@ class Running:
     """A request that vLLM is at."""
 
     sample: Sample
-    job: Job
+    job: Request
     deadline: float
 
 
@@ -87,7 +87,7 @@ class VllmEngine:
         self.llm.engine_core.shutdown()
         del self.llm
 
-    def _submit(self, sample: Sample, job: Job) -> None:
+    def _submit(self, sample: Sample, job: Request) -> None:
         name = next(self._names)
         deadline = time.monotonic() + DEADLINE_S + DEADLINE_S_PER_TOKEN * job.max_tokens
         self.running[name] = Running(sample, job, deadline)
@@ -113,7 +113,7 @@ class VllmEngine:
             running.sample.give_up(running.job)
 
 
-def sampling_params(request: TraceRequest, job: Job) -> SamplingParams:
+def sampling_params(request: TraceRequest, job: Request) -> SamplingParams:
     """vLLM's words for a job. Its own notion of a text's end is set aside: ours is the tokenizer's."""
     sampling = request.decoding.sampling
     return SamplingParams(

@@ -17,9 +17,9 @@ from vllm.platforms import current_platform
 from actors.checkpoint_files import local_folder
 from actors.vllm_engine import checks
 from raysweep import memory
-from raysweep.backends import kv_cache_dtype
-from raysweep.machine import available_bytes
+from raysweep.planning.backends import kv_cache_dtype
 from raysweep.spec import EngineSpec
+from raysweep.system.machine import available_bytes
 
 CPU_BLOCK_TOKENS = 32  # the least that vLLM's CPU attention takes
 GPU_BLOCK_TOKENS = 64  # at most: vLLM chooses, by its attention backend

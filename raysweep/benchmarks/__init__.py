@@ -9,9 +9,9 @@ function, and name it in LOADERS; a user's own is named by its import path.
 from collections.abc import Callable, Iterable
 from typing import cast
 
-from raysweep import import_path
 from raysweep.benchmarks import chain, facts, gpqa, livecodebench, table
 from raysweep.spec import Question
+from raysweep.system import import_path
 
 Loader = Callable[..., Iterable[Question]]
 

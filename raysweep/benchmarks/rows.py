@@ -12,7 +12,7 @@ from typing import Any
 
 from raysweep.benchmarks.sources import File
 from raysweep.errors import ConfigError, shown
-from raysweep.printing import is_whole
+from raysweep.system.safe_text import is_whole
 
 MOST_CHARACTERS = 2**31 - 1  # of a CSV field; Python's own limit is lower than what benchmarks have
 

@@ -18,10 +18,10 @@ from raysweep.benchmarks import LOADERS, Loader, load_loader
 from raysweep.benchmarks.prompts import Prompt
 from raysweep.benchmarks.sources import File, hub_file, local_file
 from raysweep.configuration.fields import MOST, MOST_WORK, Fields
-from raysweep.configuration.stand_in import is_here, placeholders
+from raysweep.configuration.placeholders import is_here, placeholders
 from raysweep.errors import ConfigError, shown
-from raysweep.printing import is_whole
 from raysweep.spec import Benchmark, Question
+from raysweep.system.safe_text import is_whole
 
 Reader = Callable[[Fields, str], Any]
 

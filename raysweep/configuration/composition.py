@@ -24,7 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from raysweep.configuration.config import conf_folder, unknown_key
 from raysweep.errors import ConfigError, shown, unknown
-from raysweep.printing import without_secrets
+from raysweep.system.safe_text import without_secrets
 
 UNKNOWN_OVERRIDE = re.compile(r"Could not override '([^']+)'")
 UNKNOWN_OPTION = re.compile(r"Could not find '([^']+)/([^'/]+)'\s+Available options in '[^']+':")

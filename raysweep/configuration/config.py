@@ -10,19 +10,19 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from raysweep.backends import AUTO, BACKENDS, refuses
 from raysweep.configuration import definitions as read
 from raysweep.configuration.cluster import CLUSTER_KEYS, read_cluster
 from raysweep.configuration.definitions import Definitions
 from raysweep.configuration.fields import MOST_WORK, Fields, refuse_duplicates
 from raysweep.configuration.models import read_model
 from raysweep.configuration.preparation import read_prepare
-from raysweep.configuration.tokens import check_tokens
+from raysweep.configuration.token_checks import check_tokens
 from raysweep.errors import ConfigError, shown, unknown
 from raysweep.memory import CONTEXT_BYTES
-from raysweep.printing import printable
+from raysweep.planning.backends import AUTO, BACKENDS, refuses
 from raysweep.run_config import Generation, Prepare, RunConfig, Show, Simulate, Sweep, Verify, Wish
 from raysweep.spec import Family, ModelSpec
+from raysweep.system.safe_text import printable
 
 # In the order in which they run.
 STAGES = (

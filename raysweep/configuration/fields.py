@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from raysweep.errors import ConfigError, shown, unknown
-from raysweep.printing import is_whole
+from raysweep.system.safe_text import is_whole
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # safe as a part of a file's name
 LONGEST_NAME = 100  # three of which make an engine's folder, and file systems end at 255

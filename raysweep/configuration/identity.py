@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from raysweep import grading, kv_policy
-from raysweep.checkpoints import engine_checkpoint
+from raysweep.checkpoints.engine_files import engine_checkpoint
 from raysweep.errors import ConfigError, shown
 from raysweep.kv_policy import KVPolicy
-from raysweep.printing import without_secrets
 from raysweep.recipe import Calibration
 from raysweep.run_config import RunConfig
 from raysweep.spec import Benchmark, content_hash
+from raysweep.system.safe_text import without_secrets
 
 PACKAGES = (
     *("raysweep", "hydra-core", "omegaconf", "ray", "pyarrow", "pandas", "numpy"),

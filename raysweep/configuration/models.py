@@ -10,12 +10,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from raysweep.configuration import checkpoint
+from raysweep.checkpoints.hub import hub_path, local_file
+from raysweep.configuration import checkpoint_folder
 from raysweep.configuration.architecture import architecture_of, read_architecture
 from raysweep.configuration.definitions import Definitions, read_family, read_weights
 from raysweep.configuration.fields import Fields
 from raysweep.errors import ConfigError, shown
-from raysweep.hub import hub_path, local_file
 from raysweep.spec import Architecture, Checkpoint, ModelSpec, WeightSpec
 
 PLACE_KEYS = ("path", "hub", "revision")
@@ -37,7 +37,7 @@ def read_model(definitions: Definitions, entry: Any, place: str) -> ModelSpec:
         model = ModelSpec(name, family, found.path, found.revision, architecture)
     else:
         path = fields.text("path")
-        contents = checkpoint.inspect(Path(path), fields.at("path"))
+        contents = checkpoint_folder.inspect(Path(path), fields.at("path"))
         model = ModelSpec(
             name, family, path, contents.revision, contents.architecture, contents.weights
         )
@@ -95,7 +95,7 @@ def read_quantized(
 def read_folder(place: Fields, weights: WeightSpec, architecture: Architecture) -> Checkpoint:
     """A folder with a model's quantised files, which must be what they are said to be."""
     path = place.text("path")
-    contents = checkpoint.inspect(Path(path), place.at("path"))
+    contents = checkpoint_folder.inspect(Path(path), place.at("path"))
     if contents.weights != weights:
         raise ConfigError(
             f"{place.at('path')}: '{path}' holds {contents.weights.slug}, not {weights.slug}; put it "

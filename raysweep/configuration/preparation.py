@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from raysweep import calibration, layout
+from raysweep.checkpoints import calibration, tensors
 from raysweep.configuration.definitions import Definitions
 from raysweep.configuration.fields import Fields
-from raysweep.configuration.tokens import count_tokens
+from raysweep.configuration.token_checks import count_tokens
 from raysweep.errors import ConfigError
 from raysweep.recipe import Calibration
 from raysweep.run_config import Prepare, Sweep
@@ -62,7 +62,7 @@ def missing_precisions(sweep: Sweep) -> Iterator[tuple[ModelSpec, WeightSpec]]:
                 "raysweep makes GPTQ from 16 bit only; name its files in the model's `quantized`"
             )
         try:
-            layout.check_groups(model.architecture, weights)
+            tensors.check_groups(model.architecture, weights)
         except ValueError as error:
             raise ConfigError(
                 f"{place}: {weights.slug} of {model.name}: {error}; choose another group_size"

@@ -3,7 +3,7 @@
 A grader extracts an answer from a text and judges it against the gold one. What may hang, crash or run a
 model's program happens in a worker process with a time limit, and what goes wrong there is the outcome
 `error`. Grading is a pure function of text, gold answer and whether the text ended: stored answers can be
-graded again (`raysweep.regrade`). A change of a grader that changes an answer or an outcome raises its
+graded again (`raysweep.upkeep.regrade`). A change of a grader that changes an answer or an outcome raises its
 version, which every part of samples names.
 
 To add a grader to raysweep, write a module with `extract` and, if equal texts are not all, `judge`; name it
@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import get_args
 
-from raysweep import import_path
 from raysweep.grading import choice, code, mathematics, sandbox, words
 from raysweep.grading.outcomes import Graded, Nothing, Outcome, Said
 from raysweep.spec import Benchmark, Question
-from raysweep.workers import CallError, Workers
+from raysweep.system import import_path
+from raysweep.system.workers import CallError, Workers
 
 __all__ = [
     "GRADERS",
@@ -58,7 +58,7 @@ class Grader:
     check_place raises ConfigError where this machine cannot grade, given the name of the field
     stated      how a text states an answer; if given, each gold answer must be correct as stated
     has_canonical_form  tells answers that compare as texts; for the others there are, in a worker process,
-    equal, fingerprint  `module:function` of two answers, and of one (see `raysweep.equivalence`)
+    equal, fingerprint  `module:function` of two answers, and of one (see `raysweep.grading.equivalence`)
     """
 
     version: int

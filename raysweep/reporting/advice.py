@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from raysweep.candidates import Candidates
+from raysweep.analysis.candidates import Candidates
+from raysweep.analysis.recommend import DRAWS, SEED, comparable
+from raysweep.analysis.uncertainty import bootstrap_means, bootstrap_weights, paired_difference
 from raysweep.frontier import pareto
 from raysweep.metrics import Floats
-from raysweep.recommend import DRAWS, SEED, comparable
-from raysweep.uncertainty import bootstrap_means, bootstrap_weights, paired_difference
 
 Indices = NDArray[np.intp]
 

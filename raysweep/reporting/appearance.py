@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from raysweep.reporting.wording import weights_label
+from raysweep.system.quantities import weights_label
 
 LIGHT_RAMP = ("#1b0c8c", "#6f0ca8", "#b7318c", "#e05e5a", "#e08a1e")  # on a white page
 DARK_RAMP = ("#6a74ff", "#a468ee", "#e5699f", "#fb9a5f", "#ffdd66")  # on a black one

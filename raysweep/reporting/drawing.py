@@ -19,7 +19,7 @@ from matplotlib.ticker import (
 )
 
 from raysweep.reporting.appearance import PolicyStyle, model_colours, models, precisions
-from raysweep.reporting.wording import human_bytes, human_count
+from raysweep.system.quantities import human_bytes, human_count
 
 MOST_PANELS, PANEL = 4, 3.2  # side by side; inches of one
 MANTISSAS = ((1, 2, 5), (1, 3), (1,))  # ticks of a power of ten

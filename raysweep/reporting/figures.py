@@ -47,8 +47,8 @@ from raysweep.reporting.drawing import (
     titled,
 )
 from raysweep.reporting.results import Point, Results, points_of, where
-from raysweep.reporting.wording import weights_label
 from raysweep.spec import content_hash
+from raysweep.system.quantities import weights_label
 
 MANY_DOTS = 3000  # more are drawn as an image within the SVG and PDF
 

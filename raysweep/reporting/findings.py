@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from raysweep.reporting.results import Point, Results, points_of
 from raysweep.reporting.study_findings import study_notes
-from raysweep.reporting.wording import human_bytes, interval, percent, plural
+from raysweep.system.quantities import human_bytes, interval, percent, plural
 
 MEMORY_POINTS = 4  # in the summary of a benchmark
 LIKELY = 0.5  # a place on the frontier held in at least this share of the bootstrap draws

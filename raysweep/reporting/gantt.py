@@ -10,10 +10,10 @@ from matplotlib.lines import Line2D
 
 from raysweep.reporting.appearance import LIGHT_RAMP, ramp
 from raysweep.reporting.drawing import GREY, INK, STYLE, canvas
-from raysweep.reporting.wording import duration
-from raysweep.scheduling.simulation import Interval
-from raysweep.simulate import Simulation
+from raysweep.scheduling.simulate import Simulation
+from raysweep.scheduling.simulated_world import Bar
 from raysweep.spec import EngineSpec
+from raysweep.system.quantities import duration
 
 LOADING, LOST = "#c9ccd1", "#c1121f"
 HEIGHT = 4.6  # inches
@@ -45,7 +45,7 @@ def gantt_figure(found: Simulation, engines: Iterable[EngineSpec]) -> Figure:
     return figure
 
 
-def draw_intervals(axes: Axes, intervals: Iterable[Interval], colours: Mapping[str, str]) -> None:
+def draw_intervals(axes: Axes, intervals: Iterable[Bar], colours: Mapping[str, str]) -> None:
     """Each place as a bar on its GPUs; those that share one share its line's height."""
     intervals = sorted(intervals, key=lambda interval: interval.start)
     lines = numbered(intervals)
@@ -65,12 +65,12 @@ def draw_intervals(axes: Axes, intervals: Iterable[Interval], colours: Mapping[s
     axes.tick_params(colors=GREY)
 
 
-def numbered(intervals: Iterable[Interval]) -> Lines:
+def numbered(intervals: Iterable[Bar]) -> Lines:
     devices = {(i.node_id, device) for i in intervals for device in i.devices}
     return {device: line for line, device in enumerate(sorted(devices))}
 
 
-def _lane(free_at: list[float], interval: Interval) -> int:
+def _lane(free_at: list[float], interval: Bar) -> int:
     """The first lane of a GPU that is free when the interval begins; it is then taken until its end."""
     for lane, time in enumerate(free_at):
         if time <= interval.start:
@@ -80,7 +80,7 @@ def _lane(free_at: list[float], interval: Interval) -> int:
     return len(free_at) - 1
 
 
-def _pieces(interval: Interval, colour: str) -> list[tuple[float, float, str]]:
+def _pieces(interval: Bar, colour: str) -> list[tuple[float, float, str]]:
     pieces = [
         (interval.start, interval.loaded, LOADING),
         (interval.loaded, interval.end, colour),

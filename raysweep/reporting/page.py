@@ -20,8 +20,8 @@ from raysweep.reporting.page_data import page_data
 from raysweep.reporting.provenance import facts, lead
 from raysweep.reporting.quality import gaps, quality, survived
 from raysweep.reporting.results import Results, read_results
-from raysweep.reporting.wording import tied
-from raysweep.store import Store
+from raysweep.storage.store import Store
+from raysweep.system.quantities import tied
 
 PAGE = "report/index.html"
 WEB = Path(__file__).parent / "web"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from raysweep import study
+from raysweep.analysis import study
 from raysweep.reporting.advice import Advice, advise
 from raysweep.reporting.appearance import (
     DARK,
@@ -28,7 +28,7 @@ from raysweep.reporting.appearance import (
     ramp,
 )
 from raysweep.reporting.results import Results
-from raysweep.reporting.wording import human_count, weights_label
+from raysweep.system.quantities import human_count, weights_label
 
 SLIDER_BATCHES = tuple(2**power for power in range(9))  # and those of the sweep
 MANY_ENGINES = 24  # from here on the page begins with what is on a frontier

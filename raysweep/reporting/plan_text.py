@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from rich.table import Table
 from rich.text import Text
 
-from raysweep.cost import BANDWIDTH_EFFICIENCY, FLOPS_EFFICIENCY
-from raysweep.estimate import Estimate
-from raysweep.fit import in_words, row_tokens, what_would
 from raysweep.memory import kv_peak_bytes, weights_bytes
-from raysweep.placing import has_known_gpus
-from raysweep.plan import Plan
-from raysweep.reporting.text_table import empty_table
-from raysweep.reporting.wording import human_bytes, human_count
+from raysweep.planning.estimate import Estimate
+from raysweep.planning.fit import in_words, row_tokens, what_would
+from raysweep.planning.gpu_options import has_known_gpus
+from raysweep.planning.plan import Plan
+from raysweep.planning.speed import BANDWIDTH_EFFICIENCY, FLOPS_EFFICIENCY
+from raysweep.reporting.terminal import empty_table
 from raysweep.run_config import Gpu, Pool, RunConfig
+from raysweep.system.quantities import human_bytes, human_count
 
 MOST_ROWS = 24  # of a table; more engines are put together by model and precision
 MOST_NAMED = 3  # engines that fit nowhere

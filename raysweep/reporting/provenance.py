@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from raysweep.reporting.wording import duration, human_count, plural
+from raysweep.system.quantities import duration, human_count, plural
 
 
 def lead(scenarios: pd.DataFrame, summary: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from raysweep.reporting.appearance import models
-from raysweep.reporting.wording import percent, plural
+from raysweep.system.quantities import percent, plural
 
 MOST_NAMED = 8  # engines or files
 

@@ -1,17 +1,18 @@
 """Results as they are read back: the tables of `reduce`, and a frontier's rows as plain values."""
 
+from collections import defaultdict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from raysweep.candidates import Candidates
-from raysweep.record import read_summary
-from raysweep.reporting.wording import weights_label
-from raysweep.results import read_candidates
-from raysweep.store import Store
-from raysweep.tables import THRESHOLDS
+from raysweep.analysis.candidates import Candidates
+from raysweep.storage.record import read_summary
+from raysweep.storage.schemas import THRESHOLDS
+from raysweep.storage.store import Store
+from raysweep.system.quantities import weights_label
 
 
 def _no_thresholds() -> pd.DataFrame:
@@ -96,3 +97,26 @@ def where(table: pd.DataFrame, **wanted: Hashable) -> pd.DataFrame:
     for name, value in wanted.items():
         table = table.loc[table[name] == value]
     return table
+
+
+SCORE_KEY = ("engine_id", "benchmark", "token_budget", "group_size")
+
+
+def read_candidates(store: Store) -> dict[str, Candidates]:
+    """The scenarios of each benchmark with their scores, in the order of scenarios.parquet."""
+    table = store.read_table("scores.parquet")
+    lists = table.column("scores").combine_chunks()
+    keys = zip(*(table.column(name).to_pylist() for name in SCORE_KEY), strict=True)
+    starts = lists.offsets.to_numpy()
+    values = lists.values.to_numpy(zero_copy_only=False).astype(np.float64)
+    scores = {key: values[starts[i] : starts[i + 1]] for i, key in enumerate(keys)}
+    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in store.read_table("scenarios.parquet").to_pylist():
+        groups[row["benchmark"]].append(row)
+    return {
+        benchmark: Candidates(
+            tuple(rows),
+            np.stack([scores[tuple(row[name] for name in SCORE_KEY)] for row in rows], axis=1),
+        )
+        for benchmark, rows in groups.items()
+    }

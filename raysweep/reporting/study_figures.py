@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
-from raysweep import study
-from raysweep.candidates import Candidates
+from raysweep.analysis import study
+from raysweep.analysis.candidates import Candidates
 from raysweep.reporting.appearance import (
     LIGHT,
     PARALLEL,
@@ -40,7 +40,7 @@ from raysweep.reporting.drawing import (
 from raysweep.reporting.findings import memory_points
 from raysweep.reporting.results import Results, where
 from raysweep.reporting.study_findings import is_of, threshold_in_words
-from raysweep.reporting.wording import human_bytes
+from raysweep.system.quantities import human_bytes
 
 SIDES = {"parallel": "votes (number: G)", "serial": "one sample", "neither": "not told apart"}
 FAVOURS = {"parallel": PARALLEL[LIGHT], "serial": SERIAL[LIGHT], "neither": GREY}

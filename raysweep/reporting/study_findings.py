@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from raysweep import study
-from raysweep.candidates import Candidates
+from raysweep.analysis import study
+from raysweep.analysis.candidates import Candidates
 from raysweep.reporting.results import Results
-from raysweep.reporting.wording import human_bytes, plural
+from raysweep.system.quantities import human_bytes, plural
 
 Row = Mapping[str, Any]
 MOST_NAMED = 5  # engines

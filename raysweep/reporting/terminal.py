@@ -1,14 +1,15 @@
 """The frontier as a table for the terminal, when a run ends."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from raysweep.printing import printable
 from raysweep.reporting.results import Point, points_of, where
-from raysweep.reporting.text_table import empty_table
-from raysweep.reporting.wording import human_bytes, interval, percent
+from raysweep.system.quantities import human_bytes, interval, percent
+from raysweep.system.safe_text import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,3 +42,22 @@ def _cells(point: Point) -> tuple[str, ...]:
         percent(point.accuracy),
         interval(point.accuracy_lo, point.accuracy_hi),
     )
+
+
+def empty_table(title: Text, names: Iterable[str], words: Iterable[str]) -> Table:
+    """A table without rows; columns of `words` stand left, numbers right."""
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    for name in names:
+        is_word = name in words
+        # Only words may fold where the terminal is narrow: a number is whole or useless.
+        table.add_column(
+            name, justify="left" if is_word else "right", no_wrap=not is_word, overflow="fold"
+        )
+    return table

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
+from raysweep.planning.jobs import Job
 from raysweep.scheduling.nodes import Node
-from raysweep.scheduling.queues import Job
-from raysweep.scheduling.simulation import Lengths
+from raysweep.scheduling.simulated_world import Lengths
 
 
 def least_makespan(

@@ -1,14 +1,14 @@
-"""Decisions to deeds, deeds to events: one loop for Ray actors and for the virtual clock."""
+"""Decisions to actions, actions to events: one loop for Ray actors and for the virtual clock."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from raysweep.receipt import Receipt
 from raysweep.scheduling.nodes import Node
-from raysweep.scheduling.places import Place, Run, Start, Stop
+from raysweep.scheduling.places import Place, RunTask, Start, Stop
 from raysweep.scheduling.queues import Task
 from raysweep.scheduling.schedule import Schedule
+from raysweep.shard import Receipt
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Loaded:
 
 
 @dataclass(frozen=True)
-class Hungry:
+class HasCapacity:
     """An actor has begun with nearly all that it was given, and could take on more."""
 
     place: Place
@@ -45,7 +45,7 @@ class Lost:
     reason: str
 
 
-Event = Loaded | Hungry | Finished | Lost
+Event = Loaded | HasCapacity | Finished | Lost
 
 
 class World(Protocol):
@@ -90,8 +90,8 @@ def run(schedule: Schedule, world: World, watch: Callable[[Schedule, Event | Non
                 for place in schedule.see(nodes, world.now()):
                     world.stop(place)
                 seen = nodes
-            for deed in schedule.decide(world.now()):
-                _do(world, deed)
+            for action in schedule.decide(world.now()):
+                _do(world, action)
             if not schedule.places and not (schedule.waits and world.goes_on(schedule)):
                 return
             events = world.wait()
@@ -107,20 +107,20 @@ def run(schedule: Schedule, world: World, watch: Callable[[Schedule, Event | Non
             schedule.leave(place, world.now())
 
 
-def _do(world: World, deed: Start | Run | Stop) -> None:
-    if isinstance(deed, Start):
-        world.start(deed.place)
-    elif isinstance(deed, Run):
-        world.run(deed.place, deed.task)
+def _do(world: World, action: Start | RunTask | Stop) -> None:
+    if isinstance(action, Start):
+        world.start(action.place)
+    elif isinstance(action, RunTask):
+        world.run(action.place, action.task)
     else:
-        world.stop(deed.place)
+        world.stop(action.place)
 
 
 def _take_in(schedule: Schedule, world: World, event: Event) -> None:
     if isinstance(event, Loaded):
         schedule.loaded(event.place)
-    elif isinstance(event, Hungry):
-        schedule.hungry(event.place)
+    elif isinstance(event, HasCapacity):
+        schedule.has_capacity(event.place)
     elif isinstance(event, Finished):
         schedule.finished(event.place, event.task, event.receipt)
     else:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from raysweep.scheduling.queues import EngineQueue, Task
-from raysweep.spec import Shard
+from raysweep.shard import Shard
 
 LOAD, OUT_OF_MEMORY, STORAGE = "load", "out_of_memory", "storage"
 HALVINGS = 6  # of 64 questions, till one is left

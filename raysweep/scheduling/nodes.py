@@ -7,6 +7,8 @@ stay whole. Ray packs shares of a node alike, so that what fits here fits there.
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from raysweep.planning.gpu_options import Need
+
 NOTHING = 1e-9  # below which a share of something is rounding
 
 
@@ -17,15 +19,6 @@ class Node:
     node_id: str
     cpus: float
     gpus: int = 0
-    kind: str = ""
-
-
-@dataclass(frozen=True)
-class Need:
-    """What an actor takes: CPUs, and a share of one GPU (below 1) or a number of whole ones of a kind."""
-
-    cpus: float
-    gpus: float
     kind: str = ""
 
 

@@ -3,8 +3,9 @@
 import math
 from dataclasses import dataclass, field
 
+from raysweep.planning.gpu_options import Option
 from raysweep.scheduling.nodes import Spot
-from raysweep.scheduling.queues import EngineQueue, Option, Task
+from raysweep.scheduling.queues import EngineQueue, Task
 
 # Of an actor's rows: samples that wait in it for a free row, and the least piece that is cut.
 SPARE = 1 / 10
@@ -52,7 +53,7 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunTask:
     place: Place
     task: Task
 
@@ -62,4 +63,4 @@ class Stop:
     place: Place
 
 
-Deed = Start | Run | Stop
+Action = Start | RunTask | Stop

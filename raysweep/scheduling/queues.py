@@ -9,28 +9,11 @@ from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from raysweep.cost import Speed
-from raysweep.cutting import est_tokens, split
-from raysweep.learnt import Learnt
-from raysweep.scheduling.nodes import Need
-from raysweep.spec import EngineSpec, Shard
-
-
-@dataclass(frozen=True)
-class Option:
-    """A way to run an engine: what its actor takes, and how fast it is there."""
-
-    need: Need
-    speed: Speed
-
-
-@dataclass(frozen=True)
-class Job:
-    """An engine, the ways to run it (not none), and the shards that are wanted of it."""
-
-    engine: EngineSpec
-    options: tuple[Option, ...]
-    shards: tuple[Shard, ...]
+from raysweep.planning.cutting import split
+from raysweep.planning.gpu_options import Option
+from raysweep.planning.measured import Learnt
+from raysweep.shard import Shard, est_tokens
+from raysweep.spec import EngineSpec
 
 
 @dataclass(eq=False)

@@ -4,19 +4,21 @@ Engines start longest-remaining-work first, those that no place holds before rep
 where there is room and the others would be at the waiting work for longer than it takes to load. An
 engine too large for what is free keeps the emptiest node from filling up again. Near the end of an
 engine's work its places get fair pieces of what is left. No clock is read here and nobody is called:
-what is to be done comes out as deeds, what has happened goes in as events (`loop`).
+what is to be done comes out as actions, what has happened goes in as events (`loop`).
 """
 
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from raysweep.learnt import Learnt
-from raysweep.receipt import Receipt
+from raysweep.planning.gpu_options import Need, Option
+from raysweep.planning.jobs import Job
+from raysweep.planning.measured import Learnt
 from raysweep.scheduling.losses import Failure, Loss, Losses
-from raysweep.scheduling.nodes import Need, Node, Room, Spot
-from raysweep.scheduling.places import Deed, Place, Run, Start, Stop, spare
-from raysweep.scheduling.queues import Amount, EngineQueue, Job, Option, Task
+from raysweep.scheduling.nodes import Node, Room, Spot
+from raysweep.scheduling.places import Action, Place, RunTask, Start, Stop, spare
+from raysweep.scheduling.queues import Amount, EngineQueue, Task
+from raysweep.shard import Receipt
 
 SHY_S = 20.0  # a node whose actors were lost is left alone so long: Ray takes 15 s to call it dead
 TAIL = 3.0  # long traces for which the end of an engine's work has to leave time, by benchmarks.scheduler
@@ -55,15 +57,15 @@ class Schedule:
 
     # What is to be done.
 
-    def decide(self, now: float) -> Iterator[Deed]:
-        """What is to be done at this moment; each deed is taken for done."""
+    def decide(self, now: float) -> Iterator[Action]:
+        """What is to be done at this moment; each action is taken for done."""
         self._trust_again(now)
         while self._may_start or self._hungry:
             if self._may_start:
                 self._may_start = False
                 self._fill_room(now)
-            hungry, self._hungry = self._hungry, {}
-            for place in hungry:
+            has_capacity, self._hungry = self._hungry, {}
+            for place in has_capacity:
                 yield from self._feed(place)
                 if not place.in_flight:
                     self.leave(place, now)
@@ -117,7 +119,7 @@ class Schedule:
     def loaded(self, place: Place) -> None:
         place.loaded = True
 
-    def hungry(self, place: Place) -> None:
+    def has_capacity(self, place: Place) -> None:
         """A place has begun with nearly all that it was given."""
         place.wanted = max(place.wanted, spare(place.rows))
         self._hungry[place] = None
@@ -230,7 +232,7 @@ class Schedule:
 
     # Feeding.
 
-    def _feed(self, place: Place) -> Iterator[Start | Run]:
+    def _feed(self, place: Place) -> Iterator[Start | RunTask]:
         """Hand out tasks, and in smaller pieces as the queue runs out.
 
         (Guided self-scheduling: Polychronopoulos and Kuck, IEEE Transactions on Computers 36, 1987.)
@@ -246,7 +248,7 @@ class Schedule:
             place.in_flight[task] = None
             place.wanted -= task.samples
             queue.begin(task)
-            yield Run(place, task)
+            yield RunTask(place, task)
 
     def _begin(self, place: Place) -> Start:
         place.begun, self._held = True, self._held + 1

@@ -13,33 +13,40 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 
 from rich.console import Console
 
-from raysweep.lease import LeaseLost
-from raysweep.record import Document, check_folder, claim_folder
 from raysweep.run_config import RunConfig
-from raysweep.stages.run import DONE, RED, WORK_REMAINS, Run
+from raysweep.stages.context import DONE, RED, WORK_REMAINS, Context
+from raysweep.stages.folder import check_folder, claim_folder
+from raysweep.stages.folder_view import FolderView
 from raysweep.storage.address import below
-from raysweep.store import Store
-from raysweep.taking_over import leased
+from raysweep.storage.lease import LeaseLost, leased
+from raysweep.storage.record import Document
+from raysweep.storage.store import Store
 
 SAMPLE_STAGES = {"status", "plan", "generate", "reduce"}  # those that look at parts
 
 
-def run_stages(config: RunConfig, document: Document) -> int:
+def run_stages(config: RunConfig, document: Document, definitions: tuple[Path, ...] = ()) -> int:
     """Run the configured stages; the exit status.
+
+    definitions  folders that hold definitions; empty: raysweep's own
 
     Raises ConfigError where the folder holds another run, or lacks what a stage reads.
     """
     store = Store(below(config.out, config.run))
-    run = Run(config, document, store, Console(file=sys.stdout))
+    run = Context(
+        config, document, store, Console(file=sys.stdout), FolderView(config, store), definitions
+    )
     if config.stages == ("show",):
         return stage_named("show")(run)
     check_folder(store, config)
     try:
         with leased(store.folder, drives(config), run.say) as lease:
-            return _run_stages(replace(run, store=replace(store, lease=lease)))
+            own = replace(store, lease=lease)
+            return _run_stages(replace(run, store=own, folder=FolderView(config, own)))
     except LeaseLost as lost:
         run.say("stopped", str(lost), RED)
         return WORK_REMAINS
@@ -51,10 +58,10 @@ def drives(config: RunConfig) -> bool:
     return repairs or bool({"generate", "regrade"} & set(config.stages))
 
 
-def _run_stages(run: Run) -> int:
+def _run_stages(run: Context) -> int:
     claim_folder(run.store, run.config, run.document)
     if SAMPLE_STAGES & set(run.config.stages):
-        for path in run.store.set_damaged_aside():
+        for path in run.folder.look():
             run.say(
                 "damaged",
                 f"{path} cannot be read: set aside, its samples are to be made again",
@@ -66,6 +73,6 @@ def _run_stages(run: Run) -> int:
     return status
 
 
-def stage_named(name: str) -> Callable[[Run], int]:
+def stage_named(name: str) -> Callable[[Context], int]:
     """The function of a stage, which gives an exit status."""
     return import_module(f"{__name__}.{name}").run_stage

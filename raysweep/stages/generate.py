@@ -1,39 +1,42 @@
 """The stage generate: make the missing samples on Ray actors."""
 
 import os
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
-from raysweep import given_up, grading
-from raysweep.backends import check_installed
-from raysweep.checkpoints import ready_shards
-from raysweep.configuration.cluster import known_gpus
-from raysweep.configuration.config import conf_folder
+from raysweep import grading
+from raysweep.checkpoints.engine_files import ready_shards
 from raysweep.errors import ConfigError, shown
-from raysweep.fit import check_fit
-from raysweep.plan import make_plan
-from raysweep.record import add_to_summary, note_killed_session, note_origin, note_session
-from raysweep.regrade import check_graders
+from raysweep.planning.backends import check_installed
+from raysweep.planning.fit import check_fit, row_tokens
+from raysweep.progress.sessions import note_killed_session, note_session
 from raysweep.run_config import RunConfig
-from raysweep.stages.run import DONE, RED, WORK_REMAINS, Run
-from raysweep.workers import Workers
+from raysweep.scheduling.losses import Failure
+from raysweep.stages.context import DONE, RED, WORK_REMAINS, Context
+from raysweep.stages.folder import note_origin
+from raysweep.storage.record import add_to_summary
+from raysweep.system.quantities import plural
+from raysweep.system.workers import Workers
+from raysweep.upkeep.regrade import check_graders
 
 if TYPE_CHECKING:
-    from raysweep.generating import Outcome
+    from raysweep.driver.generate import Outcome
 
 
-def run_stage(run: Run) -> int:
+def run_stage(run: Context) -> int:
     """Make the missing samples on Ray actors."""
     config = run.config
-    parts = tuple(run.store.parts())
+    parts = run.folder.parts
     check_graders(config, parts)
-    planned = make_plan(config, parts)
+    planned = run.folder.plan
     shards = planned.to_do
     if shards:
         check_grading(config)
     else:
         run.say("generate", "nothing to do: every shard is there")
         return DONE
-    check_fit(config, planned.engines, known_gpus([conf_folder()]))
+    check_fit(config, planned.engines, run.known_gpus)
     shards, waiting = ready_shards(config, shards)
     if waiting:
         run.say(
@@ -43,13 +46,13 @@ def run_stage(run: Run) -> int:
         )
     if not shards:
         return WORK_REMAINS
-    from raysweep.generating import Outcome
-    from raysweep.generating import generate as make
-    from raysweep.watching import watching
+    from raysweep.driver.generate import Outcome
+    from raysweep.driver.generate import generate as make
+    from raysweep.progress.watch import watching
 
     def ended(done: Outcome) -> None:
         note_session(run.store, done.wall_s, done.gpu_s, done.faults, done.warnings)
-        add_to_summary(run.store, given_up.quarantined(done.failures))
+        add_to_summary(run.store, quarantined(done.failures))
 
     check_installed({shard.engine.backend for shard in shards}, config.cluster)
     run.store.remove_leftovers()
@@ -57,16 +60,26 @@ def run_stage(run: Run) -> int:
     note_origin(run.store, run.document)
     run.say("generate", "starting Ray")
     with watching(run.store, run.console, shards) as watch:
-        outcome = make(shards, run.store, config.generation, config.cluster, watch, ended, parts)
+        outcome = make(
+            shards,
+            run.store,
+            config.generation,
+            config.cluster,
+            row_tokens(config),
+            watch,
+            ended,
+            parts,
+        )
+    run.folder.look()
     show_outcome(run, outcome, len(shards))
     return WORK_REMAINS if outcome.failures or outcome.left or waiting else DONE
 
 
-def show_outcome(run: Run, outcome: "Outcome", shards: int) -> None:
+def show_outcome(run: Context, outcome: "Outcome", shards: int) -> None:
     """What went otherwise than planned."""
     for warning in outcome.warnings:
         run.say("warning", warning, style="yellow")
-    for label, said in given_up.lines(outcome.failures):
+    for label, said in lines(outcome.failures):
         run.say(label, said, style=RED)
     if outcome.left:
         why = outcome.stopped or "no node had room for their engine"
@@ -87,3 +100,30 @@ def check_grading(config: RunConfig) -> None:
                     f"{field}: {benchmark.grader!r} cannot read the gold answer {shown(question.gold)} of "
                     f"{question.question_id}; correct it, or choose another grader"
                 )
+
+
+MOST_LINES = 8
+MOST_NOTED = 100
+
+
+def lines(failures: Iterable[Failure]) -> Iterator[tuple[str, str]]:
+    """(label, text) for each reason of each engine, those of most shards first; the rest in one line."""
+    groups: dict[tuple[str, str, str, str | None], int] = defaultdict(int)
+    for failure in failures:
+        groups[failure.engine_id, failure.benchmark, failure.reason, failure.question_id] += 1
+    ordered = sorted(groups.items(), key=lambda group: -group[1])
+    for (engine_id, benchmark, reason, question), count in ordered[:MOST_LINES]:
+        label = "given up" if question else "failed"
+        yield label, f"{plural(count, 'shard')} of {engine_id} on {benchmark}: {reason}"
+    if rest := [count for _, count in ordered[MOST_LINES:]]:
+        yield "failed", f"{plural(sum(rest), 'shard')} more, for {len(rest):,} other reasons"
+
+
+def quarantined(failures: Iterable[Failure]) -> dict[str, Any]:
+    """What summary.json says of questions that kill: how many, and the first of them."""
+    found: Sequence[tuple[str, str, str]] = sorted(
+        {(f.engine_id, f.benchmark, f.question_id) for f in failures if f.question_id}
+    )
+    names = ("engine_id", "benchmark", "question_id")
+    noted = [dict(zip(names, one, strict=True)) for one in found[:MOST_NOTED]]
+    return {"quarantined_questions": len(found), "quarantined": noted}

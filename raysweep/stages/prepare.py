@@ -1,10 +1,10 @@
 """The stage prepare: quantise what nobody has quantised yet, on Ray."""
 
-from raysweep.checkpoints import is_there, makings
-from raysweep.stages.run import DONE, RED, WORK_REMAINS, Run
+from raysweep.checkpoints.engine_files import is_there, makings
+from raysweep.stages.context import DONE, RED, WORK_REMAINS, Context
 
 
-def run_stage(run: Run) -> int:
+def run_stage(run: Context) -> int:
     """Quantise what nobody has quantised yet, on Ray."""
     wanted = tuple(makings(run.config))
     missing = tuple(making for making in wanted if not is_there(making.checkpoint))
@@ -12,8 +12,8 @@ def run_stage(run: Run) -> int:
         if wanted:
             run.say("prepare", f"nothing to do: all {len(wanted)} checkpoints are there")
         return DONE
-    from raysweep.prepare import Made
-    from raysweep.prepare import prepare as make
+    from raysweep.driver.prepare import Made
+    from raysweep.driver.prepare import prepare as make
 
     def ended(made: Made) -> None:
         name = f"{made.making.recipe.weights.slug} of {made.making.recipe.model.name}"

@@ -1,10 +1,10 @@
 """The stage recommend: the best configuration for a memory, in words and as recommendation.json."""
 
-from raysweep.recommendation import answers, write_recommendations
-from raysweep.stages.run import DONE, Run, need
+from raysweep.reporting.recommendation_text import answers, write_recommendations
+from raysweep.stages.context import DONE, Context, need
 
 
-def run_stage(run: Run) -> int:
+def run_stage(run: Context) -> int:
     """The best configuration for a memory, in words and as recommendation.json."""
     need(run, "scores.parquet", "reduce")
     found = answers(run.config, run.store)

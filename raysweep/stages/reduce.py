@@ -1,20 +1,29 @@
 """The stage reduce: samples to scenarios and frontiers."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 from raysweep import grading
-from raysweep.record import add_to_summary, origin
-from raysweep.reduce import reduce_run
-from raysweep.regrade import check_graders
-from raysweep.stages.run import DONE, RED, WORK_REMAINS, Run
+from raysweep.driver.reduce_tasks import reduce_partitions
+from raysweep.planning.plan import Plan, PlannedShard
+from raysweep.planning.plan_tables import described
+from raysweep.reducing.partitions import Partition
+from raysweep.reducing.reduce import Reduction, write_results
+from raysweep.run_config import RunConfig
+from raysweep.spec import Benchmark, EngineSpec
+from raysweep.stages.context import DONE, RED, WORK_REMAINS, Context
+from raysweep.stages.folder import origin
+from raysweep.stages.folder_view import FolderView
+from raysweep.storage.record import add_to_summary
+from raysweep.upkeep.regrade import check_graders
 
 MOST_NAMED = 3  # incomplete engines that are named
 
 
-def run_stage(run: Run) -> int:
+def run_stage(run: Context) -> int:
     """Samples to scenarios and frontiers."""
-    check_graders(run.config, run.store.parts())
-    summary = reduce_run(run.config, run.store).summary
+    check_graders(run.config, run.folder.parts)
+    summary = reduce_folder(run.folder).summary
     graders = {b.name: grading.tag(b.grader) for b in run.config.sweep.benchmarks}
     add_to_summary(run.store, {**origin(run.store, run.config), "graders": graders})
     run.say("reduce", f"{summary['scenarios']:,} scenarios from {summary['samples']:,} samples")
@@ -37,3 +46,35 @@ def _incomplete(missing: Mapping[str, int]) -> str:
     named = [f"{name} ({count:,} samples)" for name, count in list(missing.items())[:MOST_NAMED]]
     others = len(missing) - len(named)
     return "incomplete: " + ", ".join(named) + (f" and {others:,} others" if others else "")
+
+
+def reduce_folder(folder: FolderView) -> Reduction:
+    """Reduce the samples that the folder holds, and write plan and results."""
+    config, store = folder.config, folder.store
+    folder.write_plan()
+    wanted = partitions(config, folder.plan)
+    reduced = reduce_partitions(wanted, config.sweep, store, config.cluster)
+    if any(one.set_aside for one in reduced):  # their shards are to be run again
+        folder.look()
+        folder.write_plan()
+    return write_results(reduced, config.sweep, store)
+
+
+def partitions(config: RunConfig, planned: Plan) -> list[Partition]:
+    """Each engine on each benchmark, with the shards that the plan has for it."""
+    shards: dict[tuple[str, str], list[PlannedShard]] = defaultdict(list)
+    for shard in planned.shards:
+        shards[shard.engine_id, shard.benchmark].append(shard)
+    return [
+        _partition(engine, benchmark, shards[engine.engine_id, benchmark.name])
+        for engine in planned.engines
+        for benchmark in config.sweep.benchmarks
+    ]
+
+
+def _partition(
+    engine: EngineSpec, benchmark: Benchmark, shards: Sequence[PlannedShard]
+) -> Partition:
+    finished = {shard.shard_id: shard.question_ids for shard in shards if shard.shard is None}
+    missing = len(shards) - len(finished)
+    return Partition(engine, benchmark.name, described(engine), finished, missing)

@@ -2,15 +2,16 @@
 
 import os
 
-from raysweep.regrade import regrade_run
-from raysweep.stages.run import DONE, Run
-from raysweep.workers import Workers
+from raysweep.stages.context import DONE, Context
+from raysweep.system.workers import Workers
+from raysweep.upkeep.regrade import regrade_run
 
 
-def run_stage(run: Run) -> int:
+def run_stage(run: Context) -> int:
     """Grade the stored answers again, by the graders of the configuration as they are now."""
     with Workers(os.cpu_count() or 1) as workers:
-        changes = regrade_run(run.config, run.store, workers)
+        changes = regrade_run(run.config, run.folder.parts, run.store, workers)
+    run.folder.forget()
     for name, found in changes.items():
         run.say("regrade", f"{name}: {found.answers:,} answers, {found.reread:,} read otherwise")
         for change, count in sorted(found.outcomes.items()):

@@ -2,10 +2,10 @@
 
 from raysweep.reporting.page import write_report
 from raysweep.reporting.terminal import frontier_table
-from raysweep.stages.run import DONE, Run, need
+from raysweep.stages.context import DONE, Context, need
 
 
-def run_stage(run: Run) -> int:
+def run_stage(run: Context) -> int:
     """The page, the figures, and the frontier in the terminal."""
     need(run, "scores.parquet", "reduce")
     path = write_report(run.store)

@@ -2,25 +2,22 @@
 
 import json
 
-from raysweep.configuration.cluster import known_gpus
-from raysweep.configuration.config import conf_folder
-from raysweep.fit import check_fit
-from raysweep.plan import make_plan
+from raysweep.planning.fit import check_fit
 from raysweep.reporting.figures import encoded
 from raysweep.reporting.gantt import gantt_figure
-from raysweep.reporting.wording import duration, human_count
-from raysweep.simulate import Simulation, nodes_of, simulate
-from raysweep.stages.run import DONE, Run
+from raysweep.scheduling.simulate import Simulation, nodes_of, simulate
+from raysweep.stages.context import DONE, Context
+from raysweep.system.quantities import duration, human_count
 
 RESULT, FIGURE = "simulation/simulation.json", "simulation/schedule"
 
 
-def run_stage(run: Run) -> int:
+def run_stage(run: Context) -> int:
     """Simulate what is to do; prints, and writes simulation.json and the Gantt figure."""
     config = run.config
     nodes_of(config.cluster)
-    planned = make_plan(config, run.store.parts())
-    check_fit(config, planned.engines, known_gpus([conf_folder()]))
+    planned = run.folder.plan
+    check_fit(config, planned.engines, run.known_gpus)
     if not planned.to_do:
         run.say("simulate", "nothing to do: every shard is there")
         return DONE
@@ -34,7 +31,7 @@ def run_stage(run: Run) -> int:
     return DONE
 
 
-def show(run: Run, found: Simulation) -> None:
+def show(run: Context, found: Simulation) -> None:
     faults = sum(found.faults.values())
     run.say(
         "simulate",

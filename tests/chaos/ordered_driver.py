@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 
 from actors.engine_actor import EngineActor
-from raysweep import driver
+from raysweep.driver import ray_world
 from raysweep.errors import StorageError
-from raysweep.spec import Shard
+from raysweep.shard import Shard
 from raysweep.storage import files
 
 CHAOS = Path(os.environ["CHAOS"])
@@ -99,5 +99,5 @@ if __name__ == "__main__":
 
     from raysweep.__main__ import main
 
-    driver.EngineActor = by_name.ChaosActor
+    ray_world.EngineActor = by_name.ChaosActor
     sys.exit(main())

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import yaml
-from configurations import read, valid_configuration, write_models
 from hypothesis import given
 from hypothesis import strategies as st
 from many import many
+from support.configurations import read, valid_configuration, write_models
 
 from raysweep.configuration.identity import as_document
 from raysweep.errors import ConfigError

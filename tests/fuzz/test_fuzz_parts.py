@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from many import many
-from test_store import ENGINE, PART, rows
+from support.parts import ENGINE, PART, rows
 
 from raysweep.errors import ConfigError
-from raysweep.part import PART_KEY, encoded, part_name
+from raysweep.storage.part import PART_KEY, encoded, part_name
 from raysweep.storage.seal import SEAL_BYTES
-from raysweep.store import DamagedPartError, Store
+from raysweep.storage.store import DamagedPartError, Store
 
 NAME = part_name(ENGINE, "aa")
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from raysweep.driver import NO_GPU, VLLM
+from raysweep.driver.ray_session import NO_GPU
+from raysweep.driver.ray_world import VLLM
 
 ON_GPU = os.path.exists("/proc/driver/nvidia")
 os.environ.update(

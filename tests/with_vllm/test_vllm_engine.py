@@ -170,8 +170,8 @@ def test_a_prompt_that_the_context_has_no_room_for_is_refused(make_engine: MakeE
 
 def test_the_actor_grades_and_writes_what_vllm_says(tmp_path: Path):
     from actors.engine_actor import EngineActor
-    from raysweep.store import Store
-    from raysweep.tables import SAMPLES
+    from raysweep.storage.schemas import SAMPLES
+    from raysweep.storage.store import Store
     from tests.examples import some_shards
 
     (shard, *_) = some_shards(backend="vllm")

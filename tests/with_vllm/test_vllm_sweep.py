@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from raysweep import tables
+from raysweep.storage import schemas
 
 pytestmark = pytest.mark.slow
 
@@ -66,17 +66,17 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_writes_every_file_of_the_data_contract(finished: Path):
-    schemas = {
-        "engines.parquet": tables.ENGINES,
-        "plan.parquet": tables.PLAN,
-        "scenarios.parquet": tables.SCENARIOS,
-        "frontier.parquet": tables.FRONTIER,
+    expected = {
+        "engines.parquet": schemas.ENGINES,
+        "plan.parquet": schemas.PLAN,
+        "scenarios.parquet": schemas.SCENARIOS,
+        "frontier.parquet": schemas.FRONTIER,
     }
-    for name, schema in schemas.items():
+    for name, schema in expected.items():
         assert pq.read_schema(finished / "R" / name).equals(schema), name
     parts = list(finished.rglob("shard-*.parquet"))
     assert len(parts) == SHARDS
-    assert all(pq.read_schema(part).equals(tables.SAMPLES) for part in parts)
+    assert all(pq.read_schema(part).equals(schemas.SAMPLES) for part in parts)
     for name in ("config.yaml", "summary.json", "report/index.html", "figures/chain-frontier.svg"):
         assert (finished / "R" / name).stat().st_size > 0
 

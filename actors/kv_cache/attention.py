@@ -1,0 +1,134 @@
+"""Attention of one new token a row over all that the rows hold.
+
+Rows are taken a few at a time, so that what a block widens to the arithmetic's type (native numbers) or
+unpacks (packed ones) stays in the CPU's cache and is never held for a whole batch. Each row's result is
+its own: kernels see one row's numbers a time, and what lies beyond a row's extent is masked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional
+
+from actors.kv_cache.packing import unpack_into
+from actors.kv_cache.slots import SLOT_BLOCK, round_up
+
+if TYPE_CHECKING:
+    from actors.kv_cache.cache import KVCache
+
+CUDA_BLOCK = 1024  # lengths are rounded up to this on CUDA, where every shape is recorded anew
+CUDA_BLOCK_BYTES = 1 << 28  # of unpacked keys and values
+BLOCK_BYTES = 1 << 20  # of widened keys and values on a CPU: about what a core's own cache holds
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some rows, and what each of them may attend to: native slots first, then packed ones.
+
+    The packed ones begin at the same place in every batch, so that a row's sums are taken in the same
+    order whoever its neighbours are; what varies with them is only the masked tail.
+    """
+
+    start: int
+    stop: int
+    native: int  # slots attended to by the longest row
+    packed: int
+    mask: torch.Tensor  # [rows, 1, 1, native + packed], 0 or -inf
+
+
+def blocks_of(cache: KVCache, native: Sequence[int], packed: Sequence[int]) -> Iterator[Block]:
+    """Cut the rows whose extents are given into blocks."""
+    size = _rows_a_block(cache, sum(_longest(cache, native, packed)))
+    for start in range(0, len(native), size):
+        rows = slice(start, start + size)
+        longest = _longest(cache, native[rows], packed[rows])
+        mask = _mask(cache, native[rows], packed[rows], *longest)
+        yield Block(start, start + len(mask), *longest, mask)
+
+
+def _longest(cache: KVCache, native: Sequence[int], packed: Sequence[int]) -> tuple[int, int]:
+    """Native and packed slots that cover all of these rows, in whole blocks."""
+    if cache.packed is None:
+        multiple = SLOT_BLOCK if cache.device.type == "cpu" else CUDA_BLOCK
+        return min(cache.native.capacity, round_up(max(native), multiple)), 0
+    multiple = cache.packed_block * (1 if cache.device.type == "cpu" else CUDA_BLOCK // SLOT_BLOCK)
+    return cache.native.capacity, min(cache.packed.capacity, round_up(max(packed), multiple))
+
+
+def _rows_a_block(cache: KVCache, tokens: int) -> int:
+    a = cache.architecture
+    if cache.device.type == "cpu":
+        return max(1, BLOCK_BYTES // (a.kv_heads * tokens * a.head_dim * 2 * 4))
+    if cache.packed is None:
+        return cache.rows  # nothing is widened
+    most = cache.native.capacity + cache.packed.capacity  # constant, so that shapes stay few
+    return max(1, CUDA_BLOCK_BYTES // (a.kv_heads * most * a.head_dim * 2 * 2))
+
+
+def _mask(
+    cache: KVCache, native: Sequence[int], packed: Sequence[int], most_native: int, most_packed: int
+) -> torch.Tensor:
+    held = torch.tensor([native, packed], device=cache.device).T[:, :, None]  # [rows, 2, 1]
+    places = torch.arange(max(most_native, most_packed), device=cache.device)
+    parts = (places[:most_native] >= held[:, 0], places[:most_packed] >= held[:, 1])
+    hidden = torch.cat(parts, -1)
+    mask = torch.zeros(hidden.shape, dtype=_arithmetic(cache), device=cache.device)
+    return mask.masked_fill_(hidden, float("-inf"))[:, None, None]
+
+
+def _arithmetic(cache: KVCache) -> torch.dtype:
+    return torch.float32 if cache.device.type == "cpu" else cache.storage
+
+
+def attend_block(cache: KVCache, layer: int, block: Block, queries: torch.Tensor) -> torch.Tensor:
+    """Attention of a block's rows; queries [n, kv_heads, group, head_dim]; the answer, for the block."""
+    q = queries[block.start : block.stop]
+    keys = _numbers(cache, layer, block, "key", q.dtype)
+    values = _numbers(cache, layer, block, "value", q.dtype)
+    if not cache.policy.scores_attention:
+        return functional.scaled_dot_product_attention(q, keys, values, attn_mask=block.mask)
+    weights = (q @ keys.transpose(-1, -2) * q.shape[-1] ** -0.5 + block.mask).softmax(-1)
+    _add_attention(cache, layer, block, weights.float().sum(2))
+    return weights @ values
+
+
+def _add_attention(cache: KVCache, layer: int, block: Block, received: torch.Tensor) -> None:
+    """Add what each token received, [rows, kv_heads, native + packed], to its sum."""
+    rows = slice(block.start, block.stop)
+    cache.native["attention"][layer, rows, :, : block.native] += received[..., : block.native]
+    if cache.packed is not None:
+        cache.packed["attention"][layer, rows, :, : block.packed] += received[..., block.native :]
+
+
+def _numbers(
+    cache: KVCache, layer: int, block: Block, side: str, dtype: torch.dtype
+) -> torch.Tensor:
+    """A block's keys or values in the arithmetic's type: [rows, kv_heads, native + packed, head_dim]."""
+    rows = slice(block.start, block.stop)
+    native = cache.native[f"{side}s"][layer, rows, :, : block.native]
+    if block.packed == 0 and native.dtype == dtype:
+        return native
+    shape = (*native.shape[:2], block.native + block.packed, native.shape[-1])
+    out = cache.scratch.view(side, shape, dtype, cache.device)
+    out[:, :, : block.native] = native
+    if block.packed == 0:
+        return out
+    assert cache.packed is not None
+    packing, lanes = cache.policy.packing, cache.packed.lanes
+    entries = {
+        name: lane.tensor[layer, rows, :, : block.packed // lane.tokens]
+        for name, lane in lanes.items()
+    }
+    unpack_into(
+        out[:, :, block.native :],
+        entries[f"{side}_codes"],
+        entries[f"{side}_scales"],
+        entries.get(f"{side}_zeros"),
+        packing,
+        packing.key_axis if side == "key" else packing.value_axis,
+    )
+    return out

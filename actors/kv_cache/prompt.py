@@ -1,0 +1,100 @@
+"""A prompt's keys and values, and how a row is begun from them: as if its tokens had come one by one.
+
+Only that they have all attended to each other: a prompt is prefilled with the full cache, and what a
+policy then holds of it is what is left after appending and settling token by token. So a row's bytes
+depend on the number of tokens it has seen, and on nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from actors.kv_cache.settling import settle, view
+
+if TYPE_CHECKING:
+    from actors.kv_cache.cache import KVCache
+
+
+@dataclass(frozen=True)
+class PromptKV:
+    """Keys and values [layers, kv_heads, tokens, head_dim].
+
+    Queries [layers, kv_heads, group, tokens, head_dim], only for policies that look at them.
+    """
+
+    keys: torch.Tensor
+    values: torch.Tensor
+    queries: torch.Tensor | None
+
+    @property
+    def tokens(self) -> int:
+        return self.keys.shape[2]
+
+
+def start_row(cache: KVCache, row: int, prompt: PromptKV) -> None:
+    """Begin a row with a prompt."""
+    cache.clear(row)
+    if hasattr(cache.policy, "slot"):
+        _fill_ring(cache, row, prompt)
+        return
+    while (seen := cache.extents[row].seen) < prompt.tokens:
+        room = prompt.tokens
+        if cache.settles_at is not None:
+            room = cache.settles_at - cache.extents[row].native
+        _append(cache, row, prompt, seen, min(prompt.tokens, seen + room))
+        if cache.extents[row].native == cache.settles_at:
+            settle(cache, row)
+
+
+def _append(cache: KVCache, row: int, prompt: PromptKV, first: int, last: int) -> None:
+    """Append the prompt's tokens from `first` to `last`, with what the policy observes of them."""
+    extent = cache.extents[row]
+    at = slice(extent.native, extent.native + last - first)
+    cache.native["keys"][:, row, :, at] = prompt.keys[:, :, first:last]
+    cache.native["values"][:, row, :, at] = prompt.values[:, :, first:last]
+    cache.advance(row, last - first)
+    if cache.policy.scores_attention:
+        cache.native["attention"][:, row, :, at] = 0.0
+        _count_attention(cache, row, prompt, first, last)
+    observed = cache.policy.observed_queries
+    if observed:
+        assert prompt.queries is not None
+        for position in range(max(first, last - observed), last):
+            query = prompt.queries[..., position, :]
+            cache.queries[:, row, :, :, position % observed] = query
+
+
+def _count_attention(cache: KVCache, row: int, prompt: PromptKV, first: int, last: int) -> None:
+    """Add the attention that the prompt's tokens from `first` to `last` pay to what the row holds."""
+    assert prompt.queries is not None
+    keys = view(cache, row).keys  # [layers, kv_heads, held, head_dim], the new ones last
+    held, new = keys.shape[2], last - first
+    later = torch.ones(new, held, dtype=torch.bool, device=keys.device).triu(held - new + 1)
+    received = torch.stack(
+        [
+            _received(layer_queries[..., first:last, :].float(), layer_keys, later)
+            for layer_queries, layer_keys in zip(prompt.queries, keys, strict=True)
+        ]
+    )
+    packed = cache.extents[row].packed
+    if cache.packed is not None:
+        cache.packed["attention"][:, row, :, :packed] += received[..., :packed]
+    cache.native["attention"][:, row, :, : held - packed] += received[..., packed:]
+
+
+def _received(queries: torch.Tensor, keys: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+    """[kv_heads, held] from queries [kv_heads, group, new, head_dim] and keys [kv_heads, held, head_dim]."""
+    logits = queries @ keys.unsqueeze(1).transpose(-1, -2) * keys.shape[-1] ** -0.5
+    return logits.masked_fill(hidden, float("-inf")).softmax(-1).sum((1, 2))
+
+
+def _fill_ring(cache: KVCache, row: int, prompt: PromptKV) -> None:
+    """Of the tokens that share a slot the newest stays."""
+    position_at = {cache.policy.slot(position): position for position in range(prompt.tokens)}
+    slots, positions = list(position_at), list(position_at.values())
+    cache.native["keys"][:, row][:, :, slots] = prompt.keys[:, :, positions]
+    cache.native["values"][:, row][:, :, slots] = prompt.values[:, :, positions]
+    cache.advance(row, prompt.tokens)

@@ -1,0 +1,133 @@
+"""Slots: the tensors in which rows keep tokens, in 16 bit or packed.
+
+All are preallocated, [layers, rows, kv_heads, entries, ...]. A lane is one such tensor, whose entries
+stand for one token each, or for a whole group of tokens (the scales of a channel-wise group). Copying,
+saving and counting bytes are the same for every lane, so they are written once, here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from raysweep.kv_policy import Axis, Packing
+from raysweep.spec import Architecture
+
+SLOT_BLOCK = 64  # capacities are rounded up to this, so that kernels see few shapes
+
+
+@dataclass
+class Lane:
+    """One tensor of a store; an entry stands for `tokens` tokens."""
+
+    tensor: torch.Tensor
+    tokens: int = 1
+
+    def used(self, row: int, tokens: int) -> torch.Tensor:
+        """The entries of `tokens` tokens of a row: a view, [layers, kv_heads, entries, ...]."""
+        return self.tensor[:, row, :, : tokens // self.tokens]
+
+
+class Slots:
+    """Named lanes of equal capacity, in tokens."""
+
+    def __init__(self, lanes: dict[str, Lane]):
+        self.lanes = lanes
+        self.capacity = 0
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        return self.lanes[name].tensor
+
+    def reserve(self, tokens: int) -> None:
+        """Make room for `tokens` tokens in every row; keeps what is there."""
+        if tokens <= self.capacity:
+            return
+        for lane in self.lanes.values():
+            layers, rows, kv_heads, entries, *rest = lane.tensor.shape
+            shape = (layers, rows, kv_heads, -(-tokens // lane.tokens), *rest)
+            grown = torch.zeros(shape, dtype=lane.tensor.dtype, device=lane.tensor.device)
+            grown[:, :, :, :entries] = lane.tensor
+            lane.tensor = grown
+        self.capacity = tokens
+
+    def used(self, row: int, tokens: int) -> Iterator[torch.Tensor]:
+        """Views of what a row with `tokens` tokens holds."""
+        return (lane.used(row, tokens) for lane in self.lanes.values())
+
+    def copy(self, source: int, target: int, tokens: int) -> None:
+        for there, here in zip(self.used(target, tokens), self.used(source, tokens), strict=True):
+            there.copy_(here)
+
+    def keep(self, row: int, chosen: torch.Tensor) -> None:
+        """Move the `chosen` tokens [layers, kv_heads, count] to the front, in that order."""
+        count = chosen.shape[-1]
+        for lane in self.lanes.values():
+            tensor = lane.tensor[:, row]
+            index = chosen.reshape(*chosen.shape, *[1] * (tensor.ndim - 3))
+            kept = tensor.gather(2, index.expand(*chosen.shape, *tensor.shape[3:]))
+            tensor[:, :, :count] = kept
+
+
+def native_slots(
+    a: Architecture, rows: int, storage: torch.dtype, device: torch.device, attention: bool
+) -> Slots:
+    """Lanes `keys` and `values` in `storage`, and `attention` in 32 bit if it is wanted."""
+    shape = (a.layers, rows, a.kv_heads, 0)
+    lanes = {
+        name: Lane(torch.zeros(*shape, a.head_dim, dtype=storage, device=device))
+        for name in ("keys", "values")
+    }
+    return Slots(lanes | _attention_lane(shape, device, attention))
+
+
+def packed_slots(
+    a: Architecture, rows: int, packing: Packing, device: torch.device, attention: bool
+) -> Slots:
+    """Lanes `<side>_codes`, `<side>_scales` and, if asymmetric, `<side>_zeros` for keys and values."""
+    shape = (a.layers, rows, a.kv_heads, 0)
+    lanes = {}
+    axes: dict[str, Axis] = {"key": packing.key_axis, "value": packing.value_axis}
+    for side, axis in axes.items():
+        width = a.head_dim * packing.bits // 8
+        codes = torch.zeros(*shape, width, dtype=torch.uint8, device=device)
+        lanes[f"{side}_codes"] = Lane(codes)
+        for name in ("scales",) if packing.symmetric else ("scales", "zeros"):
+            lanes[f"{side}_{name}"] = _group_lane(a.head_dim, packing, axis, shape, device)
+    return Slots(lanes | _attention_lane(shape, device, attention))
+
+
+def _group_lane(
+    head_dim: int, packing: Packing, axis: Axis, shape: tuple[int, ...], device: torch.device
+) -> Lane:
+    if axis == "channel":
+        groups, tokens = head_dim, packing.group_size
+    else:
+        groups, tokens = head_dim // min(packing.group_size, head_dim), 1
+    return Lane(torch.zeros(*shape, groups, dtype=torch.float16, device=device), tokens)
+
+
+def _attention_lane(shape: tuple[int, ...], device: torch.device, wanted: bool) -> dict[str, Lane]:
+    return {"attention": Lane(torch.zeros(shape, device=device))} if wanted else {}
+
+
+def round_up(tokens: int, multiple: int) -> int:
+    return -(-tokens // multiple) * multiple
+
+
+class Scratch:
+    """The room in which a block is widened, used again for every block, layer and step."""
+
+    def __init__(self) -> None:
+        self.buffers: dict[str, torch.Tensor] = {}
+
+    def view(
+        self, name: str, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device
+    ) -> torch.Tensor:
+        """A tensor of that shape with anything in it, good until the name is asked for again."""
+        numbers = math.prod(shape)
+        if name not in self.buffers or self.buffers[name].numel() < numbers:
+            self.buffers[name] = torch.empty(numbers, dtype=dtype, device=device)
+        return self.buffers[name][:numbers].view(shape)

@@ -1,0 +1,82 @@
+"""One decoding step over the rows of a cache: `begin` it, `attend` in every layer, `end` it.
+
+A step appends one token to each of the first n rows and attends to all that those rows hold. A row that
+then reaches its policy's mark is compacted (see `settling`). The cache knows nothing of steps.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from actors.kv_cache.attention import Block, attend_block, blocks_of
+from actors.kv_cache.cache import KVCache
+from actors.kv_cache.settling import settle
+
+
+@dataclass(frozen=True)
+class Step:
+    """What all layers of one decoding step share: where the new tokens go, and what is attended to."""
+
+    rows: torch.Tensor  # [n], 0..n-1
+    slots: torch.Tensor  # [n], of the native slots
+    query_slots: torch.Tensor  # [n], in the ring of observed queries
+    blocks: tuple[Block, ...]
+
+    @property
+    def shape(self) -> tuple[tuple[int, ...], ...]:
+        """Equal for steps that differ in the content of their tensors alone."""
+        return tuple((block.start, block.stop, block.native, block.packed) for block in self.blocks)
+
+    @property
+    def tensors(self) -> tuple[torch.Tensor, ...]:
+        return (self.rows, self.slots, self.query_slots, *(block.mask for block in self.blocks))
+
+    def with_tensors(self, tensors: Sequence[torch.Tensor]) -> "Step":
+        """The step with other tensors in the place of its `tensors`."""
+        rows, slots, query_slots, *masks = tensors
+        pairs = zip(self.blocks, masks, strict=True)
+        blocks = tuple(replace(block, mask=mask) for block, mask in pairs)
+        return Step(rows, slots, query_slots, blocks)
+
+
+def begin(cache: KVCache, count: int) -> Step:
+    """A step of the cache's first `count` rows: the slots of their new tokens, and what they attend to."""
+    extents = cache.extents[:count]
+    slots = [cache.slot(extent) for extent in extents]
+    native = [max(extent.native, slot + 1) for extent, slot in zip(extents, slots, strict=True)]
+    observed = max(1, cache.policy.observed_queries)
+    return Step(
+        torch.arange(count, device=cache.device),
+        torch.tensor(slots, device=cache.device),
+        torch.tensor([extent.seen % observed for extent in extents], device=cache.device),
+        tuple(blocks_of(cache, native, [extent.packed for extent in extents])),
+    )
+
+
+def attend(
+    cache: KVCache, step: Step, layer: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor
+) -> torch.Tensor:
+    """Append a token to each row of the step and attend: [n, heads * head_dim], in q's type.
+
+    q [n, heads, head_dim], k and v [n, kv_heads, head_dim], rotated.
+    """
+    rows, slots = step.rows, step.slots
+    cache.native["keys"][layer][rows, :, slots] = k.to(cache.storage)
+    cache.native["values"][layer][rows, :, slots] = v.to(cache.storage)
+    if cache.policy.scores_attention:
+        cache.native["attention"][layer][rows, :, slots] = 0.0
+    # The query heads that share a key head are its "sequence": grouped attention, no copy.
+    grouped = q.view(len(rows), cache.architecture.kv_heads, -1, q.shape[-1])
+    if cache.policy.observed_queries:
+        cache.queries[layer][rows, :, :, step.query_slots] = grouped.to(cache.storage)
+    parts = [attend_block(cache, layer, block, grouped) for block in step.blocks]
+    return (parts[0] if len(parts) == 1 else torch.cat(parts)).flatten(1)
+
+
+def end(cache: KVCache, count: int) -> None:
+    """Count the new tokens of the first `count` rows, and compact the rows that are at their mark."""
+    for row in range(count):
+        cache.advance(row, 1)
+        if cache.extents[row].native == cache.settles_at:
+            settle(cache, row)

@@ -1,0 +1,105 @@
+"""From graded traces to a part of samples: one row per trace, in the columns of `schemas.SAMPLES`.
+
+This is the one place where a trace becomes a row. The engine's actor calls `publish` when all traces of a
+shard are done; answers are graded here, at most a shard at a time.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+import pyarrow as pa
+
+from actors.engine import BudgetAnswer, Trace
+from actors.engine_metrics import ActorMetrics
+from raysweep import grading
+from raysweep.shard import Shard, sample_key
+from raysweep.spec import content_hash
+from raysweep.storage.part import Part
+from raysweep.storage.schemas import SAMPLES
+from raysweep.storage.store import Store
+from raysweep.system.workers import Workers
+
+Traces = dict[tuple[int, int], Trace]  # by question number and sample index
+
+
+@dataclass(frozen=True)
+class Work:
+    """What an engine made of a shard, and in which time, on what kind of GPU."""
+
+    shard: Shard
+    traces: Traces
+    engine_s: float = 0.0
+    device: str = ""
+
+    @cached_property
+    def tokens(self) -> int:
+        return sum(generated_tokens(trace) for trace in self.traces.values())
+
+
+def generated_tokens(trace: Trace) -> int:
+    """Tokens decoded for a trace and all its forks."""
+    forks = sum(answer.answer_tokens for answer in trace.answers if answer.forced)
+    return len(trace.token_ids) + forks
+
+
+def publish(store: Store, work: Work, graders: Workers, metrics: ActorMetrics) -> None:
+    """Grade a shard's traces and write them as its part."""
+    shard, cells = work.shard, sorted(work.traces.items())
+    said = [
+        grading.Said(answer.text, answer.ended, shard.questions[number].gold, answer.given_up)
+        for (number, _), trace in cells
+        for answer in trace.answers
+    ]
+    started = time.perf_counter()
+    graded = iter(grading.grade_all(shard.grader, said, graders))
+    metrics.graded(time.perf_counter() - started, len(said))
+    rows = [_row(shard, *cell, trace, graded) for cell, trace in cells]
+    store.write_part(_part(work), pa.Table.from_pylist(rows, schema=SAMPLES))
+
+
+def _row(
+    shard: Shard, number: int, index: int, trace: Trace, graded: Iterator[grading.Graded]
+) -> dict:
+    """A row of the sample table, which takes what `graded` says next of its answers."""
+    question = shard.questions[number]
+    return {
+        "engine_id": shard.engine.engine_id,
+        "benchmark": shard.benchmark,
+        "question_id": question.question_id,
+        "sample_index": index,
+        "seed": sample_key(shard.decoding.seed, question.question_id, index),
+        "prompt_tokens": trace.prompt_tokens,
+        "trace_tokens": len(trace.token_ids),
+        "finish": trace.finish,
+        "waits": trace.waits,
+        "token_ids": trace.token_ids,
+        "answers": [_answer(answer, next(graded)) for answer in trace.answers],
+        "reused_tokens": trace.reused_tokens,
+        "recomputed_tokens": trace.recomputed_tokens,
+        "reproducible": trace.reproducible,
+        "wall_s": trace.wall_s,
+    }
+
+
+def _answer(answer: BudgetAnswer, graded: grading.Graded) -> dict:
+    return {**asdict(answer), "answer": graded.answer, "outcome": graded.outcome}
+
+
+def _part(work: Work) -> Part:
+    shard = work.shard
+    return Part(
+        engine_id=shard.engine.engine_id,
+        shard_id=shard.shard_id,
+        stream_id=shard.stream_id,
+        questions={question.question_id: content_hash(question) for question in shard.questions},
+        graders=dict.fromkeys(
+            (question.question_id for question in shard.questions), grading.tag(shard.grader)
+        ),
+        sample_start=shard.sample_start,
+        sample_count=shard.sample_count,
+        tokens=work.tokens,
+        engine_s=work.engine_s,
+        device=work.device,
+    )

@@ -1,0 +1,84 @@
+"""Texts that quantisation calibrates on: the user's own file, or worked problems of the embedded tasks.
+
+A model's activations on these texts decide how its weights are rounded, so they should look like what it
+will read and write, and must not hold a test question: that would be learning from the test.
+"""
+
+import json
+import random
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from raysweep.benchmarks import chain, facts
+from raysweep.checkpoints.tensors import linears
+from raysweep.errors import ConfigError, shown
+from raysweep.recipe import Calibration, Document
+from raysweep.spec import Architecture, Question
+
+
+def embedded(count: int, seed: int) -> Iterator[Document]:
+    """Worked chain problems and facts, in turns, in the words that the embedded family thinks in."""
+    rng = random.Random(f"calibration/{seed}")
+    table = facts.table()
+    for index in range(count):
+        if index % 2:
+            name, value = rng.choice(table)
+            prompt, thinking, answer = (
+                facts.make_question(rng, name, value),
+                f"{name}={value}",
+                value,
+            )
+        else:
+            problem = chain.make_problem(rng, rng.choice(chain.LEVELS))
+            prompt, thinking, answer = problem.prompt, problem.worked, problem.gold
+        yield Document(prompt, f"{thinking}</think>\nThe answer is {answer}")
+
+
+def read_file(file: Path, field: str) -> Iterator[Document]:
+    """The rows of a JSON-lines file: `text`, and `prompt` where the text is an answer to it."""
+    try:
+        lines = file.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{field}: '{file}' cannot be read ({error}); correct the path"
+        ) from error
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            row = _row(line, f"{field}: '{file}' line {number}")
+            yield Document(row.get("prompt", ""), row["text"])
+
+
+def _row(line: str, place: str) -> dict[str, str]:
+    try:
+        row: Any = json.loads(line)
+    except ValueError as error:
+        raise ConfigError(f"{place}: not JSON ({error}); write one object a line") from error
+    if not isinstance(row, dict) or not isinstance(row.get("text"), str) or not row["text"]:
+        raise ConfigError(f'{place}: {shown(row)} has no text; write {{"text": "…"}}')
+    if not isinstance(row.get("prompt", ""), str):
+        raise ConfigError(f"{place}: the prompt {shown(row['prompt'])} is not a text; write one")
+    return row
+
+
+def check_no_test_question(
+    calibration: Calibration, questions: Iterable[Question], field: str
+) -> None:
+    """Raise if a test question stands in the calibration text."""
+    everything = "\0".join(f"{d.prompt}\0{d.text}" for d in calibration.documents)
+    for question in questions:
+        if question.prompt in everything:
+            raise ConfigError(
+                f"{field}: {calibration.name} holds the test question {question.question_id}; remove "
+                "it: weights must not be fitted to the test"
+            )
+
+
+def check_enough(tokens: int, architecture: Architecture, place: str) -> None:
+    """Raise if there are fewer calibration tokens than features: the fit would not be determined."""
+    least = max(linear.inputs for linear in linears(architecture))
+    if tokens < least:
+        raise ConfigError(
+            f"{place}: {tokens} calibration tokens for layers of {least} features; give at least "
+            f"{least}, better ten times as many"
+        )

@@ -1,0 +1,73 @@
+"""Which files each engine loads, and whether those that raysweep makes are there.
+
+A (model, precision) is either published, and used as it is, or made once: its folder is named by the hash
+of its recipe, so all runs that share the folder `prepare.checkpoints` share it. A made checkpoint counts
+only if it lists its files in a manifest, written last, and has every one of them in full.
+"""
+
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from raysweep.errors import ConfigError
+from raysweep.recipe import Recipe
+from raysweep.run_config import Prepare, RunConfig
+from raysweep.shard import Shard
+from raysweep.spec import Checkpoint, ModelSpec, WeightSpec
+from raysweep.storage.address import absolute, below
+
+MANIFEST = "raysweep.json"
+
+
+@dataclass(frozen=True)
+class Making:
+    """A checkpoint that raysweep makes: by which recipe, and where."""
+
+    recipe: Recipe
+    checkpoint: Checkpoint
+
+
+def engine_checkpoint(prepare: Prepare, model: ModelSpec, weights: WeightSpec) -> Checkpoint:
+    """The files that an engine of this model and precision loads, be they there or still to be made."""
+    return model.published(weights) or _making(prepare, model, weights).checkpoint
+
+
+def makings(config: RunConfig) -> Iterator[Making]:
+    """All checkpoints of the run that raysweep makes itself, each once."""
+    made = set()
+    for model, weights in itertools.product(config.sweep.models, config.sweep.weights):
+        if model.published(weights) is None:
+            making = _making(config.prepare, model, weights)
+            if making.checkpoint not in made:  # two names may stand for the same files
+                made.add(making.checkpoint)
+                yield making
+
+
+def _making(prepare: Prepare, model: ModelSpec, weights: WeightSpec) -> Making:
+    assert prepare.calibration is not None  # the configuration is read with one if it is needed
+    recipe = Recipe(model, weights, prepare.calibration)
+    path = below(absolute(prepare.checkpoints), recipe.recipe_id)
+    return Making(recipe, Checkpoint(path, recipe.recipe_id))
+
+
+def is_there(checkpoint: Checkpoint) -> bool:
+    """Whether a checkpoint that raysweep makes is whole."""
+    from raysweep.storage.store import Store
+
+    store = Store(checkpoint.path)
+    try:
+        files = json.loads(store.read_text(MANIFEST))["files"] if store.exists(MANIFEST) else None
+    except (ValueError, KeyError, TypeError, ConfigError):
+        return False
+    return bool(files) and all(store.size(name) == size for name, size in files.items())
+
+
+def ready_shards(
+    config: RunConfig, shards: Sequence[Shard]
+) -> tuple[tuple[Shard, ...], tuple[Shard, ...]]:
+    """The shards whose engines have their checkpoints, and those whose have not."""
+    checkpoints = {making.checkpoint for making in makings(config)}
+    missing = {checkpoint for checkpoint in checkpoints if not is_there(checkpoint)}
+    ready = tuple(shard for shard in shards if shard.engine.checkpoint not in missing)
+    return ready, tuple(shard for shard in shards if shard.engine.checkpoint in missing)

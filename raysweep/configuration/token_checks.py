@@ -1,0 +1,78 @@
+"""Tokens counted before anything runs: is thinking closed by one token, and do prompts fit the context?"""
+
+from raysweep.checkpoints.hub import local_file
+from raysweep.configuration.chat import Chat, read_chat
+from raysweep.errors import ConfigError, shown
+from raysweep.recipe import Calibration
+from raysweep.run_config import Sweep
+from raysweep.spec import Benchmark, Forcing, ModelSpec, sequence_tokens
+
+
+def check_tokens(sweep: Sweep) -> None:
+    """Raise unless each model can close its thinking, and has room for the longest prompt and answer.
+
+    Of a model whose tokenizer is still on the hub only thinking and answer are known.
+    """
+    for index, model in enumerate(sweep.models):
+        chat = read_chat_of(model, f"sweep.models[{index}]")
+        for benchmark in sweep.benchmarks:
+            if chat is not None:
+                check_close(chat, model, benchmark, sweep.forcing, f"sweep.models[{index}].family")
+            check_context(chat, model, benchmark, sweep)
+
+
+def check_close(
+    chat: Chat, model: ModelSpec, benchmark: Benchmark, forcing: Forcing, field: str
+) -> None:
+    """Raise unless think_close is one token, also where it stands in the forced closing."""
+    close = chat.encode(model.family.think_close)
+    forced = chat.encode(forcing.forced_closing(model.family, benchmark))
+    if len(close) != 1 or forced.count(close[0]) != 1:
+        raise ConfigError(
+            f"{field}: think_close {shown(model.family.think_close)} is not one token of "
+            f"{model.name} but {len(close)}; give the one that ends its thinking"
+        )
+
+
+def check_context(chat: Chat | None, model: ModelSpec, benchmark: Benchmark, sweep: Sweep) -> None:
+    """Raise unless prompt, thinking and answer fit the model's context; None: a prompt counts nothing."""
+    prompt = longest_prompt(chat, model, benchmark) if chat else 0
+    closing = sweep.forcing.forced_closing(model.family, benchmark)
+    closing_tokens = len(chat.encode(closing)) if chat else 0
+    context, token_budget = model.architecture.context, sweep.token_budgets[-1]
+    tokens = sequence_tokens(prompt, token_budget, closing_tokens, benchmark.answer_tokens)
+    if tokens > context:
+        most = context - (tokens - token_budget)
+        answer = closing_tokens + benchmark.answer_tokens
+        way_out = (
+            f"lower the budget to {most}" if most > 0 else "leave out the model or the benchmark"
+        )
+        raise ConfigError(
+            f"sweep.token_budgets: {token_budget}, a prompt of {benchmark.name} with up to {prompt} "
+            f"tokens and an answer of {answer} do not fit the context of {model.name}, "
+            f"{context} tokens; {way_out}"
+        )
+
+
+def longest_prompt(chat: Chat, model: ModelSpec, benchmark: Benchmark) -> int:
+    """Tokens of the benchmark's longest prompt, chat template and opened thinking included."""
+    think_open = model.family.think_open
+    prompts = [chat.prompt(question.prompt, think_open) for question in benchmark.questions]
+    encoded = chat.tokenizer.encode_batch(prompts, add_special_tokens=False)
+    return max(len(one.ids) for one in encoded)
+
+
+def count_tokens(model: ModelSpec, calibration: Calibration) -> int | None:
+    """Tokens of the documents, chat template not counted; None if the tokenizer is not here."""
+    chat = read_chat_of(model, "prepare.calibration")
+    if chat is None:
+        return None
+    texts = [document.prompt + document.text for document in calibration.documents]
+    encoded = chat.tokenizer.encode_batch(texts, add_special_tokens=False)
+    return sum(min(len(one.ids), calibration.tokens) for one in encoded)
+
+
+def read_chat_of(model: ModelSpec, field: str) -> Chat | None:
+    """The model's tokenizer and chat template; None if they are not on this machine."""
+    file = local_file(model.path, model.revision, "tokenizer.json")
+    return None if file is None else read_chat(file.parent, field)

@@ -1,0 +1,90 @@
+"""Make the quantised checkpoints that nobody has made yet, each once, as a Ray task of its own.
+
+A checkpoint appears whole or not at all, so a killed task leaves nothing that a later run would trust,
+and what is there is never made again.
+"""
+
+import importlib.util
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import ray
+from ray.exceptions import RayError
+
+from actors.quantize import ENVIRONMENT, quantize
+from raysweep.checkpoints.engine_files import Making
+from raysweep.driver.ray_errors import reason_of
+from raysweep.driver.ray_session import NO_GPU, ray_session
+from raysweep.errors import ConfigError
+from raysweep.memory import weights_bytes
+from raysweep.run_config import Cluster
+from raysweep.system.machine import affordable_actors
+
+
+@dataclass(frozen=True)
+class Made:
+    """How the making of one checkpoint ended; `failure` says why there is none."""
+
+    making: Making
+    failure: str | None = None
+
+
+def prepare(
+    makings: Sequence[Making], cluster: Cluster, ended: Callable[[Made], None]
+) -> tuple[Made, ...]:
+    """Make all checkpoints; `ended` hears of each.
+
+    Raises ConfigError where the disk has no room for them, or gptqmodel is not installed.
+    """
+    check_installed(cluster)
+    check_disk(makings)
+    cluster = replace(cluster, actors=cluster.actors or affordable_actors(len(makings)))
+    task = ray.remote(
+        num_cpus=cluster.cpus_per_actor,
+        num_gpus=1 if cluster.gpus_per_actor is None else cluster.gpus_per_actor,
+        max_retries=1,
+        max_calls=1,  # gptqmodel keeps memory of a model that it is done with
+        runtime_env={"env_vars": {**ENVIRONMENT, **({} if cluster.on_gpus else NO_GPU)}},
+    )(quantize)
+    made: list[Made] = []
+    with ray_session(cluster):
+        calls = {task.remote(making.recipe, making.checkpoint): making for making in makings}
+        while calls:
+            for call in ray.wait(list(calls), num_returns=1)[0]:
+                made.append(_made(call, calls.pop(call)))
+                ended(made[-1])
+    return tuple(made)
+
+
+def _made(call: ray.ObjectRef, making: Making) -> Made:
+    try:
+        ray.get(call)
+        return Made(making)
+    except RayError as error:
+        return Made(making, reason_of(error))
+
+
+def check_installed(cluster: Cluster) -> None:
+    """Raise if the workers, which run here, lack gptqmodel."""
+    if cluster.address == "local" and importlib.util.find_spec("gptqmodel") is None:
+        raise ConfigError(
+            "sweep.weights: to quantise takes gptqmodel, which is not installed; "
+            "pip install 'raysweep[quantize]', or give published files in the model's `quantized`"
+        )
+
+
+def check_disk(makings: Sequence[Making]) -> None:
+    """Raise if the checkpoints do not fit on the disk that they go to."""
+    needed = sum(weights_bytes(m.recipe.model, m.recipe.weights) for m in makings)
+    path = makings[0].checkpoint.path
+    if "://" in path:
+        return
+    parent = next(folder for folder in Path(path).parents if folder.exists())
+    free = shutil.disk_usage(parent).free
+    if needed > free:
+        raise ConfigError(
+            f"prepare.checkpoints: {parent} has {free / 1e9:.1f} GB free, and the checkpoints to be made "
+            f"take {needed / 1e9:.1f} GB; make room, or name another folder"
+        )

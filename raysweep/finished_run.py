@@ -1,0 +1,165 @@
+"""A run for notebooks: its tables as pandas, and the study's questions put to them.
+
+    import raysweep
+    run = raysweep.open_run("runs/embedded")
+    run.scenarios.query("group_size == 1")
+    run.composition("chain", batch_size=16)
+    run.figure("composition", "chain", batch_size=16)
+
+Tables are read when they are first asked for, from a local folder or any address that `out` may have.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from raysweep.analysis import study
+from raysweep.analysis.candidates import Candidates
+from raysweep.analysis.uncertainty import paired_difference
+from raysweep.errors import ConfigError, unknown
+from raysweep.reporting.results import SCORE_KEY, read_candidates
+from raysweep.storage.record import read_record, read_summary
+from raysweep.storage.schemas import SAMPLES
+from raysweep.storage.store import Store
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from raysweep.reporting.results import Results
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run's folder. Columns are those of raysweep/storage/schemas.py."""
+
+    store: Store
+
+    @cached_property
+    def scenarios(self) -> pd.DataFrame:
+        return self._table("scenarios")
+
+    @cached_property
+    def frontier(self) -> pd.DataFrame:
+        return self._table("frontier")
+
+    @cached_property
+    def frontiers(self) -> pd.DataFrame:
+        return self._table("frontiers")
+
+    @cached_property
+    def thresholds(self) -> pd.DataFrame:
+        return self._table("thresholds")
+
+    @cached_property
+    def engines(self) -> pd.DataFrame:
+        return self._table("engines")
+
+    @cached_property
+    def plan(self) -> pd.DataFrame:
+        return self._table("plan")
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """One row a scenario and question: its accuracy there, NaN where it has no sample."""
+        lists, questions = self._table("scores"), self._table("questions")
+        ids = questions.groupby("benchmark").question_id.agg(list)
+        lists["question_id"] = [ids[benchmark] for benchmark in lists.benchmark]
+        long = lists.explode(["question_id", "scores"], ignore_index=True)
+        return long.rename(columns={"scores": "score"}).astype({"score": float})
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        return read_summary(self.store)
+
+    @cached_property
+    def configuration(self) -> dict[str, Any]:
+        """config.yaml: the resolved configuration, versions, and what the samples are made of."""
+        return dict(read_record(self.store))
+
+    def samples(self, engine_id: str, columns: Sequence[str] = SAMPLES.names) -> pd.DataFrame:
+        """The traces of an engine, all of its benchmarks; leave out `token_ids` if you can."""
+        shards = [part.shard_id for part in self.store.parts() if part.engine_id == engine_id]
+        return self.store.read_samples(engine_id, shards, columns).to_pandas()
+
+    @cached_property
+    def _candidates(self) -> dict[str, Candidates]:
+        return read_candidates(self.store)
+
+    def candidates(self, benchmark: str) -> Candidates:
+        """What the functions of `study`, `threshold` and `recommend` take."""
+        if benchmark not in self._candidates:
+            raise unknown("benchmark", benchmark, "benchmark", self._candidates)
+        return self._candidates[benchmark]
+
+    def serial_scaling(self, benchmark: str) -> pd.DataFrame:
+        return pd.DataFrame(study.serial_scaling(self.candidates(benchmark)))
+
+    def composition(self, benchmark: str, batch_size: int = 1) -> pd.DataFrame:
+        return pd.DataFrame(study.composition(self.candidates(benchmark), batch_size))
+
+    def theoretical_batches(self, benchmark: str, memory_gb: float) -> pd.DataFrame:
+        found = study.theoretical_batches(self.candidates(benchmark), memory_gb * 1e9)
+        return pd.DataFrame(found)
+
+    def parallel_scaling(self, benchmark: str, batch_size: int = 1) -> pd.DataFrame:
+        return pd.DataFrame(study.parallel_scaling(self.candidates(benchmark), batch_size))
+
+    def eviction_or_bits(self, benchmark: str, batch_size: int = 1) -> pd.DataFrame:
+        return pd.DataFrame(study.eviction_or_bits(self.candidates(benchmark), batch_size))
+
+    @cached_property
+    def _results(self) -> "Results":
+        from raysweep.reporting.results import read_results
+
+        return read_results(self.store)
+
+    def figure(self, name: str, benchmark: str, batch_size: int | None = None) -> "Figure | None":
+        """A figure of the report: None where these scenarios cannot be asked its question.
+
+        batch_size  of the sweep; the smallest unless it is said
+        """
+        from raysweep.reporting.figures import FIGURES, draw
+
+        if name not in FIGURES:
+            raise unknown("figure", name, "figure", FIGURES)
+        self.candidates(benchmark)  # known?
+        own = self._results.of(benchmark)
+        return draw(name, own, batch_size or own.batch_sizes[0])
+
+    def differences(self, benchmark: str, **against: Any) -> pd.DataFrame:
+        """Every scenario of a benchmark less one of them, paired by question.
+
+        against  columns that name the one: engine_id=..., token_budget=..., group_size=...
+        """
+        candidates = self.candidates(benchmark)
+        chosen = [
+            index
+            for index, row in enumerate(candidates.rows)
+            if all(row[name] == value for name, value in against.items())
+        ]
+        if len(chosen) != 1:
+            raise ConfigError(
+                f"differences: {len(chosen)} scenarios have {against}; name one of them"
+            )
+        found = paired_difference(candidates.scores, candidates.scores[:, chosen])
+        keys = pd.DataFrame([{name: row[name] for name in SCORE_KEY} for row in candidates.rows])
+        bounds = {"difference": found.mean, "difference_lo": found.low, "difference_hi": found.high}
+        return keys.assign(**{name: np.asarray(values) for name, values in bounds.items()})
+
+    def _table(self, name: str) -> pd.DataFrame:
+        file = f"{name}.parquet"
+        if not self.store.exists(file):
+            raise ConfigError(f"{self.store.path(file)} is not there; run the stages that write it")
+        return self.store.read_table(file).to_pandas()
+
+
+def open_run(path: str) -> FinishedRun:
+    """The run in a folder, or at an address. Raises ConfigError if there is none."""
+    store = Store(str(path))
+    if not store.exists("config.yaml"):
+        raise ConfigError(f"{path}: no run lies there, for it has no config.yaml; give its folder")
+    return FinishedRun(store)

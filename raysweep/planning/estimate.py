@@ -1,0 +1,110 @@
+"""What a plan costs: where each engine runs, for how long, and for how much.
+
+Tokens are those that finished traces make likely, at most those of the budgets; their time is the cost
+model's, as much slower as the finished parts were. An engine runs on the kind of GPU on which a token of
+it is cheapest. Counted is work, and one load of each engine; not the tail in which GPUs idle.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from raysweep.planning.fit import row_tokens
+from raysweep.planning.gpu_options import Placement, modelled, placements
+from raysweep.planning.grid import whole_stream
+from raysweep.planning.measured import Learnt, learnt_of
+from raysweep.planning.plan import Plan, PlannedShard
+from raysweep.run_config import RunConfig
+from raysweep.spec import EngineSpec
+
+HOUR_S = 3600
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Of an engine's shards: at most, and expected. Forks count."""
+
+    at_most: float = 0.0
+    expected: float = 0.0
+
+    def __add__(self, other: "Tokens") -> "Tokens":
+        return Tokens(self.at_most + other.at_most, self.expected + other.expected)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An engine's work, and where it is done.
+
+    placement  None: it fits on no GPU of the cluster
+    whole      all of its shards; `to_do` those that are not finished
+    slowness   measured seconds a token over modelled ones
+    """
+
+    engine: EngineSpec
+    placement: Placement | None
+    whole: Tokens
+    to_do: Tokens
+    slowness: float
+
+    def gpu_hours(self, tokens: Tokens) -> float | None:
+        """Of work and one load; None where there is no GPU, or no telling which."""
+        place = self.placement
+        if place is None or place.gpu is None:
+            return None
+        busy_s = tokens.expected * place.token_s * self.slowness
+        load_s = place.speed.load_s if tokens.at_most else 0.0
+        return (busy_s + load_s) * place.fit.gpus / HOUR_S
+
+
+def estimates(config: RunConfig, plan: Plan) -> tuple[Estimate, ...]:
+    """One for each engine of the plan."""
+    generation, cluster, tokens = config.generation, config.cluster, row_tokens(config)
+    options = {
+        engine.engine_id: placements(engine, generation, cluster, tokens) for engine in plan.engines
+    }
+    ways = {key: [place.option(cluster) for place in places] for key, places in options.items()}
+    benchmarks = benchmarks_of(config, plan.engines) if plan.parts else {}
+    learnt = learnt_of(plan.parts, benchmarks, modelled(ways))
+    whole, to_do = tokens_of(config, plan.shards, learnt)
+    return tuple(
+        Estimate(
+            engine=engine,
+            placement=next(iter(options[key]), None),
+            whole=whole[key],
+            to_do=to_do[key],
+            slowness=learnt.slowness(key),
+        )
+        for engine in plan.engines
+        for key in [engine.engine_id]
+    )
+
+
+def benchmarks_of(config: RunConfig, engines: Iterable[EngineSpec]) -> dict[str, str]:
+    """The benchmark of each stream of samples, by the stream's id."""
+    return {
+        whole_stream(config, engine, benchmark).stream_id: benchmark.name
+        for engine in engines
+        for benchmark in config.sweep.benchmarks
+    }
+
+
+def tokens_of(
+    config: RunConfig, shards: Iterable[PlannedShard], learnt: Learnt
+) -> tuple[Mapping[str, Tokens], Mapping[str, Tokens]]:
+    """The tokens of all shards, and of those to do, by engine."""
+    at_most: dict[tuple[str, str, bool], int] = defaultdict(int)
+    samples: dict[tuple[str, str, bool], int] = defaultdict(int)
+    for shard in shards:
+        key = (shard.engine_id, shard.benchmark, shard.shard is not None)
+        at_most[key] += shard.est_tokens
+        samples[key] += shard.samples
+    whole: dict[str, Tokens] = defaultdict(Tokens)
+    to_do: dict[str, Tokens] = defaultdict(Tokens)
+    for key, limit in at_most.items():
+        engine_id, benchmark, missing = key
+        each = learnt.tokens_per_sample(engine_id, benchmark, limit / samples[key])
+        tokens = Tokens(limit, samples[key] * each)
+        whole[engine_id] += tokens
+        if missing:
+            to_do[engine_id] += tokens
+    return whole, to_do

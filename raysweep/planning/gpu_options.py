@@ -1,0 +1,85 @@
+"""Where an actor of an engine may run: on each kind of GPU of the cluster that holds it, and how fast."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from raysweep.planning.fit import Fit, fit_of, placed
+from raysweep.planning.measured import Modelled
+from raysweep.planning.speed import Speed, speed
+from raysweep.run_config import Cluster, Generation, Gpu
+from raysweep.spec import EngineSpec
+
+
+@dataclass(frozen=True)
+class Need:
+    """What an actor takes: CPUs, and a share of one GPU (below 1) or a number of whole ones of a kind."""
+
+    cpus: float
+    gpus: float
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Option:
+    """A way to run an engine: what its actor takes, and how fast it is there."""
+
+    need: Need
+    speed: Speed
+
+
+@dataclass(frozen=True)
+class Placement:
+    """An actor of an engine: on GPUs of a kind, or where nothing is known of any (None) on a nominal CPU."""
+
+    gpu: Gpu | None
+    fit: Fit
+    speed: Speed
+
+    @property
+    def token_s(self) -> float:
+        """Seconds a token by the cost model, its actor's rows all taken."""
+        return 1 / self.speed.tokens_s()
+
+    @property
+    def token_price(self) -> tuple[float, float]:
+        """What a token costs: in dollars; in seconds of a GPU where nobody has said a price."""
+        gpu_s = self.token_s * self.fit.gpus
+        return (self.gpu.usd_per_hour if self.gpu else 0) * gpu_s, gpu_s
+
+    def option(self, cluster: Cluster) -> Option:
+        """What an actor takes there."""
+        gpus, kind = cluster.gpus_per_actor or 0.0, ""
+        if self.gpu is not None:
+            gpus, kind = self.fit.gpus, self.gpu.accelerator_type
+        return Option(Need(cluster.cpus_per_actor, gpus, kind), self.speed)
+
+
+def placements(
+    engine: EngineSpec, generation: Generation, cluster: Cluster, tokens: int
+) -> tuple[Placement, ...]:
+    """Each way to run an engine whose sequences come to `tokens` tokens, the cheapest a token first."""
+    rows = generation.max_rows
+    fits = (
+        [(pool.gpu, fit_of(engine, pool, cluster, rows, tokens)) for pool in cluster.pools]
+        if has_known_gpus(cluster)
+        else [(None, placed(engine, None, rows, tokens))]
+    )
+    found = [Placement(gpu, fit, speed(engine, gpu, fit, tokens)) for gpu, fit in fits if fit]
+    return tuple(sorted(found, key=lambda place: place.token_price))
+
+
+def has_known_gpus(cluster: Cluster) -> bool:
+    """Whether actors run on GPUs of which the kinds are named."""
+    return bool(cluster.pools) and cluster.on_gpus
+
+
+def modelled(options: Mapping[str, Iterable[Option]]) -> Modelled:
+    """Seconds of an engine's token on a device: a kind of GPU by Ray's label, "" for a CPU.
+
+    0 for a device that is no option. Of two kinds with one label the first counts.
+    """
+    found: dict[tuple[str, str], float] = {}
+    for engine_id, ways in options.items():
+        for way in ways:
+            found.setdefault((engine_id, way.need.kind), 1 / way.speed.tokens_s())
+    return lambda engine_id, device: found.get((engine_id, device), 0.0)

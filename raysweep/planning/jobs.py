@@ -1,0 +1,51 @@
+"""From missing shards to jobs: for each engine its work, and the ways to run it on the cluster's nodes."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from raysweep.planning.gpu_options import Option, modelled, placements
+from raysweep.planning.measured import Learnt, learnt_of
+from raysweep.run_config import Cluster, Generation
+from raysweep.shard import Shard
+from raysweep.spec import EngineSpec
+from raysweep.storage.part import Part
+
+
+@dataclass(frozen=True)
+class Job:
+    """An engine, the ways to run it (not none), and the shards that are wanted of it."""
+
+    engine: EngineSpec
+    options: tuple[Option, ...]
+    shards: tuple[Shard, ...]
+
+
+def jobs_of(
+    shards: Iterable[Shard], generation: Generation, cluster: Cluster, row_tokens: int
+) -> tuple[Job, ...]:
+    """The shards by their engine, each engine with its options.
+
+    row_tokens  tokens of a row at its longest, as the plan has it (`fit.row_tokens`)
+
+    Raises ValueError for an engine that no kind of GPU of the cluster holds: `fit.check_fit` comes before.
+    """
+    by_engine: dict[str, list[Shard]] = defaultdict(list)
+    for shard in shards:
+        by_engine[shard.engine.engine_id].append(shard)
+    return tuple(_job(theirs, generation, cluster, row_tokens) for theirs in by_engine.values())
+
+
+def _job(shards: Sequence[Shard], generation: Generation, cluster: Cluster, row_tokens: int) -> Job:
+    engine = shards[0].engine
+    places = placements(engine, generation, cluster, row_tokens)
+    if not places:
+        raise ValueError(f"{engine.engine_id} fits on no GPU of the cluster")
+    return Job(engine, tuple(place.option(cluster) for place in places), tuple(shards))
+
+
+def learnt_from(parts: Iterable[Part], jobs: Sequence[Job]) -> Learnt:
+    """What the parts that are there say of the jobs still to do."""
+    firsts = [{shard.benchmark: shard for shard in job.shards} for job in jobs]
+    streams = {shard.stream_id: name for by_name in firsts for name, shard in by_name.items()}
+    return learnt_of(parts, streams, modelled({job.engine.engine_id: job.options for job in jobs}))

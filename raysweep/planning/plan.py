@@ -1,0 +1,128 @@
+"""From a configuration to the work that is missing: engines, shards, and their cost in tokens.
+
+The plan keeps the finished parts that hold wanted samples and cuts the rest into new shards (`cutting`).
+It is a function of the configuration and of the folder's parts, and of nothing else.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from raysweep.planning.backends import Choice
+from raysweep.planning.cutting import Cut, finished_pieces, missing_shards
+from raysweep.planning.fit import row_tokens
+from raysweep.planning.gpu_options import has_known_gpus, placements
+from raysweep.planning.grid import backend_of, engines, whole_stream
+from raysweep.run_config import Generation, RunConfig
+from raysweep.shard import Shard, est_tokens
+from raysweep.spec import EngineSpec
+from raysweep.storage.part import Part
+
+
+@dataclass(frozen=True)
+class PlannedShard:
+    """A shard as a row of plan.parquet; `shard` is None for one that an earlier run has finished."""
+
+    shard_id: str
+    engine_id: str
+    benchmark: str
+    question_ids: tuple[str, ...]
+    sample_start: int
+    sample_count: int
+    est_tokens: int
+    shard: Shard | None
+
+    @property
+    def samples(self) -> int:
+        return len(self.question_ids) * self.sample_count
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every shard of the run: those done, and those to do.
+
+    backends  why each engine has its backend
+    parts     all that the folder holds, those of other runs of it too
+    """
+
+    engines: tuple[EngineSpec, ...]
+    shards: tuple[PlannedShard, ...]
+    backends: tuple[Choice, ...] = ()
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def to_do(self) -> tuple[Shard, ...]:
+        return tuple(planned.shard for planned in self.shards if planned.shard is not None)
+
+    @property
+    def done(self) -> int:
+        """Shards that are finished."""
+        return sum(planned.shard is None for planned in self.shards)
+
+
+def make_plan(config: RunConfig, parts: Iterable[Part]) -> Plan:
+    """The run's plan, given the parts that are finished."""
+    parts = tuple(parts)
+    finished: dict[str, list[Part]] = defaultdict(list)
+    for part in parts:
+        finished[part.stream_id].append(part)
+    grid = engines(config)
+    backends = tuple(backend_of(config, engine, finished) for engine in grid)
+    specs = tuple(
+        replace(engine, backend=choice.backend)
+        for engine, choice in zip(grid, backends, strict=True)
+    )
+    shards: list[PlannedShard] = []
+    for engine in specs:
+        tokens_s = _tokens_s(config, engine)
+        for benchmark in config.sweep.benchmarks:
+            whole = whole_stream(config, engine, benchmark)
+            cut = cut_of(whole, config.generation, tokens_s)
+            shards += _plan_stream(whole, finished[whole.stream_id], cut)
+    return Plan(specs, tuple(shards), backends, parts)
+
+
+def _plan_stream(whole: Shard, parts: list[Part], cut: Cut) -> Iterator[PlannedShard]:
+    """The shards of one stream: what is there first, then what is missing."""
+    finished, missing = finished_pieces(whole, parts)
+    for shard_id, piece in finished:
+        yield _planned(shard_id, piece, None)
+    if missing:
+        for shard in missing_shards(whole, missing, cut):
+            yield _planned(shard.shard_id, shard, shard)
+
+
+def _tokens_s(config: RunConfig, engine: EngineSpec) -> float | None:
+    """Modelled tokens a second of a full actor; None without a kind of GPU that is named and holds it.
+
+    A nominal core's speed says nothing of this machine's.
+    """
+    if not has_known_gpus(config.cluster):
+        return None
+    places = placements(engine, config.generation, config.cluster, row_tokens(config))
+    return places[0].speed.tokens_s() if places else None
+
+
+def cut_of(whole: Shard, generation: Generation, tokens_s: float | None) -> Cut:
+    """The size of a stream's shards: the configured one, or what a full actor does in `shard_minutes`.
+
+    All samples of a question stay together as long as they are no more than that.
+    """
+    if tokens_s is None:
+        return Cut(generation.shard_questions, generation.shard_samples)
+    within = int(tokens_s * 60 * generation.shard_minutes * whole.samples / est_tokens(whole))
+    samples = max(1, min(generation.shard_samples, within))
+    return Cut(max(1, min(generation.shard_questions, within // samples)), samples)
+
+
+def _planned(shard_id: str, piece: Shard, to_do: Shard | None) -> PlannedShard:
+    return PlannedShard(
+        shard_id=shard_id,
+        engine_id=piece.engine.engine_id,
+        benchmark=piece.benchmark,
+        question_ids=tuple(question.question_id for question in piece.questions),
+        sample_start=piece.sample_start,
+        sample_count=piece.sample_count,
+        est_tokens=est_tokens(piece),
+        shard=to_do,
+    )

@@ -1,0 +1,72 @@
+"""engines.parquet and plan.parquet: a plan with its cost, for readers; no stage takes them for the truth."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from raysweep import memory
+from raysweep.kv_policy import kind_of, parameters
+from raysweep.planning.estimate import Estimate
+from raysweep.planning.gpu_options import has_known_gpus
+from raysweep.planning.plan import Plan
+from raysweep.run_config import RunConfig
+from raysweep.spec import EngineSpec
+from raysweep.storage.schemas import ENGINES, PLAN
+from raysweep.storage.store import Store
+
+
+def write_plan(config: RunConfig, planned: Plan, costs: Sequence[Estimate], store: Store) -> None:
+    """Write engines.parquet and plan.parquet."""
+    store.write_table("engines.parquet", engines_table(config, costs))
+    store.write_table("plan.parquet", plan_table(config, planned, costs))
+
+
+def engines_table(config: RunConfig, costs: Iterable[Estimate]) -> pa.Table:
+    """engines.parquet. Tokens are those of all shards at most, hours the expected ones."""
+    return pa.Table.from_pylist([_engine_row(config, cost) for cost in costs], schema=ENGINES)
+
+
+def plan_table(config: RunConfig, plan: Plan, costs: Iterable[Estimate]) -> pa.Table:
+    """plan.parquet."""
+    gpus = {cost.engine.engine_id: gpus_of(config, cost) for cost in costs}
+    rows = [{**vars(planned), "gpus": gpus[planned.engine_id]} for planned in plan.shards]
+    return pa.Table.from_pylist(rows, schema=PLAN)
+
+
+def gpus_of(config: RunConfig, cost: Estimate) -> float | None:
+    """GPUs of an actor of the engine, or the share of one; None if it fits on none of the cluster's."""
+    if not has_known_gpus(config.cluster):
+        return config.cluster.gpus_per_actor
+    return None if cost.placement is None else cost.placement.fit.gpus
+
+
+def _engine_row(config: RunConfig, cost: Estimate) -> dict[str, Any]:
+    return {
+        **described(cost.engine),
+        "gpus": gpus_of(config, cost),
+        "est_tokens": int(cost.whole.at_most),
+        "est_gpu_hours": cost.gpu_hours(cost.whole),
+    }
+
+
+def described(engine: EngineSpec) -> dict[str, Any]:
+    """The columns of engines.parquet that say what an engine is, whatever it costs."""
+    model = engine.model
+    return {
+        "engine_id": engine.engine_id,
+        "engine_hash": engine.content,
+        "family": model.family.name,
+        "model": model.name,
+        "params": model.params,
+        "weight_method": engine.weights.method,
+        "weight_bits": engine.weights.bits,
+        "weight_group_size": engine.weights.group_size,
+        "kv_policy": engine.kv_policy.slug,
+        "kv_params": json.dumps(parameters(engine.kv_policy)),
+        "kv_kind": kind_of(engine.kv_policy),
+        "backend": engine.backend,
+        "weights_bytes": memory.weights_bytes(model, engine.weights),
+        "kv_bytes_per_token": memory.kv_bytes_per_token(model.architecture),
+    }

@@ -1,0 +1,39 @@
+"""Sessions of a run, as summary.json adds them up: time, GPU time, faults, and drivers that were killed."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from raysweep.monitoring.snapshot import PROGRESS
+from raysweep.storage.record import add_to_summary, read_mapping, read_summary
+from raysweep.storage.store import Store
+
+
+def note_killed_session(store: Store) -> None:
+    """Add what is known of the session of a driver that was killed, or that this one took over from."""
+    before = store.lease.displaced if store.lease else None
+    if not before:
+        return
+    progress = read_mapping(store, PROGRESS)
+    known = progress if progress.get("epoch") == before.get("epoch") else {}
+    faults = {**known.get("faults", {}), "driver": 1}
+    note_session(store, known.get("wall_s", 0.0), 0.0, faults)
+
+
+def note_session(
+    store: Store,
+    wall_s: float,
+    gpu_s: float,
+    faults: Mapping[str, int],
+    warnings: Iterable[str] = (),
+) -> None:
+    """Add a generate stage's time, GPU time, faults by kind and warnings to those of sessions before."""
+    before = read_summary(store)
+    by_kind = Counter(before.get("faults_by_kind", {})) + Counter(faults)
+    noted = {
+        "wall_s": round(before.get("wall_s", 0.0) + wall_s, 1),
+        "gpu_hours": before.get("gpu_hours", 0.0) + gpu_s / 3600,
+        "faults_survived": before.get("faults_survived", 0) + sum(faults.values()),
+        "faults_by_kind": dict(sorted(by_kind.items())),
+        "warnings": sorted({*before.get("warnings", ()), *warnings}),
+    }
+    add_to_summary(store, noted)

@@ -1,0 +1,125 @@
+"""Who watches a generate stage: the terminal, progress.json, Ray's metrics, and the lease.
+
+All show the same `Snapshot`, which is made of the schedule once a second.
+"""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+
+from rich.console import Console
+
+from raysweep.monitoring.ray_metrics import Exporter
+from raysweep.monitoring.snapshot import PROGRESS, EngineProgress, Snapshot
+from raysweep.progress.display import show_progress
+from raysweep.scheduling.loop import Event
+from raysweep.scheduling.queues import EngineQueue
+from raysweep.scheduling.schedule import Schedule
+from raysweep.shard import Shard
+from raysweep.storage.lease import LOOK_EVERY_S
+from raysweep.storage.store import Store
+
+SHOW_EVERY_S, WRITE_EVERY_S = 1.0, 15.0
+
+
+@contextmanager
+def watching(
+    store: Store, console: Console, shards: Sequence[Shard]
+) -> Iterator[Callable[[Schedule, Event | None], None]]:
+    """Shows how far a schedule is, as long as the context lasts; gives what is to be called of each event.
+
+    Raises LeaseLost there once another driver has taken over the folder.
+    """
+    with show_progress(console, sum(shard.samples for shard in shards)) as show:
+        exporter, started = Exporter(), time.monotonic()
+        shown = written = 0.0
+        noted: dict[str, int] = {}
+        last: Schedule | None = None
+
+        def watch(schedule: Schedule, event: Event | None) -> None:
+            nonlocal shown, written, noted, last
+            now, last = time.monotonic(), schedule
+            if now - shown < SHOW_EVERY_S:
+                return
+            shown, snapshot = now, snapshot_of(schedule, now - started)
+            store.fence(LOOK_EVERY_S)
+            show(snapshot)
+            exporter(snapshot)
+            if now - written >= WRITE_EVERY_S or dict(snapshot.faults) != noted:
+                written, noted = now, dict(snapshot.faults)
+                write_progress(store, snapshot)
+
+        try:
+            yield watch
+        finally:
+            if last is not None:
+                snapshot = snapshot_of(last, time.monotonic() - started)
+                show(snapshot)
+                exporter(snapshot)
+                write_progress(store, snapshot)
+
+
+def write_progress(store: Store, snapshot: Snapshot) -> None:
+    """progress.json: the snapshot, when it was taken, and by the driver of which epoch."""
+    noted = {
+        "written_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "epoch": store.lease.epoch if store.lease else 0,
+        **asdict(snapshot),
+    }
+    store.write_text(PROGRESS, json.dumps(noted, indent=2) + "\n")
+
+
+def snapshot_of(schedule: Schedule, wall_s: float) -> Snapshot:
+    """How far a schedule is, `wall_s` seconds after its beginning."""
+    failed = Counter((failure.engine_id, failure.benchmark) for failure in schedule.failures)
+    engines = tuple(
+        _progress(queue, benchmark, failed[queue.engine.engine_id, benchmark])
+        for queue in schedule.queues
+        for benchmark in queue.to_do
+    )
+    return Snapshot(
+        engines=engines,
+        actors=len(schedule.places),
+        tokens_s=sum(engine.tokens for engine in engines) / max(wall_s, 1e-9),
+        faults=dict(schedule.faults),
+        retries=schedule.losses.retries,
+        seconds_left=seconds_left(schedule),
+        wall_s=wall_s,
+    )
+
+
+def _progress(queue: EngineQueue, benchmark: str, failed: int) -> EngineProgress:
+    engine, done, running = queue.engine, queue.done[benchmark], queue.running[benchmark]
+    waiting = queue.to_do[benchmark]
+    left = (waiting.samples + running.samples) * queue.tokens_per_sample(benchmark)
+    return EngineProgress(
+        engine_id=engine.engine_id,
+        model=engine.model.name,
+        weights=engine.weights.slug,
+        kv_policy=engine.kv_policy.slug,
+        benchmark=benchmark,
+        shards_done=done.shards,
+        shards_running=running.shards,
+        shards_failed=failed,
+        shards_waiting=waiting.shards,
+        samples=done.samples,
+        tokens=done.tokens,
+        tokens_left=round(left),
+    )
+
+
+def seconds_left(schedule: Schedule) -> float | None:
+    """The time of all that is left at the speeds that were measured, on as many actors as there are now.
+
+    What runs counts by half. None before something has come back, and without actors.
+    """
+    if not schedule.places or not schedule.done.shards:
+        return None
+    left_s = sum(
+        queue.seconds_of(queue.waiting_tokens + queue.running_tokens / 2, queue.options[0])
+        for queue in schedule.queues
+    )
+    return left_s / len(schedule.places)

@@ -1,0 +1,164 @@
+"""The samples of one engine on one benchmark made into scenarios.
+
+The one idea: a partition is reduced by a function of what lies in its folder, so it does not matter where
+that runs. Of the parts only the columns that are counted are read, strings as dictionaries; what comes
+back are rows and scores, a thousandth of what was read.
+"""
+
+import os
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from raysweep.grading.equivalence import Equivalence
+from raysweep.reducing.scenarios import Scenario, make_scenarios
+from raysweep.reducing.tally import COLUMNS, DICTIONARIES, Ints, positions, tally
+from raysweep.run_config import Sweep
+from raysweep.spec import Benchmark, EngineSpec
+from raysweep.storage.part import part_name
+from raysweep.storage.schemas import SAMPLES
+from raysweep.storage.store import DamagedPartError, Store
+from raysweep.system.workers import Workers
+
+
+@dataclass(frozen=True)
+class Partition:
+    """What the plan knows of one engine on one benchmark.
+
+    described  the engine's row of engines.parquet
+    finished   the question ids that count, of each shard that is there
+    """
+
+    engine: EngineSpec
+    benchmark: str
+    described: Mapping[str, Any]
+    finished: Mapping[str, tuple[str, ...]]
+    shards_missing: int
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """The scenarios of a partition, and how much was read.
+
+    reused_tokens, recomputed_tokens  thinking before answers that were prompts of their own
+    seeded_samples                    those that another batch may round otherwise
+    """
+
+    engine_id: str
+    benchmark: str
+    scenarios: tuple[Scenario, ...]
+    shards: int
+    shards_missing: int
+    samples: int
+    samples_missing: int
+    tokens_generated: int
+    outcomes: Ints  # [OUTCOMES] answers
+    finishes: Mapping[str, int]  # how many traces ended in which way
+    set_aside: tuple[str, ...]  # parts that could not be read, by their new paths
+    reused_tokens: int
+    recomputed_tokens: int
+    seeded_samples: int
+
+
+def reduce_here(partitions: Sequence[Partition], sweep: Sweep, store: Store) -> list[Reduced]:
+    """All partitions, in their order, in this process; the next one is read while one is counted."""
+    with Workers(os.cpu_count() or 1) as workers:
+        known = Equivalence(workers)
+        reads = _read_ahead(partitions, sweep, store)
+        pairs = zip(partitions, reads, strict=True)
+        return [reduce_partition(partition, sweep, read, known) for partition, read in pairs]
+
+
+@dataclass(frozen=True)
+class Read:
+    """The samples that the run asks for, each once, and the parts that were set aside on the way."""
+
+    samples: pa.Table
+    set_aside: tuple[str, ...]
+
+
+def reduce_partition(
+    partition: Partition, sweep: Sweep, read: Read, equivalence: Equivalence
+) -> Reduced:
+    """One partition, from its samples to its scenarios."""
+    samples, benchmark = read.samples, _benchmark(partition, sweep)
+    votes = tally(samples, partition.engine, benchmark, sweep.token_budgets, equivalence)
+    made = make_scenarios(votes, sweep.group_sizes, sweep.samples, dict(partition.described))
+    return Reduced(
+        engine_id=partition.engine.engine_id,
+        benchmark=partition.benchmark,
+        scenarios=tuple(made),
+        shards=len(partition.finished) + partition.shards_missing,
+        shards_missing=partition.shards_missing + len(read.set_aside),
+        samples=votes.n_samples_read,
+        samples_missing=len(benchmark.questions) * sweep.samples - votes.n_samples_read,
+        tokens_generated=votes.tokens_generated,
+        outcomes=votes.outcomes.sum(axis=0),
+        finishes=votes.finishes,
+        set_aside=read.set_aside,
+        reused_tokens=_sum(samples["reused_tokens"]),
+        recomputed_tokens=_sum(samples["recomputed_tokens"]),
+        seeded_samples=int((positions(samples["reproducible"], ["seeded"]) == 0).sum()),
+    )
+
+
+def _benchmark(partition: Partition, sweep: Sweep) -> Benchmark:
+    return next(one for one in sweep.benchmarks if one.name == partition.benchmark)
+
+
+def _sum(column: pa.ChunkedArray) -> int:
+    """Of a column of whole numbers; nulls count for nothing."""
+    return int(column.fill_null(0).to_numpy().sum())
+
+
+def _read_ahead(partitions: Sequence[Partition], sweep: Sweep, store: Store) -> Iterator[Read]:
+    """What each partition holds; the next one is read while one is counted."""
+    with ThreadPoolExecutor(1) as reader:
+        coming: deque[Future[Read]] = deque()
+        for partition in partitions:
+            coming.append(reader.submit(read_partition, partition, sweep, store))
+            if len(coming) > 1:
+                yield coming.popleft().result()
+        for last in coming:
+            yield last.result()
+
+
+def read_partition(partition: Partition, sweep: Sweep, store: Store) -> Read:
+    """A partition's samples from its parts; damaged parts are set aside."""
+    engine_id = partition.engine.engine_id
+    parts, set_aside = [], []
+    for shard_id, question_ids in partition.finished.items():
+        try:
+            part = store.read_part(engine_id, shard_id, COLUMNS, DICTIONARIES)
+        except DamagedPartError:
+            set_aside.append(store.set_aside(part_name(engine_id, shard_id)))
+            continue
+        # A part of an earlier run may hold questions that have changed since.
+        planned = positions(part["question_id"], question_ids) >= 0
+        parts.append(part if planned.all() else part.filter(pa.array(planned)))
+    if not parts:
+        return Read(SAMPLES.empty_table(), tuple(set_aside))
+    samples = _wanted(pa.concat_tables(parts), _benchmark(partition, sweep), sweep.samples)
+    return Read(samples, tuple(set_aside))
+
+
+def _wanted(samples: pa.Table, benchmark: Benchmark, n_samples: int) -> pa.Table:
+    """The samples that the run asks for, each once, by question and index.
+
+    Parts may hold more than is asked for, and two attempts may have made the same sample twice,
+    which must not vote twice.
+    """
+    samples = samples.unify_dictionaries()
+    question_ids = [question.question_id for question in benchmark.questions]
+    question = positions(samples["question_id"], question_ids)
+    index = samples["sample_index"].to_numpy()
+    chosen = np.flatnonzero((question >= 0) & (index < n_samples))
+    _, first = np.unique(question[chosen] * n_samples + index[chosen], return_index=True)
+    if len(first) == samples.num_rows:
+        return samples
+    return samples.take(pa.array(np.sort(chosen[first])))

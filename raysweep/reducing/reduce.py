@@ -1,0 +1,124 @@
+"""From samples to results: scenarios, frontiers, thresholds, and the counts for summary.json.
+
+The one idea: a scenario is computed, not run. Partition by partition, a partition being the samples of
+one engine on one benchmark, samples shrink to votes (`tally`) and votes become scenarios; no two
+partitions' samples are in memory together. A missing shard makes a result incomplete, never wrong: what
+is there is reduced, and what cannot be said from it is counted.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from raysweep.analysis.threshold import find_thresholds
+from raysweep.analysis.uncertainty import bootstrap_weights
+from raysweep.reducing.frontier_tables import frontier_tables
+from raysweep.reducing.partitions import Reduced
+from raysweep.reducing.result_tables import (
+    question_table,
+    scenario_table,
+    score_table,
+    threshold_table,
+    thresholds_found,
+)
+from raysweep.reducing.scenarios import Scenario, by_benchmark
+from raysweep.reducing.tally import OUTCOMES
+from raysweep.run_config import Sweep
+from raysweep.storage.record import add_to_summary
+from raysweep.storage.store import Store
+
+BOOTSTRAP_DRAWS = 1000
+BOOTSTRAP_SEED = 1  # fixed: the same samples give the same results
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """The tables as written, by file name, and what was merged into summary.json."""
+
+    tables: Mapping[str, pa.Table]
+    summary: Row
+
+    @property
+    def scenarios(self) -> pa.Table:
+        return self.tables["scenarios.parquet"]
+
+    @property
+    def frontier(self) -> pa.Table:
+        return self.tables["frontier.parquet"]
+
+
+def write_results(reduced: Sequence[Reduced], sweep: Sweep, store: Store) -> Reduction:
+    """From the partitions' scenarios to the tables of results, and to summary.json."""
+    scenarios = [scenario for one in reduced for scenario in one.scenarios]
+    reduction = _results(scenarios, reduced, sweep)
+    for name, table in reduction.tables.items():
+        store.write_table(name, table)
+    add_to_summary(store, reduction.summary)
+    return reduction
+
+
+def _results(scenarios: Sequence[Scenario], reduced: Sequence[Reduced], sweep: Sweep) -> Reduction:
+    benchmarks = by_benchmark(scenarios)
+    weights = {
+        benchmark.name: bootstrap_weights(len(benchmark.questions), BOOTSTRAP_DRAWS, BOOTSTRAP_SEED)
+        for benchmark in sweep.benchmarks
+    }
+    frontier, frontiers = frontier_tables(benchmarks, sweep.batch_sizes, weights)
+    thresholds = {
+        (benchmark, batch_size): found
+        for benchmark, candidates in benchmarks.items()
+        for batch_size, found in find_thresholds(
+            candidates, sweep.batch_sizes, BOOTSTRAP_SEED
+        ).items()
+    }
+    tables = {
+        "scenarios.parquet": scenario_table(benchmarks),
+        "scores.parquet": score_table(benchmarks),
+        "questions.parquet": question_table(sweep.benchmarks),
+        "frontier.parquet": frontier,
+        "frontiers.parquet": frontiers,
+        "thresholds.parquet": threshold_table(thresholds),
+    }
+    summary = _summary(reduced, scenarios, sweep)
+    return Reduction(tables, {**summary, "thresholds": thresholds_found(thresholds)})
+
+
+def _summary(reduced: Sequence[Reduced], scenarios: Sequence[Scenario], sweep: Sweep) -> Row:
+    """What summary.json says of the samples and the scenarios."""
+    outcomes = np.sum([one.outcomes for one in reduced], axis=0).tolist()
+    wanted = len(reduced) * len(sweep.token_budgets) * len(sweep.group_sizes)
+    return {
+        "engines": len({one.engine_id for one in reduced}),
+        "shards": sum(one.shards for one in reduced),
+        "shards_missing": sum(one.shards_missing for one in reduced),
+        "samples": sum(one.samples for one in reduced),
+        "samples_missing": sum(one.samples_missing for one in reduced),
+        "incomplete": {
+            f"{one.engine_id} on {one.benchmark}": one.samples_missing
+            for one in reduced
+            if one.samples_missing
+        },
+        "parts_set_aside": [name for one in reduced for name in one.set_aside],
+        "scenarios": len(scenarios),
+        "scenarios_skipped": wanted - len(scenarios),
+        "tokens_generated": sum(one.tokens_generated for one in reduced),
+        "tokens_one_run_per_scenario": round(sum(one.run_tokens for one in scenarios)),
+        "outcomes": dict(zip(OUTCOMES, outcomes, strict=True)),
+        "finishes": dict(sum((Counter(one.finishes) for one in reduced), Counter())),
+        "prefix_cache": _prefix_cache(reduced),
+        "samples_that_a_batch_may_change": sum(one.seeded_samples for one in reduced),
+    }
+
+
+def _prefix_cache(reduced: Sequence[Reduced]) -> Row:
+    """Of the thinking before answers that were prompts of their own, what was computed twice."""
+    recomputed = sum(one.recomputed_tokens for one in reduced)
+    whole = recomputed + sum(one.reused_tokens for one in reduced)
+    share = round(recomputed / whole, 4) if whole else None
+    return {"fork_tokens": whole, "recomputed_tokens": recomputed, "recomputed_share": share}

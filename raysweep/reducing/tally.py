@@ -1,0 +1,224 @@
+"""From samples to votes: what each question's samples said at each token budget. Pure: no I/O.
+
+The one idea: a sample carries one answer per token budget, in a list of structs. Flattened once, all
+answers of an engine on a benchmark are counted into *cells*, one for each budget and question, and what
+remains, a `Tally`, is a few integers a cell, from which every group size follows without touching a
+sample again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from raysweep.grading.equivalence import Equivalence
+from raysweep.spec import Benchmark, EngineSpec
+
+OUTCOMES = ("correct", "wrong", "unanswered", "cut_off", "error")
+CORRECT, WRONG = 0, 1  # these two cast a vote; the others stay in the denominator
+
+# All that is read of a part: texts and token ids, which are nearly all of its bytes, are not.
+ANSWER_COLUMNS = tuple(
+    f"answers.list.element.{leaf}"
+    for leaf in ("token_budget", "thinking_tokens", "forced", "answer", "outcome", "answer_tokens")
+)
+COLUMNS = (
+    *("question_id", "sample_index", "prompt_tokens", "trace_tokens", "finish", *ANSWER_COLUMNS),
+    *("reused_tokens", "recomputed_tokens", "reproducible"),
+)
+DICTIONARIES = (
+    "question_id",
+    "finish",
+    "reproducible",
+    "answers.list.element.answer",
+    "answers.list.element.outcome",
+)
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Tally:
+    """All that scenarios need of one engine's samples of a benchmark. Budgets and questions are in
+    the order of the sweep and of the benchmark."""
+
+    engine: EngineSpec
+    benchmark: Benchmark
+    token_budgets: tuple[int, ...]
+    correct: Ints  # [budgets, questions] samples
+    wrong: Ints  # [budgets, questions, classes] samples of each distinct wrong answer, then zeros
+    absent: Ints  # [budgets, questions] samples without a vote
+    outcomes: Ints  # [budgets, OUTCOMES] answers
+    thinking_tokens: Ints  # [budgets] summed over the samples
+    run_tokens: NDArray[np.float64]  # [budgets] of one independent sample of every question
+    longest_prompt_tokens: int
+    tokens_generated: (
+        int  # traces, and the answers of forks: an unforced answer is part of its trace
+    )
+    n_samples_read: int
+    finishes: Mapping[str, int]  # how many traces ended in which way
+
+    @cached_property
+    def samples(self) -> Ints:
+        """Samples of each question: [budgets, questions]."""
+        return self.correct + self.wrong.sum(axis=2) + self.absent
+
+    @cached_property
+    def n_questions(self) -> Ints:
+        """Questions that have a sample, [budgets]; the others have no say."""
+        return (self.samples > 0).sum(axis=1)
+
+    @cached_property
+    def n_samples(self) -> Ints:
+        """The fewest samples that any of those questions has: [budgets]."""
+        most = np.iinfo(np.int64).max
+        fewest = np.where(self.samples > 0, self.samples, most).min(axis=1, initial=most)
+        return np.where(fewest == most, 0, fewest)
+
+
+def positions(texts: pa.Array | pa.ChunkedArray, known: Sequence[str]) -> Ints:
+    """Where in `known` each text is, -1 for one that is not there."""
+    array = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+    encoded = array.dictionary_encode()
+    place = {text: index for index, text in enumerate(known)}
+    places = [place.get(text, -1) for text in encoded.dictionary.to_pylist()]
+    return np.array([*places, -1], dtype=np.int64)[_codes(encoded)]
+
+
+def tally(
+    samples: pa.Table,
+    engine: EngineSpec,
+    benchmark: Benchmark,
+    token_budgets: Sequence[int],
+    equivalence: Equivalence | None = None,
+) -> Tally:
+    """Count samples (COLUMNS) that are all of the benchmark's questions, each there once.
+
+    Answers at other token budgets are passed over. Raises ValueError for an unknown outcome.
+    """
+    shape = (len(token_budgets), len(benchmark.questions))
+    answers = _flatten(samples, benchmark, token_budgets, equivalence)
+    cell, outcome = answers.cell, answers.outcome
+
+    def per_cell(chosen: NDArray[np.bool_]) -> Ints:
+        return np.bincount(cell[chosen], minlength=shape[0] * shape[1]).reshape(shape)
+
+    correct, absent = per_cell(outcome == CORRECT), per_cell(outcome > WRONG)
+    budget = cell // max(1, shape[1])
+    outcomes = np.bincount(
+        budget * len(OUTCOMES) + outcome, minlength=shape[0] * len(OUTCOMES)
+    ).reshape(shape[0], len(OUTCOMES))
+    thinking = np.bincount(budget, answers.thinking_tokens, minlength=shape[0])
+    return Tally(
+        engine,
+        benchmark,
+        tuple(token_budgets),
+        correct,
+        _wrong_classes(answers, shape),
+        absent,
+        outcomes,
+        thinking.astype(np.int64),
+        _run_tokens(answers, shape),
+        longest_prompt_tokens=int(samples["prompt_tokens"].to_numpy().max(initial=0)),
+        tokens_generated=_tokens_generated(samples, answers),
+        n_samples_read=samples.num_rows,
+        finishes=_finishes(samples["finish"]),
+    )
+
+
+def _finishes(finish: pa.ChunkedArray) -> dict[str, int]:
+    counts = finish.drop_null().cast(pa.string()).value_counts().to_pylist()
+    return {count["values"]: count["counts"] for count in counts}
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """The answers of many samples, one array a column."""
+
+    cell: Ints  # budget * questions + question
+    outcome: Ints  # index into OUTCOMES
+    choice: Ints  # equal where the extracted strings are
+    forced: NDArray[np.bool_]
+    thinking_tokens: Ints
+    answer_tokens: Ints
+
+
+def _flatten(
+    samples: pa.Table,
+    benchmark: Benchmark,
+    token_budgets: Sequence[int],
+    equivalence: Equivalence | None,
+) -> _Answers:
+    """Answers are one choice if their texts are equal, and where `equivalence` finds them so."""
+    samples = samples.unify_dictionaries()
+    lists = samples["answers"].combine_chunks()
+    structs = lists.flatten()
+    question_ids = [question.question_id for question in benchmark.questions]
+    sample = lists.value_parent_indices().to_numpy()
+    question = positions(samples["question_id"], question_ids)[sample]
+    given = structs.field("token_budget").to_numpy()
+    budget = np.minimum(np.searchsorted(token_budgets, given), len(token_budgets) - 1)
+    kept = np.flatnonzero(np.asarray(token_budgets)[budget] == given)
+
+    def numbers(name: str) -> NDArray:
+        return structs.field(name).to_numpy(zero_copy_only=False)[kept]
+
+    said = structs.field("answer").dictionary_encode()
+    choice, outcome = _codes(said)[kept], _outcomes(structs.field("outcome"))[kept]
+    if equivalence is not None:
+        wrong = np.flatnonzero((outcome == WRONG) & (choice >= 0))
+        choice[wrong] = equivalence.merged(
+            *(benchmark.name, benchmark.grader, question[kept][wrong], choice[wrong]),
+            said.dictionary.to_pylist(),
+        )
+    return _Answers(
+        cell=(budget * len(question_ids) + question)[kept],
+        outcome=outcome,
+        choice=choice,
+        forced=numbers("forced").astype(np.bool_),
+        thinking_tokens=numbers("thinking_tokens"),
+        answer_tokens=numbers("answer_tokens"),
+    )
+
+
+def _codes(encoded: pa.DictionaryArray) -> Ints:
+    """The dictionary's index of each entry, -1 for a null."""
+    return encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _outcomes(names: pa.Array) -> Ints:
+    outcomes = positions(names, OUTCOMES)
+    if outcomes.min(initial=0) < 0:
+        unknown = sorted(set(names.unique().to_pylist()) - set(OUTCOMES), key=str)
+        raise ValueError(f"samples: unknown outcomes {unknown}; known: {', '.join(OUTCOMES)}")
+    return outcomes
+
+
+def _wrong_classes(answers: _Answers, shape: tuple[int, int]) -> Ints:
+    """For each cell the number of samples of each distinct wrong answer: [budgets, questions, classes]."""
+    is_wrong = answers.outcome == WRONG
+    n_choices = int(answers.choice.max(initial=0)) + 2
+    keys = answers.cell[is_wrong] * n_choices + answers.choice[is_wrong] + 1
+    distinct, sizes = np.unique(keys, return_counts=True)  # sorted, so a cell's lie together
+    cell = distinct // n_choices
+    rank = np.arange(len(cell)) - np.searchsorted(cell, cell)
+    classes = np.zeros((shape[0] * shape[1], int(rank.max(initial=-1)) + 1), dtype=np.int64)
+    classes[cell, rank] = sizes
+    return classes.reshape(*shape, classes.shape[1])
+
+
+def _run_tokens(answers: _Answers, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Sum over the questions of the mean tokens of a sample that is run for one budget alone."""
+    n_cells = shape[0] * shape[1]
+    samples = np.bincount(answers.cell, minlength=n_cells)
+    spent = answers.thinking_tokens + answers.answer_tokens
+    tokens = np.bincount(answers.cell, spent, minlength=n_cells)
+    return (tokens / np.maximum(samples, 1)).reshape(shape).sum(axis=1)
+
+
+def _tokens_generated(samples: pa.Table, answers: _Answers) -> int:
+    traces = int(samples["trace_tokens"].to_numpy().sum())
+    return traces + int(answers.answer_tokens[answers.forced].sum())

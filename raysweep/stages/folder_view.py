@@ -1,0 +1,77 @@
+"""What a run's folder holds and what is left to do, looked at once for all stages of a command.
+
+The footer of each part is read once. A later look lists the folder again and reads the footers of new
+parts alone. The plan and its cost follow from the parts, and are made anew only when those have changed.
+"""
+
+from raysweep.planning.estimate import Estimate, estimates
+from raysweep.planning.plan import Plan, make_plan
+from raysweep.planning.plan_tables import write_plan
+from raysweep.run_config import RunConfig
+from raysweep.storage.part import Part
+from raysweep.storage.store import DamagedPartError, Store
+
+
+class FolderView:
+    """The parts of a run's folder, and the plan that follows from them."""
+
+    def __init__(self, config: RunConfig, store: Store):
+        self.config, self.store = config, store
+        self._notes: dict[str, Part] | None = (
+            None  # what each part says of itself, by its file's name
+        )
+        self._plan: Plan | None = None
+        self._costs: tuple[Estimate, ...] | None = None
+        self._written: Plan | None = None
+
+    def look(self) -> list[str]:
+        """List the folder and read the footers of new parts. Gives the paths of damaged parts.
+
+        A damaged part is renamed, so that it counts no more. Raises ConfigError for a part of another
+        schema version.
+        """
+        before = self._notes or {}
+        notes: dict[str, Part] = {}
+        aside = []
+        for name in self.store.part_names():
+            try:
+                notes[name] = before[name] if name in before else self.store.read_note(name)
+            except DamagedPartError:
+                aside.append(self.store.set_aside(name))
+        if notes != self._notes:
+            self._notes, self._plan, self._costs = notes, None, None
+        return aside
+
+    def forget(self) -> None:
+        """Read every footer anew at the next look: parts were rewritten under their names."""
+        self._notes = None
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All finished parts, in the order of their names."""
+        if self._notes is None:
+            self.look()
+        assert self._notes is not None
+        return tuple(self._notes.values())
+
+    @property
+    def plan(self) -> Plan:
+        """Every shard of the run, finished or to do."""
+        parts = self.parts
+        if self._plan is None:
+            self._plan = make_plan(self.config, parts)
+        return self._plan
+
+    @property
+    def costs(self) -> tuple[Estimate, ...]:
+        """What the plan costs, one estimate for each engine."""
+        plan = self.plan
+        if self._costs is None:
+            self._costs = estimates(self.config, plan)
+        return self._costs
+
+    def write_plan(self) -> None:
+        """Write engines.parquet and plan.parquet, unless this plan was written already."""
+        if self._written is not self.plan:
+            write_plan(self.config, self.plan, self.costs, self.store)
+            self._written = self.plan

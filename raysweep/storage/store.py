@@ -1,0 +1,248 @@
+"""A run's folder: Parquet parts published atomically, tables and texts, on any pyarrow filesystem.
+
+The one idea: a part is whole or not there (`storage.files` says how). A reader never sees half a file, a
+retry replaces instead of adding, and what has been done is what lies in the folder. Every Parquet file is
+sealed (`storage.seal`), so that damage shows; a store that holds a lease writes only as long as it does.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from raysweep.errors import ConfigError
+from raysweep.storage.address import absolute, below
+from raysweep.storage.files import Folder
+from raysweep.storage.lease import LOOK_EVERY_S, Lease
+from raysweep.storage.part import PART_KEY, PART_NAME, Part, decoded, encoded, part_name
+from raysweep.storage.schemas import SAMPLES, SCHEMA_VERSION
+from raysweep.storage.seal import check_whole, seal, sealed_metadata
+from raysweep.system.safe_text import without_secrets
+
+__all__ = ["PART_KEY", "DamagedPartError", "Part", "Store", "part_name"]
+
+LEFTOVER_AGE_S = 3600  # a younger file may still be written to
+VERSION_KEY = b"raysweep.schema_version"
+EPOCH_KEY = b"raysweep.epoch"
+ASIDE = ".damaged"  # appended to the name of a part that cannot be read
+
+Damage = (
+    pa.ArrowException,
+    ConfigError,
+    KeyError,
+    ValueError,
+)  # as reading a bad part may raise it
+
+
+class DamagedPartError(ConfigError):
+    """A file where a part should be; `name` is where it lies in the run's folder."""
+
+    def __init__(self, name: str, path: str, reason: object):
+        super().__init__(
+            f"{path}: not a whole part of a run ({reason}); remove it, and its samples are made again"
+        )
+        self.name, self.reason = name, reason
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folder `root`: a local path, or a URI that pyarrow knows (`s3://…`, `gs://…`).
+
+    With a `lease`, what it writes is stamped with the lease's epoch, and LeaseLost is raised instead of
+    writing once another driver has taken over. Storage that fails for minutes is a StorageError.
+    """
+
+    root: str
+    lease: Lease | None = None
+
+    @cached_property
+    def folder(self) -> Folder:
+        return Folder(self.root)
+
+    @property
+    def absolute(self) -> "Store":
+        """The same folder, for a process that may have another working directory."""
+        return replace(self, root=absolute(self.root))
+
+    def path(self, name: str) -> str:
+        """Where a person finds `name`: a path, or a URI without its secrets."""
+        return without_secrets(below(self.root, name))
+
+    def fence(self, every_s: float = 0.0) -> None:
+        """Raise LeaseLost if the store's lease is lost; looks at most every so often."""
+        if self.lease is not None:
+            self.lease.check(every_s)
+
+    def exists(self, name: str) -> bool:
+        return self.folder.exists(name)
+
+    def size(self, name: str) -> int | None:
+        """Bytes of a file; None if it is not there."""
+        return self.folder.size(name)
+
+    def read_bytes(self, name: str) -> bytes:
+        return self.folder.read(name, lambda file: file.read())
+
+    def read_text(self, name: str) -> str:
+        return self.read_bytes(name).decode()
+
+    def write_text(self, name: str, text: str) -> None:
+        self.write_bytes(name, text.encode())
+
+    def write_bytes(self, name: str, data: bytes) -> None:
+        """Publish a file whole, replacing one of that name."""
+        self.fence()
+        self.folder.write(name, data)
+
+    def write_table(self, name: str, table: pa.Table) -> None:
+        """Publish a Parquet file whole; it carries the schema version and the lease's epoch."""
+        self.write_bytes(name, self._encoded(table, {}))
+
+    def _encoded(self, table: pa.Table, metadata: dict[bytes, bytes]) -> bytes:
+        stamped = {VERSION_KEY: str(SCHEMA_VERSION).encode(), **metadata}
+        if self.lease is not None:
+            stamped[EPOCH_KEY] = str(self.lease.epoch).encode()
+        sink = pa.BufferOutputStream()
+        pq.write_table(
+            table.replace_schema_metadata(stamped),
+            sink,
+            compression="zstd",
+            write_page_checksum=True,
+        )
+        return seal(sink.getvalue().to_pybytes())
+
+    def read_table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        try:
+            return self.folder.read(
+                name, lambda file: _opened(file).read(columns=list(columns) if columns else None)
+            )
+        except (pa.ArrowException, ValueError) as error:
+            if isinstance(error, ConfigError):
+                raise
+            raise ConfigError(
+                f"{self.path(name)}: not a whole Parquet file ({error}); "
+                "remove it, and have its stage write it again"
+            ) from error
+
+    def write_part(self, part: Part, samples: pa.Table) -> None:
+        """Publish a shard's samples under the shard's name."""
+        if self.lease is not None:
+            part = replace(part, epoch=self.lease.epoch)
+        data = self._encoded(samples, {PART_KEY: encoded(part)})
+        self.fence(LOOK_EVERY_S)
+        self.folder.write(part.name, data)
+
+    def read_part(
+        self,
+        engine_id: str,
+        shard_id: str,
+        columns: Sequence[str],
+        dictionaries: Sequence[str] = (),
+    ) -> pa.Table:
+        """Columns of a part, nested ones by their path; `dictionaries` come dictionary-encoded.
+
+        Raises DamagedPartError if the file is there, but cannot be read as a part.
+        """
+        name = part_name(engine_id, shard_id)
+
+        def read(file: pa.NativeFile) -> pa.Table:
+            return _opened(file, dictionaries).read(columns=list(columns), use_threads=False)
+
+        try:
+            table = self.folder.read(name, read)
+        except Damage as error:
+            raise self._damaged(name, error) from error
+        if missing := {column.partition(".")[0] for column in columns} - set(table.column_names):
+            raise DamagedPartError(name, self.path(name), f"it lacks {', '.join(sorted(missing))}")
+        return table.replace_schema_metadata(None)
+
+    def read_whole_part(self, name: str) -> tuple[Part, pa.Table, bool]:
+        """A part with all its columns, every byte of it checked, and whether it has a seal.
+
+        Raises DamagedPartError for one that is not as it was written, and ConfigError for one of another
+        schema version.
+        """
+        part = self.read_note(name)
+        table, sealed = self._read_whole(name)
+        return part, table, sealed
+
+    def read_whole_table(self, name: str) -> pa.Table:
+        """A table, every byte of it checked. Raises DamagedPartError if it is not as written."""
+        return self._read_whole(name)[0]
+
+    def _read_whole(self, name: str) -> tuple[pa.Table, bool]:
+        data = self.read_bytes(name)
+        try:
+            sealed = check_whole(data)
+            return _opened(pa.BufferReader(data)).read(use_threads=False), sealed
+        except (*Damage, OSError) as error:
+            raise DamagedPartError(name, self.path(name), error) from error
+
+    def parts(self) -> Iterator[Part]:
+        """All finished parts, in order of their names.
+
+        Raises DamagedPartError for a file that raysweep did not write, or that was damaged since, and
+        ConfigError for one of another schema version.
+        """
+        for name in self.part_names():
+            yield self.read_note(name)
+
+    def set_aside(self, name: str) -> str:
+        """Rename a damaged part: nothing is lost, and its samples are to be made again; its path."""
+        self.folder.move(name, name + ASIDE)
+        return self.path(name + ASIDE)
+
+    def part_names(self) -> list[str]:
+        """The files that lie where parts do, by their names in the run's folder."""
+        return [name for name in self.folder.names("samples") if PART_NAME.search(name)]
+
+    def read_note(self, name: str) -> Part:
+        """What the part in a file says of itself; raises as `parts` does."""
+        try:
+            metadata = self.folder.read(name, sealed_metadata).metadata or {}
+            version, part = metadata[VERSION_KEY].decode(), decoded(metadata[PART_KEY])
+        except Damage as error:
+            raise self._damaged(name, error) from error
+        if version != str(SCHEMA_VERSION):
+            raise ConfigError(
+                f"{self.path(name)}: of schema version {version}, and this raysweep reads "
+                f"{SCHEMA_VERSION}; go on with the raysweep that wrote it, or choose another run"
+            )
+        if part.name != name:
+            raise DamagedPartError(name, self.path(name), "it is the part of another name")
+        return part
+
+    def _damaged(self, name: str, error: Exception) -> DamagedPartError:
+        """The error for a part that is not to be read; raises if it is the way to it that is at fault."""
+        self.read_bytes(name)
+        return DamagedPartError(name, self.path(name), error)
+
+    def remove_leftovers(self) -> None:
+        """Remove what killed writers left half written."""
+        self.folder.remove_leftovers("samples", ".shard-*.tmp", LEFTOVER_AGE_S)
+
+    def read_samples(
+        self, engine_id: str, shard_ids: Sequence[str], columns: Sequence[str]
+    ) -> pa.Table:
+        """The samples of an engine's shards; a part that is not there adds no rows."""
+        names = [part_name(engine_id, shard_id) for shard_id in shard_ids]
+        tables = [self.read_table(name, columns) for name in names if self.exists(name)]
+        empty = SAMPLES.empty_table().select(list(columns))
+        # A part that was written before a column was thought of has nulls there.
+        return pa.concat_tables(
+            [empty, *(table.replace_schema_metadata(None) for table in tables)],
+            promote_options="default",
+        )
+
+
+def _opened(file: pa.NativeFile, dictionaries: Sequence[str] = ()) -> pq.ParquetFile:
+    """A Parquet file with its footer checked; its pages are when they are read."""
+    metadata = sealed_metadata(file)
+    return pq.ParquetFile(
+        file,
+        metadata=metadata,
+        read_dictionary=list(dictionaries),
+        page_checksum_verification=True,
+    )

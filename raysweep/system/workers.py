@@ -1,0 +1,116 @@
+"""Worker processes for calls that may hang, crash or need a main thread; usable from any thread.
+
+A call names a function and passes plain values. Its time is limited, in CPU seconds by the kernel and in
+wall seconds from here; a worker that exceeds it is killed and replaced, and only that call has failed.
+"""
+
+import json
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+PATIENCE = 6  # wall seconds that a call may take for each CPU second: machines are busy
+ROOT = str(Path(__file__).parents[1])
+
+
+class CallError(Exception):
+    """The function raised, or its worker died or ran out of time."""
+
+
+@dataclass(eq=False)
+class Workers:
+    """Up to `most` processes, each started when a call finds no idle one."""
+
+    most: int
+    idle: list["_Process"] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._places = threading.BoundedSemaphore(self.most)
+
+    def call(self, function: str, *arguments: Any, cpu_s: float = 0) -> Any:
+        """What `module:name` returns for the arguments, in plain values. Raises CallError.
+
+        cpu_s  CPU seconds that it may take; 0 for no limit
+        """
+        with self._places:
+            process = self._idle_one()
+            try:
+                reply = process.ask(function, arguments, cpu_s)
+            except BaseException:
+                process.kill()
+                raise
+            self.idle.append(process)
+        if "error" in reply:
+            raise CallError(reply["error"])
+        return reply["result"]
+
+    def close(self) -> None:
+        """End the idle processes; a later call starts new ones."""
+        while self.idle:
+            self.idle.pop().kill()
+
+    def _idle_one(self) -> "_Process":
+        with suppress(IndexError):
+            return self.idle.pop()
+        return _Process()
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Process:
+    """One worker, between calls or in one."""
+
+    def __init__(self) -> None:
+        paths = [
+            ROOT,
+            *filter(None, sys.path),
+        ]  # it imports what this process can, graders of users too
+        self.popen = subprocess.Popen(
+            [sys.executable, "-m", "raysweep.system.worker_process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        )
+
+    def ask(self, function: str, arguments: tuple[Any, ...], cpu_s: float) -> dict[str, Any]:
+        assert self.popen.stdin is not None
+        request = {"function": function, "arguments": arguments, "cpu_s": cpu_s}
+        try:
+            self.popen.stdin.write(json.dumps(request).encode() + b"\n")
+            self.popen.stdin.flush()
+        except BrokenPipeError as error:
+            raise CallError(f"{function}: its worker is gone") from error
+        return json.loads(self._line(function, PATIENCE * cpu_s if cpu_s else None))
+
+    def _line(self, function: str, wall_s: float | None) -> bytes:
+        """The next line that the worker writes."""
+        assert self.popen.stdout is not None
+        pipe, line = self.popen.stdout.fileno(), b""
+        ready = select.poll()
+        ready.register(pipe, select.POLLIN)
+        end = None if wall_s is None else time.monotonic() + wall_s
+        while not line.endswith(b"\n"):
+            left = None if end is None else 1000 * max(0, end - time.monotonic())
+            if not ready.poll(left):
+                raise CallError(f"{function}: no reply within {wall_s:g} s")
+            read = os.read(pipe, 1 << 16)
+            if not read:
+                raise CallError(f"{function}: its worker died, or took too long")
+            line += read
+        return line
+
+    def kill(self) -> None:
+        self.popen.kill()
+        self.popen.communicate()

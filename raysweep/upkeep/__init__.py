@@ -1,0 +1,1 @@
+"""Care for a finished run's folder: grade its answers again, verify every byte of it."""

@@ -1,0 +1,132 @@
+"""What a sample asks of vLLM, on a language model of a few lines: the same as a run for each budget alone."""
+
+from collections.abc import Callable
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.engine import BudgetAnswer, Trace, TraceRequest
+from actors.tokenization import Vocabulary
+from actors.vllm_engine.sample import NATURAL, THINK, Request, Sample
+from raysweep.spec import Decoding, Sampling
+
+CLOSE, END = 7, 8
+OPENER = (CLOSE, 20, 21)
+PROMPT = (30, 31, 32)
+VOCABULARY = Vocabulary(CLOSE, frozenset({END}), OPENER, lambda tokens: " ".join(map(str, tokens)))
+
+Model = Callable[[tuple[int, ...]], int]
+
+
+def a_model(seed: int) -> Model:
+    """Greedy decoding of a language of ten tokens, a function of all tokens before."""
+    return lambda tokens: hash((seed, tokens)) % 10
+
+
+def a_sample(budgets: tuple[int, ...], answer_tokens: int, done: Callable[[Trace], None]) -> Sample:
+    way = Decoding(0, Sampling(0.0), "", "", "", answer_tokens, budgets)
+    return Sample(TraceRequest("?", 5, way), VOCABULARY, PROMPT, lambda n: 10 * n, "seeded", done)
+
+
+def decode(model: Model, job: Request) -> list[int]:
+    tokens: list[int] = []
+    while len(tokens) < job.max_tokens and not (tokens and tokens[-1] in job.stop):
+        tokens.append(model(job.prompt + tuple(tokens)))
+    return tokens
+
+
+def run(model: Model, budgets: tuple[int, ...], answer_tokens: int) -> tuple[Trace, list[Request]]:
+    """The trace and all requests that were made for it, by a cache that holds all but a prompt's last."""
+    done: list[Trace] = []
+    sample = a_sample(budgets, answer_tokens, done.append)
+    jobs = [sample.first()]
+    for job in jobs:
+        jobs += sample.take(job, decode(model, job), cached=len(job.prompt) - 1)
+    (trace,) = done
+    return trace, jobs
+
+
+def alone(model: Model, budget: int, answer_tokens: int) -> BudgetAnswer:
+    """A run with one budget, decoded token by token as the definition says."""
+    thoughts: tuple[int, ...] = ()
+    while len(thoughts) < budget:
+        token = model(PROMPT + thoughts)
+        if token == END:
+            return BudgetAnswer(
+                budget, len(thoughts), False, "", True, 0, 10 * (len(PROMPT) + len(thoughts))
+            )
+        if token == CLOSE:
+            break
+        thoughts += (token,)
+    forced = len(thoughts) == budget
+    seen = PROMPT + thoughts + (OPENER if forced else (CLOSE,))
+    most = answer_tokens + (0 if forced else len(OPENER) - 1)
+    answer: list[int] = []
+    while len(answer) < most and END not in answer:
+        answer.append(model(seen + tuple(answer)))
+    ended = END in answer
+    said = [*(OPENER[1:] if forced else ()), *(answer[:-1] if ended else answer)]
+    live = 10 * (len(PROMPT) + len(thoughts))
+    text = VOCABULARY.decode(said)
+    return BudgetAnswer(budget, len(thoughts), forced, text, ended, len(answer), live)
+
+
+budgets_of = st.sets(st.integers(1, 14), min_size=1).map(lambda found: tuple(sorted(found)))
+
+
+@given(st.integers(0, 10**6), budgets_of, st.integers(1, 5))
+def test_every_budgets_answer_is_that_of_a_run_with_this_budget_alone(seed, budgets, answer_tokens):
+    model = a_model(seed)
+    trace, _ = run(model, budgets, answer_tokens)
+    for budget, answer in zip(budgets, trace.answers, strict=True):
+        assert answer == alone(model, budget, answer_tokens)
+
+
+@given(st.integers(0, 10**6), budgets_of)
+def test_the_longest_prompt_is_asked_for_first_and_no_two_requests_share_a_seed(seed, budgets):
+    _, (first, *answers) = run(a_model(seed), budgets, 3)
+    assert first.purpose == THINK and first.max_tokens == budgets[-1]
+    forced = [job.purpose for job in answers if job.purpose != NATURAL]
+    assert forced == sorted(forced, reverse=True)
+    assert all(job.purpose != NATURAL for job in answers[1:])
+    assert len({job.seed for job in (first, *answers)}) == 1 + len(answers)
+
+
+@given(st.integers(0, 10**6), budgets_of)
+def test_a_traces_tokens_and_finish_say_how_it_went(seed, budgets):
+    trace, jobs = run(a_model(seed), budgets, 3)
+    thinking = trace.answers[-1].thinking_tokens
+    if trace.finish == "budget":
+        assert thinking == len(trace.token_ids) == budgets[-1]
+    else:
+        assert trace.token_ids[thinking] == (CLOSE if trace.finish == "stop" else END)
+    assert (NATURAL in [job.purpose for job in jobs]) == (trace.finish == "stop")
+    assert trace.reproducible == "seeded"
+
+
+@given(st.integers(0, 10**6), budgets_of, st.integers(0, 25))
+def test_thinking_before_answers_is_counted_as_reused_or_recomputed(seed, budgets, cached):
+    sample = a_sample(budgets, 2, lambda trace: None)
+    model = a_model(seed)
+    jobs = sample.take(sample.first(), decode(model, sample.first()), 0)
+    for job in jobs:
+        sample.take(job, decode(model, job), cached)
+    thoughts = [sample.thinking + 1 if job.purpose == NATURAL else int(job.purpose) for job in jobs]
+    assert sample.reused_tokens + sample.recomputed_tokens == sum(thoughts)
+    assert sample.reused_tokens == sum(min(max(0, cached - len(PROMPT)), n) for n in thoughts)
+
+
+def test_a_trace_that_is_given_up_has_no_answer_and_an_answer_that_is_leaves_the_others():
+    done: list[Trace] = []
+    sample = a_sample((2, 4), 3, done.append)
+    sample.give_up(sample.first())
+    assert done[0].finish == "deadline"
+    assert [answer.given_up for answer in done[0].answers] == [True, True]
+
+    sample = a_sample((2, 4), 3, done.append)
+    four, two = sample.take(sample.first(), [1, 1, 1, 1], 0)
+    sample.give_up(four)
+    assert sample.take(two, [5, END], 0) == []
+    assert done[1].finish == "budget"
+    assert [answer.given_up for answer in done[1].answers] == [False, True]
+    assert done[1].answers[0].text == "20 21 5"

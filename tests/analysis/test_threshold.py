@@ -1,0 +1,98 @@
+"""The scale threshold is found where one was planted, and not where there is none."""
+
+import numpy as np
+import pytest
+from support import planted_thresholds
+from support.planted_thresholds import SIZES, doublings, tokens, with_threshold
+
+from raysweep.analysis.threshold import Threshold, find_threshold
+
+THRESHOLD = 4.2e9
+QUESTIONS, DRAWS = 198, 100
+
+MEMORY = np.array(
+    [row["weights_bytes"] + row["kv_bytes"] for row in planted_thresholds.grid()], dtype=float
+)
+WITHOUT = {
+    "memory alone counts": 0.6 * np.log2(MEMORY / MEMORY.min()) - 2,
+    "nothing counts": np.zeros(len(MEMORY)),
+    "weights alone count": 0.6 * doublings("weights_bytes") - 2,
+    "tokens alone count": 0.5 * tokens() - 2,
+    "both count alike at every size": 0.4 * doublings("weights_bytes") + 0.4 * tokens() - 2,
+    "weights count, then nothing does": 0.8 * np.minimum(doublings("weights_bytes"), 3) - 2,
+}
+
+
+def found(ability: np.ndarray, seed: int, questions: int = QUESTIONS) -> Threshold:
+    return find_threshold(
+        planted_thresholds.candidates(ability, questions, seed), batch_size=1, seed=seed
+    )
+
+
+@pytest.mark.slow
+def test_a_planted_threshold_lies_in_the_interval_in_90_of_100_draws():
+    ability = with_threshold(THRESHOLD)
+    answers = [found(ability, seed) for seed in range(DRAWS)]
+    held = [a for a in answers if a.decided and a.low and a.high and a.low <= THRESHOLD <= a.high]
+    assert len(held) >= 0.9 * DRAWS
+    assert np.median([a.high / a.low for a in held if a.low and a.high]) < 2**2.5
+
+
+@pytest.mark.slow
+def test_where_none_was_planted_nothing_is_decided_in_90_of_100_draws():
+    kinds = list(WITHOUT.values())
+    answers = [found(kinds[seed % len(kinds)], seed) for seed in range(DRAWS)]
+    assert sum(not answer.decided for answer in answers) >= 0.9 * DRAWS
+
+
+@pytest.mark.parametrize("threshold", [2.0e9, 4.2e9, 9.0e9])
+def test_it_is_found_where_it_was_planted(threshold: float):
+    answer = found(with_threshold(threshold), seed=1)
+    assert answer.decided
+    assert answer.low is not None and answer.high is not None
+    assert answer.low <= threshold <= answer.high
+    assert answer.weights_bytes in SIZES.astype(int)
+
+
+@pytest.mark.parametrize("kind", WITHOUT)
+def test_without_one_it_says_so(kind: str):
+    answer = found(WITHOUT[kind], seed=1)
+    assert not answer.decided
+    assert answer.weights_bytes is answer.low is answer.high is None
+
+
+def test_few_questions_decide_nothing():
+    answer = found(with_threshold(THRESHOLD), seed=0, questions=12)
+    assert not answer.decided and answer.p_value is not None and answer.p_value > 0.05
+
+
+def test_the_advantage_of_weights_is_positive_below_and_negative_above():
+    answer = found(with_threshold(THRESHOLD), seed=2)
+    for one in answer.advantages:
+        assert one.low <= one.mean <= one.high
+        if one.contests >= 3:  # a size that is rarely the best says little
+            assert (one.mean > 0) == (one.weights_bytes < THRESHOLD)
+
+
+def test_what_only_seems_to_be_ahead_is_said_of_all_sizes_together():
+    assert "more weights beat" in found(WITHOUT["weights alone count"], seed=0).reason
+    assert "more tokens beat" in found(WITHOUT["tokens alone count"], seed=0).reason
+    assert "than chance" in found(WITHOUT["nothing counts"], seed=0).reason
+
+
+def test_the_same_scenarios_give_the_same_answer():
+    assert found(with_threshold(THRESHOLD), seed=3) == found(with_threshold(THRESHOLD), seed=3)
+
+
+def test_too_few_sizes_or_questions_are_said_to_be_too_few():
+    whole = planted_thresholds.candidates(with_threshold(THRESHOLD), 20, 0)
+    two = whole.take(np.flatnonzero(whole.weights_bytes < 1.1 * SIZES[1]))
+    assert "2 effective sizes" in find_threshold(two, 1, 0).reason
+    few = planted_thresholds.candidates(with_threshold(THRESHOLD), 5, 0)
+    assert "5 questions are too few" in find_threshold(few, 1, 0).reason
+
+
+def test_questions_without_samples_are_borne():
+    whole = planted_thresholds.candidates(with_threshold(THRESHOLD), QUESTIONS, 1)
+    whole.scores[::9, ::7] = np.nan
+    assert find_threshold(whole, 1, 0).decided

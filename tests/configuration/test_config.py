@@ -1,0 +1,99 @@
+"""From composed values to a RunConfig: what is accepted, and what it becomes."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from support.configurations import (
+    changed,
+    read,
+    valid_configuration,
+    write_checkpoint,
+)
+
+from actors.kv.full import Full
+from actors.kv.quantized import Quantized
+from actors.kv.r_kv import RKV
+from actors.kv.streaming_llm import StreamingLLM
+from raysweep.configuration import config, identity
+
+# What is accepted
+
+
+def test_names_become_the_nouns_that_their_files_define(mine: Path):
+    sweep = read(valid_configuration(), mine).sweep
+    assert [model.name for model in sweep.models] == ["small", "large"]
+    assert sweep.models[0].path == str(mine.parent / "models" / "small")
+    assert sweep.models[0].family.think_close == "</think>"
+    assert sweep.models[0].architecture.head_dim == 32
+    assert sweep.kv_policies == (Full(), StreamingLLM(sinks=4, window=60))
+    assert sweep.benchmarks[0].answer_opener == "\nThe answer is"
+
+
+def test_a_named_mapping_changes_only_the_keys_it_gives(mine: Path):
+    models = [{"name": "small", "family": {"name": "tiny", "sampling": {"temperature": 0}}}]
+    model = read(changed("sweep.models", models), mine).sweep.models[0]
+    assert model.family.sampling.temperature == 0
+    assert model.family.sampling.top_p == 1
+    assert model.path == str(mine.parent / "models" / "small")
+
+
+def test_a_definition_can_be_written_in_place(mine: Path):
+    policies = ["full", {"method": "streaming_llm", "sinks": 2, "window": 30}]
+    sweep = read(changed("sweep.kv_policies", policies), mine).sweep
+    assert sweep.kv_policies[1].slug == "streaming_llm-32-s2"
+
+
+def test_any_checkpoint_folder_can_be_a_model_its_path_relative_to_the_working_folder(
+    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    write_checkpoint(tmp_path / "here")
+    monkeypatch.chdir(tmp_path)
+    models = [{"name": "new", "family": "tiny", "path": "here"}]
+    assert read(changed("sweep.models", models), mine).sweep.models[0].path == str(
+        tmp_path / "here"
+    )
+
+
+def test_a_number_may_be_a_name(mine: Path):
+    assert read(changed("run", 1), mine).run == "1"
+    models = [{"name": 7, "family": "tiny", "path": str(mine.parent / "models" / "small")}]
+    assert read(changed("sweep.models", models), mine).sweep.models[0].name == "7"
+
+
+def test_the_number_of_actors_may_be_left_to_the_machine(mine: Path):
+    assert read(changed("cluster.actors", None), mine).cluster.actors is None
+
+
+def test_a_policy_has_its_parameters_defaults_and_a_policy_within(mine: Path):
+    inner = {"method": "r_kv", "budget": 64, "importance_weight": 0.07, "window": 4}
+    packed = {"method": "quantized", "bits": 4, "residual": 32, "layout": "token", "evict": inner}
+    by_name = {**packed, "evict": "streaming_llm-64"}
+    sweep = read(changed("sweep.kv_policies", [packed, by_name]), mine).sweep
+    r_kv = RKV(budget=64, window=4, importance_weight=0.07)
+    assert sweep.kv_policies == (
+        Quantized(4, residual=32, layout="token", evict=r_kv),
+        Quantized(4, residual=32, layout="token", evict=StreamingLLM(4, 60)),
+    )
+    described = identity.described_policy(sweep.kv_policies[0])
+    assert described["evict"] == {"method": "r_kv", "buffer": 128, "kernel": 7, **inner}
+
+
+def test_a_users_own_policy_is_named_by_its_import_path(mine: Path):
+    own = {"method": "my_study.largest_keys.LargestKeys", "budget": 20, "window": 2}
+    (policy,) = read(changed("sweep.kv_policies", [own]), mine).sweep.kv_policies
+    assert policy.slug == "largest_keys-20-n2"
+    assert identity.described_policy(policy)["method"] == "my_study.largest_keys.LargestKeys"
+
+
+# The embedded default
+
+
+def test_every_shipped_definition_is_valid():
+    default = yaml.safe_load((config.conf_folder() / "config.yaml").read_text())
+    cluster = yaml.safe_load((config.conf_folder() / "cluster" / "local.yaml").read_text())
+    composed = {key: default[key] for key in config.SECTIONS[""] if key != "cluster"}
+    run = config.read_config({**composed, "cluster": cluster}, [config.conf_folder()])
+    assert len(run.sweep.models) >= 4
+    assert len(run.sweep.token_budgets) >= 6
+    assert {model.family.name for model in run.sweep.models} == {"tiny"}

@@ -1,0 +1,127 @@
+"""What a configuration is refused for: by field, value and way out, before anything starts."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.configurations import (
+    changed,
+    read,
+    valid_configuration,
+    write_definition,
+    write_models,
+)
+from support.refused_configurations import REFUSED
+
+from raysweep.configuration import config
+from raysweep.errors import ConfigError
+from raysweep.run_config import RunConfig
+
+
+def refusal(configuration: dict[str, Any], mine: Path) -> str:
+    with pytest.raises(ConfigError) as raised:
+        read(configuration, mine)
+    message = str(raised.value)
+    assert "\n" not in message
+    return message
+
+
+LISTS = [
+    *("models", "weights", "kv_policies", "benchmarks"),
+    *("token_budgets", "group_sizes", "batch_sizes"),
+]
+
+
+@pytest.mark.parametrize("axis", LISTS)
+def test_a_grid_that_expands_to_nothing_is_refused_and_one_that_says_something_twice(
+    mine: Path, axis: str
+):
+    assert f"sweep.{axis}: the list is empty" in refusal(changed(f"sweep.{axis}", []), mine)
+    first = valid_configuration()["sweep"][axis][0]
+    twice = refusal(changed(f"sweep.{axis}", [first, first]), mine)
+    assert twice.startswith(f"sweep.{axis}[1]: ") and "remove one" in twice
+
+
+@pytest.mark.parametrize(("path", "value", "words"), REFUSED)
+def test_what_cannot_be_run_is_refused_by_field_value_and_way_out(
+    path: str, value: Any, words: str, mine: Path
+):
+    assert words in refusal(changed(path, value), mine)
+
+
+@pytest.mark.parametrize("path", ["seed", "sweep", "sweep.samples", "cluster.address"])
+def test_a_missing_key_is_named(path: str, mine: Path):
+    configuration = valid_configuration()
+    *parents, key = path.split(".")
+    section = configuration
+    for parent in parents:
+        section = section[parent]
+    del section[key]
+    assert f"{path}: missing" in refusal(configuration, mine)
+
+
+def test_a_mistake_in_a_definition_file_is_reported_with_that_file(mine: Path, tmp_path: Path):
+    file = write_definition(tmp_path, "weights", "odd", method="bf16", bit=16)
+    configuration = changed("sweep.weights", ["odd"])
+    with pytest.raises(ConfigError, match=f"{file}: 'bit' is not a known key; did you mean 'bits'"):
+        config.read_config(configuration, [config.conf_folder(), mine, tmp_path])
+    file.write_text("method: [")
+    with pytest.raises(ConfigError, match=f"{file}: not readable as YAML"):
+        config.read_config(configuration, [config.conf_folder(), mine, tmp_path])
+
+
+def test_a_definition_that_another_hides_is_refused(mine: Path, tmp_path: Path):
+    write_definition(tmp_path, "benchmark", "chain", loader="chain")
+    with pytest.raises(ConfigError, match="has that name already; rename yours"):
+        config.read_config(valid_configuration(), [config.conf_folder(), mine, tmp_path])
+
+
+def room_for_the_prompt(mine: Path, token_budget: int, opener: str) -> RunConfig:
+    """Two questions of facts, each of 11 characters, in a context of 2048 tokens."""
+    configuration = changed("sweep.token_budgets", [16, token_budget])
+    facts = {"name": "facts", "count": 2, "answer_opener": opener, "answer_tokens": 8}
+    configuration["sweep"]["benchmarks"] = [facts]
+    return read(configuration, mine)
+
+
+def test_prompt_template_thinking_opener_and_answer_must_fit_the_context(mine: Path):
+    opener = "\nIt is"  # after the one token </think>
+    prompt = len("user: " + 11 * "?" + "\nassistant: <think>\n")
+    most = 2048 - prompt - 1 - len(opener) - 8
+    assert room_for_the_prompt(mine, most, opener).sweep.token_budgets[-1] == most
+    with pytest.raises(ConfigError) as raised:
+        room_for_the_prompt(mine, most + 1, opener)
+    assert str(raised.value) == (
+        f"sweep.token_budgets: {most + 1}, a prompt of facts with up to {prompt} tokens and an "
+        "answer of 15 do not fit the context of small, 2048 tokens; "
+        f"lower the budget to {most}"
+    )
+    with pytest.raises(ConfigError, match="leave out the model or the benchmark"):
+        room_for_the_prompt(mine, 17, 2010 * " ")
+
+
+def test_thinking_must_close_with_one_token_of_the_model(mine: Path):
+    models = [{"name": "small", "family": {"name": "tiny", "think_close": "</end>"}}]
+    words = refusal(changed("sweep.models", models), mine)
+    assert words.startswith(
+        "sweep.models[0].family: think_close '</end>' is not one token of small"
+    )
+
+
+def test_a_damaged_tokenizer_is_refused(tmp_path: Path):
+    mine = write_models(tmp_path, "small", "large")
+    (tmp_path / "models" / "large" / "tokenizer.json").write_text("version https://git-lfs")
+    words = refusal(valid_configuration(), mine)
+    assert "sweep.models[1]: the tokenizer.json or" in words and "fetch it again" in words
+
+
+def test_a_model_without_a_chat_template_is_refused(tmp_path: Path):
+    mine = write_models(tmp_path, "small", "large")
+    (tmp_path / "models" / "large" / "chat_template.jinja").unlink()
+    words = refusal(valid_configuration(), mine)
+    assert words.startswith("sweep.models[1]: ") and "has no chat template; add its" in words
+
+
+def test_two_families_of_one_name_are_refused(mine: Path):
+    models = ["small", {"name": "large", "family": {"name": "tiny", "think_open": "Hm"}}]
+    assert "sweep.models[1].family: 'tiny'" in refusal(changed("sweep.models", models), mine)

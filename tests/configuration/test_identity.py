@@ -1,0 +1,84 @@
+"""What a run's folder says about itself, and which configurations may share it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.configurations import changed, read, valid_configuration
+
+from raysweep.configuration import identity
+from raysweep.errors import ConfigError
+
+
+def test_a_larger_run_is_the_same_run(mine: Path):
+    small = changed("sweep.models", ["small"])
+    recorded = identity.identity(read(small, mine))
+    larger = valid_configuration()
+    larger["stages"] = ["reduce"]
+    larger["sweep"] |= {"samples": 9, "group_sizes": [1, 9], "batch_sizes": [3]}
+    identity.check_same_run(read(larger, mine), recorded)
+
+
+def test_another_grader_may_use_the_folder(mine: Path):
+    """Its outcomes are kept apart by the parts, which name their grader."""
+    recorded = identity.identity(read(valid_configuration(), mine))
+    benchmarks = [{"name": "chain", "count": 4, "grader": "mathematics"}]
+    run = read(changed("sweep.benchmarks", benchmarks), mine)
+    identity.check_same_run(run, recorded)
+    described = identity.as_document(run)["configuration"]["sweep"]["benchmarks"]
+    assert described[0]["grader"] == "mathematics-1"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "field"),
+    [
+        ("seed", 7, "seed: 7 differs from 0"),
+        ("sweep.token_budgets", [16], "sweep.token_budgets: [16] differs from [16, 32, 64]"),
+        ("sweep.benchmarks", [{"name": "chain", "count": 5}], "benchmark.chain: "),
+        (
+            "sweep.models",
+            [{"name": "small", "family": {"name": "tiny", "sampling": {"temperature": 0.5}}}],
+            "family.tiny: ",
+        ),
+    ],
+)
+def test_another_configuration_may_not_use_the_folder(
+    path: str, value: Any, field: str, mine: Path
+):
+    recorded = identity.identity(read(valid_configuration(), mine))
+    with pytest.raises(ConfigError) as raised:
+        identity.check_same_run(read(changed(path, value), mine), recorded)
+    assert str(raised.value).startswith(field)
+    assert "runs/test was made; choose another run=NAME, or remove the folder" in str(raised.value)
+
+
+def test_a_named_backend_is_part_of_a_runs_identity_and_auto_goes_with_any(mine: Path):
+    named = identity.identity(read(changed("sweep.backend", "torch"), mine))
+    auto = read(changed("sweep.backend", "auto"), mine)
+    identity.check_same_run(auto, named)
+    with pytest.raises(ConfigError, match=r"sweep\.backend: 'fake' differs from 'torch'"):
+        identity.check_same_run(read(changed("sweep.backend", "fake"), mine), named)
+
+
+def test_the_document_of_a_run_survives_yaml_and_names_what_it_was_run_with(mine: Path):
+    run = read(valid_configuration(), mine)
+    document = yaml.safe_load(yaml.safe_dump(identity.as_document(run)))
+    identity.check_same_run(run, document["identity"])
+    assert document["configuration"]["sweep"]["kv_policies"][1]["method"] == "streaming_llm"
+    assert document["configuration"]["sweep"]["benchmarks"][0]["questions"] == 4
+    assert document["versions"]["hydra-core"] == "1.3.8"
+
+
+def test_the_document_of_a_run_holds_no_secrets(mine: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HF_TOKEN", "sesame-1")
+    run = read(changed("out", "s3://me:sesame-2@bucket/a?secret_key=sesame-3&region=x"), mine)
+    document = identity.as_document(run)
+    assert "sesame" not in yaml.safe_dump(document)
+    assert document["configuration"]["out"] == "s3://***@bucket/a?secret_key=***&region=x"
+    assert document["configuration"]["sweep"]["token_budgets"] == [16, 32, 64]
+
+
+def test_secrets_are_known_by_their_keys_and_tokens_are_not_secrets():
+    masked = identity.without_secrets({"api_key": 1, "hf_token": 2, "token_budgets": 3})
+    assert masked == {"api_key": "***", "hf_token": "***", "token_budgets": 3}

@@ -1,0 +1,199 @@
+"""`python -m raysweep cluster=existing` as a submitted job, on a Ray with a dashboard that asks for a token.
+
+It runs to its end, or is stopped by SIGTERM on the way, and then the same submission goes on. Meanwhile
+Ray's own tables are looked at: a person finds engines and shards there by their names.
+"""
+
+import json
+import os
+import re
+import secrets
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import requests
+from ray.job_submission import JobStatus, JobSubmissionClient
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+ENGINE = "tiny-60k.bf16.full"
+GRID = (
+    "+sweep=smoke sweep.models=[tiny-60k] sweep.weights=[bf16] sweep.kv_policies=[full] run=R "
+    "'sweep.benchmarks=[{name: chain, count: 12}]' generation.shard_questions=1 generation.shard_samples=1 "
+    "generation.max_rows=1 generation.grace_s=10"
+)
+RAY = (sys.executable, "-m", "ray.scripts.scripts")
+WAIT_S = 180
+
+
+@dataclass(frozen=True)
+class Submitting:
+    """A dashboard, and what submits to it; `secret` is its token."""
+
+    url: str
+    secret: str
+    environment: dict[str, str]
+
+    @property
+    def client(self) -> JobSubmissionClient:
+        return JobSubmissionClient(self.url, headers={"Authorization": f"Bearer {self.secret}"})
+
+    def submit(self, entrypoint: Sequence[str], **metadata: str) -> str:
+        """By the command of docs/operations.md; the submission's id."""
+        runs_in = {"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": "40", "PYTHONPATH": str(ROOT)}}
+        said = subprocess.run(
+            [
+                *(*RAY, "job", "submit", "--no-wait", "--address", self.url),
+                *("--metadata-json", json.dumps(metadata)),
+                *("--runtime-env-json", json.dumps(runs_in)),
+                *("--", *entrypoint),
+            ],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=WAIT_S,
+        )
+        assert said.returncode == 0, said.stdout + said.stderr
+        found = re.search(r"raysubmit_\w+", said.stdout)
+        assert found, said.stdout
+        return found[0]
+
+    def answers(self) -> bool:
+        """Whether the dashboard takes submissions already."""
+        try:
+            return self.client.list_jobs() == []
+        except (ConnectionError, RuntimeError):  # as the client says that nothing is there
+            return False
+
+    def ended(self, job: str) -> JobStatus:
+        until(lambda: self.client.get_job_status(job).is_terminal())
+        return self.client.get_job_status(job)
+
+    def ask(self, path: str) -> list[dict[str, Any]]:
+        """Rows of Ray's tables, as its dashboard gets them."""
+        answer = requests.get(
+            f"{self.url}/api/v0/{path}", headers={"Authorization": f"Bearer {self.secret}"}
+        )
+        answer.raise_for_status()
+        return answer.json()["data"]["result"]["result"]
+
+
+def until(happens: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not happens():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Submitting]:
+    """A Ray that `ray start` has started: this process, which other tests share, takes no part in it."""
+    secret, gcs, dashboard = secrets.token_hex(32), free_port(), free_port()
+    environment = {name: value for name, value in os.environ.items() if name[:4] != "RAY_"}
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secret, "RAY_USAGE_STATS_ENABLED": "0"}
+    short = tempfile.mkdtemp(prefix="rs")  # Ray puts sockets there, whose paths may not be long
+    options = {
+        "port": gcs,
+        "node-ip-address": "127.0.0.1",
+        "dashboard-host": "127.0.0.1",
+        "dashboard-port": dashboard,
+        "dashboard-agent-listen-port": 0,
+        "ray-client-server-port": free_port(),
+        "num-cpus": 2,
+        "object-store-memory": 100_000_000,
+        "temp-dir": short,
+    }
+    command = [*RAY, "start", "--head", "--block", "--include-dashboard=true"]
+    given = [f"--{name}={value}" for name, value in options.items()]
+    head = subprocess.Popen(
+        [*command, *given],
+        env={**environment, **token},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    there = Submitting(f"http://127.0.0.1:{dashboard}", secret, {**environment, **token})
+    try:
+        until(lambda: head.poll() is None and there.answers())
+        yield there
+    finally:
+        head.terminate()
+        head.wait(timeout=WAIT_S)
+        shutil.rmtree(short, ignore_errors=True)
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+def parts(out: Path) -> dict[Path, int]:
+    return {part: part.stat().st_mtime_ns for part in out.rglob("shard-*.parquet")}
+
+
+def test_a_submission_without_the_token_is_refused(cluster):
+    body = {"entrypoint": "true"}
+    without = requests.post(f"{cluster.url}/api/jobs/", json=body)
+    wrong = {"Authorization": f"Bearer {'0' * 64}"}
+    with_another = requests.post(f"{cluster.url}/api/jobs/", json=body, headers=wrong)
+    assert (without.status_code, with_another.status_code) == (401, 403)
+    assert cluster.client.list_jobs() == []
+
+
+def sweep(cluster: Submitting, out: Path) -> str:
+    """A submitted sweep of 48 shards of a sample each."""
+    command = [
+        sys.executable,
+        "-m",
+        "raysweep",
+        "cluster=existing",
+        "cluster.actors=1",
+        f"out={out}",
+    ]
+    report = f"{out}/R/report/index.html"
+    return cluster.submit([*command, *shlex.split(GRID)], run="R", sweep="smoke", report=report)
+
+
+def test_a_submitted_run_is_stopped_by_sigterm_and_the_same_submission_ends_it(cluster, tmp_path):
+    job = sweep(cluster, tmp_path)
+    until(lambda: len(parts(tmp_path)) >= 3)
+    cluster.client.stop_job(job)
+    assert cluster.ended(job) == JobStatus.STOPPED
+    assert "raysweep: interrupted; the same command goes on" in cluster.client.get_job_logs(job)
+    assert not (tmp_path / "R" / "report").exists()
+    before = parts(tmp_path)
+    assert 3 <= len(before) < 48
+
+    seen: dict[str, set[str]] = {"actors": set(), "tasks": set()}
+    again = sweep(cluster, tmp_path)
+    deadline = time.monotonic() + WAIT_S
+    while not cluster.client.get_job_status(again).is_terminal() and time.monotonic() < deadline:
+        seen["actors"] |= {row["name"] for row in cluster.ask("actors")}
+        seen["tasks"] |= {row["name"] for row in cluster.ask("tasks?detail=1&limit=1000")}
+        time.sleep(0.5)
+    assert cluster.ended(again) == JobStatus.SUCCEEDED, cluster.client.get_job_logs(again)
+    assert (tmp_path / "R" / "report" / "index.html").exists()
+
+    after = parts(tmp_path)
+    assert before.items() <= after.items()
+    rows = [row for part in after for row in pq.read_table(part).to_pylist()]
+    named = {(row["question_id"], row["sample_index"]) for row in rows}
+    assert len(after) == len(rows) == len(named) == 48
+    assert any(re.fullmatch(rf"{re.escape(ENGINE)}#\d+-\w{{6}}", name) for name in seen["actors"])
+    assert any(
+        re.fullmatch(rf"{re.escape(ENGINE)} chain chain-\d+ #\d-\d", name) for name in seen["tasks"]
+    )
+    told = cluster.client.get_job_info(again).metadata
+    assert told == {"run": "R", "sweep": "smoke", "report": f"{tmp_path}/R/report/index.html"}

@@ -1,0 +1,24 @@
+"""docs/reliability.md promises nothing without a test."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+GUIDE = ROOT / "docs" / "reliability.md"
+
+
+def test_every_test_that_the_guide_names_exists():
+    written = {
+        name
+        for file in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE)
+    }
+    named = set(re.findall(r"`(test_\w+)`", GUIDE.read_text()))
+    assert len(named) > 15
+    assert named <= written
+
+
+def test_every_line_of_its_tables_names_a_test():
+    rows = [line for line in GUIDE.read_text().splitlines() if line.startswith("| ")]
+    heads = ("| promise", "| fault |")
+    assert all("`test_" in row for row in rows if not row.startswith(heads))

@@ -1,0 +1,93 @@
+"""Drivers that are killed, and heads that are lost: real processes, and the same command again."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from raysweep.storage.record import read_summary
+from raysweep.storage.store import Store
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+COMMAND = (
+    *(sys.executable, "-m", "raysweep", "+sweep=smoke", "run=test", "sweep.backend=fake"),
+    *("stages=[generate]", "cluster.actors=1", "generation.shard_questions=1"),
+    *("generation.shard_samples=1", "sweep.samples=4", "generation.max_rows=1"),
+)
+
+
+def started(folder: Path, *changes: str) -> subprocess.Popen:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [*COMMAND, *changes],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def parts(folder: Path) -> dict[Path, int]:
+    return {part: part.stat().st_mtime_ns for part in folder.rglob("shard-*.parquet")}
+
+
+def test_a_driver_killed_by_sigkill_loses_nothing_and_its_session_is_counted(tmp_path):
+    first = started(tmp_path)
+    while len(parts(tmp_path)) < 3:
+        assert first.poll() is None, first.communicate()
+        time.sleep(0.02)
+    first.kill()
+    first.communicate()
+    time.sleep(3)  # its actors end with it
+    before = parts(tmp_path)
+    begun = time.monotonic()
+    second = started(tmp_path)
+    while len(parts(tmp_path)) == len(before):
+        assert second.poll() is None, second.communicate()
+        time.sleep(0.02)
+    assert time.monotonic() - begun < 20
+    said, errors = second.communicate(timeout=120)
+    assert (second.returncode, errors) == (0, ""), said
+    assert before.items() <= parts(tmp_path).items()
+    summary = read_summary(Store(str(tmp_path / "runs" / "test")))
+    assert summary["faults_by_kind"] == {"driver": 1}
+
+
+def test_the_head_of_a_cluster_that_is_lost_ends_the_run_in_one_line(tmp_path):
+    from ray.cluster_utils import Cluster
+
+    os.environ.setdefault("RAY_AUTH_TOKEN", "0" * 64)  # Ray reads it once in a process
+    script = (
+        "import sys; from raysweep import cluster_view as v; v.GONE_S, v.LOOK_EVERY_S = 4.0, 1.0\n"
+        "from raysweep.__main__ import main; sys.exit(main())"
+    )
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        slow = [f"cluster.address={cluster.address}", "sweep.samples=64", "sweep.group_sizes=[1]"]
+        process = subprocess.Popen(
+            [sys.executable, "-c", script, *COMMAND[3:], *slow],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+        )
+        while not parts(tmp_path):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.02)
+        begun = time.monotonic()
+        assert cluster.head_node is not None
+        cluster.head_node.kill_gcs_server(check_alive=False)
+        errors = process.communicate(timeout=70)[1]
+        assert process.returncode == 3, errors
+        assert time.monotonic() - begun < 30
+        assert errors.splitlines()[-1].startswith("raysweep: cluster: Ray's head has not answered")
+        assert "Traceback" not in errors
+    finally:
+        cluster.shutdown()

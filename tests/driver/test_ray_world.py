@@ -1,0 +1,168 @@
+"""What the driver makes of Ray's exceptions, how long it waits for room, and what it says of time left."""
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+from ray.exceptions import (
+    ActorDiedError,
+    ActorUnavailableError,
+    ActorUnschedulableError,
+    RayError,
+    RayTaskError,
+)
+from support.nouns import a_cluster
+from support.scheduling_cases import a_job, a_schedule, an_option, decide, finish, started
+
+from raysweep.driver import ray_world
+from raysweep.driver.ray_errors import kind_of, reason_of
+from raysweep.driver.ray_world import PATIENCE_S, RayWorld, events_of
+from raysweep.errors import StorageError
+from raysweep.progress.watch import snapshot_of
+from raysweep.scheduling.loop import Loaded, Lost
+from raysweep.scheduling.places import Place
+from raysweep.storage.store import Store
+
+
+def in_call(cause: Exception) -> RayTaskError:
+    """As Ray tells of what a call has raised."""
+    return RayTaskError("run_shard", "Traceback ...", cause)
+
+
+def died(said: str) -> ActorDiedError:
+    """As Ray tells of an actor whose process is no more."""
+    error = ActorDiedError()
+    error.error_msg = f"The actor died unexpectedly before finishing this task.\n{said}"
+    return error
+
+
+def in_constructor(said: str) -> ActorDiedError:
+    return ActorDiedError(in_call(ValueError(said)))
+
+
+class OutOfMemoryError(RuntimeError):
+    """By its name torch's."""
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (in_call(ValueError("no")), "error"),
+        (in_call(OutOfMemoryError("CUDA out of memory")), "out_of_memory"),
+        (in_call(StorageError("full")), "storage"),
+        (died("The actor died because its node has died. Node Id: ab"), "node"),
+        (died("Worker unexpectedly exits with a connection error code 2. End of file."), "actor"),
+        (
+            died("1 worker(s) were killed due to the node running low on memory. See raylet.out"),
+            "actor",
+        ),
+        (in_constructor("no such file"), "load"),
+        (in_constructor("the node died, says the raylet"), "load"),
+        (ActorUnschedulableError("The node specified doesn't exist any more"), "node"),
+        (ActorUnavailableError("connection lost", actor_id=None), "node"),
+    ],
+)
+def test_what_is_lost_is_told_by_rays_exception(error: RayError, kind: str):
+    assert kind_of(error) == kind
+
+
+def test_what_an_engine_raised_shows_that_it_was_loaded_whichever_is_heard_first():
+    schedule = a_schedule(a_job("toy", 1, [an_option()]))
+    (place,) = started(decide(schedule))
+    raised = [type(event) for event in events_of(place, in_call(ValueError("no")))]
+    assert raised == [Loaded, Lost]
+    died = events_of(place, ActorUnavailableError("gone", b"0" * 16))
+    assert [type(event) for event in died] == [Lost]
+
+
+def test_the_reason_is_one_line():
+    assert reason_of(in_call(ValueError("this\nbreaks"))) == "ValueError: this breaks"
+    assert reason_of(died("its node has died\n")) == "its node has died"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+WORLDS: list[RayWorld] = []
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    clock = Clock()
+    monkeypatch.setattr(ray_world, "time", clock)
+    monkeypatch.setattr(ray_world, "live_nodes", lambda cluster: ())
+    yield clock
+    while WORLDS:
+        WORLDS.pop().view.close()
+
+
+def a_world(**cluster) -> RayWorld:
+    WORLDS.append(RayWorld(Store("nowhere"), a_cluster(**cluster), {}))
+    return WORLDS[-1]
+
+
+def test_for_room_it_waits_some_time_from_the_loss_of_the_last_place(clock: Clock):
+    schedule = a_schedule(a_job("toy", 9))
+    (place,) = started(decide(schedule))
+    world = a_world()
+    clock.now += 10 * PATIENCE_S  # of work
+    world.stop(place)
+    schedule.lost(place, "node", "gone", world.now())
+    assert world.goes_on(schedule)
+    clock.now += PATIENCE_S
+    assert not world.goes_on(schedule)
+
+
+def test_for_nodes_of_an_autoscaler_it_waits_as_long_as_it_takes(clock: Clock):
+    world = a_world(autoscaling=True)
+    clock.now += 100 * PATIENCE_S
+    assert world.goes_on(a_schedule())
+
+
+def test_a_lost_place_is_not_asked_for_its_hunger(clock: Clock):
+    schedule = a_schedule()
+    (place,) = started(decide(schedule))
+    world = a_world()
+    world.asked.add(place.number)
+    world.actors[place.number] = None
+    world.stop(place)
+    assert world.asked == set() and world.actors == {}
+
+
+def test_demand_is_announced_when_it_changes_and_taken_back_at_the_end(clock: Clock, monkeypatch):
+    announced: list[list] = []
+    monkeypatch.setattr(ray_world, "announce", lambda needs: announced.append(list(needs)))
+    slow = an_option(load_s=1e6)
+    schedule = a_schedule(a_job("toy", 9, [slow]))
+    world = a_world(autoscaling=True)
+    for _ in range(3):
+        clock.now += ray_world.ANNOUNCE_EVERY_S
+        world.ask_for_nodes(schedule)
+    assert announced == [[slow.need]]
+    world.close()
+    assert announced == [[slow.need], []]
+
+
+def test_nobody_says_how_long_it_takes_before_something_has_come_back():
+    schedule = a_schedule(a_job("toy", 9, [an_option(load_s=1e6)]))
+    (place,) = started(decide(schedule))
+    for _ in range(2):
+        assert snapshot_of(schedule, wall_s=1.0).seconds_left is None
+    finish(schedule, place)
+    left = snapshot_of(schedule, wall_s=1.0).seconds_left
+    assert left is not None and left > 0
+
+
+def test_a_snapshot_counts_what_runs_what_waits_and_what_is_done():
+    schedule = a_schedule(a_job("toy", 9, [an_option(rows=8, load_s=1e6)]))
+    place: Place = started(decide(schedule))[0]
+    finish(schedule, place, tokens=80)
+    (engine,) = snapshot_of(schedule, wall_s=2.0).engines
+    counted = SimpleNamespace(**vars(engine))
+    assert (counted.shards_done, counted.shards_running, counted.shards_waiting) == (1, 1, 7)
+    assert (counted.samples, counted.tokens, counted.tokens_left) == (8, 80, 640)

@@ -1,0 +1,117 @@
+"""The frontier in words and in the terminal: sentences and cells say what the table says."""
+
+import io
+
+import pandas as pd
+import pytest
+from rich.console import Console
+from support import result_tables
+
+from raysweep.reporting.findings import Finding, best_within, find, memory_points
+from raysweep.reporting.results import Results, points_of, where
+from raysweep.reporting.study_findings import threshold_in_words
+from raysweep.reporting.terminal import frontier_table
+from raysweep.storage.schemas import SCENARIOS
+from raysweep.system.quantities import duration, human_bytes, human_count, interval, percent, tied
+
+
+def found(frontier: pd.DataFrame) -> tuple[Finding, ...]:
+    """Findings from a frontier alone, without the scores that the study's questions need."""
+    return find(Results(SCENARIOS.empty_table().to_pandas(), frontier, {}))
+
+
+def test_findings_pick_the_best_configuration_within_a_memory():
+    frontier = result_tables.frontier(result_tables.scenarios())
+    points = points_of(where(frontier, benchmark="chain", batch_size=1))
+    for memory_bytes in (121e3, 1e6, 5e6, 1e9):
+        affordable = [p.accuracy for p in points if p.memory_bytes <= memory_bytes]
+        best = best_within(points, memory_bytes)
+        assert best is not None
+        assert best.accuracy == max(affordable)
+    assert best_within(points, 1e3) is None
+    finding = found(frontier)[0]
+    assert percent(points[-1].accuracy) in finding.headline
+    assert finding.picks[-1].accuracy == percent(points[-1].accuracy)
+
+
+def test_findings_of_a_single_point_make_sense():
+    one = result_tables.frontier(result_tables.scenarios()).head(1)
+    (finding,) = found(one)
+    assert finding.headline.startswith("One configuration beats all others")
+    assert len(finding.picks) == 1
+
+
+@pytest.mark.parametrize(
+    ("group_sizes", "shares", "said"),
+    [
+        ([1], [0.9], ["1 of 1 point keeps its place"]),
+        ([1, 4], [0.9, 0.2], ["1 of 2 points votes, over", "1 of 2 points keeps its place"]),
+        ([2, 4], [0.2, 0.2], ["2 of 2 points vote, over", "0 of 2 points keep their place"]),
+    ],
+)
+def test_findings_count_one_in_the_singular(group_sizes, shares, said):
+    frontier = result_tables.frontier(result_tables.scenarios())
+    rows = where(frontier, benchmark="chain", batch_size=1).head(len(shares))
+    (finding,) = found(rows.assign(group_size=group_sizes, p_on_frontier=shares))
+    for words in said:
+        assert words in " ".join(finding.notes)
+
+
+def test_the_studys_questions_are_answered_in_words():
+    chain, facts = find(result_tables.results())
+    assert (
+        "Scale threshold: below weights of 416 kB more weights beat more tokens, above it more tokens "
+        "beat more weights (95% interval 208 kB to 788 kB)." in chain.notes
+    )
+    assert (
+        "Scale threshold: not decided by these data; neither more weights nor more tokens are ahead by "
+        "more than chance." in facts.notes
+    )
+    for finding in (chain, facts):
+        assert any(note.startswith("Votes") for note in finding.notes)
+
+
+def test_a_threshold_that_nothing_can_decide_has_no_numbers():
+    said = threshold_in_words({"decided": False, "reason": "2 effective sizes show no change"})
+    assert said == "Scale threshold: not decided by these data; 2 effective sizes show no change."
+
+
+def test_memory_points_are_round_and_distinct():
+    assert memory_points([120e3, 150e3, 1.2e6, 13e6], 4) == (200e3, 2e6, 20e6)
+    assert memory_points([1e9], 4) == (1e9,)
+    many = memory_points([1.1e9 * 1.5**i for i in range(20)], 4)
+    assert len(many) == 4
+    assert many[0] >= 1.1e9
+    assert many[-1] >= 1.1e9 * 1.5**19
+
+
+def test_the_terminal_table_fits_in_a_hundred_columns_and_keeps_its_numbers():
+    frontier = result_tables.frontier(result_tables.scenarios())
+    long = frontier.assign(model="deepseek-r1-distill-[red]qwen-1.5b", kv_policy="kv_policy-" * 4)
+    for table in (frontier, long):
+        output = io.StringIO()
+        Console(file=output, width=100).print(frontier_table(table, "chain", 1))
+        assert max(map(len, output.getvalue().splitlines())) <= 100
+        for point in points_of(where(table, benchmark="chain", batch_size=1)):
+            assert human_bytes(point.memory_bytes) in output.getvalue()
+            assert interval(point.accuracy_lo, point.accuracy_hi) in output.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        (human_bytes(12), "12 B"),
+        (human_bytes(999_900), "1 MB"),
+        (human_bytes(172_500), "173 kB"),
+        (human_bytes(15.04e9), "15 GB"),
+        (human_count(1_720_000_000), "1.72B"),
+        (percent(0.1225), "12.3%"),
+        (percent(float("nan")), "–"),
+        (duration(12.34), "12.3 s"),
+        (duration(304), "5 min 4 s"),
+        (duration(12_000), "3 h 20 min"),
+        (tied("from 5 kB, 2 B and 3 points"), "from 5\u00a0kB, 2\u00a0B and 3 points"),
+    ],
+)
+def test_quantities_are_written_for_people(written, text):
+    assert written == text

@@ -1,0 +1,156 @@
+"""The page at work in a headless Chromium: it draws, and answers as Python does."""
+
+import json
+
+import numpy as np
+import pytest
+from support.browser import Browser, Page
+from support.report_page import CHAIN, KEY, RESULTS, choose, frontier_texts, table_of, texts
+
+from raysweep.analysis.candidates import Row
+from raysweep.analysis.recommend import Alternative, recommend
+from raysweep.reporting.page import render
+from raysweep.reporting.page_data import SLIDER_BATCHES
+from raysweep.system.quantities import human_bytes, interval, percent
+
+
+def test_it_draws_from_a_file_asks_for_nothing_and_says_nothing_to_the_console(page: Page):
+    assert page.evaluate("location.protocol") == "file:"
+    assert page.evaluate("document.body.dataset.error ?? null") is None
+    assert page.evaluate("performance.getEntriesByType('resource').length") == 0
+    assert page.evaluate("document.querySelectorAll('.chart > svg').length") == 11
+    assert page.troubles == []
+
+
+def test_a_request_would_not_go_unseen(browser: Browser):
+    asks = "<script>fetch('http://127.0.0.1:9/').catch(() => {})</script></body>"
+    page = browser.open(render(RESULTS).replace("</body>", asks), name="asks")
+    page.until("true")
+    assert page.troubles
+
+
+@pytest.mark.parametrize("place", range(len(SLIDER_BATCHES)))
+def test_the_batch_slider_moves_the_frontier_to_where_python_has_it(page: Page, place: int):
+    choose(page, batch_size=place)
+    batch_size = SLIDER_BATCHES[place]
+    assert page.evaluate("document.getElementById('batch-value').textContent") == str(batch_size)
+    assert table_of(page, "frontier") == frontier_texts(CHAIN, batch_size, RESULTS.of("chain"))
+    assert page.evaluate("byId('memory-chart').chart.stops.length") == len(
+        table_of(page, "frontier")
+    )
+
+
+def test_filters_and_the_benchmark_choose_who_competes(page: Page):
+    choose(page, benchmark=1, model=["tiny-50k", "tiny-394k"], group=["1", "4"])
+    facts = RESULTS.candidates["facts"]
+    chosen = [
+        index
+        for index, row in enumerate(facts.rows)
+        if row["model"] in ("tiny-50k", "tiny-394k") and row["group_size"] in (1, 4)
+    ]
+    expected = frontier_texts(facts.take(chosen), 1, RESULTS.of("facts"))
+    assert table_of(page, "frontier") == expected
+    assert texts(page, "#status") == [f"{len(chosen)} of 375 scenarios shown."]
+
+
+# ---- the recommendation ----
+ASK = """((cases) => cases.map(([memory, batch]) => {
+  const found = recommendation(page.view.rows, page.view.advice, memory, batch);
+  const key = (row) => row && [row.id, row.token_budget, row.group_size];
+  const beside = (one) => one && { row: key(one.row), ahead: one.ahead, low: one.low, high: one.high };
+  return found.best
+    ? { ...found, best: key(found.best), alternatives: found.alternatives.map(key),
+        less: beside(found.less), more: beside(found.more) }
+    : { smallest: key(found.smallest) };
+}))"""
+
+
+def key(row: Row) -> list:
+    return [row[name] for name in KEY]
+
+
+def beside(one: Alternative | None, sign: int) -> dict | None:
+    """A neighbour as the page has it: how far the more expensive of the two is ahead."""
+    if one is None:
+        return None
+    bounds = sorted((sign * one.behind_lo, sign * one.behind_hi))
+    numbers = {"ahead": sign * one.behind, "low": bounds[0], "high": bounds[1]}
+    return {"row": key(one.row), **{name: close(value) for name, value in numbers.items()}}
+
+
+def close(value: float):
+    return pytest.approx(value, abs=1e-9)
+
+
+def test_the_page_recommends_what_python_recommends_at_many_memories_and_batch_sizes(page: Page):
+    rng = np.random.default_rng(0)
+    cases = []
+    for batch_size in SLIDER_BATCHES:
+        memory = CHAIN.memory_bytes(batch_size) * batch_size
+        exact = rng.choice(memory, 12).tolist()
+        between = (memory.min() * (2 * memory.max() / memory.min()) ** rng.random(12)).tolist()
+        cases += [[value, batch_size] for value in (*exact, *between, float(memory.min()))]
+    said = page.evaluate(f"{ASK}({json.dumps(cases)})")
+    assert len(said) == 225
+    for answer, (memory_bytes, batch_size) in zip(said, cases, strict=True):
+        found = recommend(CHAIN, memory_bytes, batch_size)
+        assert answer == {
+            "best": key(found.best),
+            "memory": found.best_memory_bytes,
+            "accuracy": close(found.accuracy),
+            # The page holds intervals to six digits.
+            "low": pytest.approx(found.accuracy_lo, abs=1e-6),
+            "high": pytest.approx(found.accuracy_hi, abs=1e-6),
+            "measured": close(found.measured),
+            "optimism": close(found.optimism),
+            "considered": found.considered,
+            "alternatives": [key(one.row) for one in found.alternatives],
+            "less": beside(found.less, 1),
+            "more": beside(found.more, -1),
+        }
+
+
+@pytest.mark.parametrize(("slider", "place"), [(0, 0), (250, 3), (500, 0), (618, 8), (1000, 5)])
+def test_the_memory_slider_answers_in_words(page: Page, slider: int, place: int):
+    choose(page, batch_size=place)
+    choose(page, memory=slider)
+    found = recommend(CHAIN, page.evaluate("page.view.memory"), SLIDER_BATCHES[place])
+    (best,) = texts(page, "#answer .best")
+    (expected,) = texts(page, "#answer .expected")
+    row = found.best
+    assert best.startswith(
+        f"{row['model']} bf16, {row['kv_policy']} KV, {row['token_budget']:,} token"
+    )
+    bounds = interval(found.accuracy_lo, found.accuracy_hi)
+    assert expected == f"{percent(found.accuracy)} expected, 95% interval {bounds}"
+    assert f"Takes {human_bytes(found.best_memory_bytes)}." in texts(page, "#answer .hint")[0]
+    (shown,) = texts(page, "#ask-caption")
+    assert human_bytes(found.memory_bytes) in shown
+
+
+def test_a_memory_can_be_typed_and_nonsense_is_marked_and_not_used(page: Page):
+    choose(page, memory_text="0.6 MB")
+    assert page.evaluate("page.view.memory") == 600_000
+    choose(page, memory_text="much")
+    assert page.evaluate("page.view.memory") == 600_000
+    assert page.evaluate("form.elements.memory_text.getAttribute('aria-invalid')") == "true"
+    typed = ["24 GB", "24", "1.5e3 mb", "80gb", ".5TB", "12 B", "x", "-1", ""]
+    values = page.evaluate(f"{json.dumps(typed)}.map((text) => parseBytes(text) || null)")
+    assert values == [24e9, 24e9, 1.5e9, 80e9, 0.5e12, 12, None, None, None]
+
+
+def test_where_nothing_fits_the_smallest_is_named(page: Page):
+    (answer,) = page.evaluate(f"{ASK}([[10, 4]])")
+    memory = CHAIN.memory_bytes(4) * 4
+    assert answer == {"smallest": key(CHAIN.rows[int(memory.argmin())])}
+
+
+def test_a_threshold_is_said_in_plain_words_decided_or_not(page: Page):
+    (said,) = texts(page, "#threshold-caption")
+    assert said == (
+        "chain, batch size 1: below weights of 416 kB more weights beat more tokens, above it the reverse "
+        "(95% interval 208 kB to 788 kB)."
+    )
+    choose(page, benchmark=1)
+    (said,) = texts(page, "#threshold-caption")
+    assert said.startswith("facts, batch size 1: not decided by these data. Neither more weights")

@@ -1,0 +1,147 @@
+"""The page for everyone: its tables, by keyboard and pointer, on a phone and on paper, whatever the names."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import axe_core_python
+import numpy as np
+import pytest
+from support import result_tables
+from support.browser import PHONE, Browser, Page
+from support.report_page import CHAIN, RESULTS, frontier_texts, table_of, texts
+
+from raysweep.reporting.page import render
+from raysweep.reporting.results import Results
+from raysweep.system.quantities import human_bytes, percent
+
+HOSTILE = "</script><!--<img src=x onerror=\"document.body.dataset.error='xss'\">&lt;b&gt;"
+AXE = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text()
+
+
+def test_a_heading_sorts_its_table_up_and_then_down(page: Page):
+    accuracy = "document.querySelectorAll('#frontier-table th button')[6]"
+    page.evaluate(f"{accuracy}.click()")
+    rows = frontier_texts(CHAIN, 1, RESULTS.of("chain"))
+    assert table_of(page, "frontier") == rows  # a frontier's accuracy grows with its memory
+    page.evaluate(f"{accuracy}.click()")
+    assert table_of(page, "frontier") == rows[::-1]
+    sorts = page.evaluate(f"{accuracy}.parentElement.getAttribute('aria-sort')")
+    assert sorts == "descending"
+    page.evaluate("document.querySelector('#frontier-table th button').click()")  # by memory again
+
+
+def test_a_table_is_saved_whole_as_csv(page: Page):
+    page.evaluate(
+        """(() => { window.saved = {};
+        HTMLAnchorElement.prototype.click = function () { saved.name = this.download; };
+        const made = URL.createObjectURL;
+        URL.createObjectURL = (blob) => { saved.blob = blob; return made.call(URL, blob); }; })()"""
+    )
+    page.evaluate("document.querySelector('[data-csv=scenarios]').click()")
+    assert page.evaluate("saved.name") == "chain-scenarios.csv"
+    rows = list(csv.DictReader(io.StringIO(page.evaluate("saved.blob.text()"))))
+    assert len(rows) == len(CHAIN)
+    for row, own in zip(rows, CHAIN.rows, strict=True):
+        assert (row["model"], row["kv_policy"]) == (own["model"], own["kv_policy"])
+        assert float(row["accuracy"]) == own["accuracy"]
+        assert float(row["memory_bytes"]) == own["weights_bytes"] + own["kv_bytes"]
+    assert len(table_of(page, "scenarios")) == 20
+
+
+def test_a_comma_a_quote_and_a_line_end_survive_in_csv(page: Page):
+    cell = 'a,"b"\nc'
+    column = "{ name: 'x,', value: (row) => row }"
+    text = page.evaluate(f"csvOf([{column}, {column}], [{json.dumps(cell)}, null])")
+    read = list(csv.reader(io.StringIO(text, newline="")))
+    assert read == [["x,", "x,"], [cell, cell], ["", ""]]
+
+
+def test_quantities_are_written_as_python_writes_them(page: Page):
+    rng = np.random.default_rng(1)
+    counts = [0, 1, 999, 999.5, 1000, 172_500, 999_900, *(10 ** rng.uniform(0, 14, 200)).tolist()]
+    assert page.evaluate(f"{json.dumps(counts)}.map(humanBytes)") == [*map(human_bytes, counts)]
+    shares = [0, 1, 0.1225, *rng.random(200).tolist()]
+    assert page.evaluate(f"{json.dumps(shares)}.map(percent)") == [*map(percent, shares)]
+
+
+def test_the_arrow_keys_tell_a_charts_points(page: Page):
+    page.evaluate("byId('memory-chart').focus()")
+    page.press("ArrowRight")
+    first = texts(page, "#memory-chart .tip strong")
+    page.press("ArrowRight")
+    second = texts(page, "#memory-chart .tip strong")
+    expected = frontier_texts(CHAIN, 1, RESULTS.of("chain"))
+    for told, row in zip((first, second), expected, strict=False):
+        assert told[0].startswith(f"{row[1]} {row[2]}, {row[3]} KV, {row[4]} token")
+    page.press("Escape")
+    assert page.evaluate("document.querySelector('#memory-chart .tip').hidden")
+
+
+def test_a_pointer_tells_the_nearest_point(page: Page):
+    page.evaluate("byId('memory-chart').scrollIntoView()")
+    x, y = page.evaluate(
+        """(() => { const holder = byId("memory-chart"), { chart } = holder;
+        const box = holder.getBoundingClientRect();
+        const last = chart.stops.at(-1);
+        return [box.left + chart.x(last.x), box.top + chart.y(last.y)]; })()"""
+    )
+    page.call("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": x, "y": y})
+    (told,) = texts(page, "#memory-chart .tip strong")
+    assert told.startswith(frontier_texts(CHAIN, 1, RESULTS.of("chain"))[-1][1])
+
+
+@pytest.mark.parametrize(
+    ("size", "dark"), [((1280, 900), False), ((1280, 900), True), (PHONE, False)]
+)
+def test_axe_finds_no_serious_fault(browser: Browser, size: tuple[int, int], dark: bool):
+    page = browser.open(render(RESULTS), size, dark, name="axe")
+    page.evaluate(AXE)
+    faults = page.evaluate(
+        "axe.run().then(({ violations }) => violations.map(({ id, impact, nodes }) => "
+        "[id, impact, nodes[0].html]))"
+    )
+    assert faults == []
+
+
+def test_axe_would_find_one(browser: Browser):
+    page = browser.open(
+        render(RESULTS).replace('<label for="memory">Memory</label>', ""), name="fault"
+    )
+    page.evaluate(AXE)
+    found = page.evaluate("axe.run().then(({ violations }) => violations.map(({ id }) => id))")
+    assert "label" in found
+
+
+def test_on_a_phone_nothing_is_wider_than_the_screen(browser: Browser):
+    page = browser.open(render(RESULTS), PHONE, name="phone")
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE[0]
+    assert not page.evaluate("form.querySelector('details').open")
+
+
+def test_on_paper_there_are_figures_in_light_and_no_controls(browser: Browser):
+    page = browser.open(render(RESULTS), dark=True, name="print")
+    page.emulate("print", dark=True)
+    style = "getComputedStyle(document.querySelector({}))"
+    assert page.evaluate(style.format("'.slider'") + ".display") == "none"
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(28, 30, 33)"
+    assert page.pdf().startswith(b"%PDF")
+
+
+def test_hostile_names_do_nothing_in_a_browser(browser: Browser):
+    hostile = result_tables.results(model=HOSTILE, kv_policy=HOSTILE, benchmark=HOSTILE)
+    page = browser.open(render(hostile), name="hostile")
+    page.evaluate("byId('memory-chart').focus()")
+    page.press("ArrowRight")
+    assert texts(page, "#memory-chart .tip strong")[0].startswith(HOSTILE)
+    assert page.evaluate("document.querySelectorAll('img').length") == 0
+    assert page.evaluate("document.body.dataset.error ?? null") is None
+    assert page.troubles == []
+
+
+def test_a_run_without_scenarios_opens_without_a_fault(browser: Browser):
+    empty = Results(RESULTS.scenarios.head(0), RESULTS.frontier.head(0), {})
+    page = browser.open(render(empty), name="empty")
+    assert page.evaluate("document.body.dataset.ready") == "true"
+    assert page.troubles == []

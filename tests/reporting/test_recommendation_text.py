@@ -1,0 +1,62 @@
+"""The stage recommend: a readable answer, a file, and bad input said in one line."""
+
+import json
+from typing import Any
+
+import pytest
+from support.command import Command, run  # noqa: F401  (a fixture)
+
+import raysweep
+from raysweep.errors import ConfigError
+from raysweep.run_config import Wish
+from raysweep.stages import DONE
+
+
+def wish(**changes: Any) -> Wish:
+    wanted = {"memory_bytes": 1e6, "batch_size": 2, "benchmark": None, "max_token_budget": None}
+    return Wish(**{**wanted, **changes})
+
+
+@pytest.fixture
+def reduced(run: Command) -> Command:  # noqa: F811
+    run("plan", "generate", "reduce")
+    return run
+
+
+def test_it_says_what_is_best_what_it_rests_on_and_how_to_serve_it(reduced: Command):
+    status, said = reduced("recommend", recommend=wish())
+    assert status == DONE
+    assert "sums within 1 MB, 2 questions at once:" in said
+    assert "toy bf16, full KV" in said
+    assert "of 4 configurations that fit" in said
+    assert "vllm serve models/toy" in said
+    assert f"{reduced.out}/test/recommendation.json" in said
+
+
+def test_the_file_has_the_numbers_of_the_answer(reduced: Command):
+    reduced("recommend", recommend=wish())
+    (answer,) = json.loads((reduced.out / "test" / "recommendation.json").read_text())
+    assert (answer["benchmark"], answer["batch_size"], answer["considered"]) == ("sums", 2, 4)
+    best = answer["best"]
+    assert best["memory_bytes"] == best["weights_bytes"] + 2 * best["kv_bytes"]
+    assert answer["accuracy_lo"] <= answer["accuracy"] <= answer["accuracy_hi"]
+    assert answer["accuracy"] == pytest.approx(max(0, answer["measured"] - answer["optimism"]))
+    assert answer["serving"]["backend"] == "vllm"
+    table = raysweep.open_run(str(reduced.out / "test")).scenarios
+    assert answer["measured"] == pytest.approx(table.accuracy.max())
+
+
+def test_too_little_memory_names_the_smallest_configuration(reduced: Command):
+    with pytest.raises(ConfigError, match=r"recommend\.memory_gb: 1e-08 GB hold no configuration"):
+        reduced("recommend", recommend=wish(memory_bytes=10))
+
+
+def test_results_that_are_not_there_are_to_be_made_first(run: Command):  # noqa: F811
+    with pytest.raises(ConfigError, match=r"scores\.parquet is not there; run the stage 'reduce'"):
+        run("recommend", recommend=wish())
+
+
+def test_a_benchmark_without_scenarios_says_which_stages_make_them(run: Command):  # noqa: F811
+    run("plan", "reduce")
+    with pytest.raises(ConfigError, match=r"'sums' has no scenario yet; run the stages 'generate'"):
+        run("recommend", recommend=wish())

@@ -1,0 +1,198 @@
+"""The report: it says what the tables say, needs nothing outside itself, and names stay text."""
+
+import base64
+import gzip
+import json
+from html.parser import HTMLParser
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from support import result_tables
+
+from raysweep.reducing.result_tables import score_table
+from raysweep.reporting.page import PAGE, render, write_report
+from raysweep.reporting.page_data import COUNTS, EXACT, SHARES, page_data
+from raysweep.reporting.quality import gaps, quality
+from raysweep.reporting.results import where
+from raysweep.storage.schemas import FRONTIER, SCENARIOS, SCORES, THRESHOLDS
+from raysweep.storage.store import Store
+from raysweep.system.quantities import percent
+
+HOSTILE = "</script><!--<img src=x onerror=\"document.body.dataset.error='xss'\">&lt;b&gt;"
+VOID = {"meta", "input", "br", "img", "link", "hr"}
+
+
+class Page(HTMLParser):
+    """Reads a page: every element with its attributes, the text of scripts, and open elements."""
+
+    def __init__(self, html: str):
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict]] = []
+        self.scripts: list[str] = []
+        self.text: list[str] = []
+        self.open: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] == "script":
+            self.scripts[-1] += data
+        else:
+            self.text.append(data)
+
+    @property
+    def data(self) -> dict:
+        packed = next(script for script in self.scripts if script.startswith("H4sI"))
+        return json.loads(gzip.decompress(base64.b64decode(packed)))
+
+
+@pytest.fixture(scope="module")
+def page() -> Page:
+    return Page(render(result_tables.results()))
+
+
+def test_the_page_is_well_formed(page):
+    assert page.open == []
+    ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
+    assert len(ids) == len(set(ids))
+
+
+def test_the_page_asks_for_nothing_outside_itself(page):
+    for tag, attrs in page.elements:
+        assert tag not in ("link", "iframe", "img", "base")
+        for name in ("src", "href", "action", "srcset"):
+            assert attrs.get(name, "#").startswith("#")
+    policy = next(attrs for _, attrs in page.elements if "http-equiv" in attrs)["content"]
+    assert policy.startswith("default-src 'none'")
+    styles = "".join(page.text)
+    assert "@import" not in styles
+    assert "url(" not in styles
+
+
+def test_the_page_of_a_small_run_is_small(page):
+    assert len(render(result_tables.results())) < 200_000
+
+
+def test_numbers_in_the_page_equal_the_tables(page):
+    tables, data = result_tables.results(), page.data
+    columns, engines = data["scenarios"], data["engines"]
+    for name in (*EXACT, *COUNTS):
+        assert columns[name] == tables.scenarios[name].tolist(), name
+    for name in SHARES:
+        assert columns[name] == pytest.approx(tables.scenarios[name].tolist(), abs=1e-6), name
+    assert [engines[i]["id"] for i in columns["engine"]] == tables.scenarios.engine_id.tolist()
+    named = [data["benchmarks"][i] for i in columns["benchmark"]]
+    assert named == tables.scenarios.benchmark.tolist()
+    assert data["sweep_batch_sizes"] == [1, 8, 64]
+
+
+def test_equal_results_give_equal_pages():
+    assert render(result_tables.results()) == render(result_tables.results())
+
+
+def test_hostile_names_stay_text():
+    hostile = Page(
+        render(result_tables.results(model=HOSTILE, kv_policy=HOSTILE, benchmark=HOSTILE))
+    )
+    assert hostile.open == []
+    assert not any(tag == "img" or "onerror" in attrs for tag, attrs in hostile.elements)
+    assert hostile.data["engines"][0]["model"] == HOSTILE
+    assert HOSTILE in "".join(hostile.text)
+
+
+def test_what_is_not_a_number_is_null():
+    tables = result_tables.results()
+    tables.frontier.loc[0, "p_on_frontier"] = float("nan")
+    assert page_data(tables)["stays"][0][2] is None
+
+
+def test_a_study_of_many_engines_begins_with_what_is_on_a_frontier():
+    tables = result_tables.results()
+    few = page_data(tables)["looks"]
+    assert all(entry["shown"] for entries in few.values() for entry in entries)
+    copies = [tables.scenarios.assign(engine_id=tables.scenarios.engine_id + i) for i in "abc"]
+    many = type(tables)(
+        pd.concat(
+            [tables.scenarios, *(copy.assign(model=f"other-{i}") for i, copy in enumerate(copies))]
+        ),
+        tables.frontier,
+        tables.summary,
+    )
+    shown = {entry["name"]: entry["shown"] for entry in page_data(many)["looks"]["model"]}
+    assert {name for name, is_shown in shown.items() if is_shown} == set(tables.frontier.model)
+
+
+def test_an_empty_run_gives_a_page_that_says_so(tmp_path):
+    store = Store(str(tmp_path))
+    for name, schema in {
+        "scenarios": SCENARIOS,
+        "scores": SCORES,
+        "frontier": FRONTIER,
+        "thresholds": THRESHOLDS,
+    }.items():
+        store.write_table(f"{name}.parquet", schema.empty_table())
+    write_report(store)
+    assert "No scenario has been computed yet." in store.read_text(PAGE)
+
+
+def test_a_report_lies_in_the_run_folder(tmp_path):
+    store, own = Store(str(tmp_path)), result_tables.results().of("chain")
+    for name, table in {
+        "scenarios": own.scenarios,
+        "frontier": own.frontier,
+        "thresholds": own.thresholds,
+    }.items():
+        store.write_table(f"{name}.parquet", pa.Table.from_pandas(table, preserve_index=False))
+    store.write_table("scores.parquet", score_table(own.candidates))
+    store.write_text("summary.json", json.dumps(own.summary))
+    assert write_report(store) == store.path(PAGE)
+    assert "19.2M" in store.read_text(PAGE)
+    for stem in ("frontier", "composition", "parallel", "threshold"):
+        for ending in ("svg", "pdf", "png"):
+            assert store.exists(f"figures/chain-{stem}.{ending}")
+
+
+def test_quality_counts_each_answer_once_and_lists_incomplete_scenarios():
+    scenarios = result_tables.scenarios()
+    rows = {(row.benchmark, row.model): row for row in quality(scenarios)}
+    row = rows["facts", "tiny-755k"]
+    own = where(scenarios, model="tiny-755k", benchmark="facts")
+    assert (row.incomplete, row.scenarios) == (25, 75)
+    singles = where(own, group_size=1)
+    assert row.shares["cut_off"] == (
+        percent(singles.cut_off.mean()),
+        percent(singles.cut_off.max()),
+    )
+
+
+def test_what_is_missing_damaged_or_went_round_in_a_loop_is_said_and_nothing_else():
+    assert gaps(result_tables.SUMMARY) == []
+    said = gaps(
+        {
+            "shards": 300,
+            "shards_missing": 12,
+            "scenarios_skipped": 1,
+            "incomplete": {f"toy-{i} on sums": 1 for i in range(10)},
+            "parts_set_aside": ["samples/engine=toy/shard-1.parquet"],
+            "samples": 5000,
+            "finishes": {"stop": 4000, "loop": 3},
+        }
+    )
+    assert said[0].startswith("12 of 300 shards are missing, so 1 scenario could not")
+    assert said[1].endswith("toy-7 on sums (1 sample) and 2 others.")
+    assert "shard-1.parquet" in said[2]
+    assert said[3] == "3 traces of 5,000 went round in a loop."

@@ -1,0 +1,22 @@
+"""A small part of samples, and what tests of the store ask about files."""
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from raysweep.storage.part import Part
+from raysweep.storage.schemas import SAMPLES
+
+ENGINE = "toy.bf16.full"
+
+
+PART = Part(ENGINE, "aa", "stream", {"sums-0": "hash-0", "sums-1": "hash-1"}, 2, 3)
+
+
+def rows(*sample_indices: int) -> pa.Table:
+    found = [{"question_id": "sums-0", "sample_index": index} for index in sample_indices]
+    return pa.Table.from_pylist(found, schema=SAMPLES)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,56 @@
+"""Shards generated on a real Ray with an actor of the test's own, and a check that none is missing."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+import pytest
+from support.nouns import (
+    a_cluster,
+    a_generation,
+)
+
+from actors.engine_actor import EngineActor
+from raysweep.driver import ray_world
+from raysweep.driver.generate import Outcome
+from raysweep.driver.generate import generate as make
+from raysweep.scheduling.loop import Event, Finished
+from raysweep.scheduling.schedule import Schedule
+from raysweep.shard import Shard
+from raysweep.storage.store import Store
+
+
+def generate_on_ray(
+    store: Store,
+    shards: Iterable[Shard],
+    actor: type[EngineActor] = EngineActor,
+    finished=lambda receipt: None,
+    ended=lambda outcome: None,
+    cluster=None,
+    **changes,
+) -> Outcome:
+    def watch(schedule: Schedule, event: Event | None) -> None:
+        if isinstance(event, Finished):
+            finished(event.receipt)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ray_world, "EngineActor", actor)
+        generation = a_generation(**changes)
+        shards = tuple(shards)
+        longest = max(shard.decoding.sequence_tokens() for shard in shards)
+        return make(shards, store, generation, cluster or a_cluster(), longest, watch, ended)
+
+
+def assert_whole(store: Store, shards: Iterable[Shard]) -> None:
+    """Each sample of the shards is in the store, once."""
+    wanted = Counter(
+        (shard.engine.engine_id, question.question_id, index)
+        for shard in shards
+        for question in shard.questions
+        for index in range(shard.sample_start, shard.sample_start + shard.sample_count)
+    )
+    found = Counter()
+    for part in store.parts():
+        columns = ["engine_id", "question_id", "sample_index"]
+        rows = store.read_samples(part.engine_id, [part.shard_id], columns)
+        found.update(tuple(row.values()) for row in rows.to_pylist())
+    assert found == wanted
