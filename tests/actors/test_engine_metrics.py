@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 from support.nouns import an_engine
+from support.tiny_models import MODELS, architecture, decoding, requests, smallest
 from support.torch_engines import POLICIES, QUESTIONS
-from tests.tiny_models import MODELS, architecture, decoding, requests, smallest
 
 from actors.engine import Usage
 from actors.engine_metrics import ActorMetrics, gpu_memory

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from support.tiny_models import decoding, requests, run, smallest, untimed
 from support.torch_engines import POLICIES, QUESTIONS, make_engine
-from tests.tiny_models import decoding, requests, run, smallest, untimed
 
 from actors.torch_engine.graphs import Graphs
 

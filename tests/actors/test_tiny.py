@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.tiny_models import MODELS, names
+from support.tiny_models import MODELS, names
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from actors.tiny.examples import ExampleMaker

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from support.torch_engines import POLICIES, QUESTIONS, make_engine
-from tests.tiny_models import (
+from support.tiny_models import (
     BUDGETS,
     MODELS,
     architecture,
@@ -23,6 +22,7 @@ from tests.tiny_models import (
     smallest,
     untimed,
 )
+from support.torch_engines import POLICIES, QUESTIONS, make_engine
 from transformers import AutoModelForCausalLM, DynamicCache, Qwen2Config, Qwen2ForCausalLM
 
 from actors.engine import Trace, TraceRequest

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.tiny_models import MODELS, architecture, decoding, names, smallest
+from support.tiny_models import MODELS, architecture, decoding, names, smallest
 from transformers import AutoTokenizer
 
 from actors.engine import TraceRequest

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from tests.tiny_models import MODELS
+from support.tiny_models import MODELS
 
 from actors.tiny.card import card_rows
 

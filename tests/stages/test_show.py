@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.configurations import changed, read, valid_configuration, write_models
-from tests.tiny_models import MODELS, architecture
+from support.tiny_models import MODELS, architecture
 
 from actors.engine import TraceRequest
 from actors.kv.full import Full

@@ -2,7 +2,7 @@
 
 import torch
 from my_study.largest_keys import LargestKeys
-from tests.tiny_models import (
+from support.tiny_models import (
     MODELS,
     architecture,
 )

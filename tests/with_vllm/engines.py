@@ -4,12 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from support.tiny_models import MODELS, architecture
+
 from actors.kv.full import Full
 from actors.vllm_engine.engine import VllmEngine
 from actors.vllm_engine.loading import Room
 from raysweep.benchmarks import chain, facts
 from raysweep.spec import BF16, Checkpoint, EngineSpec, Family, ModelSpec, Sampling
-from tests.tiny_models import MODELS, architecture
 
 __all__ = ["LONG_BUDGETS", "QUESTIONS", "MakeEngine", "Room", "VllmEngine", "a_spec"]
 

@@ -12,17 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
-from with_vllm.engines import LONG_BUDGETS, QUESTIONS, MakeEngine, VllmEngine, a_spec
-
-from actors.engine import Trace
-from actors.kv.full import Full
-from actors.torch_engine.engine import TorchEngine
-from actors.vllm_engine import engine
-from benchmarks.subject import ARCHITECTURE, make_model
-from raysweep import memory
-from raysweep.benchmarks import chain
-from tests.tiny_models import (
+from support.tiny_models import (
     BUDGETS,
     MODELS,
     architecture,
@@ -33,6 +23,16 @@ from tests.tiny_models import (
     smallest,
     untimed,
 )
+from transformers import AutoModelForCausalLM
+from with_vllm.engines import LONG_BUDGETS, QUESTIONS, MakeEngine, VllmEngine, a_spec
+
+from actors.engine import Trace
+from actors.kv.full import Full
+from actors.torch_engine.engine import TorchEngine
+from actors.vllm_engine import engine
+from benchmarks.subject import ARCHITECTURE, make_model
+from raysweep import memory
+from raysweep.benchmarks import chain
 
 
 def decoded(trace: Trace) -> tuple:
@@ -169,10 +169,11 @@ def test_a_prompt_that_the_context_has_no_room_for_is_refused(make_engine: MakeE
 
 
 def test_the_actor_grades_and_writes_what_vllm_says(tmp_path: Path):
+    from support.nouns import some_shards
+
     from actors.engine_actor import EngineActor
     from raysweep.storage.schemas import SAMPLES
     from raysweep.storage.store import Store
-    from tests.examples import some_shards
 
     (shard, *_) = some_shards(backend="vllm")
     spec = a_spec(smallest())

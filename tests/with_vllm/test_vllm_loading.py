@@ -5,6 +5,15 @@ from typing import Any
 
 import pytest
 import torch
+from support.tiny_models import (
+    MODELS,
+    architecture,
+    decoding,
+    names,
+    requests,
+    run,
+    smallest,
+)
 from with_vllm.engines import LONG_BUDGETS, QUESTIONS, MakeEngine, VllmEngine, a_spec
 
 from actors.kv.full import Full
@@ -14,15 +23,6 @@ from actors.vllm_engine import checks, loading
 from actors.vllm_engine.loading import Room
 from raysweep import memory
 from raysweep.spec import WeightSpec
-from tests.tiny_models import (
-    MODELS,
-    architecture,
-    decoding,
-    names,
-    requests,
-    run,
-    smallest,
-)
 
 SAME_IN_16_BIT = 0.75  # of greedy traces: rounding to 16 bit decides a token now and then
 
