@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from itertools import product
 from typing import Any
 
-PART_KEY = b"raysweep.storage.part"
+PART_KEY = b"raysweep.part"
 PART_NAME = re.compile(r"/shard-[^/]*\.parquet$")
 
 
