@@ -130,7 +130,7 @@ def outcome_program(program: str) -> str:
     said = Said(f"```python\n{program}\n```", True, gold_of([("", "")], limit_s=60))
     return f"""
 from raysweep import grading
-from raysweep.workers import Workers
+from raysweep.system.workers import Workers
 grading.grade("code", grading.Said{tuple(said)!r}, Workers(1))
 """
 
