@@ -161,7 +161,9 @@ def test_answers_to_questions_that_are_not_the_runs_keep_their_grader(run: Comma
     parts = list(store_of(run).parts())
     one = a_run_config(benchmarks=(a_benchmark(count=1, grader="mathematics"),))
     wanted = list(wanted_parts(one, parts))
-    assert [set(found.golds) for found in wanted] == [{"sums-0"}] * 2
+    assert [{question.question_id for question in found.questions} for found in wanted] == [
+        {"sums-0"}
+    ] * 2
     with Workers(1) as workers:
         regrade_run(one, parts, store_of(run), workers)
     for part in store_of(run).parts():
