@@ -1,42 +1,100 @@
 r"""Multiple choice: the letter A to H that a text settles on.
 
-A box says it best; then a sentence such as "the answer is (B)"; then a line that opens with a marked
-letter, or a letter in parentheses. A letter in prose is no choice: "A" is an article, "C" a vitamin. A
-text that ran into its limit has answered only where the box is whole.
+What is stated counts, not what is mentioned last. The strongest kind of statement that a text has decides,
+and of that kind the last: a box with a letter in it; "the answer is B"; a phrase that finds a letter right
+or chooses it; a letter that stands alone. A letter of the prose is no choice ("A" is an article, "C" a
+vitamin), and a statement of several letters is none either. A text that ran into its limit has answered
+only where the box is whole.
 """
 
 import re
+from itertools import islice
 
-from raysweep.grading.boxes import last_box, open_box
+from raysweep.grading import phrases
+from raysweep.grading.boxes import open_box, whole_boxes
+from raysweep.grading.dressing import plain
 from raysweep.grading.outcomes import Nothing, nothing
 
-WRAPPED = r"[\s*_`$({\[]*(?:\\(?:text|textbf|mathrm|mathbf|boxed)\s*\{\s*)?[\s*_($]*"
-END = r"(?=\s*(?:[)\]}*_`$,;:.!]|$|\n))"  # what may follow a letter that is not a word in prose
-# In a box, the letter alone or in front of what it stands for: "B", "(b)", "\text{B}", "B) 5 cm".
-BOXED = re.compile(rf"{WRAPPED}(?:option|choice)?\s*\(?([A-Ha-h])(?![\w']){END}", re.IGNORECASE)
-STATED = re.compile(
-    r"\b(?:answer|option|choice)\b[\s*_`]*(?:is|should be|must be|would be)?[\s*_`]*[:=]?[\s*_`]*"
-    r"(?:(?:option|choice|letter)\b)?"
-    # Capitals but A may be followed by prose: "the answer is B because ...".
-    rf"{WRAPPED}(?:(?-i:([B-H]))(?![\w'])|([A-Ha-h])(?![\w']){END})",
-    re.IGNORECASE,
+MOST_BOXES = 100  # from the end; a text with more is no answer that anyone meant
+BOXED = re.compile(rf"(?:{phrases.LETTERS}|{phrases.OPEN}{phrases.NAMED}([A-H])(?=\s+[0-9]))")
+KINDS = (
+    (phrases.STATED,),
+    (phrases.CONDITIONAL, phrases.CHOSEN, phrases.FOUND_RIGHT, phrases.CONCLUDED),
 )
-LINE = re.compile(r"^[\s*_`$(\[]*([A-Ha-h])(?![\w'])(?=\s*[)\]*_`$,;:.]|\s*$)", re.MULTILINE)
-PARENTHESISED = re.compile(r"\(([A-H])\)")
+LONE = re.compile(r"(?m:^)[\W_]*([A-H]|\A[\W_]*[a-h](?=\W*\Z))(?:[)\].:]\W*)?\s*(?:$|\n)")
+# A line of a list: a marked letter and what it stands for; no initial in front of a surname.
+LISTED = re.compile(
+    r"(?m:^)[ \t#>(\[-]*([A-Ha-h])(?:[)\]:]|\.(?![\w])|\s+-\s)(?!\s*[A-H]\b)[ \t]*(.*)"
+)
+INITIAL = re.compile(
+    r"(?:[A-Z]\.\s*)*[A-Z][\w-]+ (?:et al|and [A-Z]|(?:first )?(?:show|prov|found|discover|argu|claim|propos|"
+    r"suggest|demonstrat|report|wrote|describ|invent|publish|introduc|formulat|said)\w*\b)|[A-Z]\."
+)
+YES = re.compile(r"\W*(?:yes|correct|right|true|richtig|正确|对|✓|✔|✅)", re.IGNORECASE)
+PARENTHESISED = re.compile(r"(?<![^\s])\(([A-H])\)(?![-=/^_\w]|\s*(?:=|(?:is|would be) (?:not|wrong|inc|false|too)))")
 
 
 def chosen_letter(text: str, ended: bool) -> str | Nothing:
     """The letter that the text settles on, as a capital."""
-    box = last_box(text)
-    if box is None and ended:
-        box = open_box(text)
-    if box:
-        found = BOXED.match(box)
-        return found[1].upper() if found else nothing(ended)
-    if not ended:
-        return Nothing.CUT_OFF
-    for pattern in (STATED, LINE, PARENTHESISED):
-        if found := pattern.findall(text):
-            letters = found[-1]
-            return (letters if isinstance(letters, str) else "".join(letters)).upper()
-    return Nothing.UNANSWERED
+    letters = boxed_letters(text, ended)
+    if letters is None and ended:
+        bare = plain(text)
+        letters = stated_letters(bare) or lone_letter(bare)
+    return letters if letters is not None and len(letters) == 1 else nothing(ended)
+
+
+def boxed_letters(text: str, ended: bool) -> str | None:
+    """The letters of the last whole box that has any; of an open box where the text's end closes it."""
+    boxes = [*islice(whole_boxes(text), MOST_BOXES)]
+    if not boxes and ended:
+        boxes = [open_box(text) or ""]
+    return next((letters for box in boxes if (letters := letters_in_box(plain(box)))), None)
+
+
+def letters_in_box(box: str) -> str | None:
+    found = BOXED.match(box)
+    return distinct(found[1] or found[2]) if found else stated_letters(box) or parenthesised(box)
+
+
+def stated_letters(text: str) -> str | None:
+    """The letters of the last statement of the strongest kind that the text has."""
+    for kind in KINDS:
+        found = [one for pattern in kind for one in pattern.finditer(text) if not denied(text, one)]
+        if found:
+            last = max(found, key=lambda one: one.end(1))
+            return distinct(last[1])
+    return None
+
+
+def denied(text: str, phrase: re.Match) -> bool:
+    return bool(phrases.DENIED.search(text, max(0, phrase.start() - 60), phrase.start()))
+
+
+def distinct(letters: str) -> str:
+    """Each letter of "B and D" once; a small letter is said as a capital."""
+    return "".join(sorted(set(re.findall(r"(?<!\w)[A-H](?!\w)", letters.upper()))))
+
+
+def lone_letter(text: str) -> str | None:
+    """A line that is nothing but a letter; the line of a list that is right; a letter in parentheses."""
+    if alone := LONE.findall(text):
+        return alone[-1].strip().upper()[-1]
+    return listed(text) or parenthesised(text)
+
+
+def listed(text: str) -> str | None:
+    lines = [(letter.upper(), rest) for letter, rest in LISTED.findall(text)
+             if not INITIAL.match(rest)]  # fmt: skip
+    letters = [letter for letter, _ in lines]
+    right = [letter for letter, rest in lines if YES.match(rest)]
+    if len(right) == 1:
+        return right[0]
+    if len(letters) == 1 or len(letters) > 1 and letters[1] <= letters[0]:
+        return letters[0]
+    return letters[-1] if len(letters) > 1 and letters[-1] <= letters[-2] else None
+
+
+def parenthesised(text: str) -> str | None:
+    """The letter in parentheses, if all there are are the same."""
+    letters = {*PARENTHESISED.findall(text)}
+    return letters.pop() if len(letters) == 1 else None

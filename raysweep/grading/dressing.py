@@ -1,0 +1,36 @@
+r"""What dresses a letter in LaTeX, Markdown and other scripts, taken off so that plain phrases can be looked for.
+
+`plain` turns `\text{D}`, `**D**`, `"D"` and the wide `Ｄ` into what they say. A letter that is marked, that is
+alone between two marks, becomes `(D)`, because a marked letter is no article and no part of a name.
+"""
+
+import re
+import unicodedata
+
+SPACES = re.compile(r"\\[,;:! ]|~")
+DASHES = re.compile(r"\\q?quad(?![A-Za-z])")  # a wide space stands between a letter and its text
+COLOURS = re.compile(r"\\(?:text)?color\s*\{[^{}]*\}")
+COMMANDS = re.compile(
+    r"\\(?:boxed|fbox|mbox|text\w*|math\w+|operatorname|underline|emph)\s*(?=\{)"
+    r"|\\(?:displaystyle|textstyle|bf|bfseries|rm|it|sf|tt|large|Large|LARGE|huge|Huge)(?![A-Za-z])"
+    r"|\\[()\[\]]"
+)
+MARK = r"(?:[*_]+|[`\"']+|\$+|[{}]+)"
+MARKED = re.compile(rf"(?<![\w^\\]){MARK}\s*[(\[]?([A-H])[)\]]?([.:]?)\s*{MARK}(?!\w)")
+EMPHASIS = re.compile(r"(?<![A-Za-z0-9])_+|_+(?![A-Za-z0-9{])")
+WIDER = str.maketrans({"“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "「": '"', "」": '"',
+                       "‘": "'", "’": "'", "。": ". ", "、": ", ", "—": " - ", "―": " - ",
+                       "–": "-", "‑": "-", "‐": "-", "−": "-", "【": "[", "】": "]",
+                       "⟨": "(", "⟩": ")"})  # fmt: skip
+MARKS = str.maketrans("", "", '*`"${}')
+
+
+def plain(text: str) -> str:
+    """The text without its dressing; what separates words and sentences stays."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text).translate(WIDER)
+    if "\\" in text or "~" in text:
+        text = DASHES.sub(" - ", SPACES.sub(" ", text))
+        text = COMMANDS.sub("", COLOURS.sub("", text))
+    text = MARKED.sub(r" (\1)\2 ", text).translate(MARKS)
+    return EMPHASIS.sub("", text) if "_" in text else text

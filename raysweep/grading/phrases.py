@@ -1,0 +1,106 @@
+r"""How a text says which letter it chooses, in the languages in which models answer.
+
+A phrase is made of words of a few kinds, each a list over all languages: what is stated ("answer"), what
+links it to the letter ("is", ":"), what names a choice ("option"), what finds it right ("correct"). So a
+language costs its words and no pattern. Each pattern has one group: the letter, or several that are named in
+a row. `raysweep.grading.choice` tells which pattern counts more.
+"""
+
+import re
+
+UNSPACED = "\u0e00"  # from here on, scripts write words without a space between them
+
+
+def any_of(words: str) -> str:
+    """A pattern for each of the words, in small letters, as a title, in capitals; `_` is a space."""
+    spelled = {w for word in words.split() for w in (word, word.capitalize(), word.upper())}
+    ordered = sorted(spelled, key=lambda word: (-len(word), word))
+    spaced = "|".join(word.replace("_", r"\s+") for word in ordered if word[0] < UNSPACED)
+    joined = "".join("|" + word for word in ordered if word[0] >= UNSPACED)
+    return rf"(?:(?<!\w)(?:{spaced})(?!\w){joined})"
+
+
+ANSWER = any_of(
+    "answer antwort lösung réponse respuesta resposta gabarito risposta ответ відповідь antwoord svar "
+    "svaret odpowiedź odpověď cevap yanıt jawaban răspuns răspunsul vastaus válasz απάντηση đáp_án "
+    "الإجابة الجواب उत्तर উত্তর 答案 答 答え 解答 回答 正解 正答 正确的是 정답 답 คำตอบ"
+)
+OPTION = any_of(
+    "option choice letter statement alternative response selection antwort möglichkeit aussage "
+    "buchstabe réponse proposition lettre opción alternativa letra opção opzione lettera вариант "
+    "варіант буква pilihan optie lựa_chọn answer respuesta resposta risposta ответ "
+    "选项 選項 选择 選擇 選択肢 보기 선택지"
+)
+ARTICLE = r"(?:(?:the|The|die|der|la|La|le|el|il|a|o|as)\s+|[Ll]')?"
+IS = any_of(
+    "is was must_be has_to_be will_be ist lautet wäre est es sería é è является adalah är là on "
+    "هي هو है হল είναι 是 为 為 应为 应该是 應為 应是 は 은 는 คือ"
+)
+LINK = rf"(?:{IS}|->|[:=>]|\s-(?=\s))"
+QUALIFIER = any_of(
+    "correct right final therefore thus then hence clearly likely most_likely probably simply just "
+    "definitely indeed still either richtige korrekte also die der somit daher la el il correcta "
+    "correcte correta corretta giusta bonne donc entonces portanto quindi верный правильный "
+    "yang_benar đúng doğru الصحيحة الصحيح सही 应该 應該"
+)
+RIGHT = any_of(
+    "correct right true best answer right_one best_one correct_one correct_answer right_answer "
+    "best_answer correct_choice correct_option best_choice best_option right_choice right_option "
+    "richtig korrekt richtige_antwort bonne_réponse correcte juste exacte correcta respuesta_correcta "
+    "correta certa corretta giusta верный верно правильный правильно верен правильная juist poprawna "
+    "benar đúng 正确 正確 正しい 正解 对 對 答案 正确答案 맞습니다 정답 옳다"
+)
+FOUND_TO_BE = any_of("is are must_be has_to_be ist est es é è 是 が は 项 項 이 가")
+FOUND = rf"(?:\s*{FOUND_TO_BE}|\s*-|(?=\s*正|\s+вер|\s+прав))"
+CHOOSE = any_of(
+    "choose select pick go_with going_with opt_for choosing chose picked selected vote_for wähle "
+    "choisis elijo escolho scelgo выбираю 选 選"
+)
+HENCE = any_of(
+    "so thus hence therefore it's it_is consequently namely also daher somit donc entonces luego "
+    "portanto quindi следовательно значит итак 所以 因此 故 よって したがって 따라서"
+)
+POINTS = any_of("this_is that_is which_is it_is matches match corresponds_to points_to closest_to")
+AND = r"(?:[,/&+]|(?<=[\s)])(?:and|or|und|oder|et|ou|y|o|e|и|или)(?=\s)|[和或与])"
+# A capital A may be an article and any letter the first word of a name, so no noun may follow the letter.
+AFTER = any_of("because since as but which rather_than instead_of weil da car porque perché")
+VERBS = any_of("is are does has would can cannot must should was were")
+
+NAMED = rf"(?:{ARTICLE}{OPTION}[\s:]*)?"
+OPEN = r"[\s'(\[]*"
+CLOSED = r"\s*[)\]']+(?![-=/^_\w]|\s*=)"
+END = (
+    rf"(?=\s*(?:$|\n|</)|{CLOSED}|\s*[;:!](?![\w=])|\s*:\s*\w|\s*,(?!\s*[A-Z]\s*(?:,|and\b|or\b))"
+    rf"|\.(?![a-z])|\s+-\s+(?![A-H]\b)|\s+\(|\s+{AFTER}(?!-)|\s+not\s+{NAMED}\(?[A-H]\b"
+    rf"|\s+and\s+[A-H]\s+{VERBS}|\s*(?:项|項|です|だ|である|が|입니다|이다|이|가|번|因为))"
+)
+# A small letter is a variable in most prose: its line ends there, or a bracket or a reason follows.
+SMALL_END = rf"(?=\s*[)\]]|[.;:!,]?\s*(?:$|\n|</)|[.,;]?\s+{AFTER})"
+SEVERAL = rf"(?:\s*[)\]]?\s*{AND}\s*(?:and\s+|or\s+)?{NAMED}{OPEN}[A-H](?!\w))*"
+LETTERS = rf"{OPEN}{NAMED}{OPEN}([A-H]{SEVERAL}{END}|[a-h]{SMALL_END})"
+NOT_BUT = r"(?:not\s+\(?[A-H]\)?,?\s+but\s+(?:rather\s+)?)?"
+
+STATED = re.compile(
+    rf"(?:(?:{ANSWER}|{OPTION})(?:\s+(?:to|for|among|of|from|in|here)\b[^.:\n]{{0,60}}?)?"
+    rf"(?:[\s,]*{QUALIFIER})*[\s,)\]]*(?:{LINK}[\s,]*(?:{QUALIFIER}[\s,]*)*)+{NOT_BUT}"
+    rf"|{ANSWER}\s*\n[\s#>-]*|{ANSWER}\s*(?=[(\[]|[A-H]\W*(?:$|\n))){LETTERS}"
+)
+CONDITIONAL = re.compile(rf"{ANSWER}\s+(?:would|should|could|might|may)\s+be:?\s*{LETTERS}")
+CHOSEN = re.compile(rf"(?:{CHOOSE}\s*:?|{POINTS}(?=\s+{ARTICLE}(?:{OPTION}|\()))\s*{LETTERS}")
+FOUND_RIGHT = re.compile(
+    rf"(?:^|[.,;:!(\n]|{HENCE}|{OPTION}|\b(?:that|only|Only|and|but|believe|think)\b)[\s,:*-]*{NAMED}{OPEN}"
+    rf"([A-H](?!\w){SEVERAL})[)\]']*{FOUND}\s*(?:(?:{QUALIFIER}|the|la|die|das|a|only)\s+)*{RIGHT}"
+)
+CONCLUDED = re.compile(
+    rf"{HENCE}[\s,:]*(?:it's|it is|we have|we get)?\s*{OPEN}{NAMED}{OPEN}"
+    r"([A-H])(?=[)\]']*\s*(?:\.(?!\w)|[!,;]|$|\n|\(|-\s))"
+)
+# What makes of a phrase a denial, a condition, or what others say.
+DENIED = re.compile(
+    r"(?:\b(?:not|never|nor|neither|if|whether|unless|suppose|supposing|assume|assuming|although|though|"
+    r"while|why|wrong|incorrect|false|other|another|falsche|nicht|wenn|ne|no|si|не|если)|n't|[不非]|如果|假设|"
+    r"\b(?:one|you|some|many|people|students?)\s+(?:might|may|could|would|will)\s+(?:say|think|choose))"
+    r"(?:\s+(?:that|think|believe|say|claim|choose|pick|because|the|a|only|correct|right|best|true|sure|"
+    r"la|die))*\s*$",
+    re.IGNORECASE,
+)
