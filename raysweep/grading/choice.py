@@ -8,19 +8,19 @@ only where the box is whole.
 """
 
 import re
+from collections.abc import Iterator
 from itertools import islice
 
 from raysweep.grading import phrases
-from raysweep.grading.boxes import open_box, whole_boxes
+from raysweep.grading.boxes import BOX, open_box, whole_boxes
 from raysweep.grading.dressing import plain
 from raysweep.grading.outcomes import Nothing, nothing
 
+Phrase = tuple[int, int, str]  # where it starts, where it ends, the letters that it says
+
 MOST_BOXES = 100  # from the end; a text with more is no answer that anyone meant
 BOXED = re.compile(rf"(?:{phrases.LETTERS}|{phrases.OPEN}{phrases.NAMED}([A-H])(?=\s+[0-9]))")
-KINDS = (
-    (phrases.STATED,),
-    (phrases.CONDITIONAL, phrases.CHOSEN, phrases.FOUND_RIGHT, phrases.CONCLUDED),
-)
+FOUND = (phrases.CONDITIONAL, phrases.CHOSEN, phrases.FOUND_RIGHT, phrases.CONCLUDED)
 LONE = re.compile(r"(?m:^)[\W_]*([A-H]|\A[\W_]*[a-h](?=\W*\Z))(?:[)\].:]\W*)?\s*(?:$|\n)")
 # A line of a list: a marked letter and what it stands for; no initial in front of a surname.
 LISTED = re.compile(
@@ -45,6 +45,8 @@ def chosen_letter(text: str, ended: bool) -> str | Nothing:
 
 def boxed_letters(text: str, ended: bool) -> str | None:
     """The letters of the last whole box that has any; of an open box where the text's end closes it."""
+    if not BOX.search(text):
+        return None
     boxes = [*islice(whole_boxes(text), MOST_BOXES)]
     if not boxes and ended:
         boxes = [open_box(text) or ""]
@@ -58,21 +60,39 @@ def letters_in_box(box: str) -> str | None:
 
 def stated_letters(text: str) -> str | None:
     """The letters of the last statement of the strongest kind that the text has."""
-    for kind in KINDS:
-        found = [one for pattern in kind for one in pattern.finditer(text) if not denied(text, one)]
-        if found:
-            last = max(found, key=lambda one: one.end(1))
-            return distinct(last[1])
+    for kind in (statements, findings):
+        letters = [(end, said) for start, end, said in kind(text) if not denied(text, start)]
+        if letters:
+            return distinct(max(letters)[1])
     return None
 
 
-def denied(text: str, phrase: re.Match) -> bool:
-    return bool(phrases.DENIED.search(text, max(0, phrase.start() - 60), phrase.start()))
+def statements(text: str) -> Iterator[Phrase]:
+    for opening in phrases.OPENING.finditer(text):
+        stated = phrases.STATED.match(text, opening.end())
+        if stated and not (opening["option"] and "\n" in stated[0]):  # there, a list of options begins
+            yield opening.start(), stated.end(), stated[1]
+
+
+def findings(text: str) -> Iterator[Phrase]:
+    for pattern in FOUND:
+        for found in pattern.finditer(text):
+            yield found.start(), found.end(1), found[1]
+
+
+def denied(text: str, start: int) -> bool:
+    """Whether what stands before a phrase denies it, or says it under a condition."""
+    for word in reversed(text[max(0, start - 60) : start].lower().split()):
+        if word not in phrases.BETWEEN:
+            return word in phrases.DENYING or word.endswith(phrases.DENYING_END)
+    return False
 
 
 def distinct(letters: str) -> str:
     """Each letter of "B and D" once; a small letter is said as a capital."""
-    return "".join(sorted(set(re.findall(r"(?<!\w)[A-H](?!\w)", letters.upper()))))
+    if len(letters) == 1:
+        return letters.upper()
+    return "".join(sorted(set(re.findall(r"(?<!\w)[A-H](?!\w)", letters))))
 
 
 def lone_letter(text: str) -> str | None:

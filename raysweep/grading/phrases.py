@@ -11,26 +11,35 @@ import re
 UNSPACED = "\u0e00"  # from here on, scripts write words without a space between them
 
 
-def any_of(words: str) -> str:
-    """A pattern for each of the words, in small letters, as a title, in capitals; `_` is a space."""
+def spellings(words: str) -> tuple[str, str]:
+    """The words in small letters, as titles and in capitals; those between spaces, and the others.
+
+    A pattern that minds case lets `re` skip to the first letters that matter. `_` is a space.
+    """
     spelled = {w for word in words.split() for w in (word, word.capitalize(), word.upper())}
     ordered = sorted(spelled, key=lambda word: (-len(word), word))
-    spaced = "|".join(word.replace("_", r"\s+") for word in ordered if word[0] < UNSPACED)
-    joined = "".join("|" + word for word in ordered if word[0] >= UNSPACED)
-    return rf"(?:(?<!\w)(?:{spaced})(?!\w){joined})"
+    spaced = (word.replace("_", r"\s+") for word in ordered if word[0] < UNSPACED)
+    return "|".join(spaced), "|".join(word for word in ordered if word[0] >= UNSPACED)
 
 
-ANSWER = any_of(
+def any_of(words: str) -> str:
+    """A pattern for each of the words as a word of its own."""
+    spaced, joined = spellings(words)
+    return rf"(?:(?<!\w)(?:{spaced})(?!\w)|{joined})" if joined else rf"(?<!\w)(?:{spaced})(?!\w)"
+
+
+ANSWERS = (
     "answer antwort lösung réponse respuesta resposta gabarito risposta ответ відповідь antwoord svar "
     "svaret odpowiedź odpověď cevap yanıt jawaban răspuns răspunsul vastaus válasz απάντηση đáp_án "
     "الإجابة الجواب उत्तर উত্তর 答案 答 答え 解答 回答 正解 正答 正确的是 정답 답 คำตอบ"
 )
-OPTION = any_of(
+OPTIONS = (
     "option choice letter statement alternative response selection antwort möglichkeit aussage "
     "buchstabe réponse proposition lettre opción alternativa letra opção opzione lettera вариант "
     "варіант буква pilihan optie lựa_chọn answer respuesta resposta risposta ответ "
     "选项 選項 选择 選擇 選択肢 보기 선택지"
 )
+ANSWER, OPTION = any_of(ANSWERS), any_of(OPTIONS)
 ARTICLE = r"(?:(?:the|The|die|der|la|La|le|el|il|a|o|as)\s+|[Ll]')?"
 IS = any_of(
     "is was must_be has_to_be will_be ist lautet wäre est es sería é è является adalah är là on "
@@ -80,10 +89,12 @@ SEVERAL = rf"(?:\s*[)\]]?\s*{AND}\s*(?:and\s+|or\s+)?{NAMED}{OPEN}[A-H](?!\w))*"
 LETTERS = rf"{OPEN}{NAMED}{OPEN}([A-H]{SEVERAL}{END}|[a-h]{SMALL_END})"
 NOT_BUT = r"(?:not\s+\(?[A-H]\)?,?\s+but\s+(?:rather\s+)?)?"
 
+# Looked for in two steps: a scan for the word that opens a statement, then one match from there.
+OPENING = re.compile("|".join([*spellings(ANSWERS), f"(?P<option>{'|'.join(spellings(OPTIONS))})"]))
 STATED = re.compile(
-    rf"(?:(?:{ANSWER}|{OPTION})(?:\s+(?:to|for|among|of|from|in|here)\b[^.:\n]{{0,60}}?)?"
-    rf"(?:[\s,]*{QUALIFIER})*[\s,)\]]*(?:{LINK}[\s,]*(?:{QUALIFIER}[\s,]*)*)+{NOT_BUT}"
-    rf"|{ANSWER}\s*\n[\s#>-]*|{ANSWER}\s*(?=[(\[]|[A-H]\W*(?:$|\n))){LETTERS}"
+    rf"(?:(?:\s+(?:to|for|among|of|from|in|here)\b[^.:\n]{{0,60}}?)?(?:[\s,]*{QUALIFIER})*[\s,)\]]*"
+    rf"(?:{LINK}[\s,]*(?:{QUALIFIER}[\s,]*)*)+{NOT_BUT}"
+    rf"|\s*\n[\s#>-]*|\s*(?=[(\[]|[A-H]\W*(?:$|\n))){LETTERS}"
 )
 CONDITIONAL = re.compile(rf"{ANSWER}\s+(?:would|should|could|might|may)\s+be:?\s*{LETTERS}")
 CHOSEN = re.compile(rf"(?:{CHOOSE}\s*:?|{POINTS}(?=\s+{ARTICLE}(?:{OPTION}|\()))\s*{LETTERS}")
@@ -95,12 +106,14 @@ CONCLUDED = re.compile(
     rf"{HENCE}[\s,:]*(?:it's|it is|we have|we get)?\s*{OPEN}{NAMED}{OPEN}"
     r"([A-H])(?=[)\]']*\s*(?:\.(?!\w)|[!,;]|$|\n|\(|-\s))"
 )
-# What makes of a phrase a denial, a condition, or what others say.
-DENIED = re.compile(
-    r"(?:\b(?:not|never|nor|neither|if|whether|unless|suppose|supposing|assume|assuming|although|though|"
-    r"while|why|wrong|incorrect|false|other|another|falsche|nicht|wenn|ne|no|si|не|если)|n't|[不非]|如果|假设|"
-    r"\b(?:one|you|some|many|people|students?)\s+(?:might|may|could|would|will)\s+(?:say|think|choose))"
-    r"(?:\s+(?:that|think|believe|say|claim|choose|pick|because|the|a|only|correct|right|best|true|sure|"
-    r"la|die))*\s*$",
-    re.IGNORECASE,
+# A phrase is denied, a condition or what others say if one of these words stands in front of it, with
+# nothing but words of the second kind in between.
+DENYING = frozenset(
+    "not never nor neither if whether unless suppose supposing assume assuming although though while why "
+    "wrong incorrect false other another might may could falsche nicht wenn ne no si не если".split()
 )
+BETWEEN = frozenset(
+    "that think believe say claim choose pick because the a only correct right best true sure la die "
+    "option answer".split()
+)
+DENYING_END = ("n't", "不", "非", "不是", "如果", "假设")
