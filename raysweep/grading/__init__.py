@@ -93,9 +93,9 @@ def word_grader(extract: Callable[[str, bool], str | Nothing], version: int = 1)
 
 
 GRADERS: dict[str, Grader] = {
-    "integer": word_grader(words.last_integer),
-    "letter": word_grader(words.last_letter),
-    "choice": word_grader(choice.chosen_letter),
+    "integer": word_grader(words.last_integer, version=2),
+    "letter": word_grader(words.last_letter, version=2),
+    "choice": word_grader(choice.chosen_letter, version=2),
     "mathematics": Grader(
         version=1,
         extract=mathematics.extract,

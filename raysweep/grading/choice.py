@@ -21,17 +21,25 @@ Phrase = tuple[int, int, str]  # where it starts, where it ends, the letters tha
 MOST_BOXES = 100  # from the end; a text with more is no answer that anyone meant
 BOXED = re.compile(rf"(?:{phrases.LETTERS}|{phrases.OPEN}{phrases.NAMED}([A-H])(?=\s+[0-9]))")
 FOUND = (phrases.CONDITIONAL, phrases.CHOSEN, phrases.FOUND_RIGHT, phrases.CONCLUDED)
-LONE = re.compile(r"(?m:^)[\W_]*([A-H]|\A[\W_]*[a-h](?=\W*\Z))(?:[)\].:]\W*)?\s*(?:$|\n)")
-# A line of a list: a marked letter and what it stands for; no initial in front of a surname.
+ALONE = re.compile(r"(?m:^)[\W_]*([A-H]|\A[\W_]*[a-h](?=\W*\Z))(?:[)\].:,]\W*)?\s*(?:$|\n)")
+# A line of a list: a marked letter and what it stands for.
 LISTED = re.compile(
-    r"(?m:^)[ \t#>(\[-]*([A-Ha-h])(?:[)\]:]|\.(?![\w])|\s+-\s)(?!\s*[A-H]\b)[ \t]*(.*)"
+    rf"(?m:^)[ \t#>(\[-]*(?:{phrases.OPTION}[ \t]+)?\(?([A-Ha-h])(?:[)\]:]|\.(?!\w)|\s+-\s)"
+    r"(?!\s*[A-H]\b)[ \t]*(.*)"
 )
-INITIAL = re.compile(
-    r"(?:[A-Z]\.\s*)*[A-Z][\w-]+ (?:et al|and [A-Z]|(?:first )?(?:show|prov|found|discover|argu|claim|propos|"
-    r"suggest|demonstrat|report|wrote|describ|invent|publish|introduc|formulat|said)\w*\b)|[A-Z]\."
+# After a letter and a point: the rest of a name, not of a choice.
+NAME = re.compile(
+    r"[A-Z]\.|[A-Z][\w-]+ (?:et al|and [A-Z]|(?:first )?(?:show|prov|found|discover|argu|claim|propos|"
+    r"suggest|demonstrat|report|wrote|describ|invent|publish|introduc|formulat|said)\w*\b)|"
+    + phrases.SPECIES
 )
 YES = re.compile(r"\W*(?:yes|correct|right|true|richtig|正确|对|✓|✔|✅)", re.IGNORECASE)
-PARENTHESISED = re.compile(r"(?<![^\s])\(([A-H])\)(?![-=/^_\w]|\s*(?:=|(?:is|would be) (?:not|wrong|inc|false|too)))")
+NO = re.compile(
+    r"\W*(?:no|not|in(?:correct|valid)|wrong|false|too|falsch|错|✗|✘|❌)\b", re.IGNORECASE
+)
+PARENTHESISED = re.compile(
+    r"(?<![^\s])\(([A-H])\)(?![-=/^_\w]|\s*(?:=|(?:is|would be) (?:not|wrong|inc|false|too)))"
+)
 
 
 def chosen_letter(text: str, ended: bool) -> str | Nothing:
@@ -70,7 +78,9 @@ def stated_letters(text: str) -> str | None:
 def statements(text: str) -> Iterator[Phrase]:
     for opening in phrases.OPENING.finditer(text):
         stated = phrases.STATED.match(text, opening.end())
-        if stated and not (opening["option"] and "\n" in stated[0]):  # there, a list of options begins
+        if stated and not (
+            opening["option"] and "\n" in stated[0]
+        ):  # there, a list of options begins
             yield opening.start(), stated.end(), stated[1]
 
 
@@ -97,21 +107,31 @@ def distinct(letters: str) -> str:
 
 def lone_letter(text: str) -> str | None:
     """A line that is nothing but a letter; the line of a list that is right; a letter in parentheses."""
-    if alone := LONE.findall(text):
+    if alone := ALONE.findall(text):
         return alone[-1].strip().upper()[-1]
     return listed(text) or parenthesised(text)
 
 
 def listed(text: str) -> str | None:
-    lines = [(letter.upper(), rest) for letter, rest in LISTED.findall(text)
-             if not INITIAL.match(rest)]  # fmt: skip
-    letters = [letter for letter, _ in lines]
-    right = [letter for letter, rest in lines if YES.match(rest)]
+    """The letter of the one line that is found right, or of a line that is no part of the list.
+
+    A list ascends, so a first letter that the next does not follow, or a last one that follows none, is
+    the answer.
+    """
+    lines = [
+        (letter.upper(), said) for letter, said in LISTED.findall(text) if not NAME.match(said)
+    ]
+    right = [letter for letter, said in lines if YES.match(said)]
     if len(right) == 1:
         return right[0]
-    if len(letters) == 1 or len(letters) > 1 and letters[1] <= letters[0]:
-        return letters[0]
-    return letters[-1] if len(letters) > 1 and letters[-1] <= letters[-2] else None
+    letters = [letter for letter, _ in lines]
+    if len(letters) > 1 and letters[-1] <= letters[-2]:
+        letter, said = lines[-1]
+    elif letters and (len(letters) == 1 or letters[1] <= letters[0]):
+        letter, said = lines[0]
+    else:
+        return None
+    return None if NO.match(said) else letter
 
 
 def parenthesised(text: str) -> str | None:

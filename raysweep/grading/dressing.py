@@ -15,9 +15,8 @@ COMMANDS = re.compile(
     r"|\\(?:displaystyle|textstyle|bf|bfseries|rm|it|sf|tt|large|Large|LARGE|huge|Huge)(?![A-Za-z])"
     r"|\\[()\[\]]"
 )
-MARK = r"[*_`\"'${}]"
 MARKED = re.compile(
-    rf"{MARK}(?<![\w^\\].){MARK}*\s*[(\[]?([A-H])[)\]]?([.:]?)\s*{MARK}+(?!\w)"
+    r"[*_`\"'${](?<![\w^\\].)[*_`\"'${]*\s*[(\[]?([A-H])[)\]]?([.:]?)\s*[*_`\"'$}]+(?!\w)"
 )
 EMPHASIS = re.compile(r"(?<![A-Za-z0-9])_+|_+(?![A-Za-z0-9{])")
 WIDER = str.maketrans({"“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "「": '"', "」": '"',

@@ -34,7 +34,7 @@ ANSWERS = (
     "الإجابة الجواب उत्तर উত্তর 答案 答 答え 解答 回答 正解 正答 正确的是 정답 답 คำตอบ"
 )
 OPTIONS = (
-    "option choice letter statement alternative response selection antwort möglichkeit aussage "
+    "option choice correct_one right_one best_one letter statement alternative response selection antwort möglichkeit aussage "
     "buchstabe réponse proposition lettre opción alternativa letra opção opzione lettera вариант "
     "варіант буква pilihan optie lựa_chọn answer respuesta resposta risposta ответ "
     "选项 選項 选择 選擇 選択肢 보기 선택지"
@@ -54,7 +54,7 @@ QUALIFIER = any_of(
 )
 RIGHT = any_of(
     "correct right true best answer right_one best_one correct_one correct_answer right_answer "
-    "best_answer correct_choice correct_option best_choice best_option right_choice right_option "
+    "best_answer most_appropriate most_accurate most_suitable correct_choice correct_option best_choice best_option right_choice right_option "
     "richtig korrekt richtige_antwort bonne_réponse correcte juste exacte correcta respuesta_correcta "
     "correta certa corretta giusta верный верно правильный правильно верен правильная juist poprawna "
     "benar đúng 正确 正確 正しい 正解 对 對 答案 正确答案 맞습니다 정답 옳다"
@@ -63,7 +63,7 @@ FOUND_TO_BE = any_of("is are must_be has_to_be ist est es é è 是 が は 项 
 FOUND = rf"(?:\s*{FOUND_TO_BE}|\s*-|(?=\s*正|\s+вер|\s+прав))"
 CHOOSE = any_of(
     "choose select pick go_with going_with opt_for choosing chose picked selected vote_for wähle "
-    "choisis elijo escolho scelgo выбираю 选 選"
+    "choisis elijo escolho scelgo выбираю 选 選 选择 選擇"
 )
 HENCE = any_of(
     "so thus hence therefore it's it_is consequently namely also daher somit donc entonces luego "
@@ -75,12 +75,17 @@ AND = r"(?:[,/&+]|(?<=[\s)])(?:and|or|und|oder|et|ou|y|o|e|и|или)(?=\s)|[和
 AFTER = any_of("because since as but which rather_than instead_of weil da car porque perché")
 VERBS = any_of("is are does has would can cannot must should was were")
 
+WORD_END = r"(?![^\W\u0e00-\uffff])"  # no letter of a script with spaces follows
+SPECIES = (
+    "(?:albicans|anthracis|aureus|botulinum|burgdorferi|cereus|coli|difficile|discoideum|elegans|faecalis|"
+    "influenzae|melanogaster|perfringens|pylori|rerio|subtilis|tetani|trachomatis)"
+)
 NAMED = rf"(?:{ARTICLE}{OPTION}[\s:]*)?"
 OPEN = r"[\s'(\[]*"
 CLOSED = r"\s*[)\]']+(?![-=/^_\w]|\s*=)"
 END = (
     rf"(?=\s*(?:$|\n|</)|{CLOSED}|\s*[;:!](?![\w=])|\s*:\s*\w|\s*,(?!\s*[A-Z]\s*(?:,|and\b|or\b))"
-    rf"|\.(?![a-z])|\s+-\s+(?![A-H]\b)|\s+\(|\s+{AFTER}(?!-)|\s+not\s+{NAMED}\(?[A-H]\b"
+    rf"|\.(?![a-z]|\s*{SPECIES})|\s+-\s+(?![A-H]\b)|\s+\(|\s+{AFTER}(?!-)|\s+not\s+{NAMED}\(?[A-H]\b"
     rf"|\s+and\s+[A-H]\s+{VERBS}|\s*(?:项|項|です|だ|である|が|입니다|이다|이|가|번|因为))"
 )
 # A small letter is a variable in most prose: its line ends there, or a bracket or a reason follows.
@@ -96,11 +101,13 @@ STATED = re.compile(
     rf"(?:{LINK}[\s,]*(?:{QUALIFIER}[\s,]*)*)+{NOT_BUT}"
     rf"|\s*\n[\s#>-]*|\s*(?=[(\[]|[A-H]\W*(?:$|\n))){LETTERS}"
 )
-CONDITIONAL = re.compile(rf"{ANSWER}\s+(?:would|should|could|might|may)\s+be:?\s*{LETTERS}")
+CONDITIONAL = re.compile(
+    rf"(?:{ANSWER}|{OPTION})\s+(?:would|should|could|might|may)\s+be:?\s*{LETTERS}"
+)
 CHOSEN = re.compile(rf"(?:{CHOOSE}\s*:?|{POINTS}(?=\s+{ARTICLE}(?:{OPTION}|\()))\s*{LETTERS}")
 FOUND_RIGHT = re.compile(
-    rf"(?:^|[.,;:!(\n]|{HENCE}|{OPTION}|\b(?:that|only|Only|and|but|believe|think)\b)[\s,:*-]*{NAMED}{OPEN}"
-    rf"([A-H](?!\w){SEVERAL})[)\]']*{FOUND}\s*(?:(?:{QUALIFIER}|the|la|die|das|a|only)\s+)*{RIGHT}"
+    rf"(?:^|(?<=[.,;:!(\n])|{HENCE}|{OPTION}|\b(?:that|only|Only|and|but|believe|think)\b)[\s,:*-]*"
+    rf"(?:[Bb]oth\s+)?{NAMED}{OPEN}([A-H]{WORD_END}{SEVERAL})[)\]']*{FOUND}\s*(?:(?:{QUALIFIER}|the|la|die|das|a|only)\s+)*{RIGHT}"
 )
 CONCLUDED = re.compile(
     rf"{HENCE}[\s,:]*(?:it's|it is|we have|we get)?\s*{OPEN}{NAMED}{OPEN}"
