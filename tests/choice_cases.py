@@ -3,13 +3,14 @@ r"""What models write where they choose a letter: by kind, the texts, and the le
 The choice is D in STATED and nothing in NO_CHOICE. DISPUTED names other letters besides, with its answer.
 """
 
+# ruff: noqa: RUF001 - letters of other scripts are meant
 STATED = {
     "a dressed letter in a box": [
         rf"So it is $\boxed{{{box}}}$."
         for box in (
             r"\text{(D)}", r"\textbf{(D)}", r"\mathbf{D}", r"{\text{D}}", r"\,D", r"\ D", r"\(D\)", "[D]",
-            r"\texttt{D}", r"\displaystyle D", r"\color{red}{D}", r"\textcolor{red}{D}", r"\boxed{D}", "**D**",
-            "`D`", '"D"', "“D”", "‘D’", "d", r"\text{d}", "D。", "Ｄ",
+            r"\texttt{D}", r"\displaystyle D", r"\color{red}{D}", r"\textcolor{red}{D}", r"\boxed{D}",
+            "**D**", "`D`", '"D"', "“D”", "‘D’", "d", r"\text{d}", "D。", "Ｄ",
         )
     ],
     "a letter and its text in a box": [
@@ -102,8 +103,8 @@ NO_CHOICE = {
     "a word in a box": [
         rf"\boxed{{{box}}}"
         for box in (
-            "AD", r"\text{Dog}", r"\Delta E", "D_1", "B^+", "C_6H_{12}", r"B \text{ cells}", "A+B", "D/2", "2D",
-            r"\frac{D}{2}", "E=mc^2", "F = ma", "A cat",
+            "AD", r"\text{Dog}", r"\Delta E", "D_1", "B^+", "C_6H_{12}", r"B \text{ cells}", "A+B", "D/2",
+            "2D", r"\frac{D}{2}", "E=mc^2", "F = ma", "A cat",
         )
     ],
     "a word behind a phrase": [

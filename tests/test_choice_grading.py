@@ -17,16 +17,10 @@ def test_a_stated_letter_is_the_answer_however_it_is_said(kind: str):
 
 
 @pytest.mark.parametrize("letter", "ABC")
-@pytest.mark.parametrize("kind", ["an answer line", "a sentence", "a dressed letter in a box"])
+@pytest.mark.parametrize("kind", ["an answer line", "a sentence", "a letter and its text in a box"])
 def test_a_statement_holds_for_every_letter(kind: str, letter: str):
-    wide = chr(ord(letter) + ord("Ｄ") - ord("D"))
     for text in STATED[kind]:
-        if "A is" in text:
-            continue
-        other = (
-            text.replace("D", letter).replace("Ｄ", wide).replace("{d}", f"{{{letter.lower()}}}")
-        )
-        other = other.replace(" d)", f" {letter.lower()})")
+        other = text.replace("D", letter).replace(" d)", f" {letter.lower()})")
         assert chosen_letter(other, True) == letter, other
 
 

@@ -21,10 +21,12 @@ Phrase = tuple[int, int, str]  # where it starts, where it ends, the letters tha
 MOST_BOXES = 100  # from the end; a text with more is no answer that anyone meant
 BOXED = re.compile(rf"(?:{phrases.LETTERS}|{phrases.OPEN}{phrases.NAMED}([A-H])(?=\s+[0-9]))")
 FOUND = (phrases.CONDITIONAL, phrases.CHOSEN, phrases.FOUND_RIGHT, phrases.CONCLUDED)
-ALONE = re.compile(r"(?m:^)[\W_]*([A-H]|\A[\W_]*[a-h](?=\W*\Z))(?:[)\].:,]\W*)?\s*(?:$|\n)")
+ALONE = re.compile(
+    r"(?m:^)[\W_]{0,12}([A-H]|\A[\W_]{0,12}[a-h](?=\W*\Z))(?:[)\].:,]\W{0,12})?\s{0,12}(?:$|\n)"
+)
 # A line of a list: a marked letter and what it stands for.
 LISTED = re.compile(
-    rf"(?m:^)[ \t#>(\[-]*(?:{phrases.OPTION}[ \t]+)?\(?([A-Ha-h])(?:[)\]:]|\.(?!\w)|\s+-\s)"
+    rf"(?m:^)[ \t#>(\[-]{{0,12}}(?:{phrases.OPTION}[ \t]+)?\(?([A-Ha-h])(?:[)\]:]|\.(?!\w)|\s+-\s)"
     r"(?!\s*[A-H]\b)[ \t]*(.*)"
 )
 # After a letter and a point: the rest of a name, not of a choice.

@@ -1,12 +1,14 @@
-r"""What dresses a letter in LaTeX, Markdown and other scripts, taken off so that plain phrases can be looked for.
+r"""What dresses a letter in LaTeX, Markdown and other scripts, and how it is taken off.
 
-`plain` turns `\text{D}`, `**D**`, `"D"` and the wide `Ｄ` into what they say. A letter that is marked, that is
-alone between two marks, becomes `(D)`, because a marked letter is no article and no part of a name.
+`plain` turns `\text{Answer: D}`, `**D**`, `"D"` and wide characters into what they say, so that phrases can
+be looked for. A letter alone between two marks becomes `(D)`, because a marked letter is no article and no
+part of a name.
 """
 
 import re
 import unicodedata
 
+# ruff: noqa: RUF001 - characters of other scripts are meant
 SPACES = re.compile(r"\\[,;:! ]|~")
 DASHES = re.compile(r"\\q?quad(?![A-Za-z])")  # a wide space stands between a letter and its text
 COLOURS = re.compile(r"\\(?:text)?color\s*\{[^{}]*\}")
@@ -16,7 +18,7 @@ COMMANDS = re.compile(
     r"|\\[()\[\]]"
 )
 MARKED = re.compile(
-    r"[*_`\"'${](?<![\w^\\].)[*_`\"'${]*\s*[(\[]?([A-H])[)\]]?([.:]?)\s*[*_`\"'$}]+(?!\w)"
+    r"[*_`\"'${](?<![\w^\\].)[*_`\"'${]{0,4}\s*[(\[]?([A-H])[)\]]?([.:]?)\s*[*_`\"'$}]+(?!\w)"
 )
 EMPHASIS = re.compile(r"(?<![A-Za-z0-9])_+|_+(?![A-Za-z0-9{])")
 WIDER = str.maketrans({"“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "「": '"', "」": '"',

@@ -8,6 +8,7 @@ a row. `raysweep.grading.choice` tells which pattern counts more.
 
 import re
 
+# ruff: noqa: RUF001 - letters of other scripts are meant
 UNSPACED = "\u0e00"  # from here on, scripts write words without a space between them
 
 
@@ -22,6 +23,10 @@ def spellings(words: str) -> tuple[str, str]:
     return "|".join(spaced), "|".join(word for word in ordered if word[0] >= UNSPACED)
 
 
+def words(listed: str) -> frozenset[str]:
+    return frozenset(listed.split())
+
+
 def any_of(words: str) -> str:
     """A pattern for each of the words as a word of its own."""
     spaced, joined = spellings(words)
@@ -34,10 +39,10 @@ ANSWERS = (
     "الإجابة الجواب उत्तर উত্তর 答案 答 答え 解答 回答 正解 正答 正确的是 정답 답 คำตอบ"
 )
 OPTIONS = (
-    "option choice correct_one right_one best_one letter statement alternative response selection antwort möglichkeit aussage "
-    "buchstabe réponse proposition lettre opción alternativa letra opção opzione lettera вариант "
-    "варіант буква pilihan optie lựa_chọn answer respuesta resposta risposta ответ "
-    "选项 選項 选择 選擇 選択肢 보기 선택지"
+    "option choice correct_one right_one best_one letter statement alternative response selection "
+    "antwort möglichkeit aussage buchstabe réponse proposition lettre opción alternativa letra opção "
+    "opzione lettera вариант варіант буква pilihan optie lựa_chọn answer respuesta resposta risposta "
+    "ответ 选项 選項 选择 選擇 選択肢 보기 선택지"
 )
 ANSWER, OPTION = any_of(ANSWERS), any_of(OPTIONS)
 ARTICLE = r"(?:(?:the|The|die|der|la|La|le|el|il|a|o|as)\s+|[Ll]')?"
@@ -54,10 +59,11 @@ QUALIFIER = any_of(
 )
 RIGHT = any_of(
     "correct right true best answer right_one best_one correct_one correct_answer right_answer "
-    "best_answer most_appropriate most_accurate most_suitable correct_choice correct_option best_choice best_option right_choice right_option "
-    "richtig korrekt richtige_antwort bonne_réponse correcte juste exacte correcta respuesta_correcta "
-    "correta certa corretta giusta верный верно правильный правильно верен правильная juist poprawna "
-    "benar đúng 正确 正確 正しい 正解 对 對 答案 正确答案 맞습니다 정답 옳다"
+    "best_answer most_appropriate most_accurate most_suitable correct_choice correct_option "
+    "best_choice best_option right_choice right_option richtig korrekt richtige_antwort bonne_réponse "
+    "correcte juste exacte correcta respuesta_correcta correta certa corretta giusta верный верно "
+    "правильный правильно верен правильная juist poprawna benar đúng 正确 正確 正しい 正解 对 對 答案 "
+    "正确答案 맞습니다 정답 옳다"
 )
 FOUND_TO_BE = any_of("is are must_be has_to_be ist est es é è 是 が は 项 項 이 가")
 FOUND = rf"(?:\s*{FOUND_TO_BE}|\s*-|(?=\s*正|\s+вер|\s+прав))"
@@ -80,8 +86,8 @@ SPECIES = (
     "(?:albicans|anthracis|aureus|botulinum|burgdorferi|cereus|coli|difficile|discoideum|elegans|faecalis|"
     "influenzae|melanogaster|perfringens|pylori|rerio|subtilis|tetani|trachomatis)"
 )
-NAMED = rf"(?:{ARTICLE}{OPTION}[\s:]*)?"
-OPEN = r"[\s'(\[]*"
+NAMED = rf"(?:{ARTICLE}{OPTION}[\s:]{{0,9}})?"
+OPEN = r"[\s'(\[]{0,9}"  # bounded, as all that may repeat here, so that no text takes long
 CLOSED = r"\s*[)\]']+(?![-=/^_\w]|\s*=)"
 END = (
     rf"(?=\s*(?:$|\n|</)|{CLOSED}|\s*[;:!](?![\w=])|\s*:\s*\w|\s*,(?!\s*[A-Z]\s*(?:,|and\b|or\b))"
@@ -90,15 +96,17 @@ END = (
 )
 # A small letter is a variable in most prose: its line ends there, or a bracket or a reason follows.
 SMALL_END = rf"(?=\s*[)\]]|[.;:!,]?\s*(?:$|\n|</)|[.,;]?\s+{AFTER})"
-SEVERAL = rf"(?:\s*[)\]]?\s*{AND}\s*(?:and\s+|or\s+)?{NAMED}{OPEN}[A-H](?!\w))*"
+SEVERAL = (
+    rf"(?:\s?[)\]]?\s?{AND}(?:\s(?:and|or)(?=\s))?{OPEN}(?:{OPTION}\s)?[(\[]?[A-H](?!\w)){{0,7}}"
+)
 LETTERS = rf"{OPEN}{NAMED}{OPEN}([A-H]{SEVERAL}{END}|[a-h]{SMALL_END})"
 NOT_BUT = r"(?:not\s+\(?[A-H]\)?,?\s+but\s+(?:rather\s+)?)?"
 
 # Looked for in two steps: a scan for the word that opens a statement, then one match from there.
 OPENING = re.compile("|".join([*spellings(ANSWERS), f"(?P<option>{'|'.join(spellings(OPTIONS))})"]))
 STATED = re.compile(
-    rf"(?:(?:\s+(?:to|for|among|of|from|in|here)\b[^.:\n]{{0,60}}?)?(?:[\s,]*{QUALIFIER})*[\s,)\]]*"
-    rf"(?:{LINK}[\s,]*(?:{QUALIFIER}[\s,]*)*)+{NOT_BUT}"
+    rf"(?:(?:\s+(?:to|for|among|of|from|in|here)\b[^.:\n]{{0,60}}?)?(?:[\s,]{{0,9}}{QUALIFIER}){{0,4}}[\s,)\]]{{0,9}}"
+    rf"(?:{LINK}[\s,]{{0,9}}(?:{QUALIFIER}[\s,]{{0,9}}){{0,4}}){{1,4}}{NOT_BUT}"
     rf"|\s*\n[\s#>-]*|\s*(?=[(\[]|[A-H]\W*(?:$|\n))){LETTERS}"
 )
 CONDITIONAL = re.compile(
@@ -106,21 +114,21 @@ CONDITIONAL = re.compile(
 )
 CHOSEN = re.compile(rf"(?:{CHOOSE}\s*:?|{POINTS}(?=\s+{ARTICLE}(?:{OPTION}|\()))\s*{LETTERS}")
 FOUND_RIGHT = re.compile(
-    rf"(?:^|(?<=[.,;:!(\n])|{HENCE}|{OPTION}|\b(?:that|only|Only|and|but|believe|think)\b)[\s,:*-]*"
+    rf"(?:^|(?<=[.,;:!(\n])|{HENCE}|{OPTION}|\b(?:that|only|Only|and|but|believe|think)\b)[\s,:*-]{{0,9}}"
     rf"(?:[Bb]oth\s+)?{NAMED}{OPEN}([A-H]{WORD_END}{SEVERAL})[)\]']*{FOUND}\s*(?:(?:{QUALIFIER}|the|la|die|das|a|only)\s+)*{RIGHT}"
 )
 CONCLUDED = re.compile(
-    rf"{HENCE}[\s,:]*(?:it's|it is|we have|we get)?\s*{OPEN}{NAMED}{OPEN}"
+    rf"{HENCE}[\s,:]{{0,9}}(?:it's|it is|we have|we get)?\s*{OPEN}{NAMED}{OPEN}"
     r"([A-H])(?=[)\]']*\s*(?:\.(?!\w)|[!,;]|$|\n|\(|-\s))"
 )
 # A phrase is denied, a condition or what others say if one of these words stands in front of it, with
 # nothing but words of the second kind in between.
-DENYING = frozenset(
+DENYING = words(
     "not never nor neither if whether unless suppose supposing assume assuming although though while why "
-    "wrong incorrect false other another might may could falsche nicht wenn ne no si не если".split()
+    "wrong incorrect false other another might may could falsche nicht wenn ne no si не если"
 )
-BETWEEN = frozenset(
+BETWEEN = words(
     "that think believe say claim choose pick because the a only correct right best true sure la die "
-    "option answer".split()
+    "option answer"
 )
 DENYING_END = ("n't", "不", "非", "不是", "如果", "假设")
