@@ -78,11 +78,10 @@ def stated_letters(text: str) -> str | None:
 
 
 def statements(text: str) -> Iterator[Phrase]:
-    for opening in phrases.OPENING.finditer(text):
+    for opening in phrases.OPENING.finditer(text.lower()):
         stated = phrases.STATED.match(text, opening.end())
-        if stated and not (
-            opening["option"] and "\n" in stated[0]
-        ):  # there, a list of options begins
+        # On the next line after "options:", a list of them begins.
+        if stated and ("\n" not in stated[0] or opening[0] in phrases.ANSWER_WORDS):
             yield opening.start(), stated.end(), stated[1]
 
 

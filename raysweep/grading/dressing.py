@@ -21,7 +21,7 @@ MARKED = re.compile(
     r"[*_`\"'${](?<![\w^\\].)[*_`\"'${]{0,4}\s*[(\[]?([A-H])[)\]]?([.:]?)\s*[*_`\"'$}]+(?!\w)"
 )
 EMPHASIS = re.compile(r"(?<![A-Za-z0-9])_+|_+(?![A-Za-z0-9{])")
-WIDER = str.maketrans({"“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "「": '"', "」": '"',
+WIDER = str.maketrans({"İ": "I", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "「": '"', "」": '"',
                        "‘": "'", "’": "'", "。": ". ", "、": ", ", "—": " - ", "―": " - ",
                        "–": "-", "‑": "-", "‐": "-", "−": "-", "【": "[", "】": "]",
                        "⟨": "(", "⟩": ")"})  # fmt: skip
@@ -35,5 +35,9 @@ def plain(text: str) -> str:
     if "\\" in text or "~" in text:
         text = DASHES.sub(" - ", SPACES.sub(" ", text))
         text = COMMANDS.sub("", COLOURS.sub("", text))
-    text = MARKED.sub(r" (\1)\2 ", text).translate(MARKS)
+    text = MARKED.sub(marked, text).translate(MARKS)
     return EMPHASIS.sub("", text) if "_" in text else text
+
+
+def marked(letter: re.Match) -> str:
+    return f" ({letter[1]}){letter[2]} "

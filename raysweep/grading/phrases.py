@@ -102,8 +102,13 @@ SEVERAL = (
 LETTERS = rf"{OPEN}{NAMED}{OPEN}([A-H]{SEVERAL}{END}|[a-h]{SMALL_END})"
 NOT_BUT = r"(?:not\s+\(?[A-H]\)?,?\s+but\s+(?:rather\s+)?)?"
 
-# Looked for in two steps: a scan for the word that opens a statement, then one match from there.
-OPENING = re.compile("|".join([*spellings(ANSWERS), f"(?P<option>{'|'.join(spellings(OPTIONS))})"]))
+# Looked for in two steps: a scan of the text in small letters for the word that opens a statement, then one
+# match from there.
+# The pattern has no group, because `re` would not skip to its first letters then.
+OPENING = re.compile(
+    "|".join(sorted(words(f"{ANSWERS} {OPTIONS}"), reverse=True)).replace("_", r"\s+")
+)
+ANSWER_WORDS = words(ANSWERS)
 STATED = re.compile(
     rf"(?:(?:\s+(?:to|for|among|of|from|in|here)\b[^.:\n]{{0,60}}?)?(?:[\s,]{{0,9}}{QUALIFIER}){{0,4}}[\s,)\]]{{0,9}}"
     rf"(?:{LINK}[\s,]{{0,9}}(?:{QUALIFIER}[\s,]{{0,9}}){{0,4}}){{1,4}}{NOT_BUT}"

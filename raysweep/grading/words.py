@@ -34,8 +34,8 @@ def last_integer(text: str, ended: bool) -> str | Nothing:
         text = text.translate(WIDER)
     if " " in text and (alone := SPACED.fullmatch(text)):
         text = alone[1].replace(" ", "")
-    whole = [(found[1], found[2]) for found in NUMBER.finditer(text) if not found[4]]
-    return shortest(*whole[-1]) if whole else Nothing.UNANSWERED
+    whole = [found for found in NUMBER.findall(text) if not found[3]]
+    return shortest(*whole[-1][:2]) if whole else Nothing.UNANSWERED
 
 
 def shortest(sign: str, digits: str) -> str:
