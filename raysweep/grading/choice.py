@@ -8,15 +8,12 @@ only where the box is whole.
 """
 
 import re
-from collections.abc import Iterator
 from itertools import islice
 
 from raysweep.grading import phrases
 from raysweep.grading.boxes import BOX, open_box, whole_boxes
 from raysweep.grading.dressing import plain
 from raysweep.grading.outcomes import Nothing, nothing
-
-Phrase = tuple[int, int, str]  # where it starts, where it ends, the letters that it says
 
 MOST_BOXES = 100  # from the end; a text with more is no answer that anyone meant
 BOXED = re.compile(rf"(?:{phrases.LETTERS}|{phrases.OPEN}{phrases.NAMED}([A-H])(?=\s+[0-9]))")
@@ -70,25 +67,30 @@ def letters_in_box(box: str) -> str | None:
 
 def stated_letters(text: str) -> str | None:
     """The letters of the last statement of the strongest kind that the text has."""
-    for kind in (statements, findings):
-        letters = [(end, said) for start, end, said in kind(text) if not denied(text, start)]
-        if letters:
-            return distinct(max(letters)[1])
-    return None
+    letters = last_statement(text) or last_finding(text)
+    return distinct(letters) if letters else None
 
 
-def statements(text: str) -> Iterator[Phrase]:
+def last_statement(text: str) -> str | None:
+    said = None
     for opening in phrases.OPENING.finditer(text.lower()):
         stated = phrases.STATED.match(text, opening.end())
+        if stated is None or denied(text, opening.start()):
+            continue
         # On the next line after "options:", a list of them begins.
-        if stated and ("\n" not in stated[0] or opening[0] in phrases.ANSWER_WORDS):
-            yield opening.start(), stated.end(), stated[1]
+        if "\n" not in stated[0] or opening[0] in phrases.ANSWER_WORDS:
+            said = stated[1]
+    return said
 
 
-def findings(text: str) -> Iterator[Phrase]:
-    for pattern in FOUND:
-        for found in pattern.finditer(text):
-            yield found.start(), found.end(1), found[1]
+def last_finding(text: str) -> str | None:
+    said = [
+        (found.end(1), found[1])
+        for pattern in FOUND
+        for found in pattern.finditer(text)
+        if not denied(text, found.start())
+    ]
+    return max(said)[1] if said else None
 
 
 def denied(text: str, start: int) -> bool:

@@ -25,7 +25,7 @@ WIDER = str.maketrans({"İ": "I", "“": '"', "”": '"', "„": '"', "«": '"',
                        "‘": "'", "’": "'", "。": ". ", "、": ", ", "—": " - ", "―": " - ",
                        "–": "-", "‑": "-", "‐": "-", "−": "-", "【": "[", "】": "]",
                        "⟨": "(", "⟩": ")"})  # fmt: skip
-MARKS = str.maketrans("", "", '*`"${}')
+MARKS = '*`"${}'
 
 
 def plain(text: str) -> str:
@@ -35,7 +35,9 @@ def plain(text: str) -> str:
     if "\\" in text or "~" in text:
         text = DASHES.sub(" - ", SPACES.sub(" ", text))
         text = COMMANDS.sub("", COLOURS.sub("", text))
-    text = MARKED.sub(marked, text).translate(MARKS)
+    text = MARKED.sub(marked, text)
+    for mark in MARKS:  # faster than str.translate
+        text = text.replace(mark, "")
     return EMPHASIS.sub("", text) if "_" in text else text
 
 

@@ -13,9 +13,9 @@ import re
 from raysweep.grading.outcomes import Nothing, nothing
 
 APART = r"(?:\{,\}|,)(?:\\!)?|\\[,;: ]|[~'\u2019\u00a0\u2009\u202f]"
-GROUPED = rf"[1-9][0-9]{{0,2}}(?P<apart>{APART})[0-9]{{3}}(?:(?P=apart)[0-9]{{3}}){{0,9}}(?!{APART}?[0-9])"
+GROUPED = rf"[1-9][0-9]{{0,2}}+(?P<apart>{APART})[0-9]{{3}}(?:(?P=apart)[0-9]{{3}}){{0,9}}(?!{APART}?[0-9])"
 # A number that is no part of a word; a sign after a digit is an operator. What has a fraction is not whole.
-NUMBER = re.compile(rf"(?<![\w.])(-?|\+)({GROUPED}|[0-9]+)(\.[0-9]+)?(?!\w|\.[0-9])")
+NUMBER = re.compile(rf"(?<![\w.])([-+]?)({GROUPED}|[0-9]++)(\.[0-9]+)?(?!\w|\.[0-9])")
 SPACED = re.compile(r"\s*([-+]?[1-9][0-9]{0,2}(?: [0-9]{3})+)\.?\s*")
 MINUS = "\N{MINUS SIGN}\N{EN DASH}\N{FULLWIDTH HYPHEN-MINUS}"
 WIDE_DIGITS = "".join(chr(ord("\N{FULLWIDTH DIGIT ZERO}") + digit) for digit in range(10))
