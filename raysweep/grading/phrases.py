@@ -50,8 +50,8 @@ IS = any_of(
     "is was must_be has_to_be will_be ist lautet wäre est es sería é è является adalah är là on "
     "هي هو है হল είναι 是 为 為 应为 应该是 應為 应是 は 은 는 คือ"
 )
-LINK = rf"(?:{IS}|->|[:=>]|\s-(?=\s))"
-QUALIFIER = any_of(
+LINK = rf"(?:[:=>]|{IS}|->|(?<=\s)-(?=\s))"
+QUALIFIER = r"(?=\w\w)" + any_of(
     "correct right final therefore thus then hence clearly likely most_likely probably simply just "
     "definitely indeed still either richtige korrekte also die der somit daher la el il correcta "
     "correcte correta corretta giusta bonne donc entonces portanto quindi верный правильный "
@@ -86,8 +86,9 @@ SPECIES = (
     "(?:albicans|anthracis|aureus|botulinum|burgdorferi|cereus|coli|difficile|discoideum|elegans|faecalis|"
     "influenzae|melanogaster|perfringens|pylori|rerio|subtilis|tetani|trachomatis)"
 )
-NAMED = rf"(?:{ARTICLE}{OPTION}[\s:]{{0,9}})?"
-OPEN = r"[\s'(\[]{0,9}"  # bounded, as all that may repeat here, so that no text takes long
+# Each is looked for where two letters stand: at a lone one, trying all the words would be in vain.
+NAMED = rf"(?:{ARTICLE}(?=\w\w){OPTION}[\s:]{{0,9}})?"
+OPEN = r"[\s'(\[]{0,9}+"  # bounded, as all that may repeat here, so that no text takes long
 CLOSED = r"\s*[)\]']+(?![-=/^_\w]|\s*=)"
 END = (
     rf"(?=\s*(?:$|\n|</)|{CLOSED}|\s*[;:!](?![\w=])|\s*:\s*\w|\s*,(?!\s*[A-Z]\s*(?:,|and\b|or\b))"
@@ -110,8 +111,8 @@ OPENING = re.compile(
 )
 ANSWER_WORDS = words(ANSWERS)
 STATED = re.compile(
-    rf"(?:(?:\s+(?:to|for|among|of|from|in|here)\b[^.:\n]{{0,60}}?)?(?:[\s,]{{0,9}}{QUALIFIER}){{0,4}}[\s,)\]]{{0,9}}"
-    rf"(?:{LINK}[\s,]{{0,9}}(?:{QUALIFIER}[\s,]{{0,9}}){{0,4}}){{1,4}}{NOT_BUT}"
+    rf"(?:(?:\s+(?:to|for|among|of|from|in|here)\b[^.:\n]{{0,60}}?)?(?:[\s,]{{0,9}}+{QUALIFIER}){{0,4}}+[\s,)\]]{{0,9}}+"
+    rf"(?:{LINK}[\s,]{{0,9}}+(?:{QUALIFIER}[\s,]{{0,9}}+){{0,4}}+){{1,4}}+{NOT_BUT}"
     rf"|\s*\n[\s#>-]*|\s*(?=[(\[]|[A-H]\W*(?:$|\n))){LETTERS}"
 )
 CONDITIONAL = re.compile(
