@@ -13,7 +13,7 @@ in GRADERS. A user's own is a `Grader` named by its import path.
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import get_args
 
 from raysweep.grading import choice, code, mathematics, sandbox, words
@@ -77,8 +77,12 @@ class Grader:
 def word_grader(extract: Callable[[str, bool], str | Nothing], version: int = 1) -> Grader:
     """Answers that are equal as extracted texts, the gold one extracted likewise."""
 
+    @lru_cache(maxsize=1024)
+    def expected_of(gold: str) -> str | Nothing:
+        return extract(gold, True)
+
     def judge(answer: str, gold: str) -> Graded:
-        expected = extract(gold, True)
+        expected = expected_of(gold)
         return ERROR if isinstance(expected, Nothing) else judge_equal(answer, expected)
 
     def check_gold(gold: str) -> None:
@@ -89,9 +93,9 @@ def word_grader(extract: Callable[[str, bool], str | Nothing], version: int = 1)
 
 
 GRADERS: dict[str, Grader] = {
-    "integer": word_grader(words.last_integer),
-    "letter": word_grader(words.last_letter),
-    "choice": word_grader(choice.chosen_letter),
+    "integer": word_grader(words.last_integer, version=2),
+    "letter": word_grader(words.last_letter, version=2),
+    "choice": word_grader(choice.chosen_letter, version=2),
     "mathematics": Grader(
         version=1,
         extract=mathematics.extract,
