@@ -3,10 +3,11 @@
     {"function": null, "tests": [{"input": "1", "output": "2"}, ...], "limit_s": 6}
     {"function": "solve", "packed": [a published column, another]}
 
-Either has `function`, the name of what is called, if the tests do not run a program; `limit_s`, CPU seconds
-per test, and `float_tolerance` may be left out. The packed form keeps columns of LiveCodeBench as they are published, since tests
-of a question can be many megabytes: JSON, or base64 of zlib of a pickled JSON text. A pickle is a program,
-so it is never run: its opcodes are read one by one, and anything but one text is refused.
+Either has `function`, the name of what is called, if the tests do not run a program. `limit_s`, CPU seconds
+per test, and `float_tolerance` may be left out. The packed form keeps columns of LiveCodeBench as they are
+published, since tests of a question can be many megabytes: JSON, or base64 of zlib of a pickled JSON text. A
+pickle is a program, so it is never run: its opcodes are read one by one, and anything but one text is
+refused.
 """
 
 import base64

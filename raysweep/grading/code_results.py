@@ -37,7 +37,7 @@ def same_word(said: str, expected: str, tolerance: float | None) -> bool:
         return tolerance is not None and said == expected
     whole = WHOLE.fullmatch(said) and WHOLE.fullmatch(expected)
     try:
-        return near(Decimal(said), Decimal(expected), None if whole else tolerance)
+        return near(said, expected, None if whole else tolerance)
     except ArithmeticError:  # an exponent beyond all reason
         return False
 
@@ -60,16 +60,17 @@ def same_value(ours: Any, theirs: Any, tolerance: float | None) -> bool:
         return ours.keys() == theirs.keys() and all(
             same_value(ours[key], theirs[key], tolerance) for key in theirs
         )
-    numbers = isinstance(ours, Decimal | float) and isinstance(theirs, Decimal | float)
-    if numbers and float in (type(ours), type(theirs)):
-        return ours == theirs or near(Decimal(ours), Decimal(theirs), tolerance)
-    return ours == theirs
+    return ours == theirs or (real(ours, theirs) and near(ours, theirs, tolerance))
 
 
-def near(ours: Decimal, theirs: Decimal, tolerance: float | None) -> bool:
-    """Equal, or finite and within the tolerance."""
-    if ours == theirs or tolerance is None:
+def real(*values: Any) -> bool:
+    """Whether all are numbers, and not all are whole."""
+    return all(type(value) in (Decimal, float) for value in values) and float in map(type, values)
+
+
+def near(said: Any, expected: Any, tolerance: float | None) -> bool:
+    """Whether two numbers are equal, or finite and within the tolerance."""
+    ours, theirs = Decimal(said), Decimal(expected)
+    if ours == theirs or tolerance is None or not (ours.is_finite() and theirs.is_finite()):
         return ours == theirs
-    if not (ours.is_finite() and theirs.is_finite()):
-        return False
     return abs(ours - theirs) <= Decimal(repr(tolerance)) * max(Decimal(1), abs(theirs))

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Iterator
 from numbers import Number
 from types import ModuleType
-from typing import Any
+from typing import Any, SupportsFloat
 
 STARTED = "sandbox: started"
 
@@ -98,18 +98,18 @@ def result_file() -> Any:
 
 def called(module: ModuleType, function: str) -> Any:
     """The method of that name of a class Solution, as some judges ask for, or else the function."""
-    solution = getattr(module, "Solution", None)
-    if hasattr(solution, function):
-        return getattr(solution(), function)
-    return getattr(module, function)
+    names = vars(module)
+    if hasattr(names.get("Solution"), function):
+        return getattr(names["Solution"](), function)
+    return names[function]
 
 
 def plain(value: Any) -> Any:
     """A number of another type than JSON knows, such as one of NumPy or a fraction."""
     if getattr(value, "shape", None) == ():
         return value.item()
-    if isinstance(value, Number):
-        return int(value) if value == int(value) else float(value)
+    if isinstance(value, Number) and isinstance(value, SupportsFloat):
+        return float(value)
     raise TypeError(f"{type(value).__name__} is no JSON")
 
 
