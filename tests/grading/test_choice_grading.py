@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from choice_cases import DISPUTED, NO_CHOICE, STATED
+from support.choice_cases import DISPUTED, NO_CHOICE, STATED
 
 from raysweep.grading import Nothing
 from raysweep.grading.choice import chosen_letter

@@ -4,7 +4,7 @@ import pytest
 
 from raysweep import grading
 from raysweep.grading import Graded, Nothing, Said, words
-from raysweep.workers import Workers
+from raysweep.system.workers import Workers
 
 APART = [",", "{,}", r",\!", r"{,}\!", r"\,", r"\;", "~", "'", "\u00a0", "\u2009", "\u202f"]
 
