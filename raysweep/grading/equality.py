@@ -47,7 +47,8 @@ def same(expected: Any, said: Any) -> bool:
             found = compare(expected, said)
             if found is not None:
                 return found
-    return _as_sets(expected, said) or _verified(expected, said)
+    found = _as_sets(expected, said)
+    return _verified(expected, said) if found is None else found
 
 
 def value_of(value: Any) -> Any:
@@ -90,7 +91,8 @@ def _expressions(one: sympy.Expr, other: sympy.Expr) -> bool | None:
     if a.free_symbols != b.free_symbols and not (a.free_symbols and b.free_symbols):
         return False if not _vanish(a, b) else None
     if not a.free_symbols:
-        return _constants(a, b) or _rounded(one, other, a, b)
+        equal = _constants(a, b)
+        return _rounded(one, other, a, b) if equal is False else equal
     return _agree(a, b, lambda x, y: _close(x, y))
 
 
@@ -99,10 +101,16 @@ def _vanish(a: Any, b: Any) -> bool:
     return not a.is_Atom and not b.is_Atom
 
 
-def _constants(a: Any, b: Any) -> bool:
+def _constants(a: Any, b: Any) -> bool | None:
     if a.is_Rational and b.is_Rational:
         return bool(a == b)
-    return _close(sympy.N(a, DIGITS), sympy.N(b, DIGITS))
+    x, y = sympy.N(a, DIGITS), sympy.N(b, DIGITS)
+    return _close(x, y) if _is_value(x) and _is_value(y) else None
+
+
+def _is_value(x: Any) -> bool:
+    """Whether it is a number, and no function that nobody has defined."""
+    return bool(x.is_infinite) or all(part.is_Number for part in x.as_real_imag())
 
 
 def _close(x: Any, y: Any) -> bool:
@@ -140,7 +148,7 @@ def _agree(a: Any, b: Any, alike: Callable[[Any, Any], bool]) -> bool | None:
             x, y = at_point(a, start), at_point(b, start)
         except Exception:  # sympy cannot evaluate it there
             continue
-        if not (x.is_number and y.is_number) or x.atoms(sympy.Sum, sympy.Integral):
+        if not (_is_value(x) and _is_value(y)):
             continue
         if not complex_ and not (x.is_real and y.is_real):
             continue
@@ -203,13 +211,15 @@ def _unordered(one: Any, other: Any) -> bool | None:
     return True
 
 
-def _as_sets(expected: Any, said: Any) -> bool:
+def _as_sets(expected: Any, said: Any) -> bool | None:
     """Whether they are the same set of numbers, where a relation stands for its solutions."""
     try:
         a, b = solutions(expected), solutions(said)
-        return a is not None and b is not None and (a == b or bool((a ^ b).is_empty))
-    except Exception:  # no set of one variable
-        return False
+        if a is None or b is None:
+            return None
+        return True if a == b else (a ^ b).is_empty
+    except Exception:  # no set of one variable that sympy can find
+        return None
 
 
 def solutions(value: Any) -> Any:
@@ -217,6 +227,8 @@ def solutions(value: Any) -> Any:
     relations = (Relational, sympy.And, sympy.Or)
     if isinstance(value, relations) and not isinstance(value, sympy.Eq):
         return exact(value).as_set() if len(value.free_symbols) == 1 else None
+    if isinstance(value, sympy.FiniteSet) and value.args and all(isinstance(one, sympy.Set) for one in value.args):
+        value = sympy.Union(*value.args)
     infinite = isinstance(value, sympy.Set) and not isinstance(value, sympy.FiniteSet)
     return exact(value) if infinite else None
 
@@ -228,8 +240,8 @@ def _verified(expected: Any, said: Any) -> bool:
 
 COMPARED: list[tuple[Any, Callable[[Any, Any], bool | None]]] = [
     (sympy.Eq, _equations),
-    (sympy.Expr, _expressions),
     (sympy.MatrixBase | sympy.MatrixExpr, _matrices),
+    (sympy.Expr, _expressions),
     (sympy.Tuple, _tuples),
     (sympy.Interval, _intervals),
     (sympy.FiniteSet, _unordered),

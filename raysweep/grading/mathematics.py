@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from raysweep.grading.boxes import last_box, open_box
 from raysweep.grading.outcomes import Graded, Nothing
-from raysweep.grading.spelling import in_latex, is_percent, spelled, without_percent
+from raysweep.grading.spelling import in_latex, is_percent, spelled, undressed, without_percent
 from raysweep.grading.stating import stated
 
 LONGEST = 2000  # characters of a text without a box; an answer stands at its end
@@ -36,7 +36,7 @@ TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|textrm)\s
 WORD = re.compile(r"[A-Za-z]{2}")
 NO_TEXT = re.compile(r"(?i)and|sin|cos|tan|log|sqrt|infinity|pi|all real numbers")
 OPENING = re.compile(
-    r"(?:(?:the |final |correct )*answer\s*(?:is|:)\s*)?(?:(?:it|this|that|he|she)(?: is|'s) )?(?:(?:an?|the) )?"
+    r"(?:(?:the |final |correct )*answer\s*(?:is|:)\s*)?(?:(?:it|this|that|he|she)(?: is|'s) )?(?:(?:an?|the|on|at|in) )?"
 )
 NO_SOLUTION = re.compile(
     r"emptyset|varnothing|∅|(?:no|the empty|empty) (?:real )?(?:solutions?|set)"
@@ -171,7 +171,7 @@ def is_text(gold: str) -> bool:
 
 def plain_text(text: str) -> str:
     """In lower case, without text commands, delimiters and what opens a sentence."""
-    bare = TEXT_COMMAND.sub(r"\1", last_box(text) or text).replace("\\ ", " ")
+    bare = TEXT_COMMAND.sub(r"\1", undressed(last_box(text) or text))
     plain = " ".join(bare.strip("$.*\\ \n").casefold().split())
     plain = plain[OPENING.match(plain).end() :]  # type: ignore[union-attr]  # it matches nothing, too
     if NO_SOLUTION.fullmatch(plain):

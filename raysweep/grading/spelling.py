@@ -25,7 +25,7 @@ def rules(*pairs: tuple[str, str | Callable[[re.Match[str]], str]]) -> tuple[Rul
 _WIDE = {chr(code + 0xFEE0): chr(code) for code in range(0x21, 0x7F)}
 _SAME = {
     **dict.fromkeys("−–‐‑‒﹣", "-"),
-    **dict.fromkeys("\ufeff\u200b\u200c\u200d\u2060€£", ""),
+    **dict.fromkeys("\ufeff\u200b\u200c\u200d\u2060€£¢", ""),
     **dict.fromkeys("\u00a0\u2007\u2009\u202f\u3000", " "),
     **dict.fromkeys("·⋅∙", r"\cdot "),
     **dict.fromkeys("°º˚", r"^\circ "),
@@ -77,7 +77,7 @@ LEAD = (
 LAYERS = [
     re.compile(pattern, re.DOTALL | re.IGNORECASE)
     for pattern in (
-        r"\$\$?([^$]*)\$\$?",
+        r"\$\$?((?:[^$\\]|\\.)*)\$\$?",
         r"\\\(((?:(?!\\\().)*)\\\)",
         r"\\\[((?:(?!\\\[).)*)\\\]",
         r"\*\*([^*]*)\*\*",
@@ -87,16 +87,18 @@ LAYERS = [
         r"\\(?:large|huge|bf|rm|displaystyle|phantom\{[^{}]*\})(?![a-z])\s*(.*)",
         r"\\(?:text)?color\s*\{[^{}]*\}\s*(.*)",
         r"\\underline\s*\{([^{}]*)\}",
-        r"\\text\w*\s*\{[^{}]*answer[^{}]*\}\s*(.*)",
+        r"\\text\w*\s*\{[^{}]*(?:answer[^{}]*|\b(?:about|approximately|total|is)|:)\s*\}\s*(.*)",
+        r"(?:approximately|approx\.|about|roughly|exactly)\s+(.*)",
         LEAD + r"(?=[\s\d$\\*-])\s*(.*)",
         r"(?:=|\\approx\b|\\equiv\b)\s*(.*)",
         r"(.*\S)\s*\\pmod\s*\{[^{}]*\}",
-        r"(.*\S)\s*(?:[,;]|\\\\|(?<!\\)(?<!\\right)\.)",  # a full stop, or what stands for one
+        r"(.*\S)\s*(?:[,;]|\\\\|(?<!\\)(?<!\\right)(?<!\.\.)\.)",  # a full stop, or what stands for one
         r"((?:(?!\\\[).)*\S)\s*\\\]",  # a delimiter that was opened before the box
         r"((?:(?!\\\().)*\S)\s*\\\)",
         r"([^$]*[^$\s\\])\s*\$\$?",
         r"(.*\S)\s*```",
-        r"(.*?[\d})])\s*,?\s+(?:\\text\s*\{\s*)?(?:because|since)\b.*",
+        r"(.*?[\d})])\s*,?\s+(?:\\text\s*\{\s*|\(\s*)?(?:because|since|as|which)\b.*",
+        r"(.*?[\d})$])\s*[.;]\s+(?-i:[A-Z])[a-z]+\b.*",  # another sentence
     )
 ]
 
@@ -166,7 +168,7 @@ BASES = "two three four five six seven eight nine ten eleven twelve".split()
 _DIGITS = r"(\d[0-9A-F]*)"
 _WRITTEN_BASE = r"(\d+|" + "|".join(BASES) + ")"
 BASE = re.compile(
-    rf"{_DIGITS}\s*(?:_\s*\{{?\s*\(?\s*(?:\\text\s*\{{\s*)?{_WRITTEN_BASE}\s*\}}?\s*\)?\s*\}}?"
+    rf"\(?{_DIGITS}\)?\s*(?:_\s*\{{?\s*\(?\s*(?:\\text\s*\{{\s*)?{_WRITTEN_BASE}\s*\}}?\s*\)?\s*\}}?"
     rf"|(?:\\text\s*\{{)?\s*\(?\s*(?:in\s+)?base[\s-]*\}}?\s*{_WRITTEN_BASE}\s*\)?\s*\}}?)"
 )
 REPEATING = re.compile(
@@ -179,6 +181,7 @@ NOTATION = rules(
     (r"(?<![\w.}])(\d+)\s+(\d+)\s*/\s*(\d+)(?![\d.])", r"\1\\frac{\2}{\3}"),
     (r"(?<![\w.])(\d+)\s+(?=\\frac\s*\{\d+\}\s*\{\d+\})", r"\1"),
     (r"\+\s*-\s*(?=\d)", "-"),
+    (r"([a-z])\s*\\ne\s*([^,<>=]+),\s*([^,<>=]+)$", r"\1\\ne \2\\text{ and }\1\\ne \3"),
 )
 SET_BUILDER = re.compile(
     r"\\\{\s*([a-z])\s*(?:\\in\s*\\mathbb\{R\}\s*)?(?:\\mid|\\vert|\||:)\s*([^|]*?[<>\\=][^|]*)\\\}"
@@ -199,9 +202,9 @@ def in_latex(text: str) -> str:
 @lru_cache(maxsize=4096)
 def spelled(text: str) -> str:
     """The expression in a text, in one spelling."""
-    plain = _replaced(in_latex(text), SPACES).strip()
-    plain = _bare(plain)
-    plain = _grouped(plain)
+    if text.isascii() and text.isdigit():
+        return text
+    plain = _grouped(undressed(text))
     if plain.isdigit():
         return plain
     plain = _bare(_units(_replaced(plain, COMMANDS)).strip())
@@ -211,6 +214,11 @@ def spelled(text: str) -> str:
         plain = built[2].strip()
     plain = REPEATING.sub(_fraction, plain)
     return _grouped(_replaced(plain, NOTATION)).strip()
+
+
+def undressed(text: str) -> str:
+    """Without the layers around an expression, or around words."""
+    return _bare(_replaced(in_latex(text), SPACES).strip())
 
 
 def is_percent(text: str) -> bool:

@@ -6,8 +6,8 @@ with the delimiter that opens it, so that a check or an explanation after it is 
 
 import re
 
-DELIMITED = r"\$\$?[^$]+\$\$?|\\\(.+?\\\)|\\\[.+?\\\]|\*\*[^*\n]+\*\*"
-SENTENCE = r"[^\n]+?(?=\.?\s*(?:\n|\Z)|[.;!?]\s|,\s+[a-z]|\s+(?:because|since|as|which|so|where)\s)"
+DELIMITED = r"(?<!\\)\$\$?(?:[^$\\]|\\.)+\$\$?|\\\(.+?\\\)|\\\[.+?\\\]|\*\*[^*\n]+\*\*"
+SENTENCE = r"[^\n]+?(?=\.?\s*(?:\n|\Z)|(?<!\\)[.;!?]\s|,\s+[a-z]|\s+(?:because|since|as|which|so|where)\s)"
 # A number, its sign apart or not, directly after the mark; else a delimited expression, else a sentence.
 VALUE = rf"({DELIMITED}|{SENTENCE})"
 MARKS = [
@@ -15,8 +15,8 @@ MARKS = [
     for pattern in (
         r"\\boxed\s*(\d+|\\frac\s*\d\s*\d|[A-Za-z])(?![\w{])",
         r"####\s*([^\n]*\S)",
-        r"(?i:\banswer\b(?:\s+to\s+(?:the|this)\s+\w+)?(?:\s+is|\s*=|\*{0,2}\s*:)(?:\s+(?:therefore|thus|then))?"
-        rf"[\s:*]*?)(?!\s*not\b)[\s:]*{VALUE}",
+        r"(?i:\banswer\b(?:\s+to\s+(?:the|this)\s+\w+)?(?:\s+is|\s*=|\*{0,2}\s*:)(?:\s+(?:therefore|thus|then|not\b[^.\n]*?\bbut))?"
+        rf"[\s:*]*?)[\s:]*{VALUE}",
     )
 ]
 BOLD = re.compile(r"\*\*([^*\n]*[\d$\\][^*\n]*)\*\*")

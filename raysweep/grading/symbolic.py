@@ -16,7 +16,7 @@ from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse
 from sympy.core.relational import Relational
 
 from raysweep.grading.boxes import last_box
-from raysweep.grading.equality import LARGEST_EXPONENT, NO_LIMIT, POINTS, at_point, same, value_of
+from raysweep.grading.equality import LARGEST_EXPONENT, NO_LIMIT, POINTS, at_point, same, solutions, value_of
 from raysweep.grading.mathematics import SIGNIFICANT, answer_of, boxed
 from raysweep.grading.spelling import is_percent, spelled, without_percent
 
@@ -46,7 +46,13 @@ def grade(text: str, gold: str) -> tuple[str | None, str]:
 def equal(one: str, other: str) -> bool:
     """Whether two written answers are one; symmetric, unlike the question of grading."""
     a, b = read(boxed(one)), read(boxed(other))
+    if _is_equation(a) != _is_equation(b):
+        return False  # x + y = 3 is not 3, unlike in an answer to a question whose answer is 3
     return _same(a, b) or _same(b, a)
+
+
+def _is_equation(said: tuple[Any, ...]) -> bool:
+    return isinstance(value_of(said[0]), sympy.Eq)
 
 
 def _same(expected: tuple[Any, ...], said: tuple[Any, ...]) -> bool:
@@ -75,8 +81,10 @@ def fingerprint(text: str) -> str:
     value = value_of(read(boxed(text))[0])
     if isinstance(value, sympy.Expr):
         return str(sympy.N(at_point(value, POINTS[0]), SIGNIFICANT))
-    kinds = (Relational, sympy.Set, sympy.MatrixBase, sympy.Basic)
-    return next((kind.__name__ for kind in kinds if isinstance(value, kind)), f"text {value}")
+    if isinstance(value, str):
+        return f"text {value}"
+    kinds = (sympy.Eq, sympy.MatrixBase, sympy.Basic)
+    return next(kind.__name__ for kind in kinds if isinstance(value, kind))
 
 
 @lru_cache(maxsize=4096)
@@ -87,7 +95,10 @@ def read(text: str) -> tuple[Any, ...]:
         configs = [LatexExtractionConfig(), ExprExtractionConfig()]
         return tuple(map(_plain, parse(text, configs, parsing_timeout=NO_LIMIT)))
     plain = without_percent(spelled(box))
-    return _relations(plain) or _parsed(plain) or (plain,)
+    found = _relations(plain) or _parsed(plain) or (plain,)
+    if isinstance(found[0], str) and "=" in plain:  # a name in front that is no expression
+        found = _parsed(plain.rpartition("=")[2]) or found
+    return found
 
 
 def _parsed(plain: str) -> tuple[Any, ...]:
@@ -114,6 +125,8 @@ def _plain(value: Any) -> Any:
         value = _chain(value)
     if isinstance(value, sympy.Eq):
         return sympy.Eq(_plain(value.lhs), _plain(value.rhs), evaluate=False)
+    if isinstance(value, sympy.MatrixExpr):
+        value = value.doit()
     names = {symbol: sympy.Symbol(symbol.name) for symbol in value.atoms(sympy.Symbol)}
     if not value.has(sympy.Sum, sympy.Product):
         names = {symbol: sympy.I if new.name == "i" else new for symbol, new in names.items()}
@@ -142,6 +155,8 @@ def canonical(value: Any) -> str:
     if isinstance(value, sympy.MatrixBase):
         return f"[{_joined(f'[{_joined(map(canonical, row))}]' for row in value.tolist())}]"
     value = value_of(value)
+    if isinstance(value, Relational | sympy.And | sympy.Or):
+        value = solutions(value)
     if isinstance(value, sympy.FiniteSet | sympy.Union):
         apart = " \N{UNION} " if isinstance(value, sympy.Union) else ", "
         return "{" + apart.join(sorted(map(canonical, value.args))) + "}"
