@@ -1,6 +1,7 @@
 r"""Mathematics as models write it: spellings by kind, statements in prose, golds, votes, hostile texts."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 from examples import a_benchmark
@@ -14,7 +15,7 @@ from mathematics_golds import GOLDS
 from raysweep import grading
 from raysweep.grading import Graded, Said
 from raysweep.grading.mathematics import has_canonical_form
-from raysweep.workers import CallError, Workers
+from raysweep.workers import Workers
 
 MATHEMATICS = grading.GRADERS["mathematics"]
 FORMS = (
@@ -62,10 +63,7 @@ def test_gold_answers_of_every_form_are_correct_as_models_state_them(workers: Wo
 def test_gold_answers_of_one_form_are_no_answers_to_each_other(workers: Workers):
     """Each against the next one, which says something else."""
     golds = list({case.gold: None for case in GOLDS})
-    cases = [
-        Case(f"\\boxed{{{said}}}", gold, "wrong")
-        for gold, said in zip(golds, golds[1:], strict=False)
-    ]
+    cases = [Case(f"\\boxed{{{said}}}", gold, "wrong") for gold, said in pairwise(golds)]
     outcomes = zip(cases, graded(cases, workers), strict=True)
     assert [case for case, one in outcomes if one.outcome != "wrong"] == []
 
@@ -153,7 +151,7 @@ def test_answers_are_equal_in_a_vote_as_they_are_in_grading(
     ("answer", "spelled"),
     [
         ("(-2, 7]", [r"(-2,7]", r"-2<x\le 7", r"x \in (-2,7]"]),
-        ("{(-∞, 2) ∪ (3, ∞)}", [r"(-\infty,2)\cup(3,\infty)", r"x<2\text{ or }x>3"]),
+        ("{(-∞, 2) \N{UNION} (3, ∞)}", [r"(-\infty,2)\cup(3,\infty)", r"x<2\text{ or }x>3"]),
         ("1011_2", ["1011_2", r"1011_{\text{two}}", r"1011\text{ (base 2)}"]),
         ("1/3", [r"0.\overline{3}", "⅓", r"\frac{1}{3}"]),
         ("6 + -5i", ["6-5i", r"6 - 5\mathrm{i}", "6+(-5)i"]),
@@ -184,7 +182,7 @@ def test_spellings_of_one_answer_have_one_form_in_votes(
         "\\boxed{" + "9" * 20_000 + "}",
         "\\boxed{" + " because" * 5_000 + "}",
         "\\boxed{" + r"\text{a}" * 2_000 + "}",
-        "\\boxed{" + "0." + "3" * 5_000 + "...}",
+        "\\boxed{" + "0." + "3" * 1_900 + "...}",
         r"\boxed{9^{9^{9^{9}}}}",
         r"\boxed{1e999}",
         r"\boxed{1\times 10^{999999999}}",

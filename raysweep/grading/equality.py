@@ -227,8 +227,9 @@ def solutions(value: Any) -> Any:
     relations = (Relational, sympy.And, sympy.Or)
     if isinstance(value, relations) and not isinstance(value, sympy.Eq):
         return exact(value).as_set() if len(value.free_symbols) == 1 else None
-    if isinstance(value, sympy.FiniteSet) and value.args and all(isinstance(one, sympy.Set) for one in value.args):
-        value = sympy.Union(*value.args)
+    members = value.args if isinstance(value, sympy.FiniteSet) else ()
+    if members and all(isinstance(one, sympy.Set) for one in members):
+        value = sympy.Union(*members)
     infinite = isinstance(value, sympy.Set) and not isinstance(value, sympy.FiniteSet)
     return exact(value) if infinite else None
 

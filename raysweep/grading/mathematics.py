@@ -36,7 +36,8 @@ TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|textrm)\s
 WORD = re.compile(r"[A-Za-z]{2}")
 NO_TEXT = re.compile(r"(?i)and|sin|cos|tan|log|sqrt|infinity|pi|all real numbers")
 OPENING = re.compile(
-    r"(?:(?:the |final |correct )*answer\s*(?:is|:)\s*)?(?:(?:it|this|that|he|she)(?: is|'s) )?(?:(?:an?|the|on|at|in) )?"
+    r"(?:(?:the |final |correct )*answer\s*(?:is|:)\s*)?(?:(?:it|this|that|he|she)(?: is|'s) )?"
+    r"(?:(?:an?|the|on|at|in) )?"
 )
 NO_SOLUTION = re.compile(
     r"emptyset|varnothing|∅|(?:no|the empty|empty) (?:real )?(?:solutions?|set)"
@@ -57,7 +58,7 @@ def extract(text: str, ended: bool) -> str | Nothing:
     """The answer in its box; what the text states, or its end, where no box was opened."""
     box, opened = (
         last_box(text),
-        None if "oxed" not in text and "fbox" not in text else open_box(text),
+        open_box(text),
     )
     if not ended and (box is None or opened is not None):
         return Nothing.CUT_OFF
@@ -146,7 +147,7 @@ def equal_numbers(one: Number, other: Number) -> bool:
     """Exactly, or to six digits where a decimal fraction stands for a number that has none."""
     if one.value == other.value:
         return True
-    if one.decimal == other.decimal or _ends(one.value) and _ends(other.value):
+    if one.decimal == other.decimal or (_ends(one.value) and _ends(other.value)):
         return False
     return rounded(one.value) == rounded(other.value)
 

@@ -6,6 +6,8 @@ r"""The spelling of mathematics: one LaTeX text for the many ways in which model
 rule computes, but that a repeating decimal becomes its fraction.
 """
 
+# ruff: noqa: RUF001, SIM905  (signs that look alike are what this module is about; words are a list)
+
 import re
 import unicodedata
 from collections.abc import Callable
@@ -13,7 +15,8 @@ from functools import lru_cache
 
 Rule = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
 
-LONGEST_LAYERED = 2000  # characters; what is longer is no short answer in a dress
+LONGEST = 2000  # characters; what is longer is left as it is, since some rules take quadratic time
+LONGEST_MEASURED = 120  # of a number with its unit, or of a sentence with one number
 
 
 def rules(*pairs: tuple[str, str | Callable[[re.Match[str]], str]]) -> tuple[Rule, ...]:
@@ -204,6 +207,8 @@ def spelled(text: str) -> str:
     """The expression in a text, in one spelling."""
     if text.isascii() and text.isdigit():
         return text
+    if len(text) > LONGEST:
+        return text.strip()
     plain = _grouped(undressed(text))
     if plain.isdigit():
         return plain
@@ -218,6 +223,8 @@ def spelled(text: str) -> str:
 
 def undressed(text: str) -> str:
     """Without the layers around an expression, or around words."""
+    if len(text) > LONGEST:
+        return text.strip()
     return _bare(_replaced(in_latex(text), SPACES).strip())
 
 
@@ -236,8 +243,6 @@ def _replaced(text: str, by: tuple[Rule, ...]) -> str:
 
 
 def _bare(text: str) -> str:
-    if len(text) > LONGEST_LAYERED:
-        return text
     while found := next(filter(None, (layer.fullmatch(text) for layer in LAYERS)), None):
         text = found[1].strip()
     return text
@@ -254,6 +259,8 @@ def _units(text: str) -> str:
     if TRIGONOMETRY.search(text):
         return DEGREES_OF_ANGLE.sub(r"\\left(\\frac{\1\\pi}{180}\\right)", text)
     text = _replaced(text, UNITS)
+    if len(text) > LONGEST_MEASURED:
+        return text
     if measured := MEASURED.fullmatch(text):
         return measured[1].strip()
     said = len(WORD.findall(text)) > 1 and NUMBER_IN_WORDS.fullmatch(text)
@@ -270,7 +277,7 @@ def _fraction(found: re.Match[str]) -> str:
     r"""0.1\overline{6} as \frac{15}{90}; "0.333..." by what its digits repeat."""
     whole, fixed, period = found[1], found[2], found[3] or found[4] or found[5]
     if period is None:
-        repeated = PERIOD.fullmatch(fixed)
+        repeated = PERIOD.fullmatch(fixed[:LONGEST_MEASURED])
         if repeated is None:
             return found[0]
         fixed, period = repeated[1] or repeated[3] or "", repeated[2] or repeated[4]

@@ -7,7 +7,9 @@ with the delimiter that opens it, so that a check or an explanation after it is 
 import re
 
 DELIMITED = r"(?<!\\)\$\$?(?:[^$\\]|\\.)+\$\$?|\\\(.+?\\\)|\\\[.+?\\\]|\*\*[^*\n]+\*\*"
-SENTENCE = r"[^\n]+?(?=\.?\s*(?:\n|\Z)|(?<!\\)[.;!?]\s|,\s+[a-z]|\s+(?:because|since|as|which|so|where)\s)"
+SENTENCE = (
+    r"[^\n]+?(?=\.?\s*(?:\n|\Z)|(?<!\\)[.;!?]\s|,\s+[a-z]|\s+(?:because|since|as|which|so|where)\s)"
+)
 # A number, its sign apart or not, directly after the mark; else a delimited expression, else a sentence.
 VALUE = rf"({DELIMITED}|{SENTENCE})"
 MARKS = [

@@ -16,7 +16,15 @@ from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse
 from sympy.core.relational import Relational
 
 from raysweep.grading.boxes import last_box
-from raysweep.grading.equality import LARGEST_EXPONENT, NO_LIMIT, POINTS, at_point, same, solutions, value_of
+from raysweep.grading.equality import (
+    LARGEST_EXPONENT,
+    NO_LIMIT,
+    POINTS,
+    at_point,
+    same,
+    solutions,
+    value_of,
+)
 from raysweep.grading.mathematics import SIGNIFICANT, answer_of, boxed
 from raysweep.grading.spelling import is_percent, spelled, without_percent
 
