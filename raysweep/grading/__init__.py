@@ -57,7 +57,7 @@ class Grader:
     cpu_s       CPU seconds that `in_worker` may take; the wall allows some times more
     check_gold  raises ValueError for a gold answer that cannot be graded against
     check_place raises ConfigError where this machine cannot grade, given the name of the field
-    stated      how a text states an answer; if given, each gold answer must be correct as stated
+    stated      ways in which a text states an answer; each gold answer must be correct in every one
     has_canonical_form  tells answers that compare as texts; for the others there are, in a worker process,
     equal, fingerprint  `module:function` of two answers, and of one (see `raysweep.grading.equivalence`)
     """
@@ -72,7 +72,7 @@ class Grader:
     has_canonical_form: Callable[[str], bool] = bool
     equal: str = ""
     fingerprint: str = ""
-    stated: Callable[[str], str] | None = None
+    stated: tuple[Callable[[str], str], ...] = ()
     reads_gold: bool = False
 
 
@@ -99,7 +99,7 @@ GRADERS: dict[str, Grader] = {
     "letter": word_grader(words.last_letter, version=2),
     "choice": word_grader(choice.chosen_letter, version=2),
     "mathematics": Grader(
-        version=1,
+        version=2,
         extract=mathematics.extract,
         judge=mathematics.judge,
         in_worker="raysweep.grading.symbolic:grade",
@@ -107,7 +107,7 @@ GRADERS: dict[str, Grader] = {
         has_canonical_form=mathematics.has_canonical_form,
         equal="raysweep.grading.symbolic:equal",
         fingerprint="raysweep.grading.symbolic:fingerprint",
-        stated=mathematics.boxed,
+        stated=mathematics.STATED,
     ),
     "code": Grader(
         version=2,
@@ -196,10 +196,9 @@ def _by_worker(grader: Grader, answer: str, gold: str, workers: Workers) -> Grad
 
 
 def ungradable_gold(benchmark: Benchmark, workers: Workers) -> Question | None:
-    """The first question whose gold answer, stated as a model would, is not graded correct."""
+    """The first question whose gold answer, stated in one of the usual ways, is not graded correct."""
     stated = load_grader(benchmark.grader).stated
-    if stated is None:
-        return None
-    said = [Said(stated(question.gold), True, question.gold) for question in benchmark.questions]
-    graded = zip(benchmark.questions, grade_all(benchmark.grader, said, workers), strict=True)
-    return next((question for question, one in graded if one.outcome != "correct"), None)
+    asked = [(question, state) for question in benchmark.questions for state in stated]
+    said = [Said(state(question.gold), True, question.gold) for question, state in asked]
+    graded = zip(asked, grade_all(benchmark.grader, said, workers), strict=True)
+    return next((question for (question, _), one in graded if one.outcome != "correct"), None)

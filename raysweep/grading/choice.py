@@ -11,7 +11,7 @@ import re
 from itertools import islice
 
 from raysweep.grading import phrases
-from raysweep.grading.boxes import BOX, open_box, whole_boxes
+from raysweep.grading.boxes import has_box, open_box, whole_boxes
 from raysweep.grading.dressing import plain
 from raysweep.grading.outcomes import Nothing, nothing
 
@@ -52,7 +52,7 @@ def chosen_letter(text: str, ended: bool) -> str | Nothing:
 
 def boxed_letters(text: str, ended: bool) -> str | None:
     """The letters of the last whole box that has any; of an open box where the text's end closes it."""
-    if not BOX.search(text):
+    if not has_box(text):
         return None
     boxes = [*islice(whole_boxes(text), MOST_BOXES)]
     if not boxes and ended:
