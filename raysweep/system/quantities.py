@@ -46,6 +46,11 @@ def interval(low: float, high: float) -> str:
     return f"{_tenths(100 * low)}–{_tenths(100 * high)}"
 
 
+def percentage_points(share: float) -> str:
+    """`−1.5`: a difference of accuracies, in percentage points."""
+    return str(_tenths(100 * share)).replace("-", "−")
+
+
 def _tenths(value: float) -> Decimal:
     return Decimal(float(value)).quantize(Decimal("0.1"), ROUND_HALF_UP)
 
