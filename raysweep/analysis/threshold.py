@@ -1,4 +1,4 @@
-"""The scale threshold: below which effective size more weights beat more tokens. Pure: no I/O.
+"""The scale threshold: the effective size below which more weights are the better buy. Pure: no I/O.
 
 "Not All Bits Are Equal" (arXiv 2510.10964) finds that small models should spend memory on more weights
 and large ones on longer, or more, generations, and puts the change at the 8-bit 4B model, without an
@@ -45,7 +45,7 @@ CERTAIN = 2
 
 @dataclass(frozen=True)
 class Advantage:
-    """How much weights beat tokens at one effective size, in accuracy, with its interval."""
+    """How much better weights are than tokens at one effective size, in accuracy, with its interval."""
 
     weights_bytes: int
     contests: int  # memories at which the best configuration has this size

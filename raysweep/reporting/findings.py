@@ -127,8 +127,8 @@ def _headline(points: Points) -> str:
             f"with {human_bytes(first.memory_bytes)}."
         )
     return (
-        f"Accuracy rises from {percent(first.accuracy)} in {human_bytes(first.memory_bytes)} "
-        f"to {percent(last.accuracy)} in {human_bytes(last.memory_bytes)}, "
+        f"Accuracy rises from {percent(first.accuracy)} at {human_bytes(first.memory_bytes)} "
+        f"to {percent(last.accuracy)} at {human_bytes(last.memory_bytes)}, "
         f"over {plural(len(points), 'configuration')} on the frontier."
     )
 

@@ -109,7 +109,7 @@ def _point(row: Row) -> Point:
 def weights_column(table: pd.DataFrame) -> list[WeightSpec]:
     """The precision of the weights of each row."""
     own = [name for name in WEIGHT_COLUMNS if name in table]
-    return [weights_of(row) for row in table[own].to_dict("records")]
+    return [weights_of(row) for row in table.loc[:, own].to_dict("records")]
 
 
 def where(table: pd.DataFrame, **wanted: Hashable) -> pd.DataFrame:

@@ -20,7 +20,7 @@ def frontier_table(frontier: "pd.DataFrame", benchmark: str, batch_size: int) ->
 
     `frontier` has the columns of `schemas.FRONTIER`. Names are literal text, never markup.
     """
-    names = ("memory", "model, weights", "KV policy", "tokens", "G", "accuracy", "95% interval")
+    names = ("memory", "model, weights", "KV policy", "tokens", "G", "accuracy", "interval")
     table = empty_table(_title(benchmark, batch_size), names, words=("model, weights", "KV policy"))
     for point in points_of(where(frontier, benchmark=benchmark, batch_size=batch_size)):
         table.add_row(*(Text(printable(cell)) for cell in _cells(point)))
@@ -29,7 +29,9 @@ def frontier_table(frontier: "pd.DataFrame", benchmark: str, batch_size: int) ->
 
 def _title(benchmark: str, batch_size: int) -> Text:
     batch = "" if batch_size == 1 else f", weights shared by a batch of {batch_size}"
-    return Text(f"{printable(benchmark)}: the best accuracy for each memory{batch}")
+    return Text(
+        f"{printable(benchmark)}: the best accuracy for each memory, with 95% intervals{batch}"
+    )
 
 
 def _cells(point: Point) -> tuple[str, ...]:

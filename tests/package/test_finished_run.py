@@ -73,7 +73,7 @@ def test_differences_are_of_every_scenario_against_one(run: FinishedRun):
 
 
 def test_what_is_not_there_is_said(run: FinishedRun, tmp_path: Path):
-    with pytest.raises(ConfigError, match="has no config.yaml, so it is not a run"):
+    with pytest.raises(ConfigError, match=r"has no config\.yaml, so it is not a run"):
         raysweep.open_run(str(tmp_path))
     (tmp_path / "config.yaml").write_text("identity: {}\n")
     with pytest.raises(ConfigError, match=r"scenarios\.parquet is missing"):

@@ -38,7 +38,7 @@ def rival(weights_bytes: int, kv_bytes: int, accuracy: float, **changes: Any) ->
 
 
 def contest(*rivals: Candidate, noise: float = 0.0, seed: int = 0) -> Candidates:
-    """The rivals with scores on QUESTIONS questions around their accuracies, or without noise equal to them."""
+    """The rivals with scores on QUESTIONS questions around their accuracies, equal to them without noise."""
     rng = np.random.default_rng(seed)
     spread = rng.normal(0, noise, (QUESTIONS, len(rivals))) if noise else 0.0
     means = np.array([one.accuracy for one in rivals])

@@ -39,7 +39,7 @@ function drawChart(holder, spec) {
   const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true", focusable: "false" });
   root.append(axes(chart), ...spec.layers.map((layer) => LAYERS[layer.type](layer, chart)));
   chart.ring = root.appendChild(svg("circle", { r: 9, class: "ring", visibility: "hidden" }));
-  chart.points = spec.layers.flatMap((layer) => layer.points ?? []).filter((point) => point.say);
+  chart.points = spec.layers.flatMap((layer) => layer.points ?? []).filter((point) => point.lines);
   chart.stops = spec.layers.filter((layer) => layer.type === "marks").flatMap((layer) => layer.points);
   if (!chart.stops.length) chart.stops = [...chart.points];
   chart.stops.sort((a, b) => a.x - b.x || a.y - b.y);
@@ -57,8 +57,8 @@ function makeTip(holder) {
   holder.append(tip);
   holder.addEventListener("pointermove", (event) => point(holder, event));
   holder.addEventListener("pointerdown", (event) => point(holder, event));
-  holder.addEventListener("pointerleave", () => tell(holder, null));
-  holder.addEventListener("blur", () => tell(holder, null));
+  holder.addEventListener("pointerleave", () => showTip(holder, null));
+  holder.addEventListener("blur", () => showTip(holder, null));
   holder.addEventListener("keydown", (event) => walk(holder, event));
   return tip;
 }
@@ -155,27 +155,27 @@ function point(holder, event) {
     const distance = (chart.x(candidate.x) - x) ** 2 + (chart.y(candidate.y) - y) ** 2;
     if (distance <= least) { nearest = candidate; least = distance; } // of equally near points the one drawn on top
   }
-  tell(holder, nearest);
+  showTip(holder, nearest);
 }
 function walk(holder, event) {
   const { chart } = holder, step = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
-  if (event.key === "Escape") return tell(holder, null);
+  if (event.key === "Escape") return showTip(holder, null);
   if (!step || !chart.stops.length) return;
   event.preventDefault();
-  const here = chart.stops.indexOf(chart.told), count = chart.stops.length;
-  tell(holder, chart.stops[here < 0 ? (step > 0 ? 0 : count - 1) : (here + step + count) % count]);
+  const here = chart.stops.indexOf(chart.selected), count = chart.stops.length;
+  showTip(holder, chart.stops[here < 0 ? (step > 0 ? 0 : count - 1) : (here + step + count) % count]);
 }
-function tell(holder, told) {
+function showTip(holder, selected) {
   const { chart } = holder;
-  if (!chart || chart.told === told) return;
-  chart.told = told;
-  chart.tip.hidden = !told;
-  chart.ring.setAttribute("visibility", told ? "visible" : "hidden");
-  if (!told) return;
-  const [x, y] = [chart.x(told.x), chart.y(told.y)];
+  if (!chart || chart.selected === selected) return;
+  chart.selected = selected;
+  chart.tip.hidden = !selected;
+  chart.ring.setAttribute("visibility", selected ? "visible" : "hidden");
+  if (!selected) return;
+  const [x, y] = [chart.x(selected.x), chart.y(selected.y)];
   chart.ring.setAttribute("cx", x);
   chart.ring.setAttribute("cy", y);
-  chart.tip.replaceChildren(...told.say().map((line, i) => {
+  chart.tip.replaceChildren(...selected.lines().map((line, i) => {
     const made = document.createElement(i === 0 ? "strong" : "span");
     made.textContent = line;
     return made;

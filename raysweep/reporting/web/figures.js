@@ -81,7 +81,7 @@ function describeScenario(row, view) {
   ];
 }
 const pointOf = (row, x, view, more = {}) =>
-  ({ x, y: row.accuracy, look: view.lookOf(row), say: () => describeScenario(row, view), ...more });
+  ({ x, y: row.accuracy, look: view.lookOf(row), lines: () => describeScenario(row, view), ...more });
 const marked = (row, view) => ({ path: view.looks.policy.get(row.policy).path, fill: view.looks.weights.get(row.weights).fill });
 const bounded = (row) => ({ lo: row.accuracy_lo, hi: row.accuracy_hi });
 
@@ -166,13 +166,13 @@ const CHARTS = {
     const count = (row) => largestBatch(row, view.memory);
     const best = pareto(fits, (row) => -count(row)); // a memory that holds many questions holds fewer as well
     const lines = (row) => () => [`${plural(count(row), "question")} at once in ${humanBytes(view.memory)}`, ...describeScenario(row, view)];
-    const points = best.map((row) => pointOf(row, count(row), view, { ...marked(row, view), ...bounded(row), say: lines(row) }));
+    const points = best.map((row) => pointOf(row, count(row), view, { ...marked(row, view), ...bounded(row), lines: lines(row) }));
     return {
       label: `Accuracy over the number of questions that ${humanBytes(view.memory)} hold at once, on ${view.benchmark}.`,
       x: countAxis(`Questions at once in ${humanBytes(view.memory)}`, fits.map(count)),
       y: shareAxis("Accuracy", fits.map((row) => row.accuracy_hi)),
       layers: [
-        { type: "dots", points: fits.map((row) => pointOf(row, count(row), view, { say: lines(row) })) },
+        { type: "dots", points: fits.map((row) => pointOf(row, count(row), view, { lines: lines(row) })) },
         { type: "line", points, step: true, kind: "back" }, { type: "marks", points },
       ],
     };
@@ -194,7 +194,7 @@ const CHARTS = {
       x: row.memory_bytes, y: row.difference, lo: row.difference_lo, hi: row.difference_hi,
       look: view.looks.model.get(row.model), fill: row.favours === "neither" ? "open" : "full",
       path: row.favours === "quantized" ? SQUARE : CIRCLE_LARGE,
-      say: () => [
+      lines: () => [
         `${row.model} ${row.weights} within ${humanBytes(row.memory_bytes)}`,
         `evicting ${percent(row.evicting_accuracy)}: ${row.evicting_engine_id}`,
         `fewer bits ${percent(row.quantized_accuracy)}: ${row.quantized_engine_id}`,
@@ -215,7 +215,7 @@ const CHARTS = {
     const { found } = view, points = rows.map((row) => ({
       x: row.weights_bytes, y: row.advantage, lo: row.advantage_lo, hi: row.advantage_hi,
       path: CIRCLE_LARGE, fill: row.advantage_lo > 0 || row.advantage_hi < 0 ? "full" : "open",
-      say: () => [
+      lines: () => [
         `weights of ${humanBytes(row.weights_bytes)}`,
         `doubling the memory for weights gives ${tenths(Math.abs(row.advantage))} points ` +
           `${row.advantage < 0 ? "less" : "more"} than doubling it for tokens`,

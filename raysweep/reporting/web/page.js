@@ -131,9 +131,9 @@ function start(data) {
     const rows = view.judged("votes");
     if (!rows.length) return "";
     const count = (side) => rows.filter((row) => row.favours === side).length;
-    return `At batch size ${view.judgedBatch}, over all configurations, either changes at ${memories(rows.length)}. ` +
-      `Votes are significantly better at ${count("parallel")} and one sample at ${count("serial")}, ` +
-      `and the difference is not significant at ${count("neither")}.`;
+    return `The best of either changes at ${memories(rows.length)} (batch size ${view.judgedBatch}, all configurations). ` +
+      `Votes are significantly better at ${count("parallel")} of them, one sample is at ${count("serial")}, ` +
+      `and at ${count("neither")} the difference is not significant.`;
   }
   function thresholdInWords(view) {
     const { found } = view;
@@ -181,7 +181,7 @@ function start(data) {
     if (!found) return null;
     const memory = humanBytes(deviceMemoryOf(found.row, view.batch));
     return line("li", line("b", `${title}: `),
-      `${memory} hold ${inWords(found.row)}, ${percentagePoints(found.ahead)} points ${judgement} (${between(found.low, found.high)}).`);
+      `${inWords(found.row)} takes ${memory} and is ${percentagePoints(found.ahead)} points ${judgement} (${between(found.low, found.high)}).`);
   }
   function alternatives(view, { best, alternatives: others }) {
     if (!others.length) return [line("li", line("b", "Alternatives: "), "every other configuration that fits is significantly worse.")];
