@@ -188,7 +188,7 @@ def _batch(points: Points, memory_bytes: float) -> str:
         return ""
     return (
         f"If a batch of {max(sizes)} shares the weights, {human_bytes(memory_bytes)} per question give "
-        f"{percent(shared.accuracy)} instead of {percent(alone.accuracy)}, by "
+        f"{percent(shared.accuracy)} instead of {percent(alone.accuracy)}, with "
         f"{shared.configuration.in_words()}."
     )
 

@@ -7,6 +7,15 @@ import pandas as pd
 
 from raysweep.system.quantities import duration, human_count, plural
 
+# The values of the column `finish` in words.
+ENDINGS = {
+    "stop": "by themselves",
+    "budget": "at the largest token budget",
+    "loop": "in endless repetition",
+    "end": "with the text, without an answer",
+    "deadline": "given up as too slow",
+}
+
 
 def lead(scenarios: pd.DataFrame, summary: dict[str, Any]) -> str:
     """What was measured, in a sentence."""
@@ -72,7 +81,8 @@ def _finishes(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
     finishes = summary.get("finishes") or {}
     if finishes:
         counted = sorted(finishes.items(), key=lambda entry: -entry[1])
-        yield "How traces ended", ", ".join(f"{name} {count:,}" for name, count in counted)
+        parts = [f"{count:,} {ENDINGS.get(name, name)}" for name, count in counted]
+        yield "How thinking ended", ", ".join(parts)
 
 
 def _origin(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""The frontier in words and in the terminal: sentences and cells say what the table says."""
+"""The frontier in words and in the terminal: sentences and cells agree with the table."""
 
 import io
 

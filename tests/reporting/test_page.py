@@ -26,7 +26,7 @@ from raysweep.reporting.recommendation_text import (
 from raysweep.system.quantities import human_bytes, interval, percent
 
 
-def test_it_draws_from_a_file_asks_for_nothing_and_says_nothing_to_the_console(page: Page):
+def test_it_draws_from_a_file_without_requests_and_without_console_messages(page: Page):
     assert page.evaluate("location.protocol") == "file:"
     assert page.evaluate("document.body.dataset.error ?? null") is None
     assert page.evaluate("performance.getEntriesByType('resource').length") == 0
@@ -34,7 +34,7 @@ def test_it_draws_from_a_file_asks_for_nothing_and_says_nothing_to_the_console(p
     assert page.troubles == []
 
 
-def test_a_request_would_not_go_unseen(browser: Browser):
+def test_a_request_would_be_noticed(browser: Browser):
     asks = "<script>fetch('http://127.0.0.1:9/').catch(() => {})</script></body>"
     page = browser.open(render(RESULTS).replace("</body>", asks), name="asks")
     page.until("true")
@@ -69,7 +69,7 @@ def test_filters_and_the_benchmark_choose_who_competes(page: Page):
 ASK = """((cases) => cases.map(([memory, batch]) => {
   const found = recommendation(page.view.rows, page.view.advice, memory, batch);
   const key = (row) => row && [row.id, row.token_budget, row.group_size];
-  const beside = (one) => one && { row: key(one.candidate), ahead: one.ahead, low: one.low, high: one.high };
+  const beside = (one) => one && { row: key(one.row), ahead: one.ahead, low: one.low, high: one.high };
   return found.best
     ? { ...found, best: key(found.best), alternatives: found.alternatives.map(key),
         less: beside(found.less), more: beside(found.more) }

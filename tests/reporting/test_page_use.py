@@ -1,4 +1,4 @@
-"""The page for everyone: its tables, by keyboard and pointer, on a phone and on paper, whatever the names."""
+"""The page in use: its tables, by keyboard and pointer, on a phone and on paper, with any names."""
 
 import csv
 import io
@@ -84,7 +84,7 @@ def test_a_measured_accuracy_is_described_as_python_describes_it(
     assert others == indistinguishable_in_words(considered)
 
 
-def test_the_arrow_keys_tell_a_charts_points(page: Page):
+def test_the_arrow_keys_show_a_charts_points(page: Page):
     page.evaluate("byId('memory-chart').focus()")
     page.press("ArrowRight")
     first = texts(page, "#memory-chart .tip strong")
@@ -97,7 +97,7 @@ def test_the_arrow_keys_tell_a_charts_points(page: Page):
     assert page.evaluate("document.querySelector('#memory-chart .tip').hidden")
 
 
-def test_a_pointer_tells_the_nearest_point(page: Page):
+def test_a_pointer_shows_the_nearest_point(page: Page):
     page.evaluate("byId('memory-chart').scrollIntoView()")
     x, y = page.evaluate(
         """(() => { const holder = byId("memory-chart"), { chart } = holder;

@@ -1,4 +1,4 @@
-"""The report: it says what the tables say, needs nothing outside itself, and names stay text."""
+"""The report: it agrees with the tables, needs nothing outside itself, and names stay text."""
 
 import base64
 import gzip
@@ -72,7 +72,7 @@ def test_the_page_is_well_formed(page):
     assert len(ids) == len(set(ids))
 
 
-def test_the_page_asks_for_nothing_outside_itself(page):
+def test_the_page_requests_nothing_outside_itself(page):
     for tag, attrs in page.elements:
         assert tag not in ("link", "iframe", "img", "base")
         for name in ("src", "href", "action", "srcset"):
@@ -121,7 +121,7 @@ def test_what_is_not_a_number_is_null():
     assert page_data(tables)["stays"][0][2] is None
 
 
-def test_a_study_of_many_engines_begins_with_what_is_on_a_frontier():
+def test_a_study_of_many_engines_at_first_shows_only_what_is_on_a_frontier():
     tables = result_tables.results()
     few = page_data(tables)["looks"]
     assert all(entry["shown"] for entries in few.values() for entry in entries)
