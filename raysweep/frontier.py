@@ -1,8 +1,9 @@
 """Which scenarios are worth their memory: the Pareto frontier of memory against accuracy. Pure.
 
-The one idea: sorted by memory, a point is on the frontier if it beats everything before it and is the
-best at its own price. Running maxima say so for all points at once, and for all bootstrap draws at
-once, because a draw of the questions moves accuracies but never memory. Memory may be any cost.
+The one idea: sort the points by memory. A point is on the frontier if it beats everything before it and
+is the best of those that take the same memory. Running maxima decide this for all points and all
+bootstrap draws at once, because a draw of the questions moves accuracies but never memory. Memory may
+be any cost.
 """
 
 from typing import overload
@@ -32,7 +33,7 @@ def amortised_bytes(
 def largest_batch(
     memory_bytes: float, weights_bytes: Floats, kv_bytes: Floats
 ) -> NDArray[np.int64]:
-    """The study's theoretical batch size: questions that fit at once beside the weights; 0 for none.
+    """The study's theoretical batch size: how many questions fit beside the weights, 0 if none does.
 
     >>> largest_batch(80e9, weights_bytes=np.array([16e9, 96e9]), kv_bytes=np.array([4e9, 1e9])).tolist()
     [16, 0]
@@ -44,15 +45,40 @@ def pareto(memory: ArrayLike, accuracy: ArrayLike) -> Bools:
     """True where no other point has memory <= and accuracy >= with one of the two strict.
 
     memory    [points], bytes
-    accuracy  [points], or [draws, points] for one frontier a draw; the answer has its shape
+    accuracy  [points], or [draws, points] for one frontier per draw; the answer has its shape
 
-    Of points equal in both, the first alone counts. O(n log n).
+    Of points that are equal in both, only the first counts. O(n log n).
 
     >>> pareto(memory=[1e9, 2e9, 3e9, 4e9], accuracy=[0.3, 0.5, 0.4, 0.5]).tolist()
     [True, True, False, False]
     """
     memory, accuracy = np.asarray(memory), np.asarray(accuracy, dtype=np.float64)
     return _wins(memory, accuracy, np.arange(memory.size))
+
+
+def frontier_points(memory: ArrayLike, accuracy: ArrayLike) -> NDArray[np.intp]:
+    """Indices of the points on the frontier, least memory first: [points].
+
+    >>> frontier_points(memory=[4e9, 2e9, 1e9, 3e9], accuracy=[0.5, 0.5, 0.3, 0.4]).tolist()
+    [2, 1]
+    """
+    points = np.flatnonzero(pareto(memory, accuracy))
+    return points[np.argsort(np.asarray(memory)[points], kind="stable")]
+
+
+def best_within(memory: ArrayLike, accuracy: ArrayLike, limit: float) -> int | None:
+    """Index of the most accurate point that takes at most `limit`; None if no point does.
+
+    Of equally accurate points the one of least memory is best, then the first.
+
+    >>> best_within(memory=[1e9, 3e9, 2e9, 4e9], accuracy=[0.3, 0.5, 0.5, 0.9], limit=3e9)
+    2
+    """
+    memory, accuracy = np.asarray(memory), np.asarray(accuracy)
+    fits = np.flatnonzero(memory <= limit)
+    if fits.size == 0:
+        return None
+    return int(fits[np.lexsort((memory[fits], -accuracy[fits]))[0]])
 
 
 def p_on_frontier(memory: ArrayLike, accuracy_draws: Floats, points: ArrayLike) -> Floats:
@@ -73,8 +99,9 @@ def _wins(memory: NDArray, accuracy: Floats, points: NDArray) -> Bools:
     best = np.maximum.accumulate(accuracy[..., order], axis=-1)
     place = np.empty_like(order)
     place[order] = np.arange(order.size)
-    chosen = place[points]  # where in the order the points stand
-    last = np.searchsorted(memory[order], memory[points], side="right") - 1  # of the same memory
+    chosen = place[points]  # the points' places in the order
+    # The last place that takes the same memory as each point.
+    last = np.searchsorted(memory[order], memory[points], side="right") - 1
     own = accuracy[..., points]
     before = np.where(chosen > 0, best[..., np.maximum(chosen - 1, 0)], -np.inf)
     return (own > before) & (own == best[..., last])

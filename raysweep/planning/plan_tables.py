@@ -63,6 +63,8 @@ def described(engine: EngineSpec) -> dict[str, Any]:
         "weight_method": engine.weights.method,
         "weight_bits": engine.weights.bits,
         "weight_group_size": engine.weights.group_size,
+        "weight_symmetric": engine.weights.symmetric,
+        "weight_act_order": engine.weights.act_order,
         "kv_policy": engine.kv_policy.slug,
         "kv_params": json.dumps(parameters(engine.kv_policy)),
         "kv_kind": kind_of(engine.kv_policy),

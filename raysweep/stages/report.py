@@ -1,6 +1,7 @@
 """The stage report: the page, the figures, and the frontier in the terminal."""
 
 from raysweep.reporting.page import write_report
+from raysweep.reporting.results import read_results
 from raysweep.reporting.terminal import frontier_table
 from raysweep.stages.context import DONE, Context, need
 
@@ -8,9 +9,9 @@ from raysweep.stages.context import DONE, Context, need
 def run_stage(run: Context) -> int:
     """The page, the figures, and the frontier in the terminal."""
     need(run, "scores.parquet", "reduce")
-    path = write_report(run.store)
-    frontier = run.store.read_table("frontier.parquet").to_pandas()
+    results, batch_size = read_results(run.store), run.config.sweep.batch_sizes[0]
+    path = write_report(results, run.store)
     for benchmark in run.config.sweep.benchmarks:
-        run.console.print(frontier_table(frontier, benchmark.name, run.config.sweep.batch_sizes[0]))
+        run.console.print(frontier_table(results.frontier, benchmark.name, batch_size))
     run.say("report", path)
     return DONE

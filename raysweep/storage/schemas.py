@@ -20,6 +20,8 @@ ENGINES = pa.schema(
         "weight_method": _string,  # bf16, gptq, awq, fp8
         "weight_bits": _int,
         "weight_group_size": _int,  # input features that share a scale; -1 all, 0 no scales
+        "weight_symmetric": pa.bool_(),  # the zero point lies in the middle
+        "weight_act_order": pa.bool_(),  # groups follow the activations' order, not the features'
         "kv_policy": _string,  # its slug: `r_kv-4096`
         "kv_params": _string,  # JSON
         "kv_kind": _string,  # full, evicting, quantized, evicting_quantized
@@ -92,6 +94,8 @@ SCENARIOS = pa.schema(
         "weight_method": _string,
         "weight_bits": _int,
         "weight_group_size": _int,
+        "weight_symmetric": pa.bool_(),
+        "weight_act_order": pa.bool_(),
         "kv_policy": _string,
         "kv_params": _string,
         "kv_kind": _string,
@@ -129,6 +133,9 @@ FRONTIER = pa.schema(
         "model": _string,
         "weight_method": _string,
         "weight_bits": _int,
+        "weight_group_size": _int,
+        "weight_symmetric": pa.bool_(),
+        "weight_act_order": pa.bool_(),
         "kv_policy": _string,
         "token_budget": _int,
         "group_size": _int,

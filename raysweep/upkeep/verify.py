@@ -47,6 +47,15 @@ LATER = {
     "reproducible",
 }  # columns that early parts do not have
 
+# Columns that the tables of early runs do not have.
+_LATER_OF_WEIGHTS = {"weight_symmetric", "weight_act_order"}
+LATER_IN_TABLES = {
+    "engines.parquet": _LATER_OF_WEIGHTS,
+    "scenarios.parquet": _LATER_OF_WEIGHTS,
+    "frontier.parquet": {*_LATER_OF_WEIGHTS, "weight_group_size"},
+    "frontiers.parquet": {*_LATER_OF_WEIGHTS, "weight_group_size"},
+}
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -186,7 +195,7 @@ def check_tables(store: Store) -> Iterator[Problem]:
         except (ConfigError, StorageError) as error:
             yield Problem(name, str(error), mended=isinstance(error, DamagedPartError))
             continue
-        if problem := _schema_problem(table.schema, schema):
+        if problem := _schema_problem(table.schema, schema, LATER_IN_TABLES.get(name, ())):
             yield Problem(name, problem)
         epochs[name] = (table.schema.metadata or {}).get(EPOCH_KEY, b"0")
         rows[name] = table.num_rows

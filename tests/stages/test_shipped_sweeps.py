@@ -84,7 +84,7 @@ def test_a_sweep_goes_to_whatever_cluster_is_named(tmp_path: Path):
     two_kinds = ["cluster.gpu=[l4-24,t4-16]", "cluster.gpus=[16,null]"]
     planned = plan(tmp_path, "+sweep=code", "cluster=existing", *two_kinds)
     assert planned.returncode == 0, planned.stderr
-    assert "hours on 16 GPUs kept busy" in planned.stdout
+    assert "hours if 16 GPUs are always busy" in planned.stdout
     assert "where its tokens are cheapest" in planned.stdout
 
 

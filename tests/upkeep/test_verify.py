@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from support.command import Command, generate_here
 from support.nouns import a_run_config
@@ -151,6 +152,17 @@ def test_a_part_from_before_a_column_was_thought_of_is_whole(store, config):
     note, table, _ = store.read_whole_part(store.part_names()[0])
     store.write_part(note, table.drop_columns(["reproducible"]))
     assert problems(config, store) == []
+
+
+def test_a_table_from_before_a_column_was_added_is_whole_and_one_that_lacks_another_is_not(
+    store, config
+):
+    path, table = store.path("frontier.parquet"), store.read_whole_table("frontier.parquet")
+    later = ["weight_group_size", "weight_symmetric", "weight_act_order"]
+    pq.write_table(table.drop_columns(later), path)
+    assert problems(config, store) == []
+    pq.write_table(table.drop_columns(["weight_bits"]), path)
+    assert problems(config, store) == ["it lacks weight_bits"]
 
 
 def test_a_sample_that_counts_in_two_parts_is_told(store, config):
