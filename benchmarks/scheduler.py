@@ -40,6 +40,7 @@ from raysweep.scheduling.simulate import nodes_of
 from raysweep.scheduling.simulated_world import Luck, SimulatedWorld
 from raysweep.scheduling.trace_lengths import TraceLengths
 from raysweep.shard import Shard
+from raysweep.system.quantities import GB
 
 CLUSTERS = (8, 64, 512, 1000)
 LUCK = Luck(seed=0, shard_faults=0.01, load_spread=0.3)
@@ -53,9 +54,9 @@ class FirstCome(Schedule):
     def _paying(self) -> list[EngineQueue]:
         return [queue for queue in self.queues if queue.waiting_samples and not queue.actors]
 
-    def _next(self, shy: set[str]) -> tuple[EngineQueue, Option, Spot] | None:
+    def _next(self, avoid: set[str]) -> tuple[EngineQueue, Option, Spot] | None:
         for queue in self._paying():
-            spot = self.room.find(queue.options[0].need, shy)
+            spot = self.capacity.find(queue.options[0].need, avoid)
             if spot:
                 return queue, queue.options[0], spot
         return None
@@ -138,7 +139,7 @@ def decisions(shards: int, samples: int) -> str:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return (
         f"{schedule.done.shards:,} of {count:,} shards decided and simulated in {cpu_s:.1f} s of CPU; "
-        f"peak memory of the process {peak / 1e9:.2f} GB"
+        f"peak memory of the process {peak / GB:.2f} GB"
     )
 
 

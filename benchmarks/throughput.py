@@ -33,7 +33,7 @@ import sys, time
 from benchmarks.throughput import config_of, shards_of
 from actors.engine import TraceRequest
 from actors.engine_actor import generated_tokens, load_engine
-from raysweep.sample_key import sample_key
+from raysweep.shard import sample_key
 
 shards = shards_of(config_of(int(sys.argv[1]), int(sys.argv[2]), "."))
 engine = load_engine(shards[0].engine, int(sys.argv[1]))

@@ -15,8 +15,9 @@ import numpy as np
 from raysweep import memory
 from raysweep.analysis.candidates import Candidates
 from raysweep.analysis.uncertainty import mean_score, run_spread, score_interval, standard_error
+from raysweep.grading.outcomes import OUTCOMES
 from raysweep.metrics import Floats, maj_at_k, pass_at_k
-from raysweep.reducing.tally import OUTCOMES, Tally
+from raysweep.reducing.tally import Tally
 from raysweep.storage.schemas import SCENARIOS
 
 KEY = ("engine_id", "benchmark", "token_budget", "group_size")

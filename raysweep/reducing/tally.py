@@ -15,10 +15,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from raysweep.grading.equivalence import Equivalence
+from raysweep.grading.outcomes import OUTCOMES
 from raysweep.spec import Benchmark, EngineSpec
 
-OUTCOMES = ("correct", "wrong", "unanswered", "cut_off", "error")
-CORRECT, WRONG = 0, 1  # these two cast a vote; the others stay in the denominator
+# The first two OUTCOMES cast a vote. The others only count in the denominator.
+CORRECT, WRONG = 0, 1
 
 # All that is read of a part: texts and token ids, which are nearly all of its bytes, are not.
 ANSWER_COLUMNS = tuple(

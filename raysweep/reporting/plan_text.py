@@ -8,7 +8,7 @@ from rich.text import Text
 
 from raysweep.memory import kv_peak_bytes, weights_bytes
 from raysweep.planning.estimate import Estimate
-from raysweep.planning.fit import in_words, row_tokens, what_would
+from raysweep.planning.fit import pool_name, row_tokens, what_would
 from raysweep.planning.gpu_options import has_known_gpus
 from raysweep.planning.plan import Plan
 from raysweep.planning.speed import BANDWIDTH_EFFICIENCY, FLOPS_EFFICIENCY
@@ -117,17 +117,17 @@ def nowhere_lines(
     config: RunConfig, costs: Sequence[Estimate], known: Sequence[Gpu]
 ) -> Iterator[Line]:
     """The engines that no GPU of the cluster holds, and what would."""
-    homeless = [cost.engine for cost in costs if cost.placement is None]
-    if not homeless:
+    unplaced = [cost.engine for cost in costs if cost.placement is None]
+    if not unplaced:
         return
-    names = " or ".join(map(in_words, config.cluster.pools))
-    said = f"{len(homeless):,} engines on {names}, and the stage generate refuses them"
+    names = " or ".join(map(pool_name, config.cluster.pools))
+    said = f"{len(unplaced):,} engines on {names}, and the stage generate refuses them"
     yield Line("no room", f"{said}; leave them out, or change cluster.gpu", urgent=True)
     gpus = [*(pool.gpu for pool in config.cluster.pools), *known]
-    for engine in homeless[:MOST_NAMED]:
+    for engine in unplaced[:MOST_NAMED]:
         yield Line("", f"{engine.engine_id}: {what_would(gpus, engine, row_tokens(config))}", True)
-    if len(homeless) > MOST_NAMED:
-        yield Line("", f"and {len(homeless) - MOST_NAMED:,} others", urgent=True)
+    if len(unplaced) > MOST_NAMED:
+        yield Line("", f"and {len(unplaced) - MOST_NAMED:,} others", urgent=True)
 
 
 def engines_table(config: RunConfig, costs: Sequence[Estimate]) -> Table:
@@ -176,10 +176,10 @@ def on_kinds(group: Iterable[Estimate]) -> str:
 
 def place_cells(group: Sequence[Estimate]) -> tuple[str, str]:
     fits = [cost.placement.fit for cost in group if cost.placement]
-    homeless = len(group) - len(fits)
+    unplaced = len(group) - len(fits)
     gpus = [span([fit.gpus for fit in fits], lambda count: f"{count:g}")] if fits else []
-    if homeless:
-        gpus.append("none" if len(group) == 1 else f"{homeless} none")
+    if unplaced:
+        gpus.append("none" if len(group) == 1 else f"{unplaced} none")
     return ", ".join(gpus), span([fit.rows for fit in fits], lambda count: f"{count:,.0f}")
 
 

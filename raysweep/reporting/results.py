@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from raysweep.analysis.candidates import Candidates
+from raysweep.storage import result_files
 from raysweep.storage.record import read_summary
 from raysweep.storage.schemas import THRESHOLDS
 from raysweep.storage.store import Store
@@ -76,11 +77,11 @@ class Point:
 def read_results(store: Store) -> Results:
     """The results of a run."""
     return Results(
-        store.read_table("scenarios.parquet").to_pandas(),
-        store.read_table("frontier.parquet").to_pandas(),
+        store.read_table(result_files.SCENARIOS).to_pandas(),
+        store.read_table(result_files.FRONTIER).to_pandas(),
         read_summary(store),
         read_candidates(store),
-        store.read_table("thresholds.parquet").to_pandas(),
+        store.read_table(result_files.THRESHOLDS).to_pandas(),
     )
 
 
@@ -104,14 +105,14 @@ SCORE_KEY = ("engine_id", "benchmark", "token_budget", "group_size")
 
 def read_candidates(store: Store) -> dict[str, Candidates]:
     """The scenarios of each benchmark with their scores, in the order of scenarios.parquet."""
-    table = store.read_table("scores.parquet")
+    table = store.read_table(result_files.SCORES)
     lists = table.column("scores").combine_chunks()
     keys = zip(*(table.column(name).to_pylist() for name in SCORE_KEY), strict=True)
     starts = lists.offsets.to_numpy()
     values = lists.values.to_numpy(zero_copy_only=False).astype(np.float64)
     scores = {key: values[starts[i] : starts[i + 1]] for i, key in enumerate(keys)}
     groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in store.read_table("scenarios.parquet").to_pylist():
+    for row in store.read_table(result_files.SCENARIOS).to_pylist():
         groups[row["benchmark"]].append(row)
     return {
         benchmark: Candidates(

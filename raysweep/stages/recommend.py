@@ -1,7 +1,8 @@
 """The stage recommend: the best configuration for a memory, in words and as recommendation.json."""
 
+from raysweep.exit_status import DONE
 from raysweep.reporting.recommendation_text import answers, write_recommendations
-from raysweep.stages.context import DONE, Context, need
+from raysweep.stages.context import Context, need
 
 
 def run_stage(run: Context) -> int:

@@ -1,19 +1,22 @@
-"""The stage regrade: the stored answers graded again."""
+"""The stage regrade: grade the stored answers again."""
 
 import os
 
-from raysweep.stages.context import DONE, Context
+from raysweep.exit_status import DONE
+from raysweep.stages.context import Context
 from raysweep.system.workers import Workers
 from raysweep.upkeep.regrade import regrade_run
 
 
 def run_stage(run: Context) -> int:
-    """Grade the stored answers again, by the graders of the configuration as they are now."""
+    """Grade the stored answers again, with the present graders of the configuration."""
     with Workers(os.cpu_count() or 1) as workers:
         changes = regrade_run(run.config, run.folder.parts, run.store, workers)
     run.folder.forget()
     for name, found in changes.items():
-        run.say("regrade", f"{name}: {found.answers:,} answers, {found.reread:,} read otherwise")
+        run.say(
+            "regrade", f"{name}: {found.answers:,} answers, {found.reread:,} extracted differently"
+        )
         for change, count in sorted(found.outcomes.items()):
             run.say("", f"{count:,} {change}")
     return DONE

@@ -1,8 +1,9 @@
 """The stage report: the page, the figures, and the frontier in the terminal."""
 
+from raysweep.exit_status import DONE
 from raysweep.reporting.page import write_report
 from raysweep.reporting.terminal import frontier_table
-from raysweep.stages.context import DONE, Context, need
+from raysweep.stages.context import Context, need
 
 
 def run_stage(run: Context) -> int:

@@ -42,10 +42,10 @@ def die() -> None:
 class ChaosActor(EngineActor):
     """Slow, watched, and obedient."""
 
-    def __init__(self, *arguments):
+    def __init__(self, **arguments):
         if ordered("killed_loading"):
             die()
-        super().__init__(*arguments)
+        super().__init__(**arguments)
         self.log = (CHAOS / "work" / f"{os.getpid()}.jsonl").open("a", buffering=1)
         (CHAOS / "pids" / str(os.getpid())).touch()
         publish, engine_step, add = files._publish_local, self.engine.step, self.engine.add

@@ -48,8 +48,8 @@ class Killed(EngineActor):
 class KilledInMidWrite(EngineActor):
     """Is killed with a part written, but not yet renamed into place; only once."""
 
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
         fsync = os.fsync
 
         def fsync_or_die(file: int) -> None:
@@ -63,8 +63,8 @@ class KilledInMidWrite(EngineActor):
 class Poisoned(EngineActor):
     """One question breaks its engine, whoever steps it, at every attempt."""
 
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
         engine = self.engine
         assert isinstance(engine, FakeEngine)
         engine_step = engine.step
@@ -81,8 +81,8 @@ class Poisoned(EngineActor):
 class Slow(EngineActor):
     """Its engine takes its time, and what it was given waits there."""
 
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
         engine_step = self.engine.step
 
         def step() -> None:
@@ -219,9 +219,9 @@ def test_a_vllm_actor_gets_what_must_be_set_before_vllm_is_imported(monkeypatch)
 class Warned(EngineActor):
     """Has something to say of its engine."""
 
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
-        self.engine.warnings = (f"loaded for {arguments[3]} tokens",)
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self.engine.warnings = (f"loaded for {arguments['longest']} tokens",)
 
 
 def test_what_engines_say_as_they_load_comes_back_once(store):

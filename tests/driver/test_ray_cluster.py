@@ -50,8 +50,8 @@ ROWS, TOKENS = 1, 12  # of the engines here: a row at a time, the budget and the
 class Noting(EngineActor):
     """Takes a tenth of a second for a trace, and notes where it is and how long it was there."""
 
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
         self.began, engine_step = time.time(), self.engine.step
 
         def step() -> None:
@@ -241,11 +241,13 @@ def test_shards_of_a_raylet_that_is_killed_run_again_elsewhere_with_nothing_lost
     assert outcome.faults == {"node": 1}
     assert {note["node"] for note in notes(store)} > {doomed.node_id}
     there = NodeAffinitySchedulingStrategy(doomed.node_id, soft=False)
-    late: Any = ray.remote(EngineActor).options(scheduling_strategy=there).remote(*arguments(store))
+    late: Any = (
+        ray.remote(EngineActor).options(scheduling_strategy=there).remote(**arguments(store))
+    )
     with pytest.raises(RayError) as raised:
         ray.get(late.__ray_ready__.remote(), timeout=60)
     assert kind_of(raised.value) == "node"
 
 
-def arguments(store: Store) -> tuple[Any, ...]:
-    return engines("a")[0].engine, store.root, ROWS
+def arguments(store: Store) -> dict[str, Any]:
+    return {"spec": engines("a")[0].engine, "store_root": store.root, "max_rows": ROWS}

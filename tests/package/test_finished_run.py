@@ -76,7 +76,7 @@ def test_what_is_not_there_is_said(run: FinishedRun, tmp_path: Path):
     with pytest.raises(ConfigError, match="no run lies there"):
         raysweep.open_run(str(tmp_path))
     (tmp_path / "config.yaml").write_text("identity: {}\n")
-    with pytest.raises(ConfigError, match=r"scenarios\.parquet is not there"):
+    with pytest.raises(ConfigError, match=r"scenarios\.parquet is missing"):
         _ = raysweep.open_run(str(tmp_path)).scenarios
     with pytest.raises(ConfigError, match="'chain' is not a known benchmark"):
         run.candidates("chain")

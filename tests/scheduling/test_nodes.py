@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from support.scheduling_cases import nodes_of
 
 from raysweep.planning.gpu_options import Need
-from raysweep.scheduling.nodes import NOTHING, Node, Room, Spot
+from raysweep.scheduling.nodes import NOTHING, Capacity, Node, Spot
 
 KINDS = ("L4", "H100")
 nodes = st.lists(
@@ -17,13 +17,13 @@ shares = st.one_of(st.integers(0, 20).map(lambda steps: steps / 20), st.sampled_
 needs = st.builds(Need, st.sampled_from([0.1, 1.0, 3.0]), shares, st.sampled_from(("", *KINDS)))
 
 
-def room_of(*gpus: int, **node) -> Room:
-    room = Room()
+def room_of(*gpus: int, **node) -> Capacity:
+    room = Capacity()
     room.see(nodes_of(*gpus, **node))
     return room
 
 
-def taken(room: Room, *gpus: float) -> list[tuple[str, tuple[int, ...]]]:
+def taken(room: Capacity, *gpus: float) -> list[tuple[str, tuple[int, ...]]]:
     """Where needs come to lie, one after the other."""
     found = []
     for share in gpus:
@@ -77,7 +77,7 @@ def test_cpus_run_out_like_gpus():
 
 @pytest.mark.parametrize(("kind", "node"), [("L4", "a"), ("H100", "b"), ("A100", None)])
 def test_a_kind_of_gpu_is_found_only_where_it_is(kind, node):
-    room = Room()
+    room = Capacity()
     room.see([Node("a", 8, 1, "L4"), Node("b", 8, 1, "H100")])
     spot = room.find(Need(1.0, 1.0, kind))
     assert (spot.node_id if spot else None) == node
@@ -97,7 +97,7 @@ def test_a_node_that_left_and_came_back_is_empty():
 @given(nodes, st.lists(st.tuples(needs, st.integers(0, 10)), max_size=40))
 def test_nothing_is_ever_given_away_twice(there, wishes):
     """Needs come in any order, and every so often one that was met is given back."""
-    room, held = Room(), []
+    room, held = Capacity(), []
     room.see(there)
     for need, which in wishes:
         if which < len(held) and which % 2:
@@ -127,14 +127,14 @@ def assert_within(there: tuple[Node, ...], held: list[Spot]) -> None:
             assert spot.need.kind in ("", node.kind)
 
 
-def assert_all_free(room: Room, node: Node) -> None:
+def assert_all_free(room: Capacity, node: Node) -> None:
     others = [there.node_id for there in room.nodes if there.node_id != node.node_id]
     assert room.find(Need(node.cpus, float(node.gpus)), avoid=others) is not None
 
 
 @given(nodes, needs, st.lists(needs, max_size=8))
 def test_room_is_found_wherever_there_is_some(there, need, before):
-    room, held = Room(), []
+    room, held = Capacity(), []
     room.see(there)
     for earlier in before:
         if spot := room.find(earlier):

@@ -20,7 +20,7 @@ from raysweep.driver.ray_world import within
 from raysweep.planning.gpu_options import Need
 from raysweep.run_config import Gpu, Pool
 from raysweep.scheduling.nodes import Node
-from raysweep.scheduling.schedule import SHY_S
+from raysweep.scheduling.schedule import COOL_DOWN_S
 
 SLOW_TO_LOAD = an_option(load_s=1e6)
 
@@ -56,17 +56,17 @@ def test_no_more_replicas_start_than_find_work():
     assert stopped(actions) == [] and schedule.most_held == 1
 
 
-def test_a_suspect_gets_one_place_however_many_samples_it_has():
+def test_a_quarantined_task_gets_one_place_however_many_samples_it_has():
     schedule = a_schedule(a_job("toy", 2, questions=16), nodes=nodes_of(8), max_attempts=2)
     for place in started(decide(schedule)):
         schedule.lost(place, "actor", "killed", now=0.0)
     while schedule.queues[0].waiting:
-        schedule.queues[0].suspects += [schedule.queues[0].waiting.popleft()]
-    for task in schedule.queues[0].suspects:
+        schedule.queues[0].quarantine += [schedule.queues[0].waiting.popleft()]
+    for task in schedule.queues[0].quarantine:
         task.alone = True
-    suspects = len(schedule.queues[0].suspects)
+    quarantined = len(schedule.queues[0].quarantine)
     actions = decide(schedule)
-    assert len(started(actions)) == min(8, suspects)
+    assert len(started(actions)) == min(8, quarantined)
     assert stopped(actions) == []
 
 
@@ -89,7 +89,7 @@ def test_a_place_is_given_back_the_moment_its_queue_is_empty_and_the_next_engine
     assert names(started(actions)) == ["second"]
 
 
-def test_a_place_that_was_done_before_it_could_say_that_it_is_hungry_keeps_its_engine():
+def test_a_place_that_was_done_before_it_could_say_that_it_has_capacity_keeps_its_engine():
     schedule = a_schedule(a_job("toy", 9, [SLOW_TO_LOAD]))
     (place,) = started(decide(schedule))
     for task in list(place.in_flight):
@@ -178,8 +178,8 @@ def test_a_node_that_comes_back_has_all_its_room_and_is_trusted_again_after_a_wh
     schedule.see((), now=0.0)
     schedule.see(nodes, now=1.0)
     assert decide(schedule, now=1.0) == []
-    assert len(started(decide(schedule, now=SHY_S))) == 1
-    schedule.see((), now=SHY_S)
+    assert len(started(decide(schedule, now=COOL_DOWN_S))) == 1
+    schedule.see((), now=COOL_DOWN_S)
     assert schedule.places == {}
 
 

@@ -30,8 +30,11 @@ class Command:
         stages.run_stages = self.run_stages  # pyright: ignore[reportAttributeAccessIssue]
         monkeypatch.setitem(sys.modules, "raysweep.stages", stages)
 
-    def run_stages(self, config: RunConfig, document: dict[str, Any]) -> int:
+    def run_stages(
+        self, config: RunConfig, document: dict[str, Any], definitions: tuple[Path, ...]
+    ) -> int:
         self.runs.append((config, document))
+        self.definitions = definitions
         if isinstance(self.outcome, BaseException):
             raise self.outcome
         return self.outcome
@@ -172,7 +175,7 @@ def test_an_interrupted_run_says_that_the_same_command_goes_on(
     command: Command, interruption: type[BaseException], status: int
 ):
     command.outcome = interruption()
-    said = "raysweep: interrupted; the same command goes on\n"
+    said = "raysweep: interrupted; repeat the same command to continue\n"
     assert command(*MINE)[::2] == (status, said)
 
 

@@ -95,9 +95,9 @@ def test_what_fits_nowhere_is_said_with_what_would_and_is_no_fault_of_a_plan(tmp
     assert "no room" in planned.stdout and "the stage generate refuses them" in planned.stdout
     assert "qwen3-32b.bf16.full: 8 t4-16, 4 l4-24" in planned.stdout
     engines = pq.read_table(tmp_path / "R" / "engines.parquet").to_pylist()
-    homeless = [row for row in engines if row["gpus"] is None]
-    assert homeless and all(row["est_gpu_hours"] is None for row in homeless)
-    assert all("qwen3-32b" in row["engine_id"] for row in homeless)
+    unplaced = [row for row in engines if row["gpus"] is None]
+    assert unplaced and all(row["est_gpu_hours"] is None for row in unplaced)
+    assert all("qwen3-32b" in row["engine_id"] for row in unplaced)
 
 
 @pytest.mark.parametrize(

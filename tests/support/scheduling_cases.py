@@ -12,6 +12,7 @@ from raysweep.planning.jobs import Job
 from raysweep.planning.measured import Learnt
 from raysweep.planning.speed import Speed
 from raysweep.scheduling.loop import Event, Finished, Lost
+from raysweep.scheduling.loss_kinds import LossKind
 from raysweep.scheduling.nodes import Node
 from raysweep.scheduling.places import Action, Place, RunTask, Start, Stop
 from raysweep.scheduling.queues import Task
@@ -19,7 +20,7 @@ from raysweep.scheduling.schedule import Schedule
 from raysweep.scheduling.simulated_world import Lengths, Luck, SimulatedWorld
 from raysweep.shard import Cell, Receipt, Shard, cells
 
-KINDS_OF_LOSS = ("actor", "error", "node", "load", "out_of_memory", "storage")
+KINDS_OF_LOSS: tuple[LossKind, ...] = ("actor", "error", "node", "load", "out_of_memory", "storage")
 
 
 def an_option(gpus: float = 1.0, kind: str = "", cpus: float = 1.0, rows: int = 4, **speed: float):
