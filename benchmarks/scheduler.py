@@ -1,19 +1,19 @@
-"""The schedule on clusters of 8 to 1,000 GPUs, under a virtual clock, beside what one writes first.
+"""The schedule on clusters of 8 to 1,000 GPUs under a virtual clock, beside two simple schedules.
 
-    python -m benchmarks.scheduler        some four minutes
+    python -m benchmarks.scheduler        about four minutes
 
-The work is the study's grid with 32 samples and thinking that ends by itself: traces are log-normal, with a
-mean of 0.4 of 30,000 tokens, and end there. 1% of the shards are lost with their actors, loads take half
-as long or twice as long as modelled now and then. Three schedules get the same shards, the same lengths and
-the same kind of luck:
+The work is the study's grid with 32 samples and thinking that ends by itself. Trace lengths are log-normal,
+with a mean of 0.4 of 30,000 tokens, and are cut at 30,000. 1% of the shards are lost with their actors, and
+load times deviate from the model. All schedules get the same shards and lengths, and deviations from the same
+seed:
 
-    raysweep     longest remaining work first, replicas, guided pieces, replacement of what was lost
-    first come   engines in the order of the grid, one actor for each, an actor ends with its engine
-    round robin  as ray.util.ActorPool: actors for all GPUs from the start, each engine has as many as the
-                 next, and keeps its GPUs to the end
+    raysweep     longest remaining work first, replicas, guided pieces, replacement of lost actors
+    first come   engines in the order of the grid, one actor per engine, which ends with its engine
+    round robin  as ray.util.ActorPool: actors on all GPUs from the start, evenly over the engines, and each
+                 engine keeps its GPUs to the end
 
-Beside them stands what no schedule can beat (`scheduling.bound`). The decisions for 100,000 shards are then
-timed, and their memory is measured, with actors that need no simulation of traces.
+Each is compared with a lower bound (`scheduling.bound`). The time and memory of the decisions for 100,000
+shards are measured too, with one trace per shard.
 """
 
 import argparse
@@ -33,6 +33,7 @@ from raysweep.planning.plan import make_plan
 from raysweep.run_config import RunConfig
 from raysweep.scheduling import loop
 from raysweep.scheduling.bound import least_makespan
+from raysweep.scheduling.loss_kinds import LossKind
 from raysweep.scheduling.nodes import Node, Spot
 from raysweep.scheduling.queues import EngineQueue
 from raysweep.scheduling.schedule import Schedule
@@ -49,7 +50,7 @@ DECISIONS = 100_000
 
 
 class FirstCome(Schedule):
-    """Engines in their order, one actor each."""
+    """Engines in the order of the grid, one actor each."""
 
     def _paying(self) -> list[EngineQueue]:
         return [queue for queue in self.queues if queue.waiting_samples and not queue.actors]
@@ -63,7 +64,7 @@ class FirstCome(Schedule):
 
 
 class RoundRobin(FirstCome):
-    """Each engine gets as many actors as the next, as far as there is room."""
+    """All engines get the same number of actors, as far as there are GPUs."""
 
     def _paying(self) -> list[EngineQueue]:
         waiting = [queue for queue in self.queues if queue.waiting_samples > 2 * queue.actors]
@@ -78,7 +79,7 @@ SCHEDULES: dict[str, Callable[..., Schedule]] = {
 
 
 def study(gpus: int, samples: int) -> RunConfig:
-    """The grid of conf/sweep/full.yaml, planned for so many H100."""
+    """The grid of conf/sweep/full.yaml, planned for `gpus` H100 GPUs."""
     return configured(
         "+sweep=full",
         "stages=[simulate]",
@@ -94,8 +95,8 @@ def makespan(
     jobs: Sequence[Job],
     nodes: Sequence[Node],
     lengths: TraceLengths,
-) -> tuple[float, float, Counter[str]]:
-    """Seconds, the share of the GPUs' time in which something was decoded, and the faults."""
+) -> tuple[float, float, Counter[LossKind]]:
+    """The makespan in seconds, the share of the GPUs' time spent decoding, and the faults."""
     world = SimulatedWorld(nodes, lengths, LUCK)
     planned = schedule(jobs, Learnt(), MAX_ATTEMPTS)
     loop.run(planned, world, lambda schedule, event: None)
@@ -113,7 +114,7 @@ def compare(gpus: int, samples: int) -> Iterator[str]:
     lengths = TraceLengths(0.4, 0.8)
     bound = least_makespan(jobs, nodes, lengths)
     shards = sum(len(job.shards) for job in jobs)
-    yield f"{gpus:,} GPUs, {shards:,} shards: no schedule can take less than {bound / 3600:.2f} h"
+    yield f"{gpus:,} GPUs, {shards:,} shards: the lower bound is {bound / 3600:.2f} h"
     for name, schedule in SCHEDULES.items():
         took, busy, faults = makespan(schedule, jobs, nodes, lengths)
         yield (
@@ -123,7 +124,7 @@ def compare(gpus: int, samples: int) -> Iterator[str]:
 
 
 def decisions(shards: int, samples: int) -> str:
-    """CPU time and memory of the decisions for so many shards, on 1,000 GPUs, with one trace a shard."""
+    """CPU time and memory of the decisions for `shards` shards of one trace each, on 1,000 GPUs."""
     config = study(1000, samples)
     jobs = jobs_of(
         make_plan(config, ()).to_do, config.generation, config.cluster, row_tokens(config)
@@ -157,8 +158,10 @@ def _ones(shards: Iterable[Shard], count: int) -> list[Shard]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--gpus", type=int, nargs="*", default=CLUSTERS)
-    parser.add_argument("--samples", type=int, default=32, help="of each question")
-    parser.add_argument("--decisions", type=int, default=DECISIONS, help="shards; 0: none")
+    parser.add_argument("--samples", type=int, default=32, help="samples per question")
+    parser.add_argument(
+        "--decisions", type=int, default=DECISIONS, help="number of shards, 0 for none"
+    )
     options = parser.parse_args()
     if options.decisions:
         print(decisions(options.decisions, options.samples), flush=True)

@@ -83,7 +83,8 @@ class World(Protocol):
 def run(schedule: Schedule, world: World, watch: Callable[[Schedule, Event | None], None]) -> None:
     """Run a schedule to its end.
 
-    watch  is called after each event of a place that is held, and with None after a wait without events
+    watch  is called after each event of a place that is held, and with None after a wait without events.
+           Events of places that were given back are ignored.
     """
     seen: tuple[Node, ...] = ()
     try:
@@ -99,9 +100,7 @@ def run(schedule: Schedule, world: World, watch: Callable[[Schedule, Event | Non
                 return
             events = world.wait()
             for event in events:
-                if (
-                    event.place.number in schedule.places
-                ):  # Events of places given back are ignored.
+                if event.place.number in schedule.places:
                     _take_in(schedule, world, event)
                     watch(schedule, event)
             if not events:

@@ -35,6 +35,9 @@ class Schedule:
     most_places  places held at a time at most, None for as many as the nodes hold
     gpu_s        GPU seconds of the places that were given back
     draining     no more work is started
+
+    A node that is cooling down gets no actor until the time that is kept with its id. Places to feed may get
+    work, or are given back if there is none for them.
     """
 
     def __init__(
@@ -58,10 +61,8 @@ class Schedule:
         self.gpu_s = 0.0
         self.warnings: set[str] = set()
         self.draining = False
-        self._cooling_down: dict[
-            str, float
-        ] = {}  # node id, and the time until which it gets no actor
-        self._to_feed: dict[Place, None] = {}  # places that may get work or be given back
+        self._cooling_down: dict[str, float] = {}
+        self._to_feed: dict[Place, None] = {}
         self._may_start = True
 
     # Decisions.

@@ -54,7 +54,7 @@ def check(found: dict, injected: int, kinds: int) -> None:
     assert summary["outcomes"] == calm_summary["outcomes"]
     assert summary["faults_survived"] > 0 and calm_summary["faults_survived"] == 0
     assert report.injected.total() >= injected and len(report.injected) >= kinds
-    assert max(found["lost_shards"]) <= 6  # what an actor may hold unwritten; one is the aim
+    assert max(found["lost_shards"]) <= 6  # the most that an actor may hold unwritten
 
 
 @pytest.mark.timeout(300)

@@ -112,10 +112,10 @@ def in_grafana(expression: str) -> str:
 
 # What a sweep on CPUs, without vLLM and without a fault, has none of.
 NOT_SEEN = {
-    "Thinking that the prefix cache still had A": "only vLLM computes answers from a cache of prefixes",
+    "Prefix cache hits of answers A": "only vLLM computes answers from a cache of prefixes",
     "GPU memory of an engine A": "there is no GPU",
-    "Lost actors, by kind A": "no actor was lost",
-    "Shards run again A": "no shard was",
+    "Lost actors, by kind of loss A": "no actor was lost",
+    "Shards queued again A": "no shard was",
 }
 
 

@@ -1,4 +1,4 @@
-"""Drivers that are killed, and heads that are lost: real processes, and the same command again."""
+"""Killed drivers and lost heads, with real processes, and the same command repeated."""
 
 import os
 import re
@@ -45,7 +45,7 @@ def test_a_driver_killed_by_sigkill_loses_nothing_and_its_session_is_counted(tmp
         time.sleep(0.02)
     first.kill()
     first.communicate()
-    time.sleep(3)  # its actors end with it
+    time.sleep(3)  # Meanwhile its actors end too.
     before = parts(tmp_path)
     second = started(tmp_path)
     while len(parts(tmp_path)) == len(before):

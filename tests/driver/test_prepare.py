@@ -1,4 +1,4 @@
-"""The stage prepare: what is missing is quantised once, and its failures stop nobody else's work."""
+"""The stage prepare: a missing checkpoint is made once, and a failure does not stop other work."""
 
 import json
 import shutil

@@ -27,12 +27,12 @@ from raysweep.system.sigterm import Terminated
 
 
 def in_call(cause: Exception) -> RayTaskError:
-    """As Ray tells of what a call has raised."""
+    """Ray's exception for an error that a call has raised."""
     return RayTaskError("run_shard", "Traceback ...", cause)
 
 
 def died(said: str) -> ActorDiedError:
-    """As Ray tells of an actor whose process is no more."""
+    """Ray's exception for an actor whose process has died."""
     error = ActorDiedError()
     error.error_msg = f"The actor died unexpectedly before finishing this task.\n{said}"
     return error
@@ -43,7 +43,7 @@ def in_constructor(said: str) -> ActorDiedError:
 
 
 class OutOfMemoryError(RuntimeError):
-    """By its name torch's."""
+    """Has the name of torch's exception."""
 
 
 @pytest.mark.parametrize(

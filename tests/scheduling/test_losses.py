@@ -1,4 +1,4 @@
-"""What a lost actor means: what is tried again, alone, in halves; who is blamed, and who is not."""
+"""What the loss of an actor means: what runs again, alone or in halves, and what is given up."""
 
 import pytest
 from support.scheduling_cases import (
@@ -23,7 +23,7 @@ ALL_AT_ONCE = an_option(rows=64, load_s=1e6)
 
 
 def a_loaded_place(schedule: Schedule, now: float = 0.0) -> Place:
-    """The only place, which has begun with what it was given."""
+    """The only place, loaded and with the tasks that it was given."""
     decide(schedule, now)
     (place,) = schedule.places.values()
     schedule.loaded(place)
@@ -39,7 +39,7 @@ def lose(
 
 
 def kill_whatever_holds(schedule: Schedule, question_id: str) -> int:
-    """Work off the schedule; each task that holds the question takes its actor down. How often it did."""
+    """Work off the schedule, in which each task with the question kills its actor. Gives how often."""
     losses = 0
     while True:
         decide(schedule)
@@ -58,10 +58,10 @@ def holds(task: Task, question_id: str) -> bool:
     return question_id in {question.question_id for question in task.shard.questions}
 
 
-def test_what_was_lost_together_waits_behind_the_others_and_at_last_runs_alone():
+def test_tasks_that_were_lost_together_wait_behind_the_others_and_at_last_run_alone():
     schedule = a_schedule(a_job("toy", 3, [ALL_AT_ONCE], samples=8), max_attempts=3)
     first = list(lose(schedule).in_flight)
-    assert first == []  # nobody is at them now
+    assert first == []
     assert [task.lost_with_others for task in schedule.queues[0].waiting] == [1, 1, 1]
     lose(schedule)
     assert not schedule.queues[0].waiting
@@ -70,7 +70,7 @@ def test_what_was_lost_together_waits_behind_the_others_and_at_last_runs_alone()
     assert schedule.losses.retries == 6
 
 
-def test_whoever_waits_goes_before_those_that_were_lost():
+def test_tasks_that_wait_go_before_those_that_were_lost():
     schedule = a_schedule(a_job("toy", 9, [an_option(rows=8, load_s=1e6)]))
     place = a_loaded_place(schedule)
     lost = list(place.in_flight)
@@ -88,7 +88,7 @@ def test_a_shard_that_was_lost_alone_is_halved():
 def test_the_question_that_kills_is_found_and_given_up_and_all_others_are_done():
     schedule = a_schedule(a_job("toy", 1, [ALL_AT_ONCE], questions=16), max_attempts=3)
     losses = kill_whatever_holds(schedule, "sums-5")
-    assert losses == 4 + 3  # from 16 questions to 1 in four halvings, and three times by itself
+    assert losses == 4 + 3  # four halvings from 16 questions to 1, and three losses of that one
     (failure,) = schedule.failures
     assert failure.question_id == "sums-5" and failure.benchmark == "sums"
     assert failure.reason == "its question sums-5 failed 3 times alone, last: ValueError: no"
@@ -101,7 +101,7 @@ def test_what_waits_with_a_question_that_was_given_up_goes_on_without_it():
     assert {failure.question_id for failure in schedule.failures} == {"sums-2"}
     assert len({failure.shard_id for failure in schedule.failures}) == 6
     assert schedule.queues[0].done["sums"].samples == 6 * 3 * 2
-    assert losses < 6 * 3  # the last ones did not have to find out again
+    assert losses < 6 * 3  # the last shards had no need to find the question again
 
 
 def test_what_runs_with_a_question_that_was_given_up_meanwhile_is_not_blamed_for_it():
@@ -173,9 +173,8 @@ def test_an_engine_that_cannot_hold_a_single_row_is_given_up():
     while schedule.waits:
         lose(schedule, "out_of_memory", "no room")
     assert len(schedule.failures) >= 9
-    assert (
-        schedule.faults["out_of_memory"] == 2 + 11
-    )  # with 4 and 2 rows; and with 1 till it is enough
+    # One loss with 4 rows, one with 2, and 11 with a single row.
+    assert schedule.faults["out_of_memory"] == 2 + 11
 
 
 def test_replicas_that_run_out_of_memory_together_halve_the_rows_once():
@@ -193,7 +192,7 @@ def test_an_engine_that_did_not_load_is_tried_on_another_node_first():
     (elsewhere,) = started(decide(schedule))
     assert elsewhere.spot.node_id != place.spot.node_id
     schedule.lost(elsewhere, "error", "no such file", now=1.0)
-    assert len(started(decide(schedule))) == 1  # there is no other
+    assert len(started(decide(schedule))) == 1  # no other node is left
     assert schedule.faults == {"load": 2}
 
 
@@ -233,7 +232,7 @@ def test_a_broken_node_on_which_many_replicas_start_at_once_counts_as_one_attemp
 def test_storage_that_takes_nothing_blames_no_shard_but_stops_the_work():
     schedule = a_schedule(a_job("toy", 9, [ALL_AT_ONCE]), max_attempts=3)
     lose(schedule, "storage", "StorageError: full")
-    finish(schedule, a_loaded_place(schedule))  # it had only been slow
+    finish(schedule, a_loaded_place(schedule))  # the storage was only slow
     for _ in range(3):
         assert not schedule.losses.stopped
         lose(schedule, "storage", "StorageError: full")

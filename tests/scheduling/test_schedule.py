@@ -1,4 +1,4 @@
-"""The decisions of the scheduler: who starts where, who is fed what, who is given back. No Ray, no clock."""
+"""The decisions of the scheduler: what starts where, gets which work, and is given back. No Ray, no clock."""
 
 import pytest
 from support.nouns import a_cluster
@@ -98,11 +98,10 @@ def test_a_place_that_was_done_before_it_could_say_that_it_has_capacity_keeps_it
     assert stopped(actions) == [] and handed_out(actions)
 
 
-def test_a_place_is_given_as_much_as_fills_its_rows_and_a_little_more():
+def test_a_place_gets_as_much_as_fills_its_rows_and_a_tenth_more():
     schedule = a_schedule(a_job("toy", 9, [an_option(rows=16, load_s=1e6)]))
-    assert (
-        sum(task.samples for task in handed_out(decide(schedule))) == 24
-    )  # 16 and 4, in shards of 8
+    # 16 rows and a tenth more, in shards of 8.
+    assert sum(task.samples for task in handed_out(decide(schedule))) == 24
     schedule.has_capacity(next(iter(schedule.places.values())))
     assert sum(task.samples for task in handed_out(decide(schedule))) == 8
 
@@ -133,7 +132,7 @@ def test_the_emptiest_node_is_kept_for_an_engine_that_waits_for_all_of_it():
     large = a_job("large", 1, [an_option(gpus=2.0)])
     schedule = a_schedule(*small, large, nodes=nodes_of(2, 2))
     places = started(decide(schedule))
-    assert names(places) == ["many-0", "many-1", "few"]  # and no replica on the fourth GPU
+    assert names(places) == ["many-0", "many-1", "few"]  # no replica takes the fourth GPU
     few = places[-1]
     finish(schedule, few)
     assert started(decide(schedule)) == []
@@ -171,7 +170,7 @@ def test_places_on_a_node_that_is_gone_are_lost_and_their_work_runs_elsewhere():
     assert sum(work_off(schedule).values()) + 8 == 9 * 8
 
 
-def test_a_node_that_comes_back_has_all_its_room_and_is_trusted_again_after_a_while():
+def test_a_node_that_comes_back_has_all_its_capacity_and_is_used_again_after_the_cool_down():
     nodes = nodes_of(1)
     schedule = a_schedule(a_job("toy", 9), nodes=nodes)
     decide(schedule)
@@ -183,7 +182,7 @@ def test_a_node_that_comes_back_has_all_its_room_and_is_trusted_again_after_a_wh
     assert schedule.places == {}
 
 
-def test_a_node_whose_actor_was_lost_with_it_is_left_alone_until_ray_knows():
+def test_a_node_whose_actor_was_lost_with_it_gets_no_other_during_the_cool_down():
     schedule = a_schedule(a_job("toy", 9, [SLOW_TO_LOAD]), nodes=nodes_of(1, 1))
     (place,) = started(decide(schedule))
     schedule.lost(place, "node", "unavailable", now=0.0)

@@ -1,4 +1,4 @@
-"""Every sweep that is shipped can be planned by anybody: no network, no GPU, no Ray; and always alike."""
+"""Every shipped sweep can be planned without network, GPU and Ray, and always with the same result."""
 
 import os
 import re
@@ -30,7 +30,7 @@ TABLES = ("engines.parquet", "plan.parquet")
 
 
 def plan(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """`stages=[plan]` in a process that has no network and nothing of the hub."""
+    """Run `stages=[plan]` in a process without network and without the hub's cache."""
     command = [sys.executable, "-c", OFFLINE, "stages=[plan]", f"out={folder}", "run=R", *arguments]
     environment = {**os.environ, "HF_HOME": str(folder / "hub"), "COLUMNS": "80", **variables}
     return subprocess.run(
@@ -40,7 +40,7 @@ def plan(folder: Path, *arguments: str, **variables: str) -> subprocess.Complete
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The plan of the whole study: its folder, and what was said."""
+    """The plan of the whole study: its folder, and what was printed."""
     folder = tmp_path_factory.mktemp("full")
     planned = plan(folder, "+sweep=full", PYTHONHASHSEED="1")
     assert planned.returncode == 0, planned.stderr

@@ -1,4 +1,4 @@
-"""stages=[show]: the very text and tokens that the engine feeds, and nothing written anywhere."""
+"""stages=[show] prints the exact text and tokens that the engine feeds, and writes no file."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The stages one by one, on the fake engine and without Ray: what they say, write, and return."""
+"""The stages one by one, on the fake engine without Ray: what they print, write, and return."""
 
 import json
 import os
@@ -160,7 +160,9 @@ def test_programs_are_not_generated_where_they_could_not_be_graded(
     ):
         run("generate", benchmarks=(programs,))
     assert not (run.out / "test" / "samples").exists()
-    assert run("plan", "reduce", benchmarks=(programs,))[0] == WORK_REMAINS  # these run no program
+    assert (
+        run("plan", "reduce", benchmarks=(programs,))[0] == WORK_REMAINS
+    )  # These stages run no program.
     unsandboxed = a_benchmark(grader="code_unsandboxed", questions=questions)
     assert run("generate", benchmarks=(unsandboxed,))[0] == DONE
 

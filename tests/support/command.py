@@ -1,4 +1,4 @@
-"""A command on the fake engine, run in this process and without Ray, as tests of stages use it."""
+"""A command on the fake engine, run in this process without Ray, for tests of stages."""
 
 import asyncio
 import json
@@ -52,7 +52,7 @@ def generate_here(
 
 
 class Command:
-    """Runs stages in one folder; gives the exit status and what was printed."""
+    """Runs stages in one folder. Gives the exit status and the printed text."""
 
     def __init__(self, out: Path, capsys: pytest.CaptureFixture[str]):
         self.out, self.capsys = out, capsys
