@@ -16,6 +16,7 @@ from raysweep.monitoring.ray_metrics import Exporter
 from raysweep.monitoring.snapshot import PROGRESS, EngineProgress, Snapshot
 from raysweep.progress.display import show_progress
 from raysweep.scheduling.loop import Event
+from raysweep.scheduling.loss_kinds import LossKind
 from raysweep.scheduling.queues import EngineQueue
 from raysweep.scheduling.schedule import Schedule
 from raysweep.shard import Shard
@@ -36,7 +37,7 @@ def watching(
     with show_progress(console, sum(shard.samples for shard in shards)) as show:
         exporter, started = Exporter(), time.monotonic()
         shown = written = 0.0
-        noted: dict[str, int] = {}
+        noted: dict[LossKind, int] = {}
         last: Schedule | None = None
 
         def watch(schedule: Schedule, event: Event | None) -> None:
