@@ -162,7 +162,5 @@ def open_run(path: str) -> FinishedRun:
     """The run in a folder, or at an address. Raises ConfigError if there is none."""
     store = Store(str(path))
     if not store.exists(CONFIG):
-        raise ConfigError(
-            f"{path}: no run is there, for it has no config.yaml; give the folder of a run"
-        )
+        raise ConfigError(f"{path}: no run lies there, for it has no config.yaml; give its folder")
     return FinishedRun(store)
