@@ -22,9 +22,11 @@ from raysweep.analysis.candidates import KEY, Candidates
 from raysweep.analysis.uncertainty import paired_difference
 from raysweep.errors import ConfigError, unknown
 from raysweep.reporting.results import read_candidates, where
-from raysweep.storage.record import read_record, read_summary
+from raysweep.storage import result_files
+from raysweep.storage.record import CONFIG, read_record, read_summary
 from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store
+from raysweep.system.quantities import GB
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,32 +42,32 @@ class FinishedRun:
 
     @cached_property
     def scenarios(self) -> pd.DataFrame:
-        return self._table("scenarios")
+        return self._table(result_files.SCENARIOS)
 
     @cached_property
     def frontier(self) -> pd.DataFrame:
-        return self._table("frontier")
+        return self._table(result_files.FRONTIER)
 
     @cached_property
     def frontiers(self) -> pd.DataFrame:
-        return self._table("frontiers")
+        return self._table(result_files.FRONTIERS)
 
     @cached_property
     def thresholds(self) -> pd.DataFrame:
-        return self._table("thresholds")
+        return self._table(result_files.THRESHOLDS)
 
     @cached_property
     def engines(self) -> pd.DataFrame:
-        return self._table("engines")
+        return self._table(result_files.ENGINES)
 
     @cached_property
     def plan(self) -> pd.DataFrame:
-        return self._table("plan")
+        return self._table(result_files.PLAN)
 
     @cached_property
     def scores(self) -> pd.DataFrame:
         """The accuracy of each scenario on each question, NaN where it has no sample; a row for each."""
-        lists, questions = self._table("scores"), self._table("questions")
+        lists, questions = self._table(result_files.SCORES), self._table(result_files.QUESTIONS)
         ids = questions.groupby("benchmark").question_id.agg(list)
         lists["question_id"] = [ids[benchmark] for benchmark in lists.benchmark]
         long = lists.explode(["question_id", "scores"], ignore_index=True)
@@ -102,7 +104,7 @@ class FinishedRun:
         return pd.DataFrame(study.composition(self.candidates(benchmark), batch_size))
 
     def theoretical_batches(self, benchmark: str, memory_gb: float) -> pd.DataFrame:
-        found = study.theoretical_batches(self.candidates(benchmark), memory_gb * 1e9)
+        found = study.theoretical_batches(self.candidates(benchmark), memory_gb * GB)
         return pd.DataFrame(found)
 
     def parallel_scaling(self, benchmark: str, batch_size: int = 1) -> pd.DataFrame:
@@ -148,18 +150,17 @@ class FinishedRun:
         return keys.assign(**{name: np.asarray(values) for name, values in bounds.items()})
 
     def _table(self, name: str) -> pd.DataFrame:
-        file = f"{name}.parquet"
-        if not self.store.exists(file):
+        if not self.store.exists(name):
             raise ConfigError(
-                f"{self.store.path(file)} is missing; run the stages 'reduce' and 'plan' first"
+                f"{self.store.path(name)} is missing; run the stages 'reduce' and 'plan' first"
             )
-        return self.store.read_table(file).to_pandas()
+        return self.store.read_table(name).to_pandas()
 
 
 def open_run(path: str) -> FinishedRun:
     """The run in a folder, or at an address. Raises ConfigError if there is none."""
     store = Store(str(path))
-    if not store.exists("config.yaml"):
+    if not store.exists(CONFIG):
         raise ConfigError(
             f"{path}: this folder has no config.yaml, so it is not a run; give the folder of a run"
         )

@@ -137,7 +137,7 @@ class Simulate:
 
 
 @dataclass(frozen=True)
-class Wish:
+class Requirements:
     """What a configuration is recommended for: the stage `recommend`.
 
     memory_bytes      for the weights and the KV caches of a whole batch; None if the stage is not run
@@ -164,7 +164,7 @@ class RunConfig:
     generation: Generation
     cluster: Cluster
     show: Show = Show()
-    recommend: Wish = Wish(None, 1, None, None)
+    recommend: Requirements = Requirements(None, 1, None, None)
     verify: Verify = Verify()
     simulate: Simulate = Simulate()
 

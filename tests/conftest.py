@@ -75,6 +75,17 @@ def mine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_models(tmp_path_factory.mktemp("user"), "small", "large")
 
 
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """A `support.command.Command`: runs stages in one folder, without Ray."""
+    from support.command import Command, generate_here
+
+    from raysweep.driver import generate
+
+    monkeypatch.setattr(generate, "generate", generate_here)
+    return Command(tmp_path, capsys)
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working folder with a finished run in it, `runs/smoke`, as the command line made it."""

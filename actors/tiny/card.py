@@ -6,6 +6,7 @@ Full KV cache, 16 bit, at temperature 1. One row for each model and benchmark.
 import sys
 from typing import Any
 
+from raysweep.storage import result_files
 from raysweep.storage.store import Store
 
 BUDGETS = (32, 64, 128, 256)
@@ -39,7 +40,7 @@ def card_rows(scenarios: list[Row]) -> list[str]:
 def main() -> None:
     if len(sys.argv) != 2:
         sys.exit("usage: python -m actors.tiny.card FOLDER-OF-A-RUN")
-    scenarios = Store(sys.argv[1]).read_table("scenarios.parquet").to_pylist()
+    scenarios = Store(sys.argv[1]).read_table(result_files.SCENARIOS).to_pylist()
     print(HEADER, "|" + " --- |" * (HEADER.count("|") - 1), *card_rows(scenarios), sep="\n")
 
 

@@ -26,9 +26,9 @@ from raysweep.analysis.uncertainty import (
 from raysweep.errors import ConfigError
 from raysweep.frontier import best_within
 from raysweep.metrics import Floats
+from raysweep.system.quantities import GB
 
 DRAWS, SEED = 1000, 1
-GB = 1e9
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,18 @@ from raysweep.configuration.token_checks import check_tokens
 from raysweep.errors import ConfigError, shown, unknown
 from raysweep.memory import CONTEXT_BYTES
 from raysweep.planning.backends import AUTO, BACKENDS, refuses
-from raysweep.run_config import Generation, Prepare, RunConfig, Show, Simulate, Sweep, Verify, Wish
+from raysweep.run_config import (
+    Generation,
+    Prepare,
+    Requirements,
+    RunConfig,
+    Show,
+    Simulate,
+    Sweep,
+    Verify,
+)
 from raysweep.spec import Family, ModelSpec
+from raysweep.system.quantities import GB
 from raysweep.system.safe_text import printable
 
 # In the order in which they run.
@@ -61,7 +71,6 @@ SECTIONS = {
     "recommend": ("memory_gb", "gpu", "batch_size", "benchmark", "max_token_budget"),
 }
 
-GB = 1e9
 
 # The list below `sweep` that names definitions of a kind.
 LISTS = {
@@ -83,11 +92,24 @@ def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConf
     generation = read_generation(top.below("generation"))
     cluster = read_cluster(top.below("cluster"), definitions)
     show = read_show(top.below("show"), sweep)
-    wish = read_wish(top.below("recommend"), sweep, definitions, wanted="recommend" in stages)
+    requirements = read_requirements(
+        top.below("recommend"), sweep, definitions, wanted="recommend" in stages
+    )
     simulate = read_simulate(top.below("simulate"))
     verify = Verify(top.below("verify").only(SECTIONS["verify"]).flag("repair"))
     config = RunConfig(
-        out, run, seed, stages, sweep, prepare, generation, cluster, show, wish, verify, simulate
+        out,
+        run,
+        seed,
+        stages,
+        sweep,
+        prepare,
+        generation,
+        cluster,
+        show,
+        requirements,
+        verify,
+        simulate,
     )
     check_tokens(config.sweep)
     check_backend(config)
@@ -211,20 +233,22 @@ def chosen(fields: Fields, key: str, names: Sequence[str]) -> str | None:
     return None if value is None else str(value)
 
 
-def read_wish(fields: Fields, sweep: Sweep, definitions: Definitions, wanted: bool) -> Wish:
+def read_requirements(
+    fields: Fields, sweep: Sweep, definitions: Definitions, wanted: bool
+) -> Requirements:
     """What to recommend a configuration for; the memory must be given if the stage is to be run."""
     fields.only(SECTIONS["recommend"])
     benchmark, budget = fields.value("benchmark"), fields.value("max_token_budget")
     names = [one.name for one in sweep.benchmarks]
-    return Wish(
-        memory_bytes=read_wished_bytes(fields, definitions, wanted),
+    return Requirements(
+        memory_bytes=read_memory_bytes(fields, definitions, wanted),
         batch_size=fields.integer("batch_size"),
         benchmark=None if benchmark is None else fields.choice("benchmark", "benchmark", names),
         max_token_budget=None if budget is None else fields.integer("max_token_budget"),
     )
 
 
-def read_wished_bytes(fields: Fields, definitions: Definitions, wanted: bool) -> float | None:
+def read_memory_bytes(fields: Fields, definitions: Definitions, wanted: bool) -> float | None:
     """The memory to recommend for: so many GB, or what a GPU has beside CUDA's own."""
     memory_gb, gpu = fields.value("memory_gb"), fields.value("gpu")
     if memory_gb is not None and gpu is not None:

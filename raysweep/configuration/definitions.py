@@ -23,6 +23,7 @@ from raysweep.errors import ConfigError, unknown
 from raysweep.kv_policy import METHODS, KVPolicy, load_method
 from raysweep.run_config import Gpu
 from raysweep.spec import BF16, Benchmark, Family, Forcing, Sampling, WeightSpec
+from raysweep.system.quantities import GB
 
 WEIGHT_BITS = {"bf16": (16,), "gptq": (2, 3, 4, 8), "awq": (4,), "fp8": (8,)}  # by method
 
@@ -140,7 +141,7 @@ def read_gpu(definitions: Definitions, entry: Any, place: str) -> Gpu:
     return Gpu(
         name,
         memory_bytes=given.integer("memory_mib") * 2**20,
-        bandwidth_bytes_s=given.number("bandwidth_gb_s", least=1e-3) * 1e9,
+        bandwidth_bytes_s=given.number("bandwidth_gb_s", least=1e-3) * GB,
         flops_s=given.number("bf16_tflops", least=1e-3) * 1e12,
         accelerator_type="" if accelerator_type == "" else given.text("accelerator_type"),
         usd_per_hour=given.number("usd_per_hour"),

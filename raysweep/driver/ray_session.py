@@ -1,4 +1,4 @@
-"""A connection to a Ray cluster, or a private Ray on this machine for as long as it is needed."""
+"""A connection to a Ray cluster, or a private Ray cluster on this machine that ends with the session."""
 
 import logging
 import math
@@ -14,19 +14,25 @@ from raysweep.errors import ConfigError
 from raysweep.run_config import Cluster
 from raysweep.system.sigterm import terminable
 
-OBJECT_STORE_BYTES = 100_000_000  # next to Ray's least: nothing but shards and receipts travels
+# Close to the smallest store that Ray allows, because only shards and receipts are sent through it.
+OBJECT_STORE_BYTES = 100_000_000
 
-# Of a setting that the user has made already, the user's value stays.
+# Environment variables for Ray. If the user has set one, the user's value stays.
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_IGNORE_UNHANDLED_ERRORS": "1",  # of lost calls: the driver handles them, without asking each
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # without it Ray warns of a change to come
+    # The driver handles lost calls without asking for each, so Ray need not print them.
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",
+    # Without this Ray prints a warning that its default will change.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+
+# Environment of an actor or task without GPUs. Ray does not hide the GPUs from it by itself.
+NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
 
 
 @contextmanager
 def ray_session(cluster: Cluster) -> Iterator[None]:
-    """Ray for the context's duration; one that runs in this process already is used and left alone."""
+    """Ray for the duration of the context. If this process already runs Ray, it is used and left running."""
     if ray.is_initialized():
         yield
         return
@@ -37,7 +43,7 @@ def ray_session(cluster: Cluster) -> Iterator[None]:
             _start_local(cluster)
         else:
             _connect(cluster)
-        with terminable():  # Ray's own handler would exit without a word
+        with terminable():  # Ray's own handler of SIGTERM would exit without a message.
             yield
     finally:
         ray.shutdown()
@@ -49,7 +55,7 @@ def _connect(cluster: Cluster) -> None:
     except (ConnectionError, ValueError) as error:
         raise ConfigError(
             f"cluster.address: no Ray cluster answers at {cluster.address!r} ({error}); "
-            "correct it, or write local"
+            "correct the address, or write local to start Ray on this machine"
         ) from error
 
 
@@ -58,15 +64,12 @@ def _init(**options: Any) -> None:
 
 
 def _start_local(cluster: Cluster) -> None:
-    """Start a Ray that only this process can talk to, and that ends with it."""
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray writes one to ~/.ray
+    """Start a Ray cluster that only this process can talk to and that ends with it."""
+    # Without a token in the environment Ray writes one to ~/.ray.
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     _init(
         address="local",
         num_cpus=math.ceil(cluster.actors * cluster.cpus_per_actor) if cluster.actors else None,
         include_dashboard=False,
         object_store_memory=OBJECT_STORE_BYTES,
     )
-
-
-# Ray only hides the GPUs of an actor that has some; one that has none would use the first.
-NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}

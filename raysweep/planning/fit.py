@@ -150,7 +150,7 @@ def check_fit(config: RunConfig, engines: Iterable[EngineSpec], known: Iterable[
 def refusal(config: RunConfig, engine: EngineSpec, known: Iterable[Gpu]) -> str:
     """That an engine fits nowhere, what would hold it, and the way out."""
     cluster, tokens = config.cluster, row_tokens(config)
-    names = " or ".join(in_words(pool) for pool in cluster.pools)
+    names = " or ".join(pool_name(pool) for pool in cluster.pools)
     field, share = "cluster.gpu", f"no node of {names} holds"
     if cluster.gpus_per_actor is not None:
         field, share = "cluster.gpus_per_actor", f"{cluster.gpus_per_actor:g} {names} cannot hold"
@@ -161,7 +161,7 @@ def refusal(config: RunConfig, engine: EngineSpec, known: Iterable[Gpu]) -> str:
     )
 
 
-def in_words(pool: Pool) -> str:
+def pool_name(pool: Pool) -> str:
     """`l4-24`, or `2 l4-24` where it is known how many there are."""
     return pool.gpu.name if pool.gpus is None else f"{pool.gpus} {pool.gpu.name}"
 

@@ -13,14 +13,15 @@ from raysweep.planning.gpu_options import has_known_gpus
 from raysweep.planning.plan import Plan
 from raysweep.run_config import RunConfig
 from raysweep.spec import EngineSpec
+from raysweep.storage import result_files
 from raysweep.storage.schemas import ENGINES, PLAN
 from raysweep.storage.store import Store
 
 
 def write_plan(config: RunConfig, planned: Plan, costs: Sequence[Estimate], store: Store) -> None:
     """Write engines.parquet and plan.parquet."""
-    store.write_table("engines.parquet", engines_table(config, costs))
-    store.write_table("plan.parquet", plan_table(config, planned, costs))
+    store.write_table(result_files.ENGINES, engines_table(config, costs))
+    store.write_table(result_files.PLAN, plan_table(config, planned, costs))
 
 
 def engines_table(config: RunConfig, costs: Iterable[Estimate]) -> pa.Table:

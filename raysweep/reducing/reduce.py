@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from raysweep.analysis.threshold import find_thresholds
 from raysweep.analysis.uncertainty import bootstrap_weights
+from raysweep.grading.outcomes import OUTCOMES
 from raysweep.reducing.frontier_tables import frontier_tables
 from raysweep.reducing.partitions import Reduced
 from raysweep.reducing.result_tables import (
@@ -26,8 +27,8 @@ from raysweep.reducing.result_tables import (
     thresholds_found,
 )
 from raysweep.reducing.scenarios import Scenario, by_benchmark
-from raysweep.reducing.tally import OUTCOMES
 from raysweep.run_config import Sweep
+from raysweep.storage import result_files
 from raysweep.storage.record import add_to_summary
 from raysweep.storage.store import Store
 
@@ -46,11 +47,11 @@ class Reduction:
 
     @property
     def scenarios(self) -> pa.Table:
-        return self.tables["scenarios.parquet"]
+        return self.tables[result_files.SCENARIOS]
 
     @property
     def frontier(self) -> pa.Table:
-        return self.tables["frontier.parquet"]
+        return self.tables[result_files.FRONTIER]
 
 
 def write_results(reduced: Sequence[Reduced], sweep: Sweep, store: Store) -> Reduction:
@@ -78,12 +79,12 @@ def _results(scenarios: Sequence[Scenario], reduced: Sequence[Reduced], sweep: S
         ).items()
     }
     tables = {
-        "scenarios.parquet": scenario_table(scenarios, benchmarks),
-        "scores.parquet": score_table(benchmarks),
-        "questions.parquet": question_table(sweep.benchmarks),
-        "frontier.parquet": frontier,
-        "frontiers.parquet": frontiers,
-        "thresholds.parquet": threshold_table(thresholds),
+        result_files.SCENARIOS: scenario_table(scenarios, benchmarks),
+        result_files.SCORES: score_table(benchmarks),
+        result_files.QUESTIONS: question_table(sweep.benchmarks),
+        result_files.FRONTIER: frontier,
+        result_files.FRONTIERS: frontiers,
+        result_files.THRESHOLDS: threshold_table(thresholds),
     }
     summary = _summary(reduced, scenarios, sweep)
     return Reduction(tables, {**summary, "thresholds": thresholds_found(thresholds)})

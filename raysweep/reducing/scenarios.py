@@ -16,8 +16,9 @@ from raysweep import memory
 from raysweep.analysis.candidates import KEY, Candidates
 from raysweep.analysis.configurations import Row
 from raysweep.analysis.uncertainty import mean_score, run_spread, score_interval, standard_error
+from raysweep.grading.outcomes import OUTCOMES
 from raysweep.metrics import Floats, maj_at_k, pass_at_k
-from raysweep.reducing.tally import OUTCOMES, Tally
+from raysweep.reducing.tally import Tally
 from raysweep.storage.schemas import SCENARIOS
 
 

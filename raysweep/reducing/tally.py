@@ -15,9 +15,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from raysweep.grading.equivalence import Equivalence
+from raysweep.grading.outcomes import OUTCOMES
 from raysweep.spec import Benchmark, EngineSpec
-
-OUTCOMES = ("correct", "wrong", "unanswered", "cut_off", "error")
 
 # These two outcomes cast a vote. The others do not, but stay in the denominator.
 CORRECT, WRONG = 0, 1

@@ -20,10 +20,10 @@ from raysweep.reporting.page_data import page_data
 from raysweep.reporting.provenance import facts, lead
 from raysweep.reporting.quality import gaps, notes, quality
 from raysweep.reporting.results import Results
+from raysweep.storage.result_files import PAGE
 from raysweep.storage.store import Store
 from raysweep.system.quantities import tied
 
-PAGE = "report/index.html"
 WEB = Path(__file__).parent / "web"
 SCRIPTS = ("words.js", "sums.js", "chart.js", "tables.js", "figures.js", "page.js")
 

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from raysweep.memory import kv_peak_bytes, weights_bytes
 from raysweep.planning.estimate import Estimate
-from raysweep.planning.fit import in_words, row_tokens, what_would
+from raysweep.planning.fit import pool_name, row_tokens, what_would
 from raysweep.planning.gpu_options import has_known_gpus
 from raysweep.planning.plan import Plan
 from raysweep.planning.speed import BANDWIDTH_EFFICIENCY, FLOPS_EFFICIENCY
@@ -124,7 +124,7 @@ def nowhere_lines(
     unplaced = [cost.engine for cost in costs if cost.placement is None]
     if not unplaced:
         return
-    names = " or ".join(map(in_words, config.cluster.pools))
+    names = " or ".join(map(pool_name, config.cluster.pools))
     text = f"{len(unplaced):,} engines do not fit on {names}, and the stage generate refuses them"
     yield Line("no room", f"{text}; leave them out, or change cluster.gpu", urgent=True)
     gpus = [*(pool.gpu for pool in config.cluster.pools), *known]

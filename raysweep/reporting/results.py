@@ -12,6 +12,7 @@ import pyarrow as pa
 from raysweep.analysis.candidates import KEY, Candidates
 from raysweep.analysis.configurations import WEIGHT_COLUMNS, Configuration, Row, weights_of
 from raysweep.spec import WeightSpec
+from raysweep.storage import result_files
 from raysweep.storage.record import read_summary
 from raysweep.storage.schemas import THRESHOLDS
 from raysweep.storage.store import Store
@@ -66,14 +67,14 @@ class Point:
 
 def read_results(store: Store) -> Results:
     """The results of a run."""
-    table = store.read_table("scenarios.parquet")
+    table = store.read_table(result_files.SCENARIOS)
     scenarios = table.to_pandas()
     return Results(
         scenarios,
-        with_weights(store.read_table("frontier.parquet").to_pandas(), scenarios),
+        with_weights(store.read_table(result_files.FRONTIER).to_pandas(), scenarios),
         read_summary(store),
-        _candidates(table, store.read_table("scores.parquet")),
-        store.read_table("thresholds.parquet").to_pandas(),
+        _candidates(table, store.read_table(result_files.SCORES)),
+        store.read_table(result_files.THRESHOLDS).to_pandas(),
     )
 
 
@@ -121,7 +122,9 @@ def where(table: pd.DataFrame, **wanted: Hashable) -> pd.DataFrame:
 
 def read_candidates(store: Store) -> dict[str, Candidates]:
     """The scenarios of each benchmark with their scores, in the order of scenarios.parquet."""
-    return _candidates(store.read_table("scenarios.parquet"), store.read_table("scores.parquet"))
+    return _candidates(
+        store.read_table(result_files.SCENARIOS), store.read_table(result_files.SCORES)
+    )
 
 
 def _candidates(scenarios: pa.Table, scores: pa.Table) -> dict[str, Candidates]:

@@ -8,6 +8,9 @@ import re
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Context, Decimal
 
+# Bytes of a gigabyte, the one constant for this.
+GB = 1e9
+
 BYTE_UNITS = ("B", "kB", "MB", "GB", "TB")
 COUNT_UNITS = ("", "k", "M", "B", "T")
 THREE_DIGITS = Context(prec=3, rounding=ROUND_HALF_UP)

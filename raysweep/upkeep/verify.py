@@ -13,34 +13,24 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from raysweep.errors import ConfigError, StorageError
-from raysweep.grading.outcomes import Outcome
+from raysweep.grading.outcomes import OUTCOMES
 from raysweep.planning.backends import AUTO
 from raysweep.planning.cutting import finished_pieces
 from raysweep.planning.grid import engines, whole_stream
 from raysweep.run_config import RunConfig
 from raysweep.shard import Cell, cells, sample_key
-from raysweep.storage import schemas
+from raysweep.storage import result_files, schemas
 from raysweep.storage.part import Part
-from raysweep.storage.record import SUMMARY, read_record
+from raysweep.storage.record import CONFIG, SUMMARY, read_record
 from raysweep.storage.store import EPOCH_KEY, DamagedPartError, Store
 
 READERS = 8  # threads at most: parts lie in memory while they are read
 MOST_SHOWN = 3
-REDUCED = {
-    "scenarios.parquet": schemas.SCENARIOS,
-    "scores.parquet": schemas.SCORES,
-    "questions.parquet": schemas.QUESTIONS,
-    "frontier.parquet": schemas.FRONTIER,
-    "frontiers.parquet": schemas.FRONTIERS,
-    "thresholds.parquet": schemas.THRESHOLDS,
-}
-TABLES = {"engines.parquet": schemas.ENGINES, "plan.parquet": schemas.PLAN, **REDUCED}
 LATER = {
     "reused_tokens",
     "recomputed_tokens",
@@ -140,7 +130,7 @@ def _answer_problems(config: RunConfig, table: pa.Table) -> Iterator[str]:
         yield f"samples whose answers are not one for each token budget, {budgets}"
         return
     outcomes = set(answers.field("outcome").to_pylist())
-    if unknown := outcomes - set(get_args(Outcome)):
+    if unknown := outcomes - set(OUTCOMES):
         yield f"answers with the outcome {min(map(str, unknown))!r}, which there is not"
     if any(
         a > b
@@ -187,7 +177,7 @@ def check_tables(store: Store) -> Iterator[Problem]:
     """The tables that are there, against their schemas and each other, and the two texts beside them."""
     epochs: dict[str, bytes] = {}
     rows: dict[str, int] = {}
-    for name, schema in TABLES.items():
+    for name, schema in result_files.TABLES.items():
         if not store.exists(name):
             continue
         try:
@@ -205,7 +195,7 @@ def check_tables(store: Store) -> Iterator[Problem]:
 
 def _mixed(epochs: dict[str, bytes]) -> Iterator[Problem]:
     """Tables of one reduction have one epoch, and are all there."""
-    reduced = {name: epochs[name] for name in REDUCED if name in epochs}
+    reduced = {name: epochs[name] for name in result_files.REDUCED if name in epochs}
     if len(set(reduced.values())) > 1:
         newest = max(reduced.values(), key=int)
         for name in (name for name, epoch in reduced.items() if epoch != newest):
@@ -218,15 +208,15 @@ def _texts(store: Store, rows: dict[str, int]) -> Iterator[Problem]:
     try:
         read_record(store)
     except (ConfigError, StorageError) as error:
-        yield Problem("config.yaml", str(error), mended=False)
+        yield Problem(CONFIG, str(error), mended=False)
     try:
         summary = json.loads(store.read_text(SUMMARY)) if store.exists(SUMMARY) else {}
     except ValueError as error:
         yield Problem(SUMMARY, f"not JSON ({error})")
         return
     counted = summary.get("scenarios") if isinstance(summary, dict) else None
-    if "scenarios.parquet" in rows and counted not in (None, rows["scenarios.parquet"]):
-        there = rows["scenarios.parquet"]
+    if result_files.SCENARIOS in rows and counted not in (None, rows[result_files.SCENARIOS]):
+        there = rows[result_files.SCENARIOS]
         yield Problem(
-            "scenarios.parquet", f"{there:,} rows, and {SUMMARY} speaks of {counted:,} scenarios"
+            result_files.SCENARIOS, f"{there:,} rows, and {SUMMARY} speaks of {counted:,} scenarios"
         )

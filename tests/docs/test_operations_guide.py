@@ -32,7 +32,7 @@ def test_the_table_of_metrics_is_the_codes():
     rows = re.findall(
         r"^\| `(ray_raysweep_\w+)` \| (.+?) \| (.+?) \| (.*?) \|$", GUIDE, re.MULTILINE
     )
-    assert rows == [(m.exported, m.unit, m.says, shown_labels(m.labels)) for m in METRICS]
+    assert rows == [(m.exported, m.unit, m.description, shown_labels(m.labels)) for m in METRICS]
 
 
 def shown_labels(labels: tuple[str, ...]) -> str:

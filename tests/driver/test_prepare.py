@@ -1,4 +1,4 @@
-"""The stage prepare: what is missing is quantised once, and its failures stop nobody else's work."""
+"""The stage prepare: a missing checkpoint is made once, and a failure does not stop other work."""
 
 import json
 import shutil
@@ -13,8 +13,9 @@ from raysweep.configuration.identity import as_document
 from raysweep.driver import prepare
 from raysweep.errors import ConfigError
 from raysweep.run_config import RunConfig
-from raysweep.stages import DONE, WORK_REMAINS, run_stages
+from raysweep.stages import run_stages
 from raysweep.storage.store import Store
+from raysweep.system.exit_status import DONE, WORK_REMAINS
 
 SMALLEST = tiny_models.smallest()
 
@@ -58,7 +59,7 @@ def test_what_cannot_be_made_is_told_and_the_rest_goes_on(tmp_path: Path, capsys
     assert run_stages(config, as_document(config)) == WORK_REMAINS
     said = capsys.readouterr().out
     assert "failed    gptq4-g32 of broken" in said and "prepared  gptq4-g32 of sound" in said
-    assert "shards wait for checkpoints, which the stage prepare makes" in said
+    assert "1 shard cannot run before the stage prepare makes their checkpoints" in said
     made = {making.recipe.model.name: is_there(making.checkpoint) for making in makings(config)}
     assert made == {"sound": True, "broken": False}
     parts = Store(f"{config.out}/{config.run}").parts()

@@ -1,4 +1,4 @@
-"""A Ray of one's own, started and ended quietly, and what is refused before it can hang."""
+"""A private Ray that starts and ends quietly, and input that is refused before Ray can hang."""
 
 import gc
 import os
@@ -32,7 +32,9 @@ def test_a_failed_call_that_nobody_asks_about_prints_nothing(monkeypatch):
     monkeypatch.setattr(ray_worker, "_unhandled_error_handler", printed.append)
     with ray_session(a_cluster(actors=1)):
         call = failing.remote()
-        time.sleep(3)  # asking whether it has ended would count as asking about it
+        time.sleep(
+            3
+        )  # Ray would take a question whether the call has ended for interest in its result.
         del call
         gc.collect()
         time.sleep(0.5)  # Ray looks at dropped calls in a thread of its own

@@ -4,21 +4,21 @@ import json
 from typing import Any
 
 import pytest
-from support.command import Command, run  # noqa: F401  (a fixture)
+from support.command import Command
 
 import raysweep
 from raysweep.errors import ConfigError
-from raysweep.run_config import Wish
+from raysweep.run_config import Requirements
 from raysweep.stages import DONE
 
 
-def wish(**changes: Any) -> Wish:
+def wish(**changes: Any) -> Requirements:
     wanted = {"memory_bytes": 1e6, "batch_size": 2, "benchmark": None, "max_token_budget": None}
-    return Wish(**{**wanted, **changes})
+    return Requirements(**{**wanted, **changes})
 
 
 @pytest.fixture
-def reduced(run: Command) -> Command:  # noqa: F811
+def reduced(run: Command) -> Command:
     run("plan", "generate", "reduce")
     return run
 
@@ -53,12 +53,12 @@ def test_too_little_memory_names_the_smallest_configuration(reduced: Command):
         reduced("recommend", recommend=wish(memory_bytes=10))
 
 
-def test_results_that_are_not_there_are_to_be_made_first(run: Command):  # noqa: F811
-    with pytest.raises(ConfigError, match=r"scores\.parquet is not there; run the stage 'reduce'"):
+def test_results_that_are_not_there_are_to_be_made_first(run: Command):
+    with pytest.raises(ConfigError, match=r"scores\.parquet is missing; run the stage 'reduce'"):
         run("recommend", recommend=wish())
 
 
-def test_a_benchmark_without_scenarios_says_which_stages_make_them(run: Command):  # noqa: F811
+def test_a_benchmark_without_scenarios_says_which_stages_make_them(run: Command):
     run("plan", "reduce")
     with pytest.raises(
         ConfigError, match=r"'sums' has no scenarios yet; run the stages 'generate'"

@@ -1,4 +1,4 @@
-"""The command line as its user meets it: what it prints, and how it ends."""
+"""The command line as its user meets it: what it prints, and its exit statuses."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Command:
-    """Calls `main` as a shell would, with stages that only record what they were given."""
+    """Calls `main` as a shell would, with stages that only record their arguments."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
         self.monkeypatch, self.capsys = monkeypatch, capsys
@@ -34,6 +34,7 @@ class Command:
         self, config: RunConfig, document: dict[str, Any], definitions: tuple[Path, ...]
     ) -> int:
         self.runs.append((config, document))
+        self.definitions = definitions
         if isinstance(self.outcome, BaseException):
             raise self.outcome
         return self.outcome
@@ -43,7 +44,7 @@ class Command:
         self.monkeypatch.setattr(sys, "argv", ["raysweep", *arguments])
         try:
             status = main()
-        except SystemExit as end:  # how Hydra ends after --help
+        except SystemExit as end:  # Hydra ends like this after --help.
             status = int(end.code or 0)
         output, errors = self.capsys.readouterr()
         return status, output, errors
@@ -53,11 +54,13 @@ class Command:
 def command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Command:
-    """The command, in an empty working folder but for definitions of the user's own in mine/."""
+    """The command in a working folder that holds only the user's own definitions in mine/."""
     write_models(tmp_path, "small")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # Hydra's last for one test only
+    monkeypatch.setattr(
+        logging.getLogger(), "handlers", []
+    )  # Hydra's handlers last for one test only.
     monkeypatch.setattr(logging.getLogger(), "level", logging.WARNING)
     return Command(monkeypatch, capsys)
 
@@ -174,7 +177,7 @@ def test_an_interrupted_run_says_that_the_same_command_goes_on(
     command: Command, interruption: type[BaseException], status: int
 ):
     command.outcome = interruption()
-    said = "raysweep: interrupted; the same command goes on\n"
+    said = "raysweep: interrupted; repeat the same command to continue\n"
     assert command(*MINE)[::2] == (status, said)
 
 

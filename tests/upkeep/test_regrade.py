@@ -72,7 +72,7 @@ def test_regrading_by_the_same_grader_touches_no_file(run: Command):
     status, said = run("regrade")
     assert status == DONE
     assert content(store_of(run)) == before != {}
-    assert said == "regrade sums: 24 answers, 0 read otherwise"
+    assert said == "regrade sums: 24 answers, 0 extracted differently"
 
 
 def test_a_corrected_grader_changes_outcomes_says_which_and_is_done_after_once(run: Command):
@@ -89,9 +89,9 @@ def test_a_corrected_grader_changes_outcomes_says_which_and_is_done_after_once(r
     for outcome in ("correct", "wrong"):
         count = sum(answer["outcome"] == outcome for answer in right)
         assert f"{count} unanswered → {outcome}" in said
-    assert "24 answers, 24 read otherwise" in said
+    assert "24 answers, 24 extracted differently" in said
     after = content(store_of(run))
-    assert run("regrade")[1] == "regrade sums: 24 answers, 0 read otherwise"
+    assert run("regrade")[1] == "regrade sums: 24 answers, 0 extracted differently"
     assert content(store_of(run)) == after
 
 

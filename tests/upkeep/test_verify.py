@@ -14,8 +14,8 @@ from support.nouns import a_run_config
 
 from raysweep.driver import generate
 from raysweep.run_config import RunConfig, Verify
-from raysweep.stages import DONE, WORK_REMAINS
 from raysweep.storage.store import Store
+from raysweep.system.exit_status import DONE, WORK_REMAINS
 from raysweep.upkeep.verify import check_doubles, check_parts, check_tables
 
 REPAIR = Verify(repair=True)
@@ -64,7 +64,7 @@ def test_a_run_that_is_whole_has_nothing_wrong(command, store, config):
     assert problems(config, store) == []
     status, said = command("verify")
     assert status == DONE
-    assert "12 samples in 4 parts read: nothing wrong" in said
+    assert "no problem found in 12 samples of 4 parts" in said
 
 
 def test_a_bit_that_flipped_in_a_page_is_told(store, config):
@@ -208,7 +208,7 @@ def test_verify_says_what_is_wrong_changes_nothing_and_ends_with_3(command, stor
     status, said = command("verify")
     assert status == WORK_REMAINS
     assert f"wrong {store.path(name)}: " in said and "samples with another seed" in said
-    assert "verify.repair=true moves 1 files aside" in said
+    assert "verify.repair=true moves 1 file aside" in said
     assert store.read_bytes(name) == before
 
 
