@@ -139,7 +139,7 @@ def test_outcomes_of_two_graders_are_not_mixed(run: Command, stage: str):
     with pytest.raises(ConfigError) as raised:
         run(stage, benchmarks=MATHEMATICS)
     assert str(raised.value) == (
-        "sweep.benchmarks: 'sums' is graded by mathematics-1, and answers that are there by integer-1; "
+        "sweep.benchmarks: 'sums' is graded by mathematics-2, and answers that are there by integer-1; "
         "add the stage regrade, which grades the stored answers again: stages=[regrade,reduce,report]"
     )
 
@@ -150,7 +150,7 @@ def test_the_same_samples_go_on_with_another_grader_once_regraded(run: Command):
     assert status == DONE
     assert "12 samples" in said
     graders = {tag for part, _ in tables(store_of(run)) for tag in part.graders.values()}
-    assert graders == {"mathematics-1"}
+    assert graders == {"mathematics-2"}
     assert sum(table.num_rows for _, table in tables(store_of(run))) == 12
 
 
@@ -164,7 +164,7 @@ def test_answers_to_questions_that_are_not_the_runs_keep_their_grader(run: Comma
         regrade_run(one, store_of(run), workers)
     for part in store_of(run).parts():
         for question_id, tag in part.graders.items():
-            assert tag == ("mathematics-1" if question_id == "sums-0" else "integer-1")
+            assert tag == ("mathematics-2" if question_id == "sums-0" else "integer-1")
 
 
 def test_parts_are_found_where_auto_stands_for_their_backend():
