@@ -55,7 +55,7 @@ def value_of(value: Any) -> Any:
     """What an assignment assigns: 5 of "x = 5", {1, 2} of "x_1 = 1, x_2 = 2", (1, 2) of "x = 1, y = 2"."""
     if isinstance(value, sympy.Eq) and isinstance(value.lhs, sympy.Symbol | sympy.Tuple):
         return value.rhs
-    members: Sequence[Any] = value.args if isinstance(value, sympy.FiniteSet) else ()
+    members: list[Any] = list(value.args) if isinstance(value, sympy.FiniteSet) else []
     if members and all(map(_is_assignment, members)):
         named = {str(one.lhs): one.rhs for one in members}
         if len({name.partition("_")[0] for name in named}) == len(members) > 1:
