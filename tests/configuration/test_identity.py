@@ -27,7 +27,7 @@ def test_another_grader_may_use_the_folder(mine: Path):
     run = read(changed("sweep.benchmarks", benchmarks), mine)
     identity.check_same_run(run, recorded)
     described = identity.as_document(run)["configuration"]["sweep"]["benchmarks"]
-    assert described[0]["grader"] == "mathematics-1"
+    assert described[0]["grader"] == "mathematics-2"
 
 
 @pytest.mark.parametrize(
