@@ -1,7 +1,7 @@
 """The command line: `python -m raysweep [+sweep=NAME] [key=value ...]`, or `raysweep`.
 
-Hydra composes the configuration, and ends; raysweep validates it, and runs the stages. Bad input is one
-line and exit status 2, whoever finds it; other faults keep their traceback.
+Hydra composes the configuration. Then raysweep validates it and runs the stages. Bad input gives a message
+of one line and exit status 2, wherever it is found. Bugs keep their traceback.
 """
 
 import os
@@ -17,8 +17,8 @@ BAD_INPUT, WORK_REMAINS, INTERRUPTED, HUNG_UP = 2, 3, 130, 141
 
 
 def main() -> int:
-    """Do what the command line asks for; the exit status."""
-    if (folder := os.getcwd()) not in sys.path:  # a user's own modules, as `python -m` finds them
+    """Run the command line. Returns the exit status."""
+    if (folder := os.getcwd()) not in sys.path:  # so that a user's own modules are found there
         sys.path.append(folder)
     try:
         with terminable():
@@ -30,10 +30,11 @@ def main() -> int:
         print(f"raysweep: {error}", file=sys.stderr)
         return WORK_REMAINS
     except BrokenPipeError:  # `--help | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to flush
+        # Discard the rest of the output, which Python flushes when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return HUNG_UP
     except KeyboardInterrupt as interruption:
-        print("raysweep: interrupted; the same command goes on", file=sys.stderr)
+        print("raysweep: interrupted; run the same command to continue", file=sys.stderr)
         return WORK_REMAINS if isinstance(interruption, Terminated) else INTERRUPTED
 
 

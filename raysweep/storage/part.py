@@ -1,4 +1,4 @@
-"""A part: what a finished shard's file says of itself, in its own metadata, and where it lies."""
+"""A part is the file of a finished shard. Its metadata describe it, and its name follows from the shard."""
 
 import json
 import re
@@ -15,21 +15,21 @@ PART_NAME = re.compile(r"/shard-[^/]*\.parquet$")
 class Part:
     """What a finished part holds.
 
-    tokens    decoded for it, forks included; 0 if not noted
-    engine_s  seconds in which its engine decoded, since the part before it
-    device    the kind of GPU that did, "" for a CPU or an unnamed one
-    epoch     of the lease under which it was written; 0 without one
+    questions  the content hash of each question, by question id
+    graders    the grader and version (`grading.tag`) of each question's answers, by question id
+    tokens     tokens decoded for the part, forks included; 0 if unknown
+    engine_s   seconds that the engine decoded since its previous part
+    device     the kind of GPU on which it ran; "" for a CPU or an unknown kind
+    epoch      epoch of the lease under which the part was written; 0 without a lease
     """
 
     engine_id: str
     shard_id: str
     stream_id: str
-    questions: dict[str, str]  # question id -> content hash of the question
+    questions: dict[str, str]
     sample_start: int
     sample_count: int
-    graders: dict[str, str] = field(
-        default_factory=dict
-    )  # question id -> `grading.tag` of its answers
+    graders: dict[str, str] = field(default_factory=dict)
     tokens: int = 0
     engine_s: float = 0.0
     device: str = ""
@@ -37,7 +37,7 @@ class Part:
 
     @property
     def cells(self) -> Iterator[tuple[str, int]]:
-        """(question id, sample index) of each of its samples."""
+        """The (question id, sample index) of each sample."""
         return product(
             self.questions, range(self.sample_start, self.sample_start + self.sample_count)
         )
@@ -48,7 +48,7 @@ class Part:
 
     @property
     def name(self) -> str:
-        """Where its file is, in the run's folder."""
+        """The name of its file in the run's folder."""
         return part_name(self.engine_id, self.shard_id)
 
 
@@ -61,14 +61,14 @@ def encoded(part: Part) -> bytes:
 
 
 def decoded(data: bytes) -> Part:
-    """A part as it was written; what a newer raysweep adds to it is left out. Raises ValueError."""
+    """A part from its metadata. Unknown fields of a newer raysweep are ignored. Raises ValueError."""
     values = json.loads(data)
     if not isinstance(values, Mapping):
         raise ValueError("it does not say what it holds")
     known = {one.name: values[one.name] for one in fields(Part) if one.name in values}
     for name, value in known.items():
         if not _fits(name, value):
-            raise ValueError(f"its {name} is no {EXPECTED[name].__name__}")
+            raise ValueError(f"its {name} is not of type {EXPECTED[name].__name__}")
     try:
         return Part(**known)
     except TypeError as error:
