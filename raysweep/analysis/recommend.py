@@ -25,10 +25,10 @@ from raysweep.analysis.uncertainty import (
 )
 from raysweep.errors import ConfigError
 from raysweep.frontier import pareto
+from raysweep.memory import GB
 from raysweep.metrics import Floats
 
 DRAWS, SEED = 1000, 1
-GB = 1e9
 
 
 @dataclass(frozen=True)

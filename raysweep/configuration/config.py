@@ -18,7 +18,7 @@ from raysweep.configuration.models import read_model
 from raysweep.configuration.preparation import read_prepare
 from raysweep.configuration.token_checks import check_tokens
 from raysweep.errors import ConfigError, shown, unknown
-from raysweep.memory import CONTEXT_BYTES
+from raysweep.memory import CONTEXT_BYTES, GB
 from raysweep.planning.backends import AUTO, BACKENDS, refuses
 from raysweep.run_config import Generation, Prepare, RunConfig, Show, Simulate, Sweep, Verify, Wish
 from raysweep.spec import Family, ModelSpec
@@ -60,8 +60,6 @@ SECTIONS = {
     "simulate": keys(Simulate),
     "recommend": ("memory_gb", "gpu", "batch_size", "benchmark", "max_token_budget"),
 }
-
-GB = 1e9
 
 # For each kind of definition, the list below `sweep` that names them.
 LISTS = {

@@ -1,4 +1,4 @@
-"""Writes engines.parquet and plan.parquet: a plan with its cost. They are for readers, no stage reads them."""
+"""Writes engines.parquet and plan.parquet: a plan with its cost, for people. No stage reads them."""
 
 import json
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Handles SIGTERM, which cluster managers send. The program ends as after Ctrl-C, or drains its work first."""
+"""Handles SIGTERM from cluster managers. The program ends as after Ctrl-C, or drains its work first."""
 
 import signal
 import time

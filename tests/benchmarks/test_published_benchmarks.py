@@ -102,8 +102,8 @@ class Malicious:
         (packed(["[]", "[]"]), "a pickle with EMPTY_LIST in it"),
         (packed(3), "a pickle with BININT1 in it"),
         (packed("{}"), "not a JSON array"),
-        (packed("[1]"), "a test that has not the texts input and output"),
-        (packed('[{"input": "1"}]'), "a test that has not the texts input and output"),
+        (packed("[1]"), "it has a test without the texts input and output"),
+        (packed('[{"input": "1"}]'), "it has a test without the texts input and output"),
         ("!!", "fetch the file again"),
         ("aGVsbG8=", "neither JSON nor packed"),
         (packed("[]")[:-12], "fetch the file again"),
@@ -145,9 +145,9 @@ def test_a_date_that_is_none_and_an_empty_window_are_refused(mine: Path, tmp_pat
         "answer_opener": "```python\n",
         "answer_tokens": 8,
     }
-    with pytest.raises(ConfigError, match="count: 1 questions, where there are 0"):
+    with pytest.raises(ConfigError, match="count: 1 is more than the number of questions found, 0"):
         read_benchmark(mine, name="own", **definition, since="2025-02-01")
-    with pytest.raises(ConfigError, match=r"\[0\]\.since: 'May' is no date; write YYYY-MM-DD"):
+    with pytest.raises(ConfigError, match=r"\[0\]\.since: 'May' is not a date; write YYYY-MM-DD"):
         read_benchmark(mine, name="own", **definition, since="May")
 
 

@@ -162,7 +162,7 @@ def test_a_group_larger_than_the_pool_has_no_answer():
 
 
 def test_impossible_counts_are_errors():
-    with pytest.raises(ValueError, match="more than all"):
+    with pytest.raises(ValueError, match="negative or above n"):
         pass_at_k(4, 5, 1)
     with pytest.raises(ValueError, match="negative"):
         maj_at_k([1], [[-1]], [3], [1])

@@ -192,7 +192,7 @@ def test_auto_goes_on_with_the_backend_that_made_the_folders_samples(monkeypatch
     plan = make_plan(config, made)
     assert {engine.backend for engine in plan.engines} == {"vllm"}
     assert plan.to_do == ()
-    assert [choice.reason for choice in plan.backends] == ["has made samples in this folder"]
+    assert [choice.reason for choice in plan.backends] == ["made the samples in this folder"]
     assert {engine.backend for engine in make_plan(config, []).engines} == {"torch"}
 
 
@@ -200,8 +200,10 @@ def test_another_backend_in_the_folder_of_one_is_refused_not_mixed():
     _, made = as_made_by("vllm")
     with pytest.raises(ConfigError) as raised:
         make_plan(a_run_config(backend="torch"), made)
-    assert str(raised.value).startswith("sweep.backend: 'torch', but the samples of toy.bf16.full")
-    assert "come from 'vllm'; write that or auto, or choose another run=NAME" in str(raised.value)
+    assert str(raised.value).startswith(
+        "sweep.backend: 'torch' cannot continue the samples of toy.bf16.full"
+    )
+    assert "which 'vllm' made; write that or auto, or choose another run=NAME" in str(raised.value)
 
 
 def test_the_longest_sequence_is_bounded_by_bytes_and_by_the_models_context():

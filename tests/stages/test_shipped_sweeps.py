@@ -103,7 +103,10 @@ def test_what_fits_nowhere_is_said_with_what_would_and_is_no_fault_of_a_plan(tmp
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("sweep.token_budgets=[2000,40000]", "do not fit the context of qwen3-0.6b, 40960 tokens"),
+        (
+            "sweep.token_budgets=[2000,40000]",
+            "sweep.token_budgets: 40000 does not fit the context of qwen3-0.6b, 40960 tokens",
+        ),
         ("cluster.gpus=0", "cluster.gpus: 0 is out of range"),
         ("stages=[plan,generate]", "aime25.yaml: source: test.jsonl of math-ai/aime25"),
     ],

@@ -166,7 +166,7 @@ def test_sigterm_ends_a_run_with_work_remaining_and_the_same_command_goes_on(tmp
     process.terminate()
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 3
-    assert said == "raysweep: interrupted; the same command goes on\n"
+    assert said == "raysweep: interrupted; run the same command to continue\n"
     assert summary(tmp_path)["wall_s"] > 0
     done = raysweep(tmp_path, *one_by_one)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -141,7 +141,7 @@ def test_a_relative_folder_is_found_from_another_one(tmp_path, monkeypatch):
 
 
 def test_an_address_that_nobody_knows_is_bad_input():
-    with pytest.raises(ConfigError, match="out: 'ftp://host/runs' is no address"):
+    with pytest.raises(ConfigError, match="out: 'ftp://host/runs' is not an address"):
         Store("ftp://host/runs").exists("config.yaml")
 
 

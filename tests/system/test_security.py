@@ -68,7 +68,7 @@ def test_a_part_cannot_point_out_of_its_folder(tmp_path):
     secret = encoded(replace(PART, engine_id="../../..", shard_id="x"))
     data = store._encoded(rows(2), {b"raysweep.storage.part": secret})
     store.folder.write(name, data)
-    with pytest.raises(ConfigError, match="it is the part of another name"):
+    with pytest.raises(ConfigError, match="its metadata belong to another part"):
         list(store.parts())
 
 

@@ -141,8 +141,8 @@ def test_outcomes_of_two_graders_are_not_mixed(run: Command, stage: str):
     with pytest.raises(ConfigError) as raised:
         run(stage, benchmarks=MATHEMATICS)
     assert str(raised.value) == (
-        "sweep.benchmarks: 'sums' is graded by mathematics-1, and answers that are there by integer-1; "
-        "add the stage regrade, which grades the stored answers again: stages=[regrade,reduce,report]"
+        "sweep.benchmarks: 'sums' is graded by mathematics-1, but stored answers were graded by integer-1; "
+        "grade them again with stages=[regrade,reduce,report]"
     )
 
 
