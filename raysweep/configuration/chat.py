@@ -100,9 +100,8 @@ def _special_tokens(config: dict[str, Any]) -> dict[str, str]:
     return {name: t["content"] if isinstance(t, dict) else t for name, t in given.items()}
 
 
-@lru_cache(
-    maxsize=2
-)  # models of one family share a tokenizer, and a large one takes a second to load
+# Models of one family share a tokenizer, and a large one takes a second to load.
+@lru_cache(maxsize=2)
 def _tokenizer(content: bytes) -> "Tokenizer":
     from tokenizers import Tokenizer
 

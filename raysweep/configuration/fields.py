@@ -132,9 +132,8 @@ class Fields:
         value = self.value(key)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ConfigError(f"{self.at(key)}: {shown(value)} is not a number; write a number")
-        finite = (
-            abs(value) <= sys.float_info.max
-        )  # math.isfinite fails on a very large whole number
+        # math.isfinite would fail on a very large whole number.
+        finite = abs(value) <= sys.float_info.max
         if not (finite and least <= value <= most):
             bounds = f"{least} or more" if most == math.inf else f"{least} to {most}"
             raise ConfigError(f"{self.at(key)}: {value} is out of range; write a number {bounds}")

@@ -37,9 +37,8 @@ def identity(config: RunConfig) -> dict[str, Any]:
         "sweep.token_budgets": sweep.token_budgets,
         "sweep.forcing": asdict(sweep.forcing),
     }
-    if (
-        sweep.backend != "auto"
-    ):  # with auto, the plan keeps the backend that made the folder's samples
+    # With auto, the plan keeps the backend that made the folder's samples.
+    if sweep.backend != "auto":
         fields["sweep.backend"] = sweep.backend
     for model in sweep.models:
         fields[f"model.{model.name}"] = {"family": model.family.name, "revision": model.revision}

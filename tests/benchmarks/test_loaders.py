@@ -1,4 +1,4 @@
-"""From files to questions: any data set by its definition alone, and what is refused."""
+"""From files to questions: a definition describes any data set, and bad input is refused."""
 
 import hashlib
 from pathlib import Path
@@ -83,7 +83,7 @@ def test_a_pinned_content_is_accepted(mine: Path, tmp_path: Path):
 
 
 def spoiled(row: int, **changes: Any) -> list[dict[str, Any]]:
-    """Thirty sums of which one row has other values; `...` takes the column away."""
+    """Thirty sums, one row of which has other values. `...` removes the column."""
     rows = sums()
     rows[row] |= changes
     rows[row] = {key: value for key, value in rows[row].items() if value is not ...}

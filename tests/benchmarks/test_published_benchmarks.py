@@ -1,4 +1,4 @@
-"""GPQA and LiveCodeBench from their published columns, and the definitions that are shipped."""
+"""GPQA and LiveCodeBench from their published columns, and the shipped definitions."""
 
 import json
 import pickle

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 def show(
     cache: Path, revision: str, benchmark: str = "", **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """`stages=[show]` of a question from the hub, as its user meets it."""
+    """`stages=[show]` of a question from the hub, run as a user runs it."""
     source = f"{{hub: invented/sums, revision: {revision}, file: data/test.jsonl}}"
     entry = f"{{name: own, loader: table, source: {source}, question: problem, id: id}}"
     answers = "grader: integer, answer_opener: 'It is', answer_tokens: 8"

@@ -1,4 +1,4 @@
-"""Checkpoint folders, looked at from outside."""
+"""Checkpoint folders: what they hold, and which damage is found without loading them."""
 
 import json
 from pathlib import Path
@@ -174,7 +174,7 @@ PRECISIONS = [
 
 
 def quantised(folder: Path, weights: WeightSpec) -> None:
-    """The folder's tensors at another precision; its type of FP8 is one that numpy has not."""
+    """The folder's tensors at another precision. numpy does not have their FP8 type."""
     tensors = tensors_of(folder, weights)
     (folder / "model.safetensors").unlink()
     save_file(tensors, folder / "model.safetensors")

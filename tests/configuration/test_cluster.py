@@ -1,4 +1,4 @@
-"""The cluster as it is written down: kinds of GPU, how many of each, and what an actor gets of them."""
+"""The configuration of the cluster: kinds of GPU, the number of each, and what an actor gets."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whatever a configuration holds, what it gets is one line: of any JSON, of any size, of half characters."""
+"""Any wrong value gives an error of one line: any JSON, any size, even unpaired surrogates."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Models as they are written down: folders, files of the hub, and the precisions that are there."""
+"""Definitions of models: folders, files of the hub, and published precisions."""
 
 import json
 import shutil
@@ -38,7 +38,7 @@ def mine(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache in place of the user's."""
+    """An empty cache instead of the user's."""
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))

@@ -1,4 +1,4 @@
-"""Questions that are not on this machine: a plan makes do with their number, and nothing else does."""
+"""Questions that are missing on this machine: their number suffices for a plan, and for nothing else."""
 
 from pathlib import Path
 from typing import Any

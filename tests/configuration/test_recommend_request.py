@@ -1,4 +1,4 @@
-"""What a configuration is to be recommended for, as it is read and refused."""
+"""Reading and refusing the request for a recommendation."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""A user's own project adds a KV policy, a benchmark, a grader and a model family, and touches nothing here.
+"""A user's project adds a KV policy, a benchmark, a grader and a model family without changing raysweep.
 
 The project is `tests/extension`: definitions in `conf/`, three modules of one idea each in `my_study/`.
 """
@@ -22,7 +22,7 @@ GRADER = "my_study/last_digit.py"
 
 
 class Project:
-    """A copy of the project in a folder of its own, far from raysweep's."""
+    """A copy of the project in its own folder, outside of raysweep's."""
 
     def __init__(self, folder: Path):
         self.folder = folder

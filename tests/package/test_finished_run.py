@@ -1,4 +1,4 @@
-"""A run opened in a notebook: the tables as pandas, and the study's questions as data frames."""
+"""A run opened in a notebook: its tables as pandas, and the study's analyses as data frames."""
 
 from pathlib import Path
 

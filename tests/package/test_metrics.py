@@ -58,7 +58,7 @@ def partitions(n: int, most: int | None = None) -> Iterator[tuple[int, ...]]:
 
 
 def polls(n: int) -> Iterator[tuple[int, tuple[int, ...], int]]:
-    """All that n samples can say: (correct, wrong counts, absent)."""
+    """All possible counts of n samples: (correct, wrong counts, absent)."""
     for correct, absent in product(range(n + 1), repeat=2):
         if correct + absent <= n:
             yield from ((correct, wrong, absent) for wrong in partitions(n - correct - absent))

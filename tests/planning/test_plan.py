@@ -1,4 +1,4 @@
-"""What is planned, given what is there: each wanted sample once, whatever was finished before."""
+"""A plan has each wanted sample once, whatever was finished before."""
 
 import itertools
 from collections import Counter
@@ -33,7 +33,7 @@ SIZES = st.fixed_dictionaries(
 
 
 def parts_of(shards: Iterable[Shard]) -> list[Part]:
-    """The parts that these shards will have written."""
+    """The finished parts of these shards."""
     return [
         Part(
             shard.engine.engine_id,
@@ -181,7 +181,7 @@ def test_another_grader_or_folder_of_the_model_does_not_make_samples_again():
 
 
 def as_made_by(backend: str, **changes) -> tuple[RunConfig, list[Part]]:
-    """A configuration with `auto`, and the parts that a backend has made for it."""
+    """A configuration with `auto`, and parts that a backend made for it."""
     shards = make_plan(a_run_config(backend=backend, **changes), []).to_do
     return a_run_config(backend="auto", **changes), parts_of(shards)
 

@@ -1,4 +1,4 @@
-"""The run's folder: a part is whole or not there, whatever happens while it is written."""
+"""The run's folder: a part is whole or missing, whatever happens while it is written."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""Regrading stored answers: what changes, what is told, and that two graders are never mixed."""
+"""Regrading stored answers: what changes, what is reported, and that two graders are never mixed."""
 
 import json
 import subprocess
@@ -50,7 +50,7 @@ def answers(store: Store) -> list[dict]:
 
 
 def rewrite(store: Store, change: Callable[[dict], dict], tag: str = "integer-0") -> None:
-    """Make the samples those of an earlier grader, which changes each answer so."""
+    """Turn the samples into those of an earlier grader, with `change` applied to each answer."""
     for part, table in list(tables(store)):
         rows = table.to_pylist()
         for row in rows:
@@ -61,7 +61,7 @@ def rewrite(store: Store, change: Callable[[dict], dict], tag: str = "integer-0"
 
 
 def content(store: Store) -> dict[Path, tuple[bytes, int]]:
-    """The parts, byte by byte, and when they were written."""
+    """The bytes of the parts, and the times when they were written."""
     files = Path(store.root).rglob("shard-*.parquet")
     return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 

@@ -1,4 +1,4 @@
-"""The stage verify: whatever is wrong with a run's files is told, and what is whole is not."""
+"""The stage verify reports everything that is wrong with a run's files, and nothing else."""
 
 import json
 from collections.abc import Callable
@@ -24,7 +24,7 @@ REPAIR = Verify(repair=True)
 def command(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Command:
-    """A run that is whole: four parts, and its tables."""
+    """A complete run with four parts and its tables."""
     monkeypatch.setattr(generate, "generate", generate_here)
     command = Command(tmp_path, capsys)
     assert command("plan", "generate", "reduce")[0] == DONE
@@ -51,7 +51,7 @@ def problems(config: RunConfig, store: Store) -> list[str]:
 def rewritten(
     store: Store, change: Callable[[dict[str, Any]], Any], number: int = 0, **part: Any
 ) -> str:
-    """Write a part again with each row changed; its name."""
+    """Write a part again with each row changed. Returns its name."""
     name = store.part_names()[number]
     note, table, _ = store.read_whole_part(name)
     rows = [change(row) or row for row in table.to_pylist()]
@@ -154,7 +154,7 @@ def test_a_part_from_before_a_column_was_thought_of_is_whole(store, config):
 
 
 def test_a_sample_that_counts_in_two_parts_is_told(store, config):
-    """As two drivers leave it that cut the work differently, and did not know of each other."""
+    """Two drivers that did not know of each other and cut the work differently leave this behind."""
     parts = [store.read_whole_part(name)[:2] for name in store.part_names()]
     early, late = sorted(
         (pair for pair in parts if "sums-2" in pair[0].questions),
