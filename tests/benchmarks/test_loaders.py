@@ -110,9 +110,13 @@ def spoiled(row: int, **changes: Any) -> list[dict[str, Any]]:
         (
             ".jsonl",
             spoiled(7, id="sum-2"),
-            "row 8, column 'id': 'sum-2' is the id of {file}, row 3",
+            "row 8, column 'id': 'sum-2' is also the id of {file}, row 3",
         ),
-        (".csv", spoiled(7, id="sum-2"), "row 8, column 'id': 'sum-2' is the id of {file}, row 3"),
+        (
+            ".csv",
+            spoiled(7, id="sum-2"),
+            "row 8, column 'id': 'sum-2' is also the id of {file}, row 3",
+        ),
         (
             ".csv",
             [{"problem": "?", "id": "1"}],
@@ -176,10 +180,10 @@ PLACE = "sweep.benchmarks[0]"
     [
         ({"source": "/nowhere.jsonl"}, f"{PLACE}.source: '/nowhere.jsonl' cannot be read (No such"),
         ({"source": "/"}, f"{PLACE}.source: '/' cannot be read (Is a directory"),
-        ({"source": {"path": "{file}", "sha256": 64 * "0"}}, f"not {64 * '0'} as pinned"),
+        ({"source": {"path": "{file}", "sha256": 64 * "0"}}, f"not the pinned {64 * '0'}"),
         (
             {"source": {"path": "{file}", "sha256": "ab"}},
-            f"{PLACE}.source.sha256: 'ab' is no SHA-2",
+            f"{PLACE}.source.sha256: 'ab' is not a SHA-2",
         ),
         (
             {"source": {"file": "{file}"}},

@@ -62,7 +62,7 @@ def test_the_seed_shuffles_the_choices_and_the_other_rows_do_not(tmp_path: Path)
 def test_a_csv_that_lacks_a_column_of_gpqa_is_refused(tmp_path: Path):
     rows = [{k: v for k, v in row.items() if k != "Incorrect Answer 2"} for row in metals()]
     source = files(write(tmp_path / "gpqa.csv", rows))
-    with pytest.raises(ConfigError, match=r"row 1, column 'Incorrect Answer 2': missing; its col"):
+    with pytest.raises(ConfigError, match=r"row 1, column 'Incorrect Answer 2': missing; name one"):
         list(gpqa.questions(source, CHOICES, seed=0))
 
 
@@ -98,9 +98,9 @@ class Malicious:
 @pytest.mark.parametrize(
     ("hidden", "words"),
     [
-        (packed(Malicious()), "a pickle with STACK_GLOBAL in it, not of a text alone"),
-        (packed(["[]", "[]"]), "a pickle with EMPTY_LIST in it"),
-        (packed(3), "a pickle with BININT1 in it"),
+        (packed(Malicious()), "a pickle with STACK_GLOBAL, not of a text alone"),
+        (packed(["[]", "[]"]), "a pickle with EMPTY_LIST, not of a text alone"),
+        (packed(3), "a pickle with BININT1, not of a text alone"),
         (packed("{}"), "not a JSON array"),
         (packed("[1]"), "it has a test without the texts input and output"),
         (packed('[{"input": "1"}]'), "it has a test without the texts input and output"),

@@ -139,7 +139,7 @@ def test_the_commit_that_a_moving_revision_meant_is_on_record(
     file = hub_file("invented/sums", "data/test.jsonl", "main", None, "source")
     assert file.origin == f"hf://datasets/invented/sums@{COMMIT}/data/test.jsonl"
     assert hub_file("invented/sums", "data/test.jsonl", "main", file.sha256, "source") == file
-    with pytest.raises(ConfigError, match=f"source: hf://.* has the SHA-256 {file.sha256}, not 0"):
+    with pytest.raises(ConfigError, match=f"source: hf://.* has the SHA-256 {file.sha256}, not the pinned 0"):
         hub_file("invented/sums", "data/test.jsonl", "main", 64 * "0", "source")
 
 

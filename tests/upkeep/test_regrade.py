@@ -190,7 +190,7 @@ def test_a_damaged_part_is_named(run: Command):
     run("generate")
     part, table = next(tables(store_of(run)))
     store_of(run).write_part(part, table.drop_columns("answers"))
-    with pytest.raises(ConfigError, match=f"regrade: .*shard-{part.shard_id}.parquet"):
+    with pytest.raises(ConfigError, match=f"regrade cannot grade .*shard-{part.shard_id}.parquet"):
         run("regrade")
 
 

@@ -185,7 +185,7 @@ def test_a_summary_that_does_not_fit_the_tables_is_told(store, config):
     summary = json.loads(store.read_text("summary.json"))
     store.write_text("summary.json", json.dumps({**summary, "scenarios": 7}))
     (problem,) = problems(config, store)
-    assert problem.endswith("rows, and summary.json speaks of 7 scenarios")
+    assert problem.endswith("rows, but summary.json counts 7 scenarios")
     store.write_text("summary.json", "{")
     assert "not JSON" in problems(config, store)[0]
 
