@@ -31,7 +31,7 @@ class Shard:
 
         It is made from the hashes of engine, decoding and questions, which thousands of shards share.
         """
-        questions = [question.content for question in self.questions]
+        questions = [question.asked for question in self.questions]
         whose = (self.engine.content, self.benchmark, self.decoding.content)
         return content_hash(*whose, questions, self.sample_start, self.sample_count)
 

@@ -3,15 +3,16 @@
     {"function": null, "tests": [{"input": "1", "output": "2"}, ...], "limit_s": 6}
     {"function": "solve", "packed": [a published column, another]}
 
-`function` names the function to call and is null if the tests run a whole program. `limit_s` is the limit in
-CPU seconds per test and is optional. The packed form keeps columns of LiveCodeBench as published, because
-tests of one question can take many megabytes. Such a column is JSON, or base64 of zlib of a pickled JSON
-text. A pickle is a program, so it is never run. Its opcodes are read one by one, and anything but a single
-text is refused.
+`function` names the function to call and is null if the tests run a whole program. `limit_s`, the limit in CPU
+seconds per test, and `float_tolerance` are optional. The packed form keeps columns of LiveCodeBench as
+published, because tests of one question can take many megabytes. Such a column is JSON, or base64 of zlib of a
+pickled JSON text. A pickle is a program, so it is never run. Its opcodes are read one by one, and anything but
+a single text is refused.
 """
 
 import base64
 import json
+import math
 import pickletools
 import zlib
 from dataclasses import dataclass
@@ -33,15 +34,17 @@ class CodeTest:
 
 @dataclass(frozen=True)
 class CodeTests:
-    """The tests of a question.
+    """What a question asks of a program.
 
-    function  the function to call; None runs a whole program
-    limit_s   the limit in CPU seconds per test; None if the question does not give one
+    function         the function to call; None runs a whole program
+    limit_s          the limit in CPU seconds per test; None: the grader's
+    float_tolerance  how far numbers that are not whole may be off (`grading.code_results`); None: exact
     """
 
     function: str | None
     tests: tuple[CodeTest, ...]
     limit_s: float | None = None
+    float_tolerance: float | None = None
 
 
 def pack_tests(function: str | None, *columns: str) -> str:
@@ -51,15 +54,24 @@ def pack_tests(function: str | None, *columns: str) -> str:
 
 def read_tests(gold: str) -> CodeTests:
     """The tests in a gold answer of either form. Raises ValueError if it holds no tests."""
-    said = json.loads(gold)
-    if not isinstance(said, dict) or not {"tests", "packed"} & said.keys():
-        raise ValueError("it is not a JSON object with tests")
+    said = _object(gold)
     columns = _array(said.get("packed", []))
     parts = [said.get("tests", []), *(json.loads(unpacked(column)) for column in columns)]
     tests = tuple(_test(listed) for part in parts for listed in _array(part))
     if not tests:
         raise ValueError("it has no tests")
-    return CodeTests(said.get("function"), tests, said.get("limit_s"))
+    tolerance = _tolerance(said.get("float_tolerance"))
+    return CodeTests(said.get("function"), tests, said.get("limit_s"), tolerance)
+
+
+def read_function(gold: str) -> str | None:
+    """The function that the tests of a gold answer call. The tests themselves are not read."""
+    return _object(gold).get("function")
+
+
+def with_tolerance(gold: str, float_tolerance: float) -> str:
+    """The same tests with that tolerance."""
+    return json.dumps(_object(gold) | {"float_tolerance": float_tolerance})
 
 
 def unpacked(published: str) -> str:
@@ -87,6 +99,23 @@ def pickled_text(pickled: bytes) -> str:
     if len(texts) != 1:
         raise ValueError(f"it is a pickle of {len(texts)} texts, not of one")
     return texts[0]
+
+
+def _object(gold: str) -> dict[str, Any]:
+    said = json.loads(gold)
+    if not isinstance(said, dict) or not {"tests", "packed"} & said.keys():
+        raise ValueError("it is not a JSON object with tests")
+    return said
+
+
+def _tolerance(value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"its float_tolerance {value!r} is not a number")
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"its float_tolerance {value!r} is not 0 or more")
+    return float(value)
 
 
 def _array(value: Any) -> list[Any]:

@@ -13,7 +13,7 @@ in GRADERS. A user's own is a `Grader` named by its import path.
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import get_args
 
 from raysweep.grading import choice, code, mathematics, sandbox, words
@@ -51,6 +51,7 @@ class Grader:
 
     version     raised when the same text may get another answer or outcome
     extract     (text, ended) -> the answer in it, or why there is none
+    reads_gold  `extract` takes the gold answer too: what counts depends on what was asked
     judge       (answer, gold) -> what it is, or None where only `in_worker` can say
     in_worker   `module:function` of (answer, gold) -> (answer or None, outcome), for a worker process
     cpu_s       CPU seconds that `in_worker` may take; the wall allows some times more
@@ -62,7 +63,7 @@ class Grader:
     """
 
     version: int
-    extract: Callable[[str, bool], str | Nothing]
+    extract: Callable[..., str | Nothing]
     judge: Callable[[str, str], Graded | None] = judge_equal
     in_worker: str = ""
     cpu_s: float = 10
@@ -72,13 +73,18 @@ class Grader:
     equal: str = ""
     fingerprint: str = ""
     stated: Callable[[str], str] | None = None
+    reads_gold: bool = False
 
 
 def word_grader(extract: Callable[[str, bool], str | Nothing], version: int = 1) -> Grader:
     """Answers that are equal as extracted texts, the gold one extracted likewise."""
 
+    @lru_cache(maxsize=1024)
+    def expected_of(gold: str) -> str | Nothing:
+        return extract(gold, True)
+
     def judge(answer: str, gold: str) -> Graded:
-        expected = extract(gold, True)
+        expected = expected_of(gold)
         return ERROR if isinstance(expected, Nothing) else judge_equal(answer, expected)
 
     def check_gold(gold: str) -> None:
@@ -89,9 +95,9 @@ def word_grader(extract: Callable[[str, bool], str | Nothing], version: int = 1)
 
 
 GRADERS: dict[str, Grader] = {
-    "integer": word_grader(words.last_integer),
-    "letter": word_grader(words.last_letter),
-    "choice": word_grader(choice.chosen_letter),
+    "integer": word_grader(words.last_integer, version=2),
+    "letter": word_grader(words.last_letter, version=2),
+    "choice": word_grader(choice.chosen_letter, version=2),
     "mathematics": Grader(
         version=1,
         extract=mathematics.extract,
@@ -104,8 +110,9 @@ GRADERS: dict[str, Grader] = {
         stated=mathematics.boxed,
     ),
     "code": Grader(
-        version=1,
+        version=2,
         extract=code.extract,
+        reads_gold=True,
         judge=code.judge,
         in_worker="raysweep.grading.code:grade",
         cpu_s=60,
@@ -113,8 +120,9 @@ GRADERS: dict[str, Grader] = {
         check_place=sandbox.check,
     ),
     "code_unsandboxed": Grader(
-        version=1,
+        version=2,
         extract=code.extract,
+        reads_gold=True,
         judge=code.judge,
         in_worker="raysweep.grading.code:grade_unsandboxed",
         cpu_s=60,
@@ -171,7 +179,8 @@ def _at_once(grader: Grader, said: Said) -> Graded | str:
     if said.given_up:
         return ERROR
     try:
-        found = grader.extract(said.text, said.ended)
+        gold = [said.gold] if grader.reads_gold else []
+        found = grader.extract(said.text, said.ended, *gold)
         if isinstance(found, Nothing):
             return Graded(None, found.value)
         return grader.judge(found, said.gold) or found

@@ -5,17 +5,22 @@ was cut if the text ran into its limit, and otherwise closed by the text's end.
 """
 
 import re
+from collections.abc import Iterator
 
 BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 
 
 def last_box(text: str) -> str | None:
     """What the last whole box with something in it holds; None if there is none."""
+    return next(whole_boxes(text), None)
+
+
+def whole_boxes(text: str) -> Iterator[str]:
+    """What each whole box with something in it holds, the last first."""
     for opening in reversed(list(BOX.finditer(text))):
         inside = balanced(text[opening.end() :])
         if inside is not None and inside.strip():
-            return inside.strip()
-    return None
+            yield inside.strip()
 
 
 def open_box(text: str) -> str | None:

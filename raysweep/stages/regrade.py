@@ -2,6 +2,7 @@
 
 import os
 
+from raysweep.errors import shown
 from raysweep.stages.context import DONE, Context
 from raysweep.system.workers import Workers
 from raysweep.upkeep.regrade import regrade_run
@@ -14,6 +15,8 @@ def run_stage(run: Context) -> int:
     run.folder.forget()
     for name, found in changes.items():
         run.say("regrade", f"{name}: {found.answers:,} answers, {found.reread:,} read otherwise")
+        for question_id, former in found.corrected.items():
+            run.say("", f"the gold answer of {question_id} was {shown(former)} before")
         for change, count in sorted(found.outcomes.items()):
             run.say("", f"{count:,} {change}")
     return DONE

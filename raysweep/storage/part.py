@@ -7,7 +7,11 @@ from dataclasses import asdict, dataclass, field, fields
 from itertools import product
 from typing import Any
 
-PART_KEY = b"raysweep.storage.part"
+from raysweep.spec import Question, content_hash
+
+PART_KEY = b"raysweep.part"
+# A longer gold answer is named by its hash in the metadata.
+LONGEST_GOLD = 200
 PART_NAME = re.compile(r"/shard-[^/]*\.parquet$")
 
 
@@ -15,12 +19,15 @@ PART_NAME = re.compile(r"/shard-[^/]*\.parquet$")
 class Part:
     """What a finished part holds.
 
-    questions  the content hash of each question, by question id
-    graders    the grader and version (`grading.tag`) of each question's answers, by question id
-    tokens     tokens decoded for the part, forks included; 0 if unknown
-    engine_s   seconds that the engine decoded since its previous part
-    device     the kind of GPU on which it ran; "" for a CPU or an unknown kind
-    epoch      epoch of the lease under which the part was written; 0 without a lease
+    questions     hash of what each question asks (`Question.asked`), by question id; version 0.1.0 has
+                  `Question.content`
+    graders       the grader and version (`grading.tag`) of each question's answers, by question id
+    tokens        tokens decoded for the part, forks included; 0 if unknown
+    engine_s      seconds that the engine decoded since its previous part
+    device        the kind of GPU on which it ran; "" for a CPU or an unknown kind
+    epoch         epoch of the lease under which the part was written; 0 without a lease
+    golds         the gold answer by which answers are graded, named by `gold_name`, by question id
+    former_golds  the gold answer before its last correction, by question id
     """
 
     engine_id: str
@@ -34,6 +41,19 @@ class Part:
     engine_s: float = 0.0
     device: str = ""
     epoch: int = 0
+    golds: dict[str, str] = field(default_factory=dict)
+    former_golds: dict[str, str] = field(default_factory=dict)
+
+    def holds(self, question: Question) -> bool:
+        """Whether it has samples of that question, asked as the question is now."""
+        return self.questions.get(question.question_id) in (question.asked, question.content)
+
+    def gold_of(self, question: Question) -> str:
+        """The gold answer by which its answers to that question were graded, named by `gold_name`.
+
+        A part of version 0.1.0 names a question by prompt and gold answer, so its gold is the current one.
+        """
+        return self.golds.get(question.question_id, gold_name(question.gold))
 
     @property
     def cells(self) -> Iterator[tuple[str, int]]:
@@ -54,6 +74,11 @@ class Part:
 
 def part_name(engine_id: str, shard_id: str) -> str:
     return f"samples/engine={engine_id}/shard-{shard_id}.parquet"
+
+
+def gold_name(gold: str) -> str:
+    """The name of a gold answer in a part's metadata: itself, or its hash if it is long."""
+    return gold if len(gold) <= LONGEST_GOLD else f"hash {content_hash(gold)}"
 
 
 def encoded(part: Part) -> bytes:
@@ -77,7 +102,7 @@ def decoded(data: bytes) -> Part:
 
 EXPECTED: dict[str, type] = {
     **dict.fromkeys(("engine_id", "shard_id", "stream_id", "device"), str),
-    **dict.fromkeys(("questions", "graders"), dict),
+    **dict.fromkeys(("questions", "graders", "golds", "former_golds"), dict),
     **dict.fromkeys(("sample_start", "sample_count", "tokens", "epoch"), int),
     "engine_s": float,
 }

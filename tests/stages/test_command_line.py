@@ -30,7 +30,9 @@ class Command:
         stages.run_stages = self.run_stages  # pyright: ignore[reportAttributeAccessIssue]
         monkeypatch.setitem(sys.modules, "raysweep.stages", stages)
 
-    def run_stages(self, config: RunConfig, document: dict[str, Any]) -> int:
+    def run_stages(
+        self, config: RunConfig, document: dict[str, Any], definitions: tuple[Path, ...]
+    ) -> int:
         self.runs.append((config, document))
         if isinstance(self.outcome, BaseException):
             raise self.outcome

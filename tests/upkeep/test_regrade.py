@@ -141,7 +141,7 @@ def test_outcomes_of_two_graders_are_not_mixed(run: Command, stage: str):
     with pytest.raises(ConfigError) as raised:
         run(stage, benchmarks=MATHEMATICS)
     assert str(raised.value) == (
-        "sweep.benchmarks: 'sums' is graded by mathematics-1, but stored answers were graded by integer-1; "
+        "sweep.benchmarks: 'sums' is graded by mathematics-1, but stored answers were graded by integer-2; "
         "grade them again with stages=[regrade,reduce,report]"
     )
 
@@ -161,12 +161,14 @@ def test_answers_to_questions_that_are_not_the_runs_keep_their_grader(run: Comma
     parts = list(store_of(run).parts())
     one = a_run_config(benchmarks=(a_benchmark(count=1, grader="mathematics"),))
     wanted = list(wanted_parts(one, parts))
-    assert [set(found.golds) for found in wanted] == [{"sums-0"}] * 2
+    assert [{question.question_id for question in found.questions} for found in wanted] == [
+        {"sums-0"}
+    ] * 2
     with Workers(1) as workers:
         regrade_run(one, parts, store_of(run), workers)
     for part in store_of(run).parts():
         for question_id, tag in part.graders.items():
-            assert tag == ("mathematics-1" if question_id == "sums-0" else "integer-1")
+            assert tag == ("mathematics-1" if question_id == "sums-0" else "integer-2")
 
 
 def test_parts_are_found_where_auto_stands_for_their_backend():
