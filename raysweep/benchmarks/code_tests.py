@@ -3,11 +3,11 @@
     {"function": null, "tests": [{"input": "1", "output": "2"}, ...], "limit_s": 6}
     {"function": "solve", "packed": [a published column, another]}
 
-`function` names the function to call and is null if the tests run a whole program. `limit_s`, the limit in CPU
-seconds per test, and `float_tolerance` are optional. The packed form keeps columns of LiveCodeBench as
-published, because tests of one question can take many megabytes. Such a column is JSON, or base64 of zlib of a
-pickled JSON text. A pickle is a program, so it is never run. Its opcodes are read one by one, and anything but
-a single text is refused.
+`function` names the function to call and is null if the tests run a whole program. `limit_s`, the limit in
+CPU seconds per test, and `float_tolerance` are optional. The packed form keeps columns of LiveCodeBench as
+published, because tests of one question can take many megabytes. Such a column is JSON, or base64 of zlib of
+a pickled JSON text. A pickle is a program, so it is never run. Its opcodes are read one by one, and anything
+but a single text is refused.
 """
 
 import base64

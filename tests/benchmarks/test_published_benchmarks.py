@@ -162,7 +162,7 @@ def test_a_tolerance_is_part_of_the_tests_only_where_it_is_set(mine: Path, tmp_p
     ("tolerance", "words"),
     [
         (-1, "float_tolerance: -1 is out of range; write a number 0 or more"),
-        ("small", "float_tolerance: 'small' is not a number; write one"),
+        ("small", "float_tolerance: 'small' is not a number; write a number"),
     ],
 )
 def test_a_tolerance_that_is_none_is_refused(
@@ -175,7 +175,7 @@ def test_a_tolerance_that_is_none_is_refused(
 
 
 def test_a_tolerance_for_answers_that_are_no_programs_is_refused(mine: Path):
-    words = r"float_tolerance: 0\.1 needs tests of programs, but the gold answers of 'chain' are not such tests"
+    words = r"float_tolerance: 0\.1 needs tests of programs, but the gold answers of 'chain' are not"
     with pytest.raises(ConfigError, match=words):
         read_benchmark(mine, name="chain", float_tolerance=0.1)
 
