@@ -139,7 +139,7 @@ class Simulate:
 
 
 @dataclass(frozen=True)
-class Wish:
+class RecommendRequest:
     """What the stage recommend recommends a configuration for.
 
     memory_bytes      memory for the weights and the KV caches of a whole batch; None without the stage
@@ -167,7 +167,7 @@ class RunConfig:
     generation: Generation
     cluster: Cluster
     show: Show = Show()
-    recommend: Wish = Wish(None, 1, None, None)
+    recommend: RecommendRequest = RecommendRequest(None, 1, None, None)
     verify: Verify = Verify()
     simulate: Simulate = Simulate()
 

@@ -22,13 +22,21 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from raysweep.configuration.config import conf_folder, unknown_key
+from raysweep.configuration.config import SECTIONS, conf_folder
 from raysweep.errors import ConfigError, shown, unknown
 from raysweep.system.safe_text import without_secrets
 
 UNKNOWN_OVERRIDE = re.compile(r"Could not override '([^']+)'")
 UNKNOWN_OPTION = re.compile(r"Could not find '([^']+)/([^'/]+)'\s+Available options in '[^']+':")
 BESIDE_THE_POINT = re.compile(r"Config search path:|See https://|full_key:|Error parsing override")
+
+# For each kind of definition, the list below `sweep` that names them.
+LISTS = {
+    "model": "models",
+    "weights": "weights",
+    "kv_policy": "kv_policies",
+    "benchmark": "benchmarks",
+}
 
 
 @dataclass(frozen=True)
@@ -118,3 +126,19 @@ def in_our_words(error: Exception) -> ConfigError:
         )
     field = getattr(error, "full_key", None)
     return ConfigError(f"{field}: {gist}; give it a value" if field else f"configuration: {gist}")
+
+
+def unknown_key(path: str) -> ConfigError:
+    """The error for a key on the command line that no section has."""
+    if path in LISTS:
+        return ConfigError(f"{path}: is not a key; choose with sweep.{LISTS[path]}=[...]")
+    if path == "sweep":
+        return ConfigError("sweep: cannot be set as a key; choose with +sweep=NAME")
+    first, *others = path.split(".")
+    section, key = (first, others[0]) if first in SECTIONS and others else ("", first)
+    if key in SECTIONS[section]:
+        return ConfigError(f"{path}: {key!r} has no keys below it; give its value as a whole")
+    owners = [owner for owner in SECTIONS if owner and key in SECTIONS[owner]]
+    if owners and not section:
+        return ConfigError(f"{path}: is not a known key; did you mean '{owners[0]}.{key}'?")
+    return unknown(section, key, "key", SECTIONS[section])

@@ -20,7 +20,16 @@ from raysweep.configuration.token_checks import check_tokens
 from raysweep.errors import ConfigError, shown, unknown
 from raysweep.memory import CONTEXT_BYTES, GB
 from raysweep.planning.backends import AUTO, BACKENDS, refuses
-from raysweep.run_config import Generation, Prepare, RunConfig, Show, Simulate, Sweep, Verify, Wish
+from raysweep.run_config import (
+    Generation,
+    Prepare,
+    RecommendRequest,
+    RunConfig,
+    Show,
+    Simulate,
+    Sweep,
+    Verify,
+)
 from raysweep.spec import Family, ModelSpec
 from raysweep.system.safe_text import printable
 
@@ -61,14 +70,6 @@ SECTIONS = {
     "recommend": ("memory_gb", "gpu", "batch_size", "benchmark", "max_token_budget"),
 }
 
-# For each kind of definition, the list below `sweep` that names them.
-LISTS = {
-    "model": "models",
-    "weights": "weights",
-    "kv_policy": "kv_policies",
-    "benchmark": "benchmarks",
-}
-
 
 def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConfig:
     """Validate the composed configuration. Definitions are looked up in `folders`."""
@@ -81,11 +82,11 @@ def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConf
     generation = read_generation(top.below("generation"))
     cluster = read_cluster(top.below("cluster"), definitions)
     show = read_show(top.below("show"), sweep)
-    wish = read_wish(top.below("recommend"), sweep, definitions, wanted="recommend" in stages)
+    request = read_request(top.below("recommend"), sweep, definitions, wanted="recommend" in stages)
     simulate = read_simulate(top.below("simulate"))
     verify = Verify(top.below("verify").only(SECTIONS["verify"]).flag("repair"))
     config = RunConfig(
-        out, run, seed, stages, sweep, prepare, generation, cluster, show, wish, verify, simulate
+        out, run, seed, stages, sweep, prepare, generation, cluster, show, request, verify, simulate
     )
     check_tokens(config.sweep)
     check_backend(config)
@@ -210,20 +211,22 @@ def chosen(fields: Fields, key: str, names: Sequence[str]) -> str | None:
     return None if value is None else str(value)
 
 
-def read_wish(fields: Fields, sweep: Sweep, definitions: Definitions, wanted: bool) -> Wish:
+def read_request(
+    fields: Fields, sweep: Sweep, definitions: Definitions, wanted: bool
+) -> RecommendRequest:
     """What to recommend a configuration for. The stage needs a memory if it is to run (`wanted`)."""
     fields.only(SECTIONS["recommend"])
     benchmark, budget = fields.value("benchmark"), fields.value("max_token_budget")
     names = [one.name for one in sweep.benchmarks]
-    return Wish(
-        memory_bytes=read_wished_bytes(fields, definitions, wanted),
+    return RecommendRequest(
+        memory_bytes=read_requested_bytes(fields, definitions, wanted),
         batch_size=fields.integer("batch_size"),
         benchmark=None if benchmark is None else fields.choice("benchmark", "benchmark", names),
         max_token_budget=None if budget is None else fields.integer("max_token_budget"),
     )
 
 
-def read_wished_bytes(fields: Fields, definitions: Definitions, wanted: bool) -> float | None:
+def read_requested_bytes(fields: Fields, definitions: Definitions, wanted: bool) -> float | None:
     """The memory to recommend for: a number of GB, or a GPU's memory less what CUDA takes."""
     memory_gb, gpu = fields.value("memory_gb"), fields.value("gpu")
     if memory_gb is not None and gpu is not None:
@@ -278,19 +281,3 @@ def check_packing(sweep: Sweep) -> None:
                 f"sweep.kv_policies[{index}].group_size: {packing.group_size} does not divide the head "
                 f"dimension of {model.name}, {head_dim}; choose a divisor"
             )
-
-
-def unknown_key(path: str) -> ConfigError:
-    """The error for a key on the command line that no section has."""
-    if path in LISTS:
-        return ConfigError(f"{path}: is not a key; choose with sweep.{LISTS[path]}=[...]")
-    if path == "sweep":
-        return ConfigError("sweep: cannot be set as a key; choose with +sweep=NAME")
-    first, *others = path.split(".")
-    section, key = (first, others[0]) if first in SECTIONS and others else ("", first)
-    if key in SECTIONS[section]:
-        return ConfigError(f"{path}: {key!r} has no keys below it; give its value as a whole")
-    owners = [owner for owner in SECTIONS if owner and key in SECTIONS[owner]]
-    if owners and not section:
-        return ConfigError(f"{path}: is not a known key; did you mean '{owners[0]}.{key}'?")
-    return unknown(section, key, "key", SECTIONS[section])

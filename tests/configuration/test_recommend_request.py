@@ -8,7 +8,7 @@ from support.configurations import changed, read, valid_configuration, write_mod
 
 from raysweep.errors import ConfigError
 from raysweep.memory import CONTEXT_BYTES
-from raysweep.run_config import Wish
+from raysweep.run_config import RecommendRequest
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +23,9 @@ def wished(**values: Any) -> dict[str, Any]:
 
 
 def test_gigabytes_become_bytes_and_no_benchmark_means_each(mine: Path):
-    assert read(wished(), mine).recommend == Wish(24e9, 1, None, None)
+    assert read(wished(), mine).recommend == RecommendRequest(24e9, 1, None, None)
     wish = read(wished(memory_gb=0.5, batch_size=16, benchmark="facts"), mine).recommend
-    assert wish == Wish(0.5e9, 16, "facts", None)
+    assert wish == RecommendRequest(0.5e9, 16, "facts", None)
     assert read(wished(max_token_budget=32), mine).recommend.max_token_budget == 32
 
 

@@ -8,13 +8,13 @@ from support.command import Command, run  # noqa: F401  (a fixture)
 
 import raysweep
 from raysweep.errors import ConfigError
-from raysweep.run_config import Wish
+from raysweep.run_config import RecommendRequest
 from raysweep.stages import DONE
 
 
-def wish(**changes: Any) -> Wish:
+def wish(**changes: Any) -> RecommendRequest:
     wanted = {"memory_bytes": 1e6, "batch_size": 2, "benchmark": None, "max_token_budget": None}
-    return Wish(**{**wanted, **changes})
+    return RecommendRequest(**{**wanted, **changes})
 
 
 @pytest.fixture
