@@ -86,12 +86,12 @@ def test_a_folder_in_which_placeholders_were_planned_takes_the_real_questions(
     mine: Path, no_hub: Path, tmp_path: Path
 ):
     store, planning = Store(str(tmp_path / "run")), run_of(mine, "plan")
-    assert "benchmark.sums" not in identity(planning)
+    assert "questions.sums" not in identity(planning)
     claim_folder(store, planning, as_document(planning))
     assert len(make_plan(planning, []).to_do) == 2 * 15 * 2
     write_hub_cache(no_hub, HUB["hub"], HUB["file"], sums(30))
     real = run_of(mine, "plan", "generate", source={**HUB, "revision": "main"})
     claim_folder(store, real, as_document(real))
-    claimed = read_record(store)["identity"]["benchmark.sums"]
+    claimed = read_record(store)["identity"]["questions.sums"]
     claim_folder(store, planning, as_document(planning))
-    assert read_record(store)["identity"]["benchmark.sums"] == claimed
+    assert read_record(store)["identity"]["questions.sums"] == claimed
