@@ -1,4 +1,4 @@
-"""A finished run for notebooks: its tables as pandas, and the study's questions put to them.
+"""A finished run for notebooks: its tables as pandas, and the study's analyses of them.
 
     import raysweep
     run = raysweep.open_run("runs/embedded")
@@ -6,7 +6,7 @@
     run.composition("chain", batch_size=16)
     run.figure("composition", "chain", batch_size=16)
 
-Tables are read when they are first used, from a local folder or any address that `out` may have.
+Tables are read on first use, from a local folder or from any address that `out` may have.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run's folder. The tables have the columns of raysweep/storage/schemas.py."""
+    """A run's folder. raysweep/storage/schemas.py describes the columns of its tables."""
 
     store: Store
 
@@ -79,11 +79,11 @@ class FinishedRun:
 
     @cached_property
     def configuration(self) -> dict[str, Any]:
-        """config.yaml: the resolved configuration, versions, and what determines the samples."""
+        """config.yaml: the resolved configuration, package versions, and the run's identity."""
         return dict(read_record(self.store))
 
     def samples(self, engine_id: str, columns: Sequence[str] = SAMPLES.names) -> pd.DataFrame:
-        """The traces of an engine on all of its benchmarks. Without `token_ids` they are much smaller."""
+        """The samples of an engine on all benchmarks. Leave out the large `token_ids` if you can."""
         shards = [part.shard_id for part in self.store.parts() if part.engine_id == engine_id]
         return self.store.read_samples(engine_id, shards, columns).to_pandas()
 
@@ -92,7 +92,7 @@ class FinishedRun:
         return read_candidates(self.store)
 
     def candidates(self, benchmark: str) -> Candidates:
-        """The input of the functions of `study`, `threshold` and `recommend`."""
+        """A benchmark's scenarios in the form that `study`, `threshold` and `recommend` take."""
         if benchmark not in self._candidates:
             raise unknown("benchmark", benchmark, "benchmark", self._candidates)
         return self._candidates[benchmark]
@@ -120,29 +120,29 @@ class FinishedRun:
         return read_results(self.store)
 
     def figure(self, name: str, benchmark: str, batch_size: int | None = None) -> "Figure | None":
-        """A figure of the report; None where these scenarios cannot answer its question.
+        """A figure of the report. None if these scenarios cannot answer its question.
 
-        batch_size  one of the sweep's; the smallest unless it is given
+        batch_size  one of the sweep's batch sizes; the default is the smallest
         """
         from raysweep.reporting.figures import FIGURES, draw
 
         if name not in FIGURES:
             raise unknown("figure", name, "figure", FIGURES)
-        self.candidates(benchmark)  # raises an error if the benchmark is unknown
+        self.candidates(benchmark)  # raises for an unknown benchmark
         own = self._results.of(benchmark)
         return draw(name, own, batch_size or own.batch_sizes[0])
 
     def differences(self, benchmark: str, **against: Any) -> pd.DataFrame:
-        """Every scenario of a benchmark less a chosen one, paired by question.
+        """The accuracy of every scenario of a benchmark minus that of one of them, paired by question.
 
-        against  columns that identify the chosen one: engine_id=..., token_budget=..., group_size=...
+        against  columns that select the one: engine_id=..., token_budget=..., group_size=...
         """
         candidates = self.candidates(benchmark)
         own = where(self.scenarios, benchmark=benchmark).reset_index(drop=True)
         chosen = where(own, **against).index.tolist()
         if len(chosen) != 1:
             raise ConfigError(
-                f"differences: {len(chosen)} scenarios have {against}; give columns that only one has"
+                f"differences: {against} selects {len(chosen)} scenarios; select exactly one of them"
             )
         found = paired_difference(candidates.scores, candidates.scores[:, chosen])
         keys = own[list(KEY)]
@@ -158,7 +158,7 @@ class FinishedRun:
 
 
 def open_run(path: str) -> FinishedRun:
-    """The run in a folder, or at an address. Raises ConfigError if there is none."""
+    """The run in a folder or at an address. Raises ConfigError if it is missing."""
     store = Store(str(path))
     if not store.exists(CONFIG):
         raise ConfigError(

@@ -1,9 +1,9 @@
-"""KV policies as the driver knows them: named by import path, asked for what they hold.
+"""KV policies as the driver uses them: loaded by import path, and asked how many tokens they hold.
 
-A policy is a frozen dataclass in a file of its own. raysweep's lie under `actors/kv/`, a user's wherever
-Python finds them: both are loaded by import path, here and nowhere else. The driver asks a policy how
-many tokens it holds; what it does to tensors is the engine's business. So a policy's file imports no
-tensor library at its top, and a plan needs none.
+A policy is a frozen dataclass in its own file. raysweep's policies are in `actors/kv/`, and a user's own may
+be anywhere Python finds them. Both are loaded by import path, and only here. The driver asks a policy only
+how many tokens it holds, and the engine applies it to tensors. So a policy's file must not import a tensor
+library at its top, and a plan needs none.
 """
 
 from dataclasses import dataclass, fields
@@ -21,18 +21,19 @@ METHODS = {
     "quantized": "actors.kv.quantized.Quantized",
 }
 
-MANY_TOKENS = 10**9  # more than any policy's budget
+# More tokens than any policy's budget.
+MANY_TOKENS = 10**9
 
 Axis = Literal["channel", "token", "layer"]
 
 
 @dataclass(frozen=True)
 class Packing:
-    """How packed numbers are stored: codes of `bits`, and a scale for each group of them.
+    """How packed numbers are stored: codes of `bits` bits, and one scale per group of codes.
 
-    An axis says along what a group runs: `channel` takes `group_size` tokens of one channel,
-    `token` takes up to `group_size` channels of one token, `layer` all numbers of a layer (its scale is
-    no sequence's). Without `symmetric` a group has a zero point besides, as wide as the scale.
+    An axis says what a group consists of. `channel`: `group_size` tokens of one channel. `token`: up to
+    `group_size` channels of one token. `layer`: all numbers of a layer, whose scale all sequences share.
+    If not `symmetric`, a group also has a zero point, which is as wide as the scale.
     """
 
     bits: int
@@ -45,7 +46,7 @@ class Packing:
 
 @dataclass(frozen=True)
 class Held:
-    """Tokens whose keys and values a row holds: `native` in 16 bit, `packed` as its policy's codes."""
+    """Tokens whose keys and values a row holds: `native` in 16 bit, `packed` as the policy's codes."""
 
     native: int
     packed: int = 0
@@ -57,11 +58,11 @@ class Held:
 
 @runtime_checkable
 class KVPolicy(Protocol):
-    """What every policy says of itself. Its parameters are the fields of its dataclass.
+    """What every policy tells about itself. Its parameters are the fields of its dataclass.
 
-    packing           the format of packed tokens, None if all are native
-    observed_queries  newest queries kept to score keys with (16 bit, all heads)
-    scores_attention  keeps a running sum of attention for every token held (32 bit, each KV head)
+    packing           the format of packed tokens; None if all tokens are native
+    observed_queries  number of newest queries kept for scoring keys (16 bit, all heads)
+    scores_attention  whether it keeps a running sum of attention per held token (32 bit, per KV head)
     """
 
     @property
@@ -77,18 +78,18 @@ class KVPolicy(Protocol):
     def scores_attention(self) -> bool: ...
 
     def held(self, tokens: int) -> Held:
-        """What a row holds once `tokens` tokens have been seen."""
+        """What a row holds after `tokens` tokens."""
         ...
 
     def reserved(self, tokens: int) -> Held:
-        """The most it holds at any time until then, while tokens are on the move included."""
+        """The most that a row holds at any time until then, including while tokens are moved."""
         ...
 
 
 def load_method(method: str) -> type:
-    """The policy class that a method's name or an import path stands for.
+    """The policy class of a method's name or an import path.
 
-    Raises ValueError if there is none, or if it is no frozen dataclass with what a policy needs.
+    Raises ValueError if it does not exist, is not a frozen dataclass, or lacks what a policy needs.
     """
     policy = import_path.load(METHODS.get(method, method))
     parameters = getattr(policy, "__dataclass_params__", None)
@@ -96,12 +97,12 @@ def load_method(method: str) -> type:
         raise ValueError(f"{method!r} is not a frozen dataclass, as a policy must be")
     wanted = ("slug", "packing", "observed_queries", "scores_attention", "held", "reserved")
     if missing := [name for name in wanted if not hasattr(policy, name)]:
-        raise ValueError(f"{method!r} lacks {', '.join(missing)}, which every policy has")
+        raise ValueError(f"{method!r} lacks {', '.join(missing)}, which every policy must have")
     return policy
 
 
 def method_of(policy: KVPolicy) -> str:
-    """The name by which a configuration calls a policy: a known method, or its import path."""
+    """A policy's method in a configuration: a known name, or its import path."""
     path = f"{type(policy).__module__}.{type(policy).__qualname__}"
     return next((name for name, known in METHODS.items() if known == path), path)
 
@@ -114,7 +115,7 @@ def kind_of(policy: KVPolicy) -> str:
 
 
 def parameters(policy: KVPolicy) -> dict[str, Any]:
-    """The policy's parameters by name, `{}` for `full`; a policy inside it with its method."""
+    """The policy's parameters by name. A policy among them is a mapping with its method."""
     chosen: Any = policy
     return {field.name: _plain(getattr(chosen, field.name)) for field in fields(chosen)}
 

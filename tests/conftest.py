@@ -15,9 +15,8 @@ import pytest
 from support.browser import Browser, Page
 from support.configurations import write_models
 
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # before torch: as in an actor, and faster for small models
+# Set before torch is imported. It is as in an actor, and faster for small models.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parents[1]
 EXCUSED = ("AVX", "GPU", "CUDA")

@@ -1,6 +1,6 @@
 """The model card's table, from a finished run: `python -m actors.tiny.card runs/embedded`.
 
-Full KV cache, 16 bit, at temperature 1. One row for each model and benchmark.
+It has the full KV cache, 16 bit and temperature 1, and one row per model and benchmark.
 """
 
 import sys
@@ -17,11 +17,12 @@ HEADER = (
     + f" | maj@{GROUP}, {BUDGETS[-1]} | pass@{GROUP}, {BUDGETS[-1]} |"
 )
 
-Row = dict[str, Any]  # of scenarios.parquet
+# A row of scenarios.parquet.
+Row = dict[str, Any]
 
 
 def card_rows(scenarios: list[Row]) -> list[str]:
-    """Markdown rows, models by size within each benchmark."""
+    """The table's Markdown rows. Within a benchmark, models are sorted by size."""
     full = {
         (row["benchmark"], row["params"], row["token_budget"], row["group_size"]): row
         for row in scenarios

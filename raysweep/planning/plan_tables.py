@@ -1,4 +1,4 @@
-"""engines.parquet and plan.parquet: a plan with its cost, for readers; no stage takes them for the truth."""
+"""Writes engines.parquet and plan.parquet: a plan with its cost, for people. No stage reads them."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -25,7 +25,7 @@ def write_plan(config: RunConfig, planned: Plan, costs: Sequence[Estimate], stor
 
 
 def engines_table(config: RunConfig, costs: Iterable[Estimate]) -> pa.Table:
-    """engines.parquet. Tokens are those of all shards at most, hours the expected ones."""
+    """engines.parquet. Tokens are the largest possible number, hours are the expected number."""
     return pa.Table.from_pylist([_engine_row(config, cost) for cost in costs], schema=ENGINES)
 
 
@@ -37,7 +37,7 @@ def plan_table(config: RunConfig, plan: Plan, costs: Iterable[Estimate]) -> pa.T
 
 
 def gpus_of(config: RunConfig, cost: Estimate) -> float | None:
-    """GPUs of an actor of the engine, or the share of one; None if it fits on none of the cluster's."""
+    """GPUs per actor of the engine, or its share of one. None if it fits on no GPU of the cluster."""
     if not has_known_gpus(config.cluster):
         return config.cluster.gpus_per_actor
     return None if cost.placement is None else cost.placement.fit.gpus
@@ -53,7 +53,7 @@ def _engine_row(config: RunConfig, cost: Estimate) -> dict[str, Any]:
 
 
 def described(engine: EngineSpec) -> dict[str, Any]:
-    """The columns of engines.parquet that say what an engine is, whatever it costs."""
+    """The columns of engines.parquet that describe an engine without its cost."""
     model = engine.model
     return {
         "engine_id": engine.engine_id,

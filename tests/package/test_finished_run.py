@@ -1,4 +1,4 @@
-"""A run opened in a notebook: the tables as pandas, and the study's questions as data frames."""
+"""A run opened in a notebook: its tables as pandas, and the study's analyses as data frames."""
 
 from pathlib import Path
 
@@ -68,7 +68,7 @@ def test_differences_are_of_every_scenario_against_one(run: FinishedRun):
     own = found.query(f"token_budget == {LONG} and group_size == 1").iloc[0]
     assert (own.difference, own.difference_lo, own.difference_hi) == (0, 0, 0)
     assert found.difference.max() == 1 - 3 / 8
-    with pytest.raises(ConfigError, match="3 scenarios have"):
+    with pytest.raises(ConfigError, match="selects 3 scenarios; select exactly one"):
         run.differences("sums", token_budget=LONG)
 
 

@@ -1,4 +1,4 @@
-"""What a plan costs, against sums written out; and what is said of it."""
+"""The cost of a plan against sums written out, and the text about it."""
 
 from dataclasses import replace
 from typing import Any
@@ -25,7 +25,7 @@ SAMPLES = 3 * 4
 
 
 def on(*pools: Pool, **changes: Any) -> RunConfig:
-    """An `auto` cluster of these pools, where the memory model says how many GPUs an actor has."""
+    """An `auto` cluster of these pools, where the memory model decides the GPUs per actor."""
     models = (a_model("a"), a_model("b", layers=40))
     return a_run_config(
         **{"pools": pools, "gpus_per_actor": None, "models": models, "actors": None, **changes}
@@ -33,7 +33,7 @@ def on(*pools: Pool, **changes: Any) -> RunConfig:
 
 
 def part_of(config: RunConfig, plan: Plan, index: int, **noted: Any) -> Part:
-    """The part that a shard of the plan, which has nothing yet, will have written."""
+    """The finished part of a shard of the plan."""
     shard = plan.to_do[index]
     questions = {question.question_id: question.asked for question in shard.questions}
     where = (shard.engine.engine_id, shard.shard_id, shard.stream_id, questions)
@@ -45,7 +45,7 @@ def costs_of(config: RunConfig, *parts: Part) -> list[Estimate]:
 
 
 def token_s(config: RunConfig, engine: EngineSpec, gpu: Gpu | None) -> tuple[float, float, float]:
-    """Seconds a token, GPUs, seconds to load: from the cost model alone."""
+    """Seconds per token, GPUs, and seconds to load, from the cost model alone."""
     fit = placed(engine, gpu, config.generation.max_rows, row_tokens(config))
     assert fit is not None
     found = speed(engine, gpu, fit, row_tokens(config))

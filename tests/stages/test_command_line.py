@@ -116,15 +116,15 @@ def test_nothing_is_written_into_the_working_folder(command: Command, tmp_path: 
     [
         (["sede=1"], "'sede' is not a known key; did you mean 'seed'?"),
         (["+sede=1"], "'sede' is not a known key; did you mean 'seed'?"),
-        (["samples=3"], "samples: not a known key; did you mean 'sweep.samples'?"),
+        (["samples=3"], "samples: is not a known key; did you mean 'sweep.samples'?"),
         (["sweep.sample=3"], "sweep: 'sample' is not a known key; did you mean 'samples'?"),
-        (["sweep.samples.x=3"], "sweep.samples.x: 'samples' has no keys of its own"),
-        (["model=small"], "model: not a key of its own; choose with sweep.models=[...]"),
-        (["sweep=smoke"], "sweep: not a key to be set; choose with +sweep=NAME"),
+        (["sweep.samples.x=3"], "sweep.samples.x: 'samples' has no keys below it"),
+        (["model=small"], "model: is not a key; choose with sweep.models=[...]"),
+        (["sweep=smoke"], "sweep: cannot be set as a key; choose with +sweep=NAME"),
         (["+sweep=smok"], "sweep: 'smok' is not a known sweep; did you mean 'smoke'?"),
         (["cluster=gke"], "cluster: 'gke' is not a known cluster; known: existing, kuberay, local"),
-        (["seed"], "'seed' is not understood; write key=value"),
-        (["sweep.models=["], "'sweep.models=[' is not understood"),
+        (["seed"], "'seed' is not key=value; quote it if"),
+        (["sweep.models=["], "'sweep.models=[' is not key=value"),
         (["sweep.models.x=1"], "configuration: invalid literal"),
         (["seed=???"], "seed: Missing mandatory value"),
         (["seed=${nothing}"], "seed: Interpolation key 'nothing' not found"),
@@ -136,8 +136,14 @@ def test_nothing_is_written_into_the_working_folder(command: Command, tmp_path: 
         (["--sweep", "smoke"], "command line: unrecognized arguments: --sweep; write key=value"),
         (["--config-dir"], "command line: argument --config-dir/-cd: expected one argument"),
         (["--cfg", "jobs"], "argument --cfg/-c: invalid choice: 'jobs'"),
-        (["seed=1", "-m"], "--multirun: raysweep sweeps by itself; give lists"),
-        (["--multirun"], "--multirun: raysweep sweeps by itself; give lists"),
+        (
+            ["seed=1", "-m"],
+            "--multirun: is not needed, because raysweep sweeps by itself; give lists",
+        ),
+        (
+            ["--multirun"],
+            "--multirun: is not needed, because raysweep sweeps by itself; give lists",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(command: Command, arguments: list[str], words: str):
@@ -262,4 +268,4 @@ def test_it_runs_as_a_module_and_bad_input_costs_about_a_second(tmp_path: Path):
         timeout=60,
     )
     assert answer.returncode == 2
-    assert answer.stderr == "raysweep: seed: 'x' is not a whole number; write one\n"
+    assert answer.stderr == "raysweep: seed: 'x' is not a whole number; write a whole number\n"

@@ -115,7 +115,10 @@ def test_a_users_own_kind_of_gpu_is_suggested_where_an_engine_fits_nowhere(tmp_p
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("sweep.token_budgets=[2000,40000]", "do not fit the context of qwen3-0.6b, 40960 tokens"),
+        (
+            "sweep.token_budgets=[2000,40000]",
+            "sweep.token_budgets: 40000 does not fit the context of qwen3-0.6b, 40960 tokens",
+        ),
         ("cluster.gpus=0", "cluster.gpus: 0 is out of range"),
         ("stages=[plan,generate]", "aime25.yaml: source: test.jsonl of math-ai/aime25"),
     ],

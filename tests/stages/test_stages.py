@@ -42,7 +42,9 @@ def test_a_folder_that_cannot_say_what_its_samples_are_is_refused(run: Command, 
     folder = run.out / "test"
     folder.mkdir()
     (folder / "config.yaml").write_bytes(content.encode("latin-1"))
-    with pytest.raises(ConfigError, match="nobody knows what its samples are; choose another run"):
+    with pytest.raises(
+        ConfigError, match="it is unknown how its samples were made; choose another run"
+    ):
         run("plan")
 
 
@@ -213,7 +215,7 @@ def test_redoing_the_analysis_leaves_a_driver_alone_and_names_it(run: Command):
     driving = take_lease(Store(str(run.out / "test")).folder)
     status, said = run("reduce")
     assert status == DONE
-    assert "note a driver is at work on this run, or was killed at it (epoch 2, host" in said
+    assert "note a driver of this run is running, or was killed (epoch 2, host" in said
     driving.check()
 
 

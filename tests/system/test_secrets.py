@@ -37,7 +37,7 @@ def test_what_is_no_secret_is_shown():
 
 
 def everything_below(address: str) -> Iterator[tuple[str, str]]:
-    """The name and the text of every file, a Parquet file's unpacked."""
+    """The name and the text of every file. Parquet files are unpacked."""
     filesystem, path = fs.FileSystem.from_uri(address)
     for info in filesystem.get_file_info(fs.FileSelector(path, recursive=True)):
         if info.type == fs.FileType.File:

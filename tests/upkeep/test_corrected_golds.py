@@ -49,7 +49,7 @@ def notes(run: Command) -> list[dict[str, str]]:
 def test_answers_graded_against_two_golds_are_never_mixed(run: Command, stage: str):
     run("generate")
     with pytest.raises(
-        ConfigError, match=r"other gold answers .* for sums-0; add the stage regrade"
+        ConfigError, match=r"other gold answers .* for sums-0; grade them again with stages"
     ):
         run(stage, benchmarks=(CORRECTED,))
 
