@@ -134,7 +134,7 @@ def load_engine(
         return TorchEngine(folder, spec.model.architecture, spec.kv_policy, max_rows)
     if spec.backend == "vllm":
         from actors.vllm_engine.engine import VllmEngine
-        from actors.vllm_engine.loading import Room
+        from actors.vllm_engine.loading import Limits
 
-        return VllmEngine(spec, Room(max_rows, longest, gpus))
+        return VllmEngine(spec, Limits(max_rows, longest, gpus))
     raise ValueError(f"backend: {spec.backend!r} is not known; known: torch, vllm, fake")
