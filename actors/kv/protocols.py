@@ -32,12 +32,12 @@ class RingPolicy(KVPolicy, Protocol):
 
 
 @runtime_checkable
-class ScoringPolicy(Protocol):
+class ScoringPolicy(KVPolicy, Protocol):
     """Says how much each token is worth keeping. All numbers are tokens, per layer and KV head.
 
     budget  tokens that an eviction leaves
     buffer  tokens that a row takes up beyond its budget before the next eviction
-    sinks   oldest tokens that always stay; 0 if none do
+    sinks   oldest tokens that always stay, because their scores are the highest; 0 if there are none
     window  newest tokens that always stay
     """
 
@@ -62,7 +62,7 @@ class ScoringPolicy(Protocol):
 
 
 @runtime_checkable
-class EvictingPolicy(ScoringPolicy, KVPolicy, Protocol):
+class EvictingPolicy(ScoringPolicy, Protocol):
     """Drops native tokens. `compacts_at`: native tokens of a row at which this happens."""
 
     @property
@@ -105,6 +105,6 @@ def check_complete(policy: KVPolicy) -> None:
     if keeps_all or isinstance(policy, RingPolicy | EvictingPolicy | PackingPolicy):
         return
     raise ValueError(
-        f"{policy.slug}: this policy does not keep every token as it is, but offers neither `slot` nor "
-        f"`compacts_at` with what belongs to it; see {__name__}"
+        f"{policy.slug}: this policy does not keep every token as it is, so an engine needs its `slot`, or "
+        f"its `compacts_at` with the rest of an EvictingPolicy or PackingPolicy; see {__name__}"
     )

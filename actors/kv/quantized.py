@@ -2,7 +2,9 @@
 
 A row that holds `residual + group_size` native tokens packs the oldest `group_size` of them, each once:
 
-    code = round((x - zero) / scale),  x' = code * scale + zero     per group, scale (and zero) in 16 bit
+    code = round((x - zero) / scale),  x' = code * scale + zero
+    zero = min x,  scale = (max x - min x) / (2^bits - 1)    in 16 bit, per group; if symmetric, -min x and
+                                                             max x are both max |x|, and zero is not stored
 
 `layout` says which numbers form a group:
 
@@ -45,9 +47,6 @@ class Quantized:
     residual: int = 128
     layout: Layout = "channel"
     evict: Any = None  # a configuration reads a parameter of this type as a policy
-
-    observed_queries = property(lambda self: self.evict.observed_queries if self.evict else 0)
-    scores_attention = property(lambda self: bool(self.evict and self.evict.scores_attention))
 
     def __post_init__(self) -> None:
         if self.bits not in (2, 4, 8):
@@ -94,6 +93,14 @@ class Quantized:
         changes += ["token"] if self.layout == "token" and self.evict is None else []
         evict = "" if self.evict is None else f"{self.evict.slug}_"
         return evict + "-".join([name, str(self.bits), *changes])
+
+    @property
+    def observed_queries(self) -> int:
+        return 0 if self.evict is None else self.evict.observed_queries
+
+    @property
+    def scores_attention(self) -> bool:
+        return self.evict is not None and self.evict.scores_attention
 
     @property
     def packing(self) -> Packing:

@@ -20,7 +20,7 @@ from actors.kv_cache.packing import pack, unpack_into
 
 if TYPE_CHECKING:
     from actors.kv_cache.cache import KVCache
-    from raysweep.kv_policy import Packing
+    from raysweep.kv_policy import Axis, Packing
 
 
 def compact(cache: KVCache, row: int) -> None:
@@ -73,7 +73,8 @@ def _pack_block(cache: KVCache, row: int, policy: PackingPolicy) -> None:
 def _packed_entries(native: dict[str, torch.Tensor], packing: Packing) -> dict[str, torch.Tensor]:
     """The entries of packed lanes that a block of native ones becomes; sums of attention stay as they are."""
     made = {name: lane for name, lane in native.items() if name == "attention"}
-    for side, axis in (("key", packing.key_axis), ("value", packing.value_axis)):
+    axes: dict[str, Axis] = {"key": packing.key_axis, "value": packing.value_axis}
+    for side, axis in axes.items():
         entries = pack(native[f"{side}s"], packing, axis)
         names = (f"{side}_codes", f"{side}_scales", f"{side}_zeros")
         made |= dict(zip(names, entries, strict=True))

@@ -1,6 +1,6 @@
 """The model card's table, from a finished run: `python -m actors.tiny.card runs/embedded`.
 
-Full KV cache, 16 bit, at temperature 1. One row for each model and benchmark.
+Full KV cache, 16 bit, at temperature 1. One row per model and benchmark.
 """
 
 import sys

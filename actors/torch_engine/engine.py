@@ -63,7 +63,7 @@ class TorchEngine:
         self.prompts: OrderedDict[tuple[int, ...], Prefilled] = OrderedDict()
 
     def add(self, request: TraceRequest, done: Callable[[Trace], None]) -> None:
-        """Queue a sample. Raises ValueError if the context has no room for it."""
+        """Queue a sample. Raises ValueError if it does not fit into the context."""
         self.texts.check_room(request)
         self.waiting.append((request, done))
 

@@ -61,7 +61,7 @@ class VllmEngine:
         self._next_check = time.monotonic()
 
     def add(self, request: TraceRequest, done: Callable[[Trace], None]) -> None:
-        """Queue a sample. Raises ValueError if the context has no room for it."""
+        """Queue a sample. Raises ValueError if it does not fit into the context."""
         self.texts.check_room(request)
         vocabulary = self.texts.vocabulary(request.decoding)
         prompt = self.texts.encode_prompt(request)

@@ -87,9 +87,7 @@ def test_a_users_own_policy_runs_without_inheriting_from_raysweep():
 
 
 def test_a_policy_that_does_not_say_how_tokens_are_packed_is_refused():
-    with pytest.raises(
-        ValueError, match=r"fp8: this policy does not keep every token .* protocols"
-    ):
+    with pytest.raises(ValueError, match=r"fp8: this policy does not keep every token .*protocols"):
         KVCache(an_architecture(), KVDtype("fp8"), 1, torch.float32, CPU)
 
 
