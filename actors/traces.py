@@ -19,10 +19,10 @@ NO_BUDGET = 0  # the budget of an answer that serves all larger ones, until the 
 class Sample:
     """One requested trace and what has been found of it so far.
 
-    tokens       the trace's own: thoughts, extensions included, and the answer that it gave by itself
-    waits        how often an early end of thinking was answered with an extension
-    at_budgets   the answer at each budget that the thinking filled
-    at_the_rest  the answer at all larger budgets; None until it is known, and if there are none
+    tokens      the trace's own: thoughts, extensions included, and the answer that it gave by itself
+    waits       how often an early end of thinking was replaced by an extension
+    at_budgets  the answer at each budget that the thinking filled
+    at_larger   the answer at all larger budgets; None until it is known, and if there are none
     """
 
     request: TraceRequest
@@ -35,7 +35,7 @@ class Sample:
     reused_tokens: int = 0
     recomputed_tokens: int = 0
     at_budgets: dict[int, BudgetAnswer] = field(default_factory=dict)
-    at_the_rest: BudgetAnswer | None = None
+    at_larger: BudgetAnswer | None = None
     started_s: float = field(default_factory=time.perf_counter)
 
     @property
@@ -43,17 +43,17 @@ class Sample:
         return self.request.decoding.token_budgets
 
     def answered(self, budget: int, answer: BudgetAnswer) -> None:
-        """Note the answer at a budget, or (NO_BUDGET) at the rest; report the trace if it is complete."""
+        """Note the answer at a budget, or (NO_BUDGET) at all larger ones; report a complete trace."""
         if budget == NO_BUDGET:
-            self.at_the_rest = answer
+            self.at_larger = answer
         else:
             self.at_budgets[budget] = answer
         if self._is_complete():
             self.done(self._trace())
 
     def _is_complete(self) -> bool:
-        rest = self.at_the_rest
-        filled = [b for b in self.budgets if rest is None or b <= rest.thinking_tokens]
+        larger = self.at_larger
+        filled = [b for b in self.budgets if larger is None or b <= larger.thinking_tokens]
         return all(budget in self.at_budgets for budget in filled)
 
     def _trace(self) -> Trace:
@@ -70,22 +70,22 @@ class Sample:
         )
 
     def _answer_at(self, budget: int) -> BudgetAnswer:
-        answer = self.at_budgets.get(budget, self.at_the_rest)
+        answer = self.at_budgets.get(budget, self.at_larger)
         assert answer is not None
         return replace(answer, token_budget=budget)
 
     def _finish(self) -> str:
         """How the thinking ended, in the words of `Trace.finish`."""
-        rest = self.at_the_rest
-        if rest is None or rest.forced:
+        larger = self.at_larger
+        if larger is None or larger.forced:
             loops = is_loop(self.tokens, self.request.decoding.loop_tokens)
             return "loop" if loops else "budget"
         if self.vocabulary.think_close in self.tokens:
             return "stop"
-        return "deadline" if rest.given_up else "end"
+        return "deadline" if larger.given_up else "end"
 
 
 def no_answer(thinking_tokens: int, kv_bytes: int, given_up: bool = False) -> BudgetAnswer:
-    """What a trace has for the rest of its budgets if it ended, or was given up, without an answer."""
+    """What a trace has at all larger budgets if it ended, or was given up, without an answer."""
     ended = not given_up
     return BudgetAnswer(NO_BUDGET, thinking_tokens, False, "", ended, 0, kv_bytes, given_up)
