@@ -25,7 +25,8 @@ import ray
 from actors.engine import TraceRequest
 from actors.engine_actor import EngineActor
 from actors.kv.full import Full
-from actors.vllm_engine.sample import Sample
+from actors.traces import Sample
+from actors.vllm_engine.requests import SampleRequests
 from benchmarks.engine import markdown
 from benchmarks.subject import ANSWER_TOKENS, ARCHITECTURE, CLOSING, make_model
 from raysweep.benchmarks import chain
@@ -67,9 +68,9 @@ class Offline:
         from vllm import LLM, EngineArgs  # pyright: ignore[reportMissingImports]
 
         from actors.tokenization import Texts
-        from actors.vllm_engine.loading import Room, engine_args
+        from actors.vllm_engine.loading import Limits, engine_args
 
-        args = engine_args(spec, Room(rows, tokens), spec.model.path, "auto", 1.0)
+        args = engine_args(spec, Limits(rows, tokens), spec.model.path, "auto", 1.0)
         defaults = EngineArgs(model=args.model)
         given = {field.name: getattr(args, field.name) for field in fields(args)}
         changed = {name: v for name, v in given.items() if v != getattr(defaults, name)}
@@ -83,26 +84,25 @@ class Offline:
         samples = [self._sample(s, q) for s in shards for q in s.questions]
         asked, tokens = [(sample, sample.first()) for sample in samples], 0
         while asked:
-            prompts = [{"prompt_token_ids": list(job.prompt)} for _, job in asked]
-            ways = [sampling_params(sample.request, job) for sample, job in asked]
+            prompts = [{"prompt_token_ids": list(request.prompt)} for _, request in asked]
+            ways = [sampling_params(GREEDY, request) for _, request in asked]
             outputs = self.llm.generate(prompts, ways, use_tqdm=False)
             found = [list(output.outputs[0].token_ids) for output in outputs]
             tokens += sum(map(len, found))
             asked = [
                 (sample, following)
-                for (sample, job), said in zip(asked, found, strict=True)
-                for following in (sample.take(job, said, cached=0) if answers else ())
+                for (sample, request), said in zip(asked, found, strict=True)
+                for following in (sample.take(request, said, cached=0) if answers else ())
             ]
         return tokens
 
-    def _sample(self, shard: Shard, question: Question) -> Sample:
+    def _sample(self, shard: Shard, question: Question) -> SampleRequests:
         key = sample_key(shard.decoding.seed, question.question_id, 0)
         request = TraceRequest(question.prompt, key, shard.decoding)
-        prompt, vocabulary = (
-            self.texts.encode_prompt(request),
-            self.texts.vocabulary(request.decoding),
-        )
-        return Sample(request, vocabulary, prompt, lambda tokens: 0, "", lambda trace: None)
+        prompt = self.texts.encode_prompt(request)
+        vocabulary = self.texts.vocabulary(request.decoding)
+        sample = Sample(request, vocabulary, len(prompt), lambda trace: None)
+        return SampleRequests(sample, prompt, lambda tokens: 0)
 
 
 def a_spec(folder: Path) -> EngineSpec:

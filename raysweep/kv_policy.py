@@ -1,9 +1,9 @@
-"""KV policies as the driver uses them: loaded by import path, and asked how many tokens they hold.
+"""KV policies as the driver knows them: named by import path, asked how many tokens they hold.
 
-A policy is a frozen dataclass in its own file. raysweep's policies are in `actors/kv/`, and a user's own may
-be anywhere Python finds them. Both are loaded by import path, and only here. The driver asks a policy only
-how many tokens it holds, and the engine applies it to tensors. So a policy's file must not import a tensor
-library at its top, and a plan needs none.
+A policy is a frozen dataclass in a file of its own: raysweep's are in `actors/kv/`, a user's wherever
+Python finds them. Both are loaded by import path, only here. What a policy does to tensors is between it
+and the engine (see `actors.kv.protocols`). So its file imports no tensor library at the top, and a plan
+needs none.
 """
 
 from dataclasses import dataclass, fields
@@ -21,19 +21,21 @@ METHODS = {
     "quantized": "actors.kv.quantized.Quantized",
 }
 
-# More tokens than any policy's budget.
-MANY_TOKENS = 10**9
+MANY_TOKENS = 10**9  # more than any policy's budget
+EVERY_POLICY_HAS = ("slug", "packing", "observed_queries", "scores_attention", "held", "reserved")
 
 Axis = Literal["channel", "token", "layer"]
 
 
 @dataclass(frozen=True)
 class Packing:
-    """How packed numbers are stored: codes of `bits` bits, and one scale per group of codes.
+    """How packed numbers are stored: codes of `bits`, and a scale per group of them.
 
-    An axis says what a group consists of. `channel`: `group_size` tokens of one channel. `token`: up to
-    `group_size` channels of one token. `layer`: all numbers of a layer, whose scale all sequences share.
-    If not `symmetric`, a group also has a zero point, which is as wide as the scale.
+    An axis says which numbers form a group: `channel`, `group_size` tokens of one channel; `token`, up to
+    `group_size` channels of one token; `layer`, all numbers of a layer (its scale is stored with the
+    weights). If not `symmetric`, each group also has a zero point, as wide as the scale.
+
+    bits, scale_bits  bits per number and per scale
     """
 
     bits: int
@@ -46,7 +48,7 @@ class Packing:
 
 @dataclass(frozen=True)
 class Held:
-    """Tokens whose keys and values a row holds: `native` in 16 bit, `packed` as the policy's codes."""
+    """Tokens that a row holds: `native` ones in 16 bit, `packed` ones in their policy's `Packing`."""
 
     native: int
     packed: int = 0
@@ -58,11 +60,12 @@ class Held:
 
 @runtime_checkable
 class KVPolicy(Protocol):
-    """What every policy tells about itself. Its parameters are the fields of its dataclass.
+    """What every policy states. Its parameters are the fields of its dataclass.
 
-    packing           the format of packed tokens; None if all tokens are native
-    observed_queries  number of newest queries kept for scoring keys (16 bit, all heads)
-    scores_attention  whether it keeps a running sum of attention per held token (32 bit, per KV head)
+    slug              its name in engine ids and files, different for different parameters
+    packing           the format of packed tokens, None if all are native
+    observed_queries  number of newest queries that are kept to score keys with (16 bit, all heads)
+    scores_attention  whether the attention that each token has received is summed (32 bit, per KV head)
     """
 
     @property
@@ -78,31 +81,30 @@ class KVPolicy(Protocol):
     def scores_attention(self) -> bool: ...
 
     def held(self, tokens: int) -> Held:
-        """What a row holds after `tokens` tokens."""
+        """What a row holds after it has seen `tokens` tokens."""
         ...
 
     def reserved(self, tokens: int) -> Held:
-        """The most that a row holds at any time until then, including while tokens are moved."""
+        """The most that a row holds at any time until then, also while it is compacted."""
         ...
 
 
 def load_method(method: str) -> type:
-    """The policy class of a method's name or an import path.
+    """The policy class that a method's name or an import path names.
 
-    Raises ValueError if it does not exist, is not a frozen dataclass, or lacks what a policy needs.
+    Raises ValueError if there is none, or if it is not a frozen dataclass with all that `KVPolicy` lists.
     """
     policy = import_path.load(METHODS.get(method, method))
     parameters = getattr(policy, "__dataclass_params__", None)
     if parameters is None or not parameters.frozen:
         raise ValueError(f"{method!r} is not a frozen dataclass, as a policy must be")
-    wanted = ("slug", "packing", "observed_queries", "scores_attention", "held", "reserved")
-    if missing := [name for name in wanted if not hasattr(policy, name)]:
-        raise ValueError(f"{method!r} lacks {', '.join(missing)}, which every policy must have")
+    if missing := [name for name in EVERY_POLICY_HAS if not hasattr(policy, name)]:
+        raise ValueError(f"{method!r} lacks {', '.join(missing)}, which every policy has")
     return policy
 
 
 def method_of(policy: KVPolicy) -> str:
-    """A policy's method in a configuration: a known name, or its import path."""
+    """A policy's name in a configuration: a known method, or its import path."""
     path = f"{type(policy).__module__}.{type(policy).__qualname__}"
     return next((name for name, known in METHODS.items() if known == path), path)
 
@@ -115,7 +117,7 @@ def kind_of(policy: KVPolicy) -> str:
 
 
 def parameters(policy: KVPolicy) -> dict[str, Any]:
-    """The policy's parameters by name. A policy among them is a mapping with its method."""
+    """The policy's parameters by name, `{}` for `full`; a policy among them has its method added."""
     chosen: Any = policy
     return {field.name: _plain(getattr(chosen, field.name)) for field in fields(chosen)}
 
