@@ -15,8 +15,7 @@ from actors.engine import BudgetAnswer, Trace
 from actors.engine_metrics import ActorMetrics
 from raysweep import grading
 from raysweep.shard import Shard, sample_key
-from raysweep.spec import content_hash
-from raysweep.storage.part import Part
+from raysweep.storage.part import Part, gold_name
 from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store
 from raysweep.system.workers import Workers
@@ -93,7 +92,8 @@ def _part(work: Work) -> Part:
         engine_id=shard.engine.engine_id,
         shard_id=shard.shard_id,
         stream_id=shard.stream_id,
-        questions={question.question_id: content_hash(question) for question in shard.questions},
+        questions={question.question_id: question.asked for question in shard.questions},
+        golds={question.question_id: gold_name(question.gold) for question in shard.questions},
         graders=dict.fromkeys(
             (question.question_id for question in shard.questions), grading.tag(shard.grader)
         ),

@@ -28,7 +28,7 @@ class Shard:
     @cached_property
     def shard_id(self) -> str:
         """Of its parts' hashes, as thousands of shards share an engine and its questions."""
-        questions = [question.content for question in self.questions]
+        questions = [question.asked for question in self.questions]
         whose = (self.engine.content, self.benchmark, self.decoding.content)
         return content_hash(*whose, questions, self.sample_start, self.sample_count)
 

@@ -190,7 +190,13 @@ class Question:
     gold: str
 
     @cached_property
+    def asked(self) -> str:
+        """Names what a model is asked; a corrected gold answer leaves the samples what they are."""
+        return content_hash("asked", self.question_id, self.prompt)
+
+    @cached_property
     def content(self) -> str:
+        """Names question and gold answer, as version 0.1.0 named the question of a sample."""
         return content_hash(self)
 
 
@@ -212,6 +218,12 @@ class Benchmark:
     answer_tokens: int
     sources: tuple[str, ...] = field(default=(), metadata=INCIDENTAL)
     stands_in: bool = field(default=False, metadata=INCIDENTAL)
+
+    @property
+    def asked(self) -> str:
+        """Names what models are asked and how they may answer; gold answers may be corrected."""
+        questions = [question.asked for question in self.questions]
+        return content_hash("asked", self.name, questions, self.answer_opener, self.answer_tokens)
 
 
 @dataclass(frozen=True)

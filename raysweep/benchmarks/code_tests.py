@@ -3,14 +3,16 @@
     {"function": null, "tests": [{"input": "1", "output": "2"}, ...], "limit_s": 6}
     {"function": "solve", "packed": [a published column, another]}
 
-Either has `function`, the name of what is called, if the tests do not run a program; `limit_s`, CPU seconds
-a test, may be left out. The packed form keeps columns of LiveCodeBench as they are published, since tests
-of a question can be many megabytes: JSON, or base64 of zlib of a pickled JSON text. A pickle is a program,
-so it is never run: its opcodes are read one by one, and anything but one text is refused.
+Either has `function`, the name of what is called, if the tests do not run a program. `limit_s`, CPU seconds
+per test, and `float_tolerance` may be left out. The packed form keeps columns of LiveCodeBench as they are
+published, since tests of a question can be many megabytes: JSON, or base64 of zlib of a pickled JSON text. A
+pickle is a program, so it is never run: its opcodes are read one by one, and anything but one text is
+refused.
 """
 
 import base64
 import json
+import math
 import pickletools
 import zlib
 from dataclasses import dataclass
@@ -31,11 +33,17 @@ class CodeTest:
 
 @dataclass(frozen=True)
 class CodeTests:
-    """`function` is what is called, None for a program; `limit_s` CPU seconds a test, if it says."""
+    """What a question asks of a program.
+
+    function         what is called; None for a program
+    limit_s          CPU seconds per test; None: the grader's
+    float_tolerance  how far numbers that are not whole may be off (`grading.code_results`); None: exact
+    """
 
     function: str | None
     tests: tuple[CodeTest, ...]
     limit_s: float | None = None
+    float_tolerance: float | None = None
 
 
 def pack_tests(function: str | None, *columns: str) -> str:
@@ -45,15 +53,24 @@ def pack_tests(function: str | None, *columns: str) -> str:
 
 def read_tests(gold: str) -> CodeTests:
     """The tests of a gold answer of either form. Raises ValueError for anything that is not tests."""
-    said = json.loads(gold)
-    if not isinstance(said, dict) or not {"tests", "packed"} & said.keys():
-        raise ValueError("not a JSON object with tests in it")
+    said = _object(gold)
     columns = _array(said.get("packed", []))
     parts = [said.get("tests", []), *(json.loads(unpacked(column)) for column in columns)]
     tests = tuple(_test(listed) for part in parts for listed in _array(part))
     if not tests:
         raise ValueError("no tests")
-    return CodeTests(said.get("function"), tests, said.get("limit_s"))
+    tolerance = _tolerance(said.get("float_tolerance"))
+    return CodeTests(said.get("function"), tests, said.get("limit_s"), tolerance)
+
+
+def read_function(gold: str) -> str | None:
+    """What the tests of a gold answer call, without a look at the tests."""
+    return _object(gold).get("function")
+
+
+def with_tolerance(gold: str, float_tolerance: float) -> str:
+    """The same tests, with that tolerance."""
+    return json.dumps(_object(gold) | {"float_tolerance": float_tolerance})
 
 
 def unpacked(published: str) -> str:
@@ -81,6 +98,23 @@ def pickled_text(pickled: bytes) -> str:
     if len(texts) != 1:
         raise ValueError(f"a pickle of {len(texts)} texts, not of one")
     return texts[0]
+
+
+def _object(gold: str) -> dict[str, Any]:
+    said = json.loads(gold)
+    if not isinstance(said, dict) or not {"tests", "packed"} & said.keys():
+        raise ValueError("not a JSON object with tests in it")
+    return said
+
+
+def _tolerance(value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"tests with a float_tolerance that is no number: {value!r}")
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"tests with a float_tolerance that is not 0 or more: {value!r}")
+    return float(value)
 
 
 def _array(value: Any) -> list[Any]:

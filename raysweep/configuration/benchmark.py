@@ -9,12 +9,14 @@ import itertools
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from raysweep import grading
 from raysweep.benchmarks import LOADERS, Loader, load_loader
+from raysweep.benchmarks.code_tests import with_tolerance
 from raysweep.benchmarks.prompts import Prompt
 from raysweep.benchmarks.sources import File, hub_file, local_file
 from raysweep.configuration.fields import MOST, MOST_WORK, Fields
@@ -31,6 +33,7 @@ OWN_KEYS = (
     "grader",
     "answer_opener",
     "answer_tokens",
+    "float_tolerance",
 )  # no loader's parameters
 NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -46,6 +49,7 @@ def load_benchmark(name: str, fields: Fields, stand_in: bool = False) -> Benchma
     grader = fields.text("grader")
     fields.loaded("grader", "grader", grading.GRADERS, grading.load_grader)
     check_keys(loader, fields)
+    tolerance = read_tolerance(fields)
     stands_in = stand_in and fields.values.get("questions") is not None and not is_here(fields)
     if stands_in:
         questions, sources = placeholders(name, fields), ()
@@ -53,6 +57,7 @@ def load_benchmark(name: str, fields: Fields, stand_in: bool = False) -> Benchma
         arguments = read_arguments(loader, fields)
         questions, sources = load_questions(loader, arguments, fields), arguments.get("source", ())
         check_count(questions, fields)
+        questions = questions if tolerance is None else tolerant(questions, tolerance, fields)
     benchmark = Benchmark(
         name=name,
         questions=questions,
@@ -131,6 +136,25 @@ def load_questions(
             )
         seen.add(question.question_id)
     return questions
+
+
+def read_tolerance(fields: Fields) -> float | None:
+    """How far real numbers in a program's results may be off; None if the definition says nothing."""
+    given = fields.values.get("float_tolerance") is not None
+    return fields.number("float_tolerance") if given else None
+
+
+def tolerant(
+    questions: tuple[Question, ...], tolerance: float, fields: Fields
+) -> tuple[Question, ...]:
+    """The questions, with tests that allow the tolerance."""
+    try:
+        return tuple(replace(q, gold=with_tolerance(q.gold, tolerance)) for q in questions)
+    except ValueError as error:
+        raise ConfigError(
+            f"{fields.at('float_tolerance')}: {tolerance}, where the gold answers of "
+            f"{fields.values['loader']!r} are no tests of programs ({error}); leave it out"
+        ) from error
 
 
 def check_count(questions: tuple[Question, ...], fields: Fields) -> None:

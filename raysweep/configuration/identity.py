@@ -51,13 +51,13 @@ def identity(config: RunConfig) -> dict[str, Any]:
         fields[f"kv_policy.{policy.slug}"] = described_policy(policy)
     for benchmark in sweep.benchmarks:
         if not benchmark.stands_in:
-            fields[f"benchmark.{benchmark.name}"] = content_hash(benchmark)
+            fields[f"questions.{benchmark.name}"] = benchmark.asked
     return plain(fields)
 
 
 def check_same_run(config: RunConfig, recorded_identity: Mapping[str, Any]) -> None:
     """Raise if the run's folder was made with another value for a field that this run has too."""
-    for field, value in identity(config).items():
+    for field, value in {**identity(config), **former_identity(config)}.items():
         before = recorded_identity.get(field, value)
         if before != value:
             raise ConfigError(
@@ -65,6 +65,18 @@ def check_same_run(config: RunConfig, recorded_identity: Mapping[str, Any]) -> N
                 f"{without_secrets(config.out)}/{config.run} was made; choose another run=NAME, "
                 "or remove the folder"
             )
+
+
+def former_identity(config: RunConfig) -> dict[str, Any]:
+    """Fields that version 0.1.0 recorded and that are recorded no more: they are still compared.
+
+    There a benchmark's gold answers were part of its identity, so they cannot be corrected in its folders.
+    """
+    return {
+        f"benchmark.{benchmark.name}": content_hash(benchmark)
+        for benchmark in config.sweep.benchmarks
+        if not benchmark.stands_in
+    }
 
 
 def as_document(config: RunConfig) -> dict[str, Any]:

@@ -13,7 +13,7 @@ in GRADERS. A user's own is a `Grader` named by its import path.
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from raysweep.grading import choice, code, mathematics, sandbox, words
 from raysweep.grading.outcomes import OUTCOMES, Graded, Nothing, Outcome, Said
@@ -50,18 +50,19 @@ class Grader:
 
     version     raised when the same text may get another answer or outcome
     extract     (text, ended) -> the answer in it, or why there is none
+    reads_gold  `extract` takes the gold answer too: what counts depends on what was asked
     judge       (answer, gold) -> what it is, or None where only `in_worker` can say
     in_worker   `module:function` of (answer, gold) -> (answer or None, outcome), for a worker process
     cpu_s       CPU seconds that `in_worker` may take; the wall allows some times more
     check_gold  raises ValueError for a gold answer that cannot be graded against
     check_place raises ConfigError where this machine cannot grade, given the name of the field
-    stated      how a text states an answer; if given, each gold answer must be correct as stated
+    stated      ways in which a text states an answer; each gold answer must be correct in every one
     has_canonical_form  tells answers that compare as texts; for the others there are, in a worker process,
     equal, fingerprint  `module:function` of two answers, and of one (see `raysweep.grading.equivalence`)
     """
 
     version: int
-    extract: Callable[[str, bool], str | Nothing]
+    extract: Callable[..., str | Nothing]
     judge: Callable[[str, str], Graded | None] = judge_equal
     in_worker: str = ""
     cpu_s: float = 10
@@ -70,14 +71,19 @@ class Grader:
     has_canonical_form: Callable[[str], bool] = bool
     equal: str = ""
     fingerprint: str = ""
-    stated: Callable[[str], str] | None = None
+    stated: tuple[Callable[[str], str], ...] = ()
+    reads_gold: bool = False
 
 
 def word_grader(extract: Callable[[str, bool], str | Nothing], version: int = 1) -> Grader:
     """Answers that are equal as extracted texts, the gold one extracted likewise."""
 
+    @lru_cache(maxsize=1024)
+    def expected_of(gold: str) -> str | Nothing:
+        return extract(gold, True)
+
     def judge(answer: str, gold: str) -> Graded:
-        expected = extract(gold, True)
+        expected = expected_of(gold)
         return ERROR if isinstance(expected, Nothing) else judge_equal(answer, expected)
 
     def check_gold(gold: str) -> None:
@@ -88,11 +94,11 @@ def word_grader(extract: Callable[[str, bool], str | Nothing], version: int = 1)
 
 
 GRADERS: dict[str, Grader] = {
-    "integer": word_grader(words.last_integer),
-    "letter": word_grader(words.last_letter),
-    "choice": word_grader(choice.chosen_letter),
+    "integer": word_grader(words.last_integer, version=2),
+    "letter": word_grader(words.last_letter, version=2),
+    "choice": word_grader(choice.chosen_letter, version=2),
     "mathematics": Grader(
-        version=1,
+        version=2,
         extract=mathematics.extract,
         judge=mathematics.judge,
         in_worker="raysweep.grading.symbolic:grade",
@@ -100,11 +106,12 @@ GRADERS: dict[str, Grader] = {
         has_canonical_form=mathematics.has_canonical_form,
         equal="raysweep.grading.symbolic:equal",
         fingerprint="raysweep.grading.symbolic:fingerprint",
-        stated=mathematics.boxed,
+        stated=mathematics.STATED,
     ),
     "code": Grader(
-        version=1,
+        version=2,
         extract=code.extract,
+        reads_gold=True,
         judge=code.judge,
         in_worker="raysweep.grading.code:grade",
         cpu_s=60,
@@ -112,8 +119,9 @@ GRADERS: dict[str, Grader] = {
         check_place=sandbox.check,
     ),
     "code_unsandboxed": Grader(
-        version=1,
+        version=2,
         extract=code.extract,
+        reads_gold=True,
         judge=code.judge,
         in_worker="raysweep.grading.code:grade_unsandboxed",
         cpu_s=60,
@@ -170,7 +178,8 @@ def _at_once(grader: Grader, said: Said) -> Graded | str:
     if said.given_up:
         return ERROR
     try:
-        found = grader.extract(said.text, said.ended)
+        gold = [said.gold] if grader.reads_gold else []
+        found = grader.extract(said.text, said.ended, *gold)
         if isinstance(found, Nothing):
             return Graded(None, found.value)
         return grader.judge(found, said.gold) or found
@@ -186,10 +195,9 @@ def _by_worker(grader: Grader, answer: str, gold: str, workers: Workers) -> Grad
 
 
 def ungradable_gold(benchmark: Benchmark, workers: Workers) -> Question | None:
-    """The first question whose gold answer, stated as a model would, is not graded correct."""
+    """The first question whose gold answer, stated in one of the usual ways, is not graded correct."""
     stated = load_grader(benchmark.grader).stated
-    if stated is None:
-        return None
-    said = [Said(stated(question.gold), True, question.gold) for question in benchmark.questions]
-    graded = zip(benchmark.questions, grade_all(benchmark.grader, said, workers), strict=True)
-    return next((question for question, one in graded if one.outcome != "correct"), None)
+    asked = [(question, state) for question in benchmark.questions for state in stated]
+    said = [Said(state(question.gold), True, question.gold) for question, state in asked]
+    graded = zip(asked, grade_all(benchmark.grader, said, workers), strict=True)
+    return next((question for (question, _), one in graded if one.outcome != "correct"), None)

@@ -1,39 +1,54 @@
 r"""LaTeX boxes: `\boxed{...}` is how reasoning models, and our own openers, mark an answer.
 
 A box is whole if its braces are balanced; the last whole one counts. A box that the text does not close
-was cut if the text ran into its limit, and otherwise closed by the text's end.
+was cut if the text ran into its limit, and otherwise closed by the text's end. One pass finds all boxes,
+so that a text of nothing but openings is read in linear time.
 """
 
 import re
+from collections.abc import Iterator
+from functools import lru_cache
 
-BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+TOKEN = re.compile(r"(\\+(?:boxed|fbox)\s*\{)|\\.|([{}])", re.DOTALL)
+
+
+def has_box(text: str) -> bool:
+    """Whether a text may hold a box at all: a quick look before all braces are matched."""
+    return "boxed" in text or "fbox" in text
 
 
 def last_box(text: str) -> str | None:
     """What the last whole box with something in it holds; None if there is none."""
-    for opening in reversed(list(BOX.finditer(text))):
-        inside = balanced(text[opening.end() :])
-        if inside is not None and inside.strip():
-            return inside.strip()
-    return None
+    return next(whole_boxes(text), None)
+
+
+def whole_boxes(text: str) -> Iterator[str]:
+    """What each whole box with something in it holds, the last first."""
+    for start, end in reversed(_boxes(text)):
+        if end is not None and (inside := text[start:end].strip()):
+            yield inside
 
 
 def open_box(text: str) -> str | None:
     """What follows the last box's opening, if no brace closes it."""
-    *_, opening = [None, *BOX.finditer(text)]
-    if opening is None or balanced(text[opening.end() :]) is not None:
+    boxes = _boxes(text)
+    if not boxes or boxes[-1][1] is not None:
         return None
-    return text[opening.end() :].strip()
+    return text[boxes[-1][0] :].strip()
 
 
-def balanced(text: str) -> str | None:
-    """The text before the brace that closes an open one; None if there is no such brace."""
-    depth, escaped = 1, False
-    for position, character in enumerate(text):
-        if escaped or character == "\\":
-            escaped = not escaped
-        elif character in "{}":
-            depth += 1 if character == "{" else -1
-            if depth == 0:
-                return text[:position]
-    return None
+@lru_cache(maxsize=256)
+def _boxes(text: str) -> tuple[tuple[int, int | None], ...]:
+    """Where each box's inside starts and ends, in the order of their openings."""
+    ends = dict(_braces(text))
+    return tuple((found.end(), ends.get(found.end())) for found in TOKEN.finditer(text) if found[1])
+
+
+def _braces(text: str) -> Iterator[tuple[int, int]]:
+    """Where the inside of each pair of braces starts and ends."""
+    opened: list[int] = []
+    for found in TOKEN.finditer(text):
+        if found[1] or found[2] == "{":
+            opened.append(found.end())
+        elif found[2] and opened:
+            yield opened.pop(), found.start()

@@ -1,41 +1,39 @@
-"""Programs: the last fenced block of Python, right if it passes every test.
+"""Programs: the last fenced block that solves the question, right if it passes every test.
 
 A gold answer is tests, in the form of `raysweep.benchmarks.code_tests`. Without a function a test's input
-is what the program reads and its output what it prints; with one the input's lines are the arguments in
-JSON, and the output the result.
+is what the program reads and its output what it prints; with one the input is the arguments in JSON, and
+the output the result. Which block is graded is told by `code_blocks`, and how results are compared by
+`code_results`.
 
 Programs that fail their tests differ as votes unless they differ in layout and comments only.
 """
 
 import ast
 import hashlib
-import json
-import re
-from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 
-from raysweep.benchmarks.code_tests import read_tests
+from raysweep.benchmarks.code_tests import read_function, read_tests
+from raysweep.grading.code_blocks import find_blocks, solution
+from raysweep.grading.code_results import same_result, same_text
+from raysweep.grading.judge_names import imports_for
 from raysweep.grading.outcomes import Nothing, nothing
 from raysweep.grading.sandbox import run_program
 
-FENCE = re.compile(
-    r"^[ \t]*```[ \t]*(\w*)[^\n]*\n(.*?)(^[ \t]*```[ \t]*$|\Z)", re.DOTALL | re.MULTILINE
-)
-PYTHON = ("python", "py", "python3", "")
 LIMIT_S = 6.0
+function_of = lru_cache(256)(read_function)  # once per question: tests may be many megabytes
 
 
-def extract(text: str, ended: bool) -> str | Nothing:
-    """The last block marked as Python, else the last one without a mark; it must be closed or final."""
-    blocks = [found.groups() for found in FENCE.finditer(text)]
-    whole = [
-        (mark.lower(), code) for mark, code, close in blocks if (close or ended) and code.strip()
-    ]
-    cut = bool(blocks) and not blocks[-1][2]
-    if not ended and cut:
+def extract(text: str, ended: bool, gold: str = "") -> str | Nothing:
+    """The last block of Python that solves the question by itself, else the last one marked as Python,
+    else the last one without a mark; it must be closed or final.
+    """
+    blocks = [block for block in find_blocks(text) if block.may_be_python]
+    if not ended and blocks and not blocks[-1].closed:
         return Nothing.CUT_OFF
-    marked = [code for mark, code in whole if mark in PYTHON[:-1]]
-    plain = [code for mark, code in whole if not mark]
-    return (marked or plain or [nothing(ended)])[-1]
+    programs = [block for block in blocks if block.code.strip()]
+    if len(programs) < 2:
+        return programs[0].code if programs else nothing(ended)
+    return solution(programs, function_of(gold) if gold else None).code
 
 
 def check_gold(gold: str) -> None:
@@ -62,35 +60,12 @@ def passes(program: str, gold: str, isolated: bool) -> bool:
     asked = read_tests(gold)
     limit_s = LIMIT_S if asked.limit_s is None else asked.limit_s
     same = same_result if asked.function else same_text
+    given = imports_for(program)
     for test in asked.tests:
-        ran = run_program(program, test.input, asked.function, limit_s, isolated)
-        if ran.output is None or not same(ran.output, test.output):
+        ran = run_program(program, test.input, asked.function, limit_s, isolated, given)
+        if ran.output is None or not same(ran.output, test.output, asked.float_tolerance):
             return False
     return True
-
-
-def same_text(said: str, expected: str) -> bool:
-    """Equal line by line, spaces at the ends aside; numbers are equal by value."""
-    ours, theirs = said.strip().splitlines(), expected.strip().splitlines()
-    return len(ours) == len(theirs) and all(map(same_line, ours, theirs))
-
-
-def same_line(said: str, expected: str) -> bool:
-    if said.strip() == expected.strip():
-        return True
-    try:
-        ours, theirs = ([Decimal(word) for word in line.split()] for line in (said, expected))
-    except InvalidOperation:
-        return False
-    return ours == theirs
-
-
-def same_result(said: str, expected: str) -> bool:
-    """Equal as JSON."""
-    try:
-        return json.loads(said) == json.loads(expected)
-    except ValueError:
-        return False
 
 
 def name_of(program: str) -> str:

@@ -26,7 +26,8 @@ from raysweep.errors import ConfigError
 from raysweep.grading.sandboxed import STARTED
 
 RUNNER = Path(__file__).with_name("sandboxed.py")
-MEMORY_BYTES = 1 << 30  # of addresses, a process
+MEMORY_BYTES = 1 << 30  # of addresses, per process
+STACK_BYTES = 256 << 20  # calls 100,000 deep that go through C, such as those of cached functions
 BWRAP = "bwrap"
 FILE_BYTES = 16 << 20
 SCRATCH_BYTES = 64 << 20
@@ -68,12 +69,18 @@ class Ran:
 
 
 def run_program(
-    source: str, stdin: str, function: str | None, limit_s: float, isolated: bool = True
+    source: str,
+    stdin: str,
+    function: str | None,
+    limit_s: float,
+    isolated: bool = True,
+    imports: str = "",
 ) -> Ran:
     """Run a Python program with one test's input; `sandboxed` says what `function` changes.
 
     limit_s   CPU seconds; the wall allows half as much again and a second
     isolated  in bubblewrap; otherwise, at the user's word, with the limits alone
+    imports   statements that are run before the program, in its module
     Raises SandboxError.
     """
     with tempfile.TemporaryDirectory(prefix="raysweep-code-") as name, _files(stdin) as files:
@@ -82,10 +89,10 @@ def run_program(
         (folder / "program.py").write_text(source, errors="replace")
         with _pipe() as pipe:
             if isolated:
-                python = _python("/program/program.py", function, limit_s, pipe)
+                python = _python("/program/program.py", imports, function, limit_s, pipe)
                 command = [*_bubblewrap(folder), *python]
             else:
-                command = _python(str(folder / "program.py"), function, limit_s, pipe)
+                command = _python(str(folder / "program.py"), imports, function, limit_s, pipe)
             status = _run(command, folder, files, pipe, 1.5 * limit_s + 1)
         output, complaints = (_content(file) for file in files[1:])
     if not complaints.startswith(STARTED):
@@ -143,12 +150,15 @@ def _python_folders() -> Iterator[str]:
             yield from ("--ro-bind", folder, folder)
 
 
-def _python(program: str, function: str | None, limit_s: float, pipe: int) -> list[str]:
+def _python(
+    program: str, imports: str, function: str | None, limit_s: float, pipe: int
+) -> list[str]:
     """Python, isolated from the user's settings, with the runner, which sets the limits."""
     isolated = program.startswith("/program/")
     limits = {
         "CPU": max(1, round(limit_s)),
         "AS": MEMORY_BYTES,
+        "STACK": STACK_BYTES,
         "FSIZE": FILE_BYTES,
         "CORE": 0,
     }
@@ -161,6 +171,7 @@ def _python(program: str, function: str | None, limit_s: float, pipe: int) -> li
         json.dumps(limits),
         str(user),
         str(pipe),
+        imports,
         *([function] if function else []),
     ]
     return [sys.executable, "-I", "-B", "-X", "utf8", runner, *arguments]
@@ -212,6 +223,8 @@ def _files(stdin: str) -> Iterator[Files]:
     with temporary() as into, temporary() as out, temporary() as err:
         into.write(stdin.encode(errors="replace"))
         into.seek(0)
+        for file in (into, out, err):  # another user opens them as /dev/stdin and its like
+            os.fchmod(file.fileno(), 0o666)
         yield into, out, err
 
 

@@ -89,11 +89,10 @@ def runs(indices: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def _unchanged(whole: Shard, part: Part) -> Shard:
-    """The part as a shard of those of its questions whose content is still the same."""
-    known = (question for question in whole.questions if question.question_id in part.questions)
+    """The part as a shard of those of its questions that are still asked as they were."""
     return replace(
         whole,
-        questions=tuple(q for q in known if q.content == part.questions[q.question_id]),
+        questions=tuple(question for question in whole.questions if part.holds(question)),
         sample_start=part.sample_start,
         sample_count=part.sample_count,
     )

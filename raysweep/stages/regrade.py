@@ -2,6 +2,7 @@
 
 import os
 
+from raysweep.errors import shown
 from raysweep.exit_status import DONE
 from raysweep.stages.context import Context
 from raysweep.system.workers import Workers
@@ -17,6 +18,8 @@ def run_stage(run: Context) -> int:
         run.say(
             "regrade", f"{name}: {found.answers:,} answers, {found.reread:,} extracted differently"
         )
+        for question_id, former in found.corrected.items():
+            run.say("", f"the gold answer of {question_id} was {shown(former)} before")
         for change, count in sorted(found.outcomes.items()):
             run.say("", f"{count:,} {change}")
     return DONE

@@ -7,7 +7,10 @@ from dataclasses import asdict, dataclass, field, fields
 from itertools import product
 from typing import Any
 
-PART_KEY = b"raysweep.storage.part"
+from raysweep.spec import Question, content_hash
+
+PART_KEY = b"raysweep.part"
+LONGEST_GOLD = 200  # characters of a gold answer that are kept in a note
 PART_NAME = re.compile(r"/shard-[^/]*\.parquet$")
 
 
@@ -19,12 +22,16 @@ class Part:
     engine_s  seconds in which its engine decoded, since the part before it
     device    the kind of GPU that did, "" for a CPU or an unnamed one
     epoch     of the lease under which it was written; 0 without one
+    golds     question id -> the gold answer of its answers' grades, as `gold_name` names it
+    former_golds  question id -> the gold answer before the last correction
     """
 
     engine_id: str
     shard_id: str
     stream_id: str
-    questions: dict[str, str]  # question id -> content hash of the question
+    questions: dict[
+        str, str
+    ]  # question id -> `Question.asked`; `Question.content` in version 0.1.0
     sample_start: int
     sample_count: int
     graders: dict[str, str] = field(
@@ -34,6 +41,19 @@ class Part:
     engine_s: float = 0.0
     device: str = ""
     epoch: int = 0
+    golds: dict[str, str] = field(default_factory=dict)
+    former_golds: dict[str, str] = field(default_factory=dict)
+
+    def holds(self, question: Question) -> bool:
+        """Whether its samples of that question were asked what the question asks now."""
+        return self.questions.get(question.question_id) in (question.asked, question.content)
+
+    def gold_of(self, question: Question) -> str:
+        """By which gold answer its answers to that question were graded, as `gold_name` names it.
+
+        A part of version 0.1.0 names its question by prompt and gold, so it holds the gold of today.
+        """
+        return self.golds.get(question.question_id, gold_name(question.gold))
 
     @property
     def cells(self) -> Iterator[tuple[str, int]]:
@@ -54,6 +74,11 @@ class Part:
 
 def part_name(engine_id: str, shard_id: str) -> str:
     return f"samples/engine={engine_id}/shard-{shard_id}.parquet"
+
+
+def gold_name(gold: str) -> str:
+    """A gold answer in a part's note: itself, or its hash where it is long (a program's tests)."""
+    return gold if len(gold) <= LONGEST_GOLD else f"hash {content_hash(gold)}"
 
 
 def encoded(part: Part) -> bytes:
@@ -77,7 +102,7 @@ def decoded(data: bytes) -> Part:
 
 EXPECTED: dict[str, type] = {
     **dict.fromkeys(("engine_id", "shard_id", "stream_id", "device"), str),
-    **dict.fromkeys(("questions", "graders"), dict),
+    **dict.fromkeys(("questions", "graders", "golds", "former_golds"), dict),
     **dict.fromkeys(("sample_start", "sample_count", "tokens", "epoch"), int),
     "engine_s": float,
 }

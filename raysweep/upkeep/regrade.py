@@ -20,12 +20,14 @@ from raysweep import grading
 from raysweep.errors import ConfigError
 from raysweep.planning.grid import backend_of, engines, whole_stream
 from raysweep.run_config import RunConfig
-from raysweep.spec import Benchmark, content_hash
+from raysweep.spec import Benchmark, Question
 from raysweep.storage.lease import LOOK_EVERY_S
-from raysweep.storage.part import PART_KEY, Part, decoded, part_name
+from raysweep.storage.part import PART_KEY, Part, decoded, gold_name, part_name
 from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store
 from raysweep.system.workers import CallError, Workers
+
+MOST_NAMED = 5  # questions that a message names
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,14 @@ class Changes:
     answers  that were graded
     reread   whose extracted answer is another, whatever its outcome
     parts    that were rewritten
+    corrected  question id -> the gold answer before its correction
     """
 
     answers: int = 0
     reread: int = 0
     parts: int = 0
     outcomes: Mapping[str, int] = field(default_factory=dict)
+    corrected: Mapping[str, str] = field(default_factory=dict)
 
     def __add__(self, other: "Changes") -> "Changes":
         return Changes(
@@ -48,22 +52,29 @@ class Changes:
             self.reread + other.reread,
             self.parts + other.parts,
             dict(Counter(self.outcomes) + Counter(other.outcomes)),
+            {**self.corrected, **other.corrected},
         )
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A part that holds samples of the run, and the gold answers of its questions that are the run's."""
+    """A part that holds samples of the run, and those of its questions that the run still asks."""
 
     part: Part
     benchmark: Benchmark
-    golds: Mapping[str, str]
+    questions: tuple[Question, ...]
 
     @property
     def other_graders(self) -> set[str]:
         """Graders of its answers that are not the benchmark's."""
-        graders = {self.part.graders.get(question_id, "unknown") for question_id in self.golds}
+        known = self.part.graders
+        graders = {known.get(question.question_id, "unknown") for question in self.questions}
         return graders - {grading.tag(self.benchmark.grader)}
+
+    @property
+    def corrected(self) -> tuple[Question, ...]:
+        """Its questions whose gold answer is another than the one by which they were graded."""
+        return tuple(q for q in self.questions if self.part.gold_of(q) != gold_name(q.gold))
 
 
 def wanted_parts(config: RunConfig, parts: Iterable[Part]) -> Iterator[Wanted]:
@@ -81,26 +92,30 @@ def wanted_parts(config: RunConfig, parts: Iterable[Part]) -> Iterator[Wanted]:
     }
     for part in parts:
         if benchmark := streams.get(part.stream_id):
-            golds = {
-                question.question_id: question.gold
-                for question in benchmark.questions
-                if part.questions.get(question.question_id) == content_hash(question)
-            }
-            if golds:
-                yield Wanted(part, benchmark, golds)
+            asked = tuple(question for question in benchmark.questions if part.holds(question))
+            if asked:
+                yield Wanted(part, benchmark, asked)
 
 
 def check_graders(config: RunConfig, parts: Iterable[Part]) -> None:
-    """Raise ConfigError if answers of the run were graded by another grader than the configured one."""
+    """Raise ConfigError if answers of the run were graded by another grader or another gold answer."""
     others: dict[str, set[str]] = defaultdict(set)
+    corrected: dict[str, set[str]] = defaultdict(set)
     for wanted in wanted_parts(config, parts):
         others[wanted.benchmark.name] |= wanted.other_graders
+        corrected[wanted.benchmark.name] |= {q.question_id for q in wanted.corrected}
     for benchmark in config.sweep.benchmarks:
         if others[benchmark.name]:
             raise ConfigError(
                 f"sweep.benchmarks: {benchmark.name!r} is graded by {grading.tag(benchmark.grader)}, and "
                 f"answers that are there by {', '.join(sorted(others[benchmark.name]))}; add the stage "
                 "regrade, which grades the stored answers again: stages=[regrade,reduce,report]"
+            )
+        if corrected[benchmark.name]:
+            raise ConfigError(
+                f"sweep.benchmarks: {benchmark.name!r} has other gold answers than those by which stored "
+                f"answers were graded, for {', '.join(sorted(corrected[benchmark.name])[:MOST_NAMED])}; "
+                "add the stage regrade, which grades them again: stages=[regrade,reduce,report]"
             )
 
 
@@ -119,7 +134,8 @@ def regrade_run(
     def regrade(wanted: Wanted) -> Changes:
         store.fence(LOOK_EVERY_S)
         names = wanted.part.engine_id, wanted.part.shard_id
-        arguments = (root, *names, wanted.benchmark.grader, dict(wanted.golds))
+        questions = [(q.question_id, q.asked, q.gold) for q in wanted.questions]
+        arguments = (root, *names, wanted.benchmark.grader, questions)
         try:
             return Changes(**workers.call("raysweep.upkeep.regrade:regrade_part", *arguments))
         except CallError as error:
@@ -137,23 +153,39 @@ def regrade_run(
 
 
 def regrade_part(
-    root: str, engine_id: str, shard_id: str, grader: str, golds: dict[str, str]
+    root: str, engine_id: str, shard_id: str, grader: str, questions: list[tuple[str, str, str]]
 ) -> dict[str, Any]:
-    """Grade a part's answers to the questions in `golds`, and rewrite it if that changes anything.
+    """Grade a part's answers to some questions, and rewrite it if that changes anything.
 
+    questions  (id, `Question.asked`, gold answer) of each
     Runs in a worker process; the fields of Changes.
     """
+    golds = {question_id: gold for question_id, _, gold in questions}
     store = Store(root)
     table = store.read_table(part_name(engine_id, shard_id))
     part = decoded((table.schema.metadata or {})[PART_KEY])
     answers, changes = _regraded(table, grader, golds)
-    graders = {**part.graders, **dict.fromkeys(golds, grading.tag(grader))}
-    rewrite = bool(changes.reread or changes.outcomes or graders != part.graders)
+    note = _noted(part, grader, questions)
+    rewrite = bool(changes.reread or changes.outcomes or note != part)
     if rewrite:
         column = table.schema.get_field_index("answers")
         table = table.set_column(column, SAMPLES.field("answers"), answers)
-        store.write_part(replace(part, graders=graders), table)
-    return asdict(replace(changes, parts=int(rewrite)))
+        store.write_part(note, table)
+    corrected = {q: old for q, old in note.former_golds.items() if part.former_golds.get(q) != old}
+    return asdict(replace(changes, parts=int(rewrite), corrected=corrected))
+
+
+def _noted(part: Part, grader: str, questions: list[tuple[str, str, str]]) -> Part:
+    """What the part says of itself once those questions are graded so; a corrected gold is recorded."""
+    golds = {question_id: gold_name(gold) for question_id, _, gold in questions}
+    former = {q: part.golds[q] for q, gold in golds.items() if part.golds.get(q, gold) != gold}
+    return replace(
+        part,
+        questions={**part.questions, **{question_id: asked for question_id, asked, _ in questions}},
+        graders={**part.graders, **dict.fromkeys(golds, grading.tag(grader))},
+        golds={**part.golds, **golds},
+        former_golds={**part.former_golds, **former},
+    )
 
 
 def _regraded(table: pa.Table, grader: str, golds: Mapping[str, str]) -> tuple[pa.Array, Changes]:

@@ -4,6 +4,7 @@ import json
 import pickle
 import re
 from collections import Counter
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -132,23 +133,63 @@ def test_a_gold_answer_without_tests_is_refused(gold: str):
         read_tests(gold)
 
 
+def definition_of_programs(source: Path, **more: Any) -> dict[str, Any]:
+    return {
+        "name": "own",
+        "loader": "livecodebench",
+        "source": str(source),
+        "prompt": "{{ question }}",
+        "grader": "integer",
+        "answer_opener": "```python\n",
+        "answer_tokens": 8,
+        **more,
+    }
+
+
+def test_a_tolerance_is_part_of_the_tests_only_where_it_is_set(mine: Path, tmp_path: Path):
+    source = write(tmp_path / "test.jsonl", programs("2025-01-01"))
+    exact, unset, near = (
+        read_benchmark(mine, **definition_of_programs(source, grader="code_unsandboxed", **more))
+        for more in ({}, {"float_tolerance": None}, {"float_tolerance": 1e-6})
+    )
+    assert content_hash(exact) == content_hash(unset) != content_hash(near)
+    assert "float_tolerance" not in exact.questions[0].gold
+    before, after = (read_tests(benchmark.questions[0].gold) for benchmark in (exact, near))
+    assert after == replace(before, float_tolerance=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "words"),
+    [
+        (-1, "float_tolerance: -1 is out of range; write a number 0 or more"),
+        ("small", "float_tolerance: 'small' is not a number; write one"),
+    ],
+)
+def test_a_tolerance_that_is_none_is_refused(
+    tolerance: Any, words: str, mine: Path, tmp_path: Path
+):
+    source = write(tmp_path / "test.jsonl", programs("2025-01-01"))
+    with pytest.raises(ConfigError) as raised:
+        read_benchmark(mine, **definition_of_programs(source, float_tolerance=tolerance))
+    assert words in str(raised.value)
+
+
+def test_a_tolerance_for_answers_that_are_no_programs_is_refused(mine: Path):
+    words = r"float_tolerance: 0\.1, where the gold answers of 'chain' are no tests of programs"
+    with pytest.raises(ConfigError, match=words):
+        read_benchmark(mine, name="chain", float_tolerance=0.1)
+
+
 def test_a_date_that_is_none_and_an_empty_window_are_refused(mine: Path, tmp_path: Path):
     rows = programs("2025-01-01", "2025-13-01")
     source = files(write(tmp_path / "test.jsonl", rows))
     with pytest.raises(ConfigError, match="row 2, column 'contest_date': month must be in 1"):
         list(livecodebench.questions(source, CODE))
-    definition = {
-        "loader": "livecodebench",
-        "source": str(write(tmp_path / "good.jsonl", rows[:1])),
-        "prompt": "{{ question }}",
-        "grader": "integer",
-        "answer_opener": "```python\n",
-        "answer_tokens": 8,
-    }
+    definition = definition_of_programs(write(tmp_path / "good.jsonl", rows[:1]))
     with pytest.raises(ConfigError, match="count: 1 questions, where there are 0"):
-        read_benchmark(mine, name="own", **definition, since="2025-02-01")
+        read_benchmark(mine, **definition, since="2025-02-01")
     with pytest.raises(ConfigError, match=r"\[0\]\.since: 'May' is no date; write YYYY-MM-DD"):
-        read_benchmark(mine, name="own", **definition, since="May")
+        read_benchmark(mine, **definition, since="May")
 
 
 # The shipped definitions

@@ -35,7 +35,7 @@ def test_another_grader_may_use_the_folder(mine: Path):
     [
         ("seed", 7, "seed: 7 differs from 0"),
         ("sweep.token_budgets", [16], "sweep.token_budgets: [16] differs from [16, 32, 64]"),
-        ("sweep.benchmarks", [{"name": "chain", "count": 5}], "benchmark.chain: "),
+        ("sweep.benchmarks", [{"name": "chain", "count": 5}], "questions.chain: "),
         (
             "sweep.models",
             [{"name": "small", "family": {"name": "tiny", "sampling": {"temperature": 0.5}}}],

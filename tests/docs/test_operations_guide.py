@@ -7,9 +7,11 @@ import pytest
 import yaml
 from support.manifests import K8S, OVERLAYS, ROOT, documents, kustomize, places, the
 
+from raysweep.exit_status import BAD_INPUT, INTERRUPTED, WORK_REMAINS
 from raysweep.monitoring.metric_names import ENGINE, METRICS
 
 GUIDE = (ROOT / "docs" / "operations.md").read_text()
+PROSE = " ".join(GUIDE.split())
 BLOCKS = re.findall(r"```sh(?: [^\n]*)?\n(.*?)```", GUIDE, re.DOTALL)
 COMMANDS = [line for block in BLOCKS for line in block.replace("\\\n", " ").splitlines()]
 
@@ -38,6 +40,11 @@ def shown_labels(labels: tuple[str, ...]) -> str:
     return ", ".join(
         (["*engine*"] if others != labels else []) + [f"`{label}`" for label in others]
     )
+
+
+def test_its_table_of_exit_statuses_is_the_command_lines():
+    statuses = re.findall(r"^\| (\d+) \| ", GUIDE, re.MULTILINE)
+    assert statuses == [str(status) for status in (0, BAD_INPUT, WORK_REMAINS, INTERRUPTED)]
 
 
 @pytest.mark.parametrize("block", BLOCKS)
@@ -78,11 +85,11 @@ def test_names_in_commands_are_those_of_the_manifests():
 def test_what_it_says_of_the_job_is_so():
     job = the("RayJob", documents("s3"))["spec"]
     head = job["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"][0]
-    assert "ten minutes later" in GUIDE and job["ttlSecondsAfterFinished"] == 600
-    assert "three\ntimes" in GUIDE and job["backoffLimit"] == 3
+    assert "ten minutes later" in PROSE and job["ttlSecondsAfterFinished"] == 600
+    assert "three times (`backoffLimit`)" in PROSE and job["backoffLimit"] == 3
     idle = job["rayClusterSpec"]["autoscalerOptions"]["idleTimeoutSeconds"]
-    assert "after five idle minutes" in GUIDE and idle == 300
-    assert "two CPUs and\n  16 GiB" in GUIDE
+    assert "after five idle minutes" in PROSE and idle == 300
+    assert "two CPUs and 16 GiB" in PROSE
     assert head["resources"]["requests"] == {"cpu": "2", "memory": "16Gi"}
     entrypoint = [line for line in COMMANDS if line.startswith("/opt/raysweep")]
     assert [job["entrypoint"].startswith(line) for line in entrypoint] == [True]

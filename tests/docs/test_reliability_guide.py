@@ -28,6 +28,7 @@ def test_every_kind_of_loss_has_its_line():
 
 
 def test_every_line_of_its_tables_names_a_test():
-    rows = [line for line in GUIDE.read_text().splitlines() if line.startswith("| ")]
+    promises, _, measured = GUIDE.read_text().partition("## What recovery costs")
+    rows = [line for line in promises.splitlines() if line.startswith("| ")]
     heads = ("| promise", "| fault |")
-    assert all("`test_" in row for row in rows if not row.startswith(heads))
+    assert measured and all("`test_" in row for row in rows if not row.startswith(heads))

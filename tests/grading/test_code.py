@@ -1,4 +1,4 @@
-"""Programs as answers: which block counts, how tests are run, and where they are not."""
+"""Programs as answers: what tests are, how they are run, and where they are not."""
 
 import os
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from support.program_cases import DOUBLE, DOUBLED, gold_of, needs_bubblewrap, ou
 
 from raysweep import grading
 from raysweep.errors import ConfigError
-from raysweep.grading import Graded, Nothing, Said, code, sandbox
+from raysweep.grading import Graded, Said, code, sandbox
 from raysweep.system.workers import Workers
 
 
@@ -17,34 +17,6 @@ from raysweep.system.workers import Workers
 def workers() -> Iterator[Workers]:
     with Workers(1) as pool:
         yield pool
-
-
-# Which block
-
-
-@pytest.mark.parametrize(
-    ("text", "ended", "program"),
-    [
-        ("```python\na\n```", True, "a\n"),
-        ("```python\na\n```", False, "a\n"),
-        ("```python\na\n```\nor\n```python\nb\n```\n", True, "b\n"),
-        ("```python\na\n```\nIt prints\n```\n42\n```", True, "a\n"),
-        ("```\na\n```", True, "a\n"),
-        ("```Python3\na\n```", True, "a\n"),
-        ("```py\na\n\nb\n```", True, "a\n\nb\n"),
-        ("```python\na", True, "a"),
-        ("```python\na", False, Nothing.CUT_OFF),
-        ("```python\na\n```\nbetter:\n```python\nb", False, Nothing.CUT_OFF),
-        ("```python\n", False, Nothing.CUT_OFF),
-        ("```python\n```", True, Nothing.UNANSWERED),
-        ("```cpp\nint a;\n```", True, Nothing.UNANSWERED),
-        ("print(1)", True, Nothing.UNANSWERED),
-        ("", True, Nothing.UNANSWERED),
-        ("", False, Nothing.CUT_OFF),
-    ],
-)
-def test_the_last_whole_python_block_is_the_program(text: str, ended: bool, program: str | Nothing):
-    assert code.extract(text, ended) == program
 
 
 def test_programs_that_differ_in_layout_and_comments_are_one_answer():
@@ -62,6 +34,10 @@ def test_programs_that_differ_in_layout_and_comments_are_one_answer():
         '{"tests": []}',
         '{"tests": [{"input": "1"}]}',
         '{"tests": [{"input": 1, "output": 1}]}',
+        '{"tests": [{"input": "1", "output": "1"}], "float_tolerance": "1e-6"}',
+        '{"tests": [{"input": "1", "output": "1"}], "float_tolerance": true}',
+        '{"tests": [{"input": "1", "output": "1"}], "float_tolerance": -1}',
+        '{"tests": [{"input": "1", "output": "1"}], "float_tolerance": NaN}',
     ],
 )
 def test_a_gold_answer_that_is_no_tests_is_refused(gold: str):

@@ -12,7 +12,7 @@ from support.graded_answers import CHOICE, MATHEMATICS, OPENED, Case
 
 from raysweep import grading
 from raysweep.grading import Graded, Nothing, Said, words
-from raysweep.grading.mathematics import number
+from raysweep.grading.mathematics import Number, number
 from raysweep.system.workers import Workers
 
 SPELLINGS = (
@@ -109,8 +109,9 @@ def test_an_answer_has_one_form_however_it_is_spelled(
 
 @given(st.integers(-(10**30), 10**30), st.integers(1, 10**6))
 def test_plain_reading_keeps_the_exact_value_of_a_fraction(above: int, below: int):
-    assert number(f"\\boxed{{\\frac{{{above}}}{{{below}}}}}") == Fraction(above, below)
-    assert number(f"${above}/{below}$.") == Fraction(above, below)
+    expected = Number(Fraction(above, below))
+    assert number(f"\\boxed{{\\frac{{{above}}}{{{below}}}}}") == expected
+    assert number(f"${above}/{below}$.") == expected
 
 
 # What goes wrong

@@ -130,7 +130,7 @@ def outcome_program(program: str) -> str:
     said = Said(f"```python\n{program}\n```", True, gold_of([("", "")], limit_s=60))
     return f"""
 from raysweep import grading
-from raysweep.workers import Workers
+from raysweep.system.workers import Workers
 grading.grade("code", grading.Said{tuple(said)!r}, Workers(1))
 """
 
@@ -158,3 +158,16 @@ def test_a_program_sees_no_more_of_the_file_system_than_the_system_and_python():
     }
     home = sandbox.run_program(f"import os\nprint(os.path.exists({__file__!r}))", "", None, 5)
     assert home.output == "False\n"
+
+
+@needs_bubblewrap
+def test_a_call_that_never_returns_from_the_depth_ends_as_a_failed_program():
+    deep = "import sys, functools\nsys.setrecursionlimit(10**9)\n"
+    endless = "@functools.cache\ndef f(n):\n    return f(n + 1)\nf(0)\n"
+    assert sandbox.run_program(deep + endless, "", None, 10).output is None
+
+
+@needs_bubblewrap
+def test_what_a_function_writes_to_standard_output_is_no_result():
+    forged = "import os\ndef f():\n    os.write(1, b'42')\n    os._exit(0)\n"
+    assert sandbox.run_program(forged, "", "f", 5).output == ""

@@ -35,7 +35,7 @@ def on(*pools: Pool, **changes: Any) -> RunConfig:
 def part_of(config: RunConfig, plan: Plan, index: int, **noted: Any) -> Part:
     """The part that a shard of the plan, which has nothing yet, will have written."""
     shard = plan.to_do[index]
-    questions = {question.question_id: question.content for question in shard.questions}
+    questions = {question.question_id: question.asked for question in shard.questions}
     where = (shard.engine.engine_id, shard.shard_id, shard.stream_id, questions)
     return Part(*where, shard.sample_start, shard.sample_count, **noted)
 

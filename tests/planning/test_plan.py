@@ -23,7 +23,6 @@ from raysweep.planning.plan import Plan, make_plan
 from raysweep.planning.plan_tables import engines_table, plan_table
 from raysweep.run_config import RunConfig
 from raysweep.shard import Shard, cells
-from raysweep.spec import content_hash
 from raysweep.storage.part import Part
 
 SAMPLES, QUESTIONS = st.integers(1, 7), st.integers(1, 5)
@@ -39,7 +38,7 @@ def parts_of(shards: Iterable[Shard]) -> list[Part]:
             shard.engine.engine_id,
             shard.shard_id,
             shard.stream_id,
-            {question.question_id: content_hash(question) for question in shard.questions},
+            {question.question_id: question.asked for question in shard.questions},
             shard.sample_start,
             shard.sample_count,
         )
@@ -153,7 +152,7 @@ def test_a_part_whose_samples_are_all_in_other_parts_is_no_row_of_the_plan():
 def test_a_changed_question_is_planned_again_and_its_old_samples_no_longer_count():
     finished = make_plan(a_run_config(), []).to_do
     first, *others = some_questions(3)
-    changed = a_benchmark(questions=(replace(first, gold="7"), *others))
+    changed = a_benchmark(questions=(replace(first, prompt="Something else?"), *others))
     plan = make_plan(a_run_config(benchmarks=(changed,)), parts_of(finished))
     assert cells_to_do(plan) == {(first.question_id, index) for index in range(4)}
     kept = [row for row in plan.shards if row.shard is None]

@@ -8,8 +8,8 @@ from support.command import Command
 
 import raysweep
 from raysweep.errors import ConfigError
+from raysweep.exit_status import DONE
 from raysweep.run_config import Requirements
-from raysweep.stages import DONE
 
 
 def wish(**changes: Any) -> Requirements:

@@ -177,7 +177,7 @@ def test_a_gold_answer_that_the_grader_cannot_read_is_named_before_any_engine_st
 
 def test_the_summary_names_the_graders(run: Command):
     run("generate", "reduce")
-    assert run.summary()["graders"] == {"sums": "integer-1"}
+    assert run.summary()["graders"] == {"sums": "integer-2"}
 
 
 def test_a_driver_that_is_taken_over_stops_with_3_and_a_line_and_leaves_the_tables_alone(

@@ -137,7 +137,7 @@ IN_A_FULL_DISK = """
 import os, threading, time
 from raysweep.storage import trouble
 trouble.FIRST_WAIT_S = 0.2
-from raysweep.store import Store
+from raysweep.storage.store import Store
 ballast = open("/mnt/ballast", "wb")
 try:
     while True: ballast.write(bytes(4096)); ballast.flush()

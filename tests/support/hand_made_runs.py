@@ -19,7 +19,6 @@ from raysweep.spec import (
     Question,
     Sampling,
     WeightSpec,
-    content_hash,
 )
 from raysweep.stages.folder_view import FolderView
 from raysweep.stages.reduce import reduce_folder
@@ -118,7 +117,7 @@ def polls(at_long: Mapping[str, Iterable[str]]) -> list[dict]:
 
 
 def write_part(store: Store, shard: Shard, samples: Iterable[dict]) -> None:
-    questions = {question.question_id: content_hash(question) for question in shard.questions}
+    questions = {question.question_id: question.asked for question in shard.questions}
     indices = range(shard.sample_start, shard.sample_start + shard.sample_count)
     rows = [
         {**row, "benchmark": shard.benchmark}

@@ -16,7 +16,7 @@ from support.parts import PART, rows
 
 from raysweep.configuration.fields import Fields
 from raysweep.errors import ConfigError
-from raysweep.storage.part import decoded, encoded
+from raysweep.storage.part import PART_KEY, decoded, encoded
 from raysweep.storage.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -66,7 +66,7 @@ def test_a_part_cannot_point_out_of_its_folder(tmp_path):
     store.write_part(PART, rows(2))
     (name,) = store.part_names()
     secret = encoded(replace(PART, engine_id="../../..", shard_id="x"))
-    data = store._encoded(rows(2), {b"raysweep.storage.part": secret})
+    data = store._encoded(rows(2), {PART_KEY: secret})
     store.folder.write(name, data)
     with pytest.raises(ConfigError, match="it is the part of another name"):
         list(store.parts())
@@ -85,7 +85,7 @@ def test_a_part_of_a_newer_raysweep_with_more_to_say_is_read():
 ASKS_WITHOUT_A_TOKEN = """
 import os, subprocess, sys
 import ray
-from raysweep.ray_session import ray_session
+from raysweep.driver.ray_session import ray_session
 from raysweep.run_config import Cluster
 with ray_session(Cluster("local", 1, 1.0, 0.0)):
     address = ray.get_runtime_context().gcs_address

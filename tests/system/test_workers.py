@@ -81,7 +81,7 @@ def test_what_a_call_raises_or_prints_is_told_apart_from_what_it_returns():
 def test_a_worker_does_not_outlive_a_parent_that_is_killed(busy: str):
     program = f"""
 import threading
-from raysweep.workers import Workers
+from raysweep.system.workers import Workers
 pool = Workers(1)
 print(pool.call("support.worker_calls:process_id", "x", "y"), flush=True)
 pool.call("support.worker_calls:{busy}", "x", "y", cpu_s=1)

@@ -14,10 +14,10 @@ from support.nouns import a_benchmark, a_run_config
 from raysweep import grading
 from raysweep.driver import generate
 from raysweep.errors import ConfigError
+from raysweep.exit_status import DONE
 from raysweep.grading import Said
 from raysweep.planning.plan import make_plan
 from raysweep.spec import content_hash
-from raysweep.stages import DONE
 from raysweep.storage.part import PART_KEY, Part, part_name
 from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store
@@ -141,7 +141,7 @@ def test_outcomes_of_two_graders_are_not_mixed(run: Command, stage: str):
     with pytest.raises(ConfigError) as raised:
         run(stage, benchmarks=MATHEMATICS)
     assert str(raised.value) == (
-        "sweep.benchmarks: 'sums' is graded by mathematics-1, and answers that are there by integer-1; "
+        "sweep.benchmarks: 'sums' is graded by mathematics-1, and answers that are there by integer-2; "
         "add the stage regrade, which grades the stored answers again: stages=[regrade,reduce,report]"
     )
 
@@ -161,12 +161,14 @@ def test_answers_to_questions_that_are_not_the_runs_keep_their_grader(run: Comma
     parts = list(store_of(run).parts())
     one = a_run_config(benchmarks=(a_benchmark(count=1, grader="mathematics"),))
     wanted = list(wanted_parts(one, parts))
-    assert [set(found.golds) for found in wanted] == [{"sums-0"}] * 2
+    assert [{question.question_id for question in found.questions} for found in wanted] == [
+        {"sums-0"}
+    ] * 2
     with Workers(1) as workers:
         regrade_run(one, parts, store_of(run), workers)
     for part in store_of(run).parts():
         for question_id, tag in part.graders.items():
-            assert tag == ("mathematics-1" if question_id == "sums-0" else "integer-1")
+            assert tag == ("mathematics-1" if question_id == "sums-0" else "integer-2")
 
 
 def test_parts_are_found_where_auto_stands_for_their_backend():
