@@ -32,7 +32,8 @@ RAW = """
 import sys, time
 from benchmarks.throughput import config_of, shards_of
 from actors.engine import TraceRequest
-from actors.engine_actor import generated_tokens, load_engine
+from actors.engine_actor import load_engine
+from actors.sample_rows import generated_tokens
 from raysweep.shard import sample_key
 
 shards = shards_of(config_of(int(sys.argv[1]), int(sys.argv[2]), "."))

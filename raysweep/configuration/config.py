@@ -72,15 +72,6 @@ SECTIONS = {
 }
 
 
-# The list below `sweep` that names definitions of a kind.
-LISTS = {
-    "model": "models",
-    "weights": "weights",
-    "kv_policy": "kv_policies",
-    "benchmark": "benchmarks",
-}
-
-
 def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConfig:
     """Validate the composed configuration. Definitions are looked up in `folders`."""
     top = Fields("", composed).only(SECTIONS[""])

@@ -7,8 +7,8 @@ import pytest
 import yaml
 from support.manifests import K8S, OVERLAYS, ROOT, documents, kustomize, places, the
 
-from raysweep.__main__ import BAD_INPUT, INTERRUPTED, WORK_REMAINS
 from raysweep.monitoring.metric_names import ENGINE, METRICS
+from raysweep.system.exit_status import BAD_INPUT, INTERRUPTED, WORK_REMAINS
 
 GUIDE = (ROOT / "docs" / "operations.md").read_text()
 PROSE = " ".join(GUIDE.split())

@@ -196,7 +196,7 @@ def store_beside(store: Store) -> Store:
 def test_an_engine_that_no_node_can_ever_hold_is_refused(machines, store):
     with pytest.raises(ConfigError) as raised:
         make(store, engines("a"), on(pool("A100")))
-    assert "no Ray node has the 1 CPUs and 1 A100 GPUs of an actor of a.bf16.full" in str(
+    assert "no Ray node has the 1 CPUs and 1 A100 GPUs that an actor of a.bf16.full needs" in str(
         raised.value
     )
     assert "8 CPUs and 2 H100 GPUs" in str(raised.value)

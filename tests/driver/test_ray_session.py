@@ -99,15 +99,15 @@ def test_the_refusal_says_what_nodes_there_are(monkeypatch):
     with pytest.raises(ConfigError) as raised:
         check(cpus_per_actor=1.0, gpus_per_actor=2.0)
     assert str(raised.value).startswith(
-        "cluster: no Ray node has the 1 CPUs and 2 GPUs of an actor of toy.bf16.full; there are "
-        "nodes of 8 CPUs and 1 GPUs; change cluster.cpus_per_actor"
+        "cluster: no Ray node has the 1 CPUs and 2 GPUs that an actor of toy.bf16.full needs; "
+        "the nodes have 8 CPUs and 1 GPUs; change cluster.cpus_per_actor"
     )
 
 
 def test_where_nodes_may_still_come_nothing_is_refused(monkeypatch):
     monkeypatch.setattr(ray, "nodes", list)
     check(autoscaling=True)
-    with pytest.raises(ConfigError, match="there are nodes of nothing"):
+    with pytest.raises(ConfigError, match="the nodes have nothing"):
         check()
 
 

@@ -9,7 +9,7 @@ from support.command import Command
 import raysweep
 from raysweep.errors import ConfigError
 from raysweep.run_config import Requirements
-from raysweep.stages import DONE
+from raysweep.system.exit_status import DONE
 
 
 def wish(**changes: Any) -> Requirements:

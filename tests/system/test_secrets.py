@@ -12,8 +12,8 @@ from support.s3_server import CREDENTIALS, s3_server
 
 from raysweep.driver import generate
 from raysweep.errors import ConfigError, shown
-from raysweep.stages import DONE
 from raysweep.storage.store import Store
+from raysweep.system.exit_status import DONE
 from raysweep.system.safe_text import MASK, without_secrets
 
 ADDRESSES = [

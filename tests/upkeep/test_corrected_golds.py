@@ -10,9 +10,9 @@ from support.nouns import a_benchmark
 from raysweep.driver import generate
 from raysweep.errors import ConfigError
 from raysweep.spec import Benchmark
-from raysweep.stages import DONE
 from raysweep.storage.part import gold_name
 from raysweep.storage.store import Store
+from raysweep.system.exit_status import DONE
 
 BENCHMARK = a_benchmark()
 FIRST = BENCHMARK.questions[0]

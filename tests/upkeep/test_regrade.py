@@ -17,10 +17,10 @@ from raysweep.errors import ConfigError
 from raysweep.grading import Said
 from raysweep.planning.plan import make_plan
 from raysweep.spec import content_hash
-from raysweep.stages import DONE
 from raysweep.storage.part import PART_KEY, Part, part_name
 from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store
+from raysweep.system.exit_status import DONE
 from raysweep.system.workers import Workers
 from raysweep.upkeep.regrade import regrade_run, wanted_parts
 
