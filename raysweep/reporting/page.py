@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from raysweep.reporting.doubts import doubts
 from raysweep.reporting.figures import all_figures
 from raysweep.reporting.findings import find
 from raysweep.reporting.page_data import page_data
@@ -53,6 +54,7 @@ def render(results: Results) -> str:
         lead=lead(results.scenarios, results.summary),
         findings=find(results),
         gaps=gaps(results.summary),
+        doubts=doubts(results.scenarios),
         quality_notes=notes(results.summary),
         quality=quality(results.scenarios),
         facts=facts(results.summary),

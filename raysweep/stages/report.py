@@ -1,9 +1,10 @@
 """The stage report: the page, the figures, and the frontier in the terminal."""
 
+from raysweep.reporting.doubts import doubts
 from raysweep.reporting.page import write_report
 from raysweep.reporting.results import read_results
 from raysweep.reporting.terminal import frontier_table
-from raysweep.stages.context import Context, need
+from raysweep.stages.context import RED, Context, need
 from raysweep.storage import result_files
 from raysweep.system.exit_status import DONE
 
@@ -15,5 +16,7 @@ def run_stage(run: Context) -> int:
     path = write_report(results, run.store)
     for benchmark in run.config.sweep.benchmarks:
         run.console.print(frontier_table(results.frontier, benchmark.name, batch_size))
+    for doubt in doubts(results.scenarios):
+        run.say("doubt", doubt, RED)
     run.say("report", path)
     return DONE
