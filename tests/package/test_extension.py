@@ -26,7 +26,7 @@ class Project:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        shutil.copytree(Path(__file__).parent / "extension", folder)
+        shutil.copytree(Path(__file__).parents[1] / "extension", folder)
         shutil.copytree(ROOT / "models/tiny-60k", folder / "models/tiny-60k")
 
     def raysweep(self, *arguments: str) -> subprocess.CompletedProcess[str]:
