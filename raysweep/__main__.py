@@ -12,12 +12,14 @@ from raysweep.configuration.config import read_config
 from raysweep.configuration.identity import as_document
 from raysweep.errors import ClusterLost, ConfigError, StorageError
 from raysweep.system.sigterm import Terminated, terminable
+from raysweep.system.streams import accept_any_text
 
 BAD_INPUT, WORK_REMAINS, INTERRUPTED, HUNG_UP = 2, 3, 130, 141
 
 
 def main() -> int:
     """Do what the command line asks for; the exit status."""
+    accept_any_text()
     if (folder := os.getcwd()) not in sys.path:  # a user's own modules, as `python -m` finds them
         sys.path.append(folder)
     try:

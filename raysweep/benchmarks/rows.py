@@ -5,7 +5,7 @@ A row is numbered as an editor shows a line of JSONL, and from 1 after the heade
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,32 @@ def read_rows(files: Iterable[File]) -> Iterator[Row]:
             raise ConfigError(f"{file.origin}: no rows in it; fetch the file again")
 
 
+def _check_names(names: Sequence[str]) -> None:
+    """Raise ValueError where two columns have one name: the values of one of them would be lost."""
+    places: dict[str, int] = {}
+    for place, name in enumerate(names, start=1):
+        if (first := places.setdefault(name, place)) != place:
+            raise ValueError(f"columns {first} and {place} are both named {shown(name)}: rename one")
+
+
+def _check_header(names: Sequence[str]) -> None:
+    """Raise ValueError unless each column of a CSV file has a name of its own."""
+    for place, name in enumerate(names, start=1):
+        if not name.strip():
+            raise ValueError(f"column {place} has no name: name it, or remove the column")
+    _check_names(names)
+
+
+def _parsed(text: str) -> Any:
+    return json.loads(text, object_pairs_hook=_mapping)
+
+
+def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, whose keys must differ."""
+    _check_names([key for key, _ in pairs])
+    return dict(pairs)
+
+
 def _row(place: str, values: Any) -> Row:
     if not isinstance(values, dict):
         raise ConfigError(f"{place}: {shown(values)} is no mapping of columns to values; write one")
@@ -92,11 +118,11 @@ def identified(rows: Iterable[Row], column: str | None) -> Iterator[tuple[str, R
 def _json_lines(path: Path) -> Numbered:
     with path.open(encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, start=1):
-            yield number, json.loads(line) if line.strip() else EMPTY_LINE
+            yield number, _parsed(line) if line.strip() else EMPTY_LINE
 
 
 def _json(path: Path) -> Numbered:
-    content = json.loads(path.read_text(encoding="utf-8-sig"))
+    content = _parsed(path.read_text(encoding="utf-8-sig"))
     if not isinstance(content, list):
         raise ValueError("not a JSON array")
     return enumerate(content, start=1)
@@ -105,7 +131,9 @@ def _json(path: Path) -> Numbered:
 def _csv(path: Path) -> Numbered:
     csv.field_size_limit(MOST_CHARACTERS)
     with path.open(encoding="utf-8-sig", newline="") as lines:
-        for number, values in enumerate(csv.DictReader(lines, strict=True), start=1):
+        reader = csv.DictReader(lines, strict=True)
+        _check_header(reader.fieldnames or ())
+        for number, values in enumerate(reader, start=1):
             if None in values:
                 raise ValueError("more fields than the header has columns")
             yield number, {key: value for key, value in values.items() if value is not None}
@@ -114,6 +142,7 @@ def _csv(path: Path) -> Numbered:
 def _parquet(path: Path) -> Numbered:
     import pyarrow.parquet as pq  # slow to import: not for the embedded benchmarks
 
+    _check_names(pq.read_schema(path).names)
     return enumerate(pq.read_table(path).to_pylist(), start=1)
 
 

@@ -5,11 +5,12 @@ import math
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import ray
 
+from raysweep.driver.temporary_folder import short_temporary_folder
 from raysweep.errors import ConfigError
 from raysweep.run_config import Cluster
 from raysweep.system.sigterm import terminable
@@ -32,15 +33,16 @@ def ray_session(cluster: Cluster) -> Iterator[None]:
         return
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    try:
+    with ExitStack() as ended:
+        if cluster.address == "local":
+            ended.enter_context(short_temporary_folder())
+        ended.callback(ray.shutdown)
         if cluster.address == "local":
             _start_local(cluster)
         else:
             _connect(cluster)
         with terminable():  # Ray's own handler would exit without a word
             yield
-    finally:
-        ray.shutdown()
 
 
 def _connect(cluster: Cluster) -> None:

@@ -24,6 +24,10 @@ class CallError(Exception):
     """The function raised, or its worker died or ran out of time."""
 
 
+class WorkerDied(CallError):
+    """The worker could not be started, died, or ran out of time: nothing is known of the call."""
+
+
 @dataclass(eq=False)
 class Workers:
     """Up to `most` processes, each started when a call finds no idle one."""
@@ -40,7 +44,10 @@ class Workers:
         cpu_s  CPU seconds that it may take; 0 for no limit
         """
         with self._places:
-            process = self._idle_one()
+            try:
+                process = self._idle_one()
+            except OSError as error:  # no memory, or too many processes
+                raise WorkerDied(f"{function}: no worker can be started: {error}") from error
             try:
                 reply = process.ask(function, arguments, cpu_s)
             except BaseException:
@@ -91,7 +98,7 @@ class _Process:
             self.popen.stdin.write(json.dumps(request).encode() + b"\n")
             self.popen.stdin.flush()
         except BrokenPipeError as error:
-            raise CallError(f"{function}: its worker is gone") from error
+            raise WorkerDied(f"{function}: its worker is gone") from error
         return json.loads(self._line(function, PATIENCE * cpu_s if cpu_s else None))
 
     def _line(self, function: str, wall_s: float | None) -> bytes:
@@ -104,10 +111,10 @@ class _Process:
         while not line.endswith(b"\n"):
             left = None if end is None else 1000 * max(0, end - time.monotonic())
             if not ready.poll(left):
-                raise CallError(f"{function}: no reply within {wall_s:g} s")
+                raise WorkerDied(f"{function}: no reply within {wall_s:g} s")
             read = os.read(pipe, 1 << 16)
             if not read:
-                raise CallError(f"{function}: its worker died, or took too long")
+                raise WorkerDied(f"{function}: its worker died, or took too long")
             line += read
         return line
 
