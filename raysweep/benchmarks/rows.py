@@ -76,7 +76,9 @@ def _check_names(names: Sequence[str]) -> None:
     places: dict[str, int] = {}
     for place, name in enumerate(names, start=1):
         if (first := places.setdefault(name, place)) != place:
-            raise ValueError(f"columns {first} and {place} are both named {shown(name)}: rename one")
+            raise ValueError(
+                f"columns {first} and {place} are both named {shown(name)}: rename one"
+            )
 
 
 def _check_header(names: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ ConfigError of one line, in the words of the rest.
 import io
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -18,17 +19,19 @@ import hydra
 import yaml
 from hydra._internal.utils import get_args_parser  # the only list of Hydra's flags
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from raysweep.configuration.config import conf_folder, unknown_key
-from raysweep.errors import ConfigError, shown, unknown
+from raysweep.errors import ConfigError, one_line, shown, unknown
 from raysweep.system.safe_text import without_secrets
 
 UNKNOWN_OVERRIDE = re.compile(r"Could not override '([^']+)'")
 UNKNOWN_OPTION = re.compile(r"Could not find '([^']+)/([^'/]+)'\s+Available options in '[^']+':")
 BESIDE_THE_POINT = re.compile(r"Config search path:|See https://|full_key:|Error parsing override")
+LONGEST_ADVICE = 200  # characters; a longer override is not repeated in its error
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,21 @@ def overrides_first(arguments: list[str]) -> list[str]:
     return [*parsed.overrides, *flags]
 
 
+def quoted(override: str) -> str:
+    """An override whose text Hydra cannot read as it is, quoted for Hydra and for a shell; else empty."""
+    key, _, value = override.partition("=")
+    if not value or value[0] in "[{\"'":  # a list or a text that was not closed
+        return ""
+    said = '{}="{}"'.format(key, value.replace('"', '\\"'))
+    try:
+        understood = OverridesParser.create().parse_override(said).value() == value
+    except HydraException:
+        return ""
+    advice = shlex.quote(said)
+    fits = len(advice) <= LONGEST_ADVICE and one_line(advice) == advice
+    return advice if understood and fits else ""
+
+
 def in_our_words(error: Exception) -> ConfigError:
     """What Hydra says about bad input, as one line that names field, value and the way out."""
     message = str(error)
@@ -112,9 +130,10 @@ def in_our_words(error: Exception) -> ConfigError:
         return unknown(group, option, group, options)
     gist = " ".join(BESIDE_THE_POINT.split(message)[0].split())
     if isinstance(error, OverrideParseException):
-        return ConfigError(
-            f"{shown(error.override)} is not understood; write key=value, in quotes where it has "
-            "brackets or spaces, and replace lists as a whole"
+        advice = quoted(error.override) or (
+            "key=value, a list in quotes as a whole ('sweep.group_sizes=[1,4]'), and a text with "
+            "characters such as = # ~ or ü in double quotes inside those ('out=\"a=b\"')"
         )
+        return ConfigError(f"{shown(error.override)} is not understood; write {advice}")
     field = getattr(error, "full_key", None)
     return ConfigError(f"{field}: {gist}; give it a value" if field else f"configuration: {gist}")

@@ -96,7 +96,7 @@ def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConf
 
 def read_out(top: Fields) -> str:
     """A folder or an address, in characters that a path can have."""
-    out = top.text("out")
+    out = top.path("out")
     if printable(out) != out:
         raise ConfigError(
             f"out: {shown(out)} has control characters in it; give a folder, or an address"

@@ -210,7 +210,7 @@ def _located(key: str, value: Any, base: Path) -> Any:
     if isinstance(value, list | tuple):
         return [_located(key, entry, base) for entry in value]
     if key in ("path", "source") and isinstance(value, str):
-        return os.path.abspath(base / Path(value).expanduser())
+        return os.path.abspath(base / Fields("", {key: value}).path(key))
     return value
 
 

@@ -5,6 +5,7 @@ the composed configuration (`sweep.samples`) or of a file (`conf/weights/bf16.ya
 """
 
 import math
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -67,6 +68,17 @@ class Fields:
             )
         return value
 
+    def path(self, key: str) -> str:
+        """A local path or an address; ~ stands for a home folder, as in a shell."""
+        value = self.text(key)
+        expanded = os.path.expanduser(value)
+        if expanded.startswith("~"):
+            raise ConfigError(
+                f"{self.at(key)}: {shown(value)} begins with ~, and no such home folder is known; write "
+                "the whole path, or ./~ for a folder of that name"
+            )
+        return expanded
+
     def name(self, key: str) -> str:
         """A text that is fit for a file's name; a whole number is taken for its digits."""
         value = self.value(key)
@@ -78,7 +90,7 @@ class Fields:
         name = str(value) if isinstance(value, int) else self.text(key)
         if not PLAIN_NAME.fullmatch(name):
             raise ConfigError(
-                f"{self.at(key)}: {shown(name)} is not a plain name; use letters, digits, '_', '-' and "
+                f"{self.at(key)}: {shown(name)} is not a plain name; use a-z, A-Z, digits, '_', '-' and "
                 "'.' only"
             )
         if len(name) > LONGEST_NAME:

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import resource
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,6 +16,7 @@ from raysweep.errors import ConfigError
 from raysweep.run_config import Cluster
 from raysweep.system.sigterm import terminable
 
+LEAST_ADDRESS_BYTES = 3_000_000_000  # an idle actor with torch reserves 2.1 GB, and uses far less
 OBJECT_STORE_BYTES = 100_000_000  # next to Ray's least: nothing but shards and receipts travels
 
 # Of a setting that the user has made already, the user's value stays.
@@ -61,6 +63,7 @@ def _init(**options: Any) -> None:
 
 def _start_local(cluster: Cluster) -> None:
     """Start a Ray that only this process can talk to, and that ends with it."""
+    check_addresses()
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray writes one to ~/.ray
     _init(
         address="local",
@@ -68,6 +71,17 @@ def _start_local(cluster: Cluster) -> None:
         include_dashboard=False,
         object_store_memory=OBJECT_STORE_BYTES,
     )
+
+
+def check_addresses() -> None:
+    """Raise ConfigError where Ray would start, and then wait in vain for processes that cannot load."""
+    most = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if most != resource.RLIM_INFINITY and most < LEAST_ADDRESS_BYTES:
+        raise ConfigError(
+            f"ulimit -v: {most // 1024} kB of addresses per process are too few for Ray and its actors; "
+            f"raise it to {LEAST_ADDRESS_BYTES // 1000} or more, or to unlimited, in the shell that "
+            "starts raysweep"
+        )
 
 
 # Ray only hides the GPUs of an actor that has some; one that has none would use the first.

@@ -8,10 +8,11 @@ import codecs
 import io
 import os
 import sys
+from typing import TextIO
 
 IN_ASCII = {
     "\u00a0": " ",
-    **dict.fromkeys("–—−‑", "-"),
+    **dict.fromkeys("–—−\u2011", "-"),
     "×": "x",
     "·": "*",
     "…": "...",
@@ -21,8 +22,8 @@ IN_ASCII = {
     "→": "->",
     **dict.fromkeys("─━═", "-"),
     **dict.fromkeys("│┃║", "|"),
-    **dict.fromkeys("‘’", "'"),
-    **dict.fromkeys("“”", '"'),
+    **dict.fromkeys("\u2018\u2019", "'"),
+    **dict.fromkeys("\u201c\u201d", '"'),
 }
 HANDLER = "raysweep.in_ascii"
 
@@ -49,7 +50,7 @@ def _occupy(descriptor: int) -> None:
             os.close(nowhere)
 
 
-def _tolerant(stream: io.TextIOBase | None) -> io.TextIOBase:
+def _tolerant(stream: TextIO | None) -> TextIO:
     if stream is None:  # Python's word for a closed one
         return open(os.devnull, "w", encoding="utf-8", errors=HANDLER)
     if isinstance(stream, io.TextIOWrapper):

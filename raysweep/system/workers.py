@@ -24,7 +24,7 @@ class CallError(Exception):
     """The function raised, or its worker died or ran out of time."""
 
 
-class WorkerDied(CallError):
+class DeadWorkerError(CallError):
     """The worker could not be started, died, or ran out of time: nothing is known of the call."""
 
 
@@ -47,7 +47,7 @@ class Workers:
             try:
                 process = self._idle_one()
             except OSError as error:  # no memory, or too many processes
-                raise WorkerDied(f"{function}: no worker can be started: {error}") from error
+                raise DeadWorkerError(f"{function}: no worker can be started: {error}") from error
             try:
                 reply = process.ask(function, arguments, cpu_s)
             except BaseException:
@@ -98,7 +98,7 @@ class _Process:
             self.popen.stdin.write(json.dumps(request).encode() + b"\n")
             self.popen.stdin.flush()
         except BrokenPipeError as error:
-            raise WorkerDied(f"{function}: its worker is gone") from error
+            raise DeadWorkerError(f"{function}: its worker is gone") from error
         return json.loads(self._line(function, PATIENCE * cpu_s if cpu_s else None))
 
     def _line(self, function: str, wall_s: float | None) -> bytes:
@@ -111,10 +111,10 @@ class _Process:
         while not line.endswith(b"\n"):
             left = None if end is None else 1000 * max(0, end - time.monotonic())
             if not ready.poll(left):
-                raise WorkerDied(f"{function}: no reply within {wall_s:g} s")
+                raise DeadWorkerError(f"{function}: no reply within {wall_s:g} s")
             read = os.read(pipe, 1 << 16)
             if not read:
-                raise WorkerDied(f"{function}: its worker died, or took too long")
+                raise DeadWorkerError(f"{function}: its worker died, or took too long")
             line += read
         return line
 

@@ -25,7 +25,7 @@ from raysweep.storage.lease import LOOK_EVERY_S
 from raysweep.storage.part import PART_KEY, Part, decoded, gold_name, part_name
 from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store
-from raysweep.system.workers import CallError, WorkerDied, Workers
+from raysweep.system.workers import CallError, DeadWorkerError, Workers
 
 MOST_NAMED = 5  # questions that a message names
 
@@ -137,7 +137,7 @@ def regrade_run(
         arguments = (root, *names, wanted.benchmark.grader, questions)
         try:
             return Changes(**workers.call("raysweep.upkeep.regrade:regrade_part", *arguments))
-        except WorkerDied as error:
+        except DeadWorkerError as error:
             raise ConfigError(
                 f"stages: regrade: {store.path(part_name(*names))} stays as it is: {error}; give more "
                 "memory, or raise the limits (ulimit -a lists them)"
