@@ -69,15 +69,8 @@ class Fields:
         return value
 
     def path(self, key: str) -> str:
-        """A local path or an address; ~ stands for a home folder, as in a shell."""
-        value = self.text(key)
-        expanded = os.path.expanduser(value)
-        if expanded.startswith("~"):
-            raise ConfigError(
-                f"{self.at(key)}: {shown(value)} begins with ~, and no such home folder is known; write "
-                "the whole path, or ./~ for a folder of that name"
-            )
-        return expanded
+        """A local path or an address."""
+        return at_home(self.text(key), self.at(key))
 
     def name(self, key: str) -> str:
         """A text that is fit for a file's name; a whole number is taken for its digits."""
@@ -188,3 +181,14 @@ def refuse_duplicates(named: Iterable[tuple[str, str]]) -> None:
                 "remove one, or make their names differ"
             )
         places[name] = place
+
+
+def at_home(path: str, field: str) -> str:
+    """A path in which ~ stands for a home folder, as in a shell; Python would make a folder called ~."""
+    expanded = os.path.expanduser(path)
+    if expanded.startswith("~"):
+        raise ConfigError(
+            f"{field}: {shown(path)} begins with ~, and no such home folder is known; write the whole "
+            "path, or ./~ for a folder of that name"
+        )
+    return expanded
