@@ -1,7 +1,7 @@
-"""A checkpoint's files on this worker: fetched where they are elsewhere, published once they are made.
+"""A checkpoint's files on this worker: fetched if they are elsewhere, published once they are complete.
 
-What is made is written aside, on the same disk, and renamed when it is whole; where there is no renaming
-(object stores), the manifest goes last. So no later run trusts half a checkpoint.
+A new checkpoint is written to a temporary folder on the same disk, and renamed when it is complete. Object
+stores cannot rename, so there the manifest is written last. So no later run trusts half a checkpoint.
 """
 
 import json
@@ -20,11 +20,11 @@ from raysweep.checkpoints.hub import repository_of
 from raysweep.spec import Checkpoint
 
 CACHE = Path("~/.cache/raysweep/checkpoints")
-WANTED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]  # nothing pickled, no code
+WANTED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]  # neither pickles nor code
 
 
 def local_folder(checkpoint: Checkpoint) -> str:
-    """The folder with the checkpoint's files, which are fetched first if they lie elsewhere."""
+    """The folder with the checkpoint's files, which are fetched first if they are elsewhere."""
     if repository := repository_of(checkpoint.path):
         from huggingface_hub import snapshot_download
 
@@ -41,7 +41,7 @@ def local_folder(checkpoint: Checkpoint) -> str:
 
 @contextmanager
 def making(checkpoint: Checkpoint) -> Iterator[Path]:
-    """An empty folder to make the checkpoint in; it is published when the context ends well."""
+    """An empty folder to make the checkpoint in; it is published if the context ends without an error."""
     if "://" in checkpoint.path:
         with TemporaryDirectory() as folder:
             yield Path(folder)
@@ -52,13 +52,13 @@ def making(checkpoint: Checkpoint) -> Iterator[Path]:
     with _beside(target) as aside:
         yield aside
         _write_manifest(aside)
-        if not is_there(checkpoint):  # else another run was faster
+        if not is_there(checkpoint):  # otherwise another run was faster
             _move(aside, target)
 
 
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
-    """A fresh folder on the target's disk, removed at the end if it was not moved."""
+    """A new folder on the target's disk, removed at the end unless it was moved."""
     aside = target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp"
     aside.mkdir(parents=True)
     try:
@@ -68,7 +68,7 @@ def _beside(target: Path) -> Iterator[Path]:
 
 
 def _move(aside: Path, target: Path) -> None:
-    """Rename into place; what lies there already is not whole, and goes."""
+    """Rename into place; a folder that is already there is incomplete, and is removed."""
     if target.exists():
         damaged = target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp"
         target.rename(damaged)

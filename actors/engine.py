@@ -1,8 +1,8 @@
-"""What an engine is: it takes trace requests, is stepped, and hands back finished traces.
+"""What an engine is: it takes trace requests, is stepped, and returns finished traces.
 
 One trace serves every token budget. At each budget the decoder's state is forked, thinking is closed by
-force, and a short answer is decoded from the fork while the trace thinks on. The state at a budget
-depends on the tokens before it alone, so the fork is distributed exactly as a run with that budget.
+force, and a short answer is decoded from the fork while the trace continues thinking. The state at a budget
+depends only on the tokens before it, so the fork is distributed exactly as a run with that budget.
 """
 
 from collections.abc import Callable, Sized
@@ -14,7 +14,7 @@ from raysweep.spec import Decoding
 
 @dataclass(frozen=True)
 class TraceRequest:
-    """One sample to generate. `key` seeds its randomness and nothing else's (see `sampling`)."""
+    """One sample to generate. `key` seeds the randomness of this sample alone (see `sampling`)."""
 
     prompt: str
     key: int
@@ -25,13 +25,13 @@ class TraceRequest:
 class BudgetAnswer:
     """The answer that a run with this token budget gives.
 
-    thinking_tokens  tokens between the thinking's markers
-    forced           thinking was closed by force at the budget
-    text             all after the closing marker, a forced opener included
-    ended            the answer ended by itself, not by running into its limit
-    answer_tokens    tokens decoded for it
+    thinking_tokens  tokens between the markers of the thinking
+    forced           whether thinking was closed by force at the budget
+    text             everything after the closing marker, a forced opener included
+    ended            whether the answer ended by itself, and not at its limit
+    answer_tokens    tokens decoded for the answer
     kv_bytes         live bytes of prompt and thinking in the KV cache
-    given_up         it took longer than its deadline: there is no answer, and nobody knows which
+    given_up         whether it took longer than its deadline, so that the answer is unknown
     """
 
     token_budget: int
@@ -48,17 +48,16 @@ class BudgetAnswer:
 class Trace:
     """A finished sample: its own tokens, and an answer for each token budget, smallest first.
 
-    finish is `stop` (thinking ended by itself), `budget` (closed at the largest budget), `loop` (it was
-    closed by force in endless repetition), `end` (the text ended in mid-thinking, and so without an
-    answer) or `deadline` (it took too long and was given up). token_ids are the thoughts, extensions
-    included, and the answer that the trace gave by itself; forced closings are left out.
-
-    waits              how often an early end of thinking was answered with an extension
-    reused_tokens      thinking that answers followed and that lay in the cache still
-    recomputed_tokens  thinking that was computed again for them
-    reproducible       what holds of it: `batch_invariant`, it is the same whatever runs beside it;
-                       `seeded`, it is drawn with its own seed, from logits that may be rounded
-                       otherwise in another batch
+    token_ids          the thoughts, extensions included, and the answer that the trace gave by itself;
+                       forced closings are left out
+    finish             `stop`: thinking ended by itself; `budget`: it was closed at the largest budget;
+                       `loop`: it repeated itself when it was closed by force; `end`: the text ended
+                       during thinking, and so without an answer; `deadline`: it took too long
+    reused_tokens      tokens of thinking before answers that were still in the cache
+    recomputed_tokens  tokens of thinking before answers that were computed again
+    reproducible       `batch_invariant`: the trace does not depend on what runs beside it; `seeded`: it
+                       is drawn with its own seed, but rounding of its logits may depend on the batch
+    waits              how often an early end of thinking was replaced by an extension
     """
 
     prompt_tokens: int
@@ -77,7 +76,7 @@ class Usage:
     """What an engine holds between two steps.
 
     rows               sequences that it decodes
-    kv_bytes           live bytes of their KV cache, as counted
+    kv_bytes           live bytes of their KV cache, counted from tensors
     modelled_kv_bytes  the same by the memory model
     """
 
@@ -89,8 +88,8 @@ class Usage:
 class Engine(Protocol):
     """Continuous batching behind two calls. Not thread-safe.
 
-    warnings  what a user should know about the engine as it was loaded
-    waiting   samples for which there is no row yet
+    warnings  what a user should know about the loaded engine
+    waiting   samples that have no row yet
     """
 
     warnings: tuple[str, ...]
@@ -107,5 +106,5 @@ class Engine(Protocol):
         ...
 
     def usage(self) -> Usage:
-        """What it holds now; counted anew at every call, which costs more than a step should."""
+        """What the engine holds now; counted at every call, too slowly to be called in every step."""
         ...

@@ -1,7 +1,7 @@
 """The Ray actor: holds one engine, runs shards, writes each as a Parquet part.
 
-Shards run concurrently, a coroutine each, and share the engine: they step it in turn, for all of them.
-So the batch stays full while one shard ends and the next begins, and no two steps ever overlap.
+Shards run concurrently, one coroutine per shard, and share the engine: each steps it in turn, for all. So
+the batch stays full while one shard ends and the next begins, and steps never overlap.
 """
 
 import asyncio
@@ -20,18 +20,18 @@ from raysweep.storage.lease import Lease
 from raysweep.storage.store import Store
 from raysweep.system.workers import Workers
 
-GRADING_WORKERS = 4  # at most, an actor: there may be one a GPU
-
-# Shards that may be graded or written while an actor takes on more: a crash loses them.
-MOST_UNWRITTEN = 1
-PAUSE_S = 0.05
+GRADING_WORKERS = 4  # the most per actor: a machine may have one actor per GPU
+MOST_UNWRITTEN = (
+    1  # shards that may be graded or written while more are accepted: a crash loses them
+)
+PAUSE_S = 0.05  # seconds between two checks for capacity while nothing is generated
 
 
 class EngineActor:
-    """One engine and the store its samples go to. Made a Ray actor by the driver.
+    """One engine and the store for its samples. The driver makes it a Ray actor.
 
-    What goes wrong in a step may be any shard's fault and leaves the engine in an unknown state: the
-    driver ends an actor one of whose shards has failed.
+    An error in a step may come from any shard, and leaves the engine in an unknown state. So the driver
+    ends an actor if one of its shards has failed.
     """
 
     def __init__(
@@ -77,12 +77,12 @@ class EngineActor:
         )
 
     async def has_capacity(self, spare: int) -> None:
-        """Returns once fewer than `spare` samples wait for a free row, and the storage keeps up."""
+        """Return once fewer than `spare` samples wait for a free row, and the storage keeps up."""
         while len(self.engine.waiting) >= spare or self.unwritten > MOST_UNWRITTEN:
             await asyncio.sleep(0 if self.generating else PAUSE_S)
 
     async def pulse(self) -> tuple[int, int]:
-        """Steps taken so far, and how many shards wait for more of them."""
+        """Steps taken so far, and the number of shards that wait for more."""
         return self.steps, self.generating
 
     async def _generate(self, shard: Shard) -> Traces:
@@ -93,7 +93,7 @@ class EngineActor:
                 request = TraceRequest(question.prompt, key, shard.decoding)
                 self.engine.add(request, partial(traces.__setitem__, (number, index)))
         while True:
-            await asyncio.sleep(0)  # the other shards' turn
+            await asyncio.sleep(0)  # let the other shards run
             if len(traces) == shard.samples:
                 return traces
             self._step()
@@ -106,7 +106,7 @@ class EngineActor:
         self.metrics.stepped(self.engine.usage, self.gpu_bytes)
 
     def _work(self, shard: Shard, traces: Traces) -> Work:
-        """A shard's traces; the engine's time since the shard before is counted to this one."""
+        """A shard's traces, with the engine's time since the previous shard was finished."""
         engine_s, self.counted_s = self.engine_s - self.counted_s, self.engine_s
         for trace in traces.values():
             self.metrics.prefix(trace.reused_tokens, trace.recomputed_tokens)
@@ -116,9 +116,9 @@ class EngineActor:
 def load_engine(
     spec: EngineSpec, max_rows: int, longest: int | None = None, gpus: float = 0.0
 ) -> Engine:
-    """The engine of a spec; imports its backend only now.
+    """The engine of a spec. Its backend is imported only here.
 
-    longest  tokens of the longest sequence to come; None: as many as the model's context
+    longest  tokens of the longest sequence; None means the model's context
     """
     if spec.backend == "fake":
         from actors.fake_engine import FakeEngine
@@ -129,12 +129,12 @@ def load_engine(
 
         from actors.torch_engine.engine import TorchEngine
 
-        torch.set_num_threads(1)  # two actors that each use all cores stand in each other's way
+        torch.set_num_threads(1)  # two actors that each use all cores slow each other down
         folder = local_folder(spec.checkpoint)
         return TorchEngine(folder, spec.model.architecture, spec.kv_policy, max_rows)
     if spec.backend == "vllm":
         from actors.vllm_engine.engine import VllmEngine
-        from actors.vllm_engine.loading import Room
+        from actors.vllm_engine.loading import Limits
 
-        return VllmEngine(spec, Room(max_rows, longest, gpus))
+        return VllmEngine(spec, Limits(max_rows, longest, gpus))
     raise ValueError(f"backend: {spec.backend!r} is not known; known: torch, vllm, fake")

@@ -1,7 +1,7 @@
-"""What an actor says of its engine while it runs: rows, KV bytes, GPU memory, cache hits, seconds.
+"""What an actor reports about its engine while it runs: rows, KV bytes, GPU memory, cache hits, seconds.
 
-Cheap enough to be called after every step: what must be counted for it is counted once a second, and what
-only adds up is handed to Ray then. Without a Ray that runs all of it does nothing.
+It is cheap enough to be called after every step: gauges are counted, and sums handed to Ray, once per
+second. If Ray is not running, nothing is recorded.
 """
 
 import time
@@ -13,11 +13,11 @@ from raysweep.monitoring.metric_names import CACHE
 from raysweep.monitoring.ray_metrics import Recorder, engine_labels
 from raysweep.spec import EngineSpec
 
-INTERVAL_S = 1.0
+INTERVAL_S = 1.0  # seconds between two reports
 
 
 class ActorMetrics:
-    """The metrics of one engine, labelled by it. `clock` gives seconds that only grow."""
+    """The metrics of one engine, labelled by it. `clock` gives monotonic seconds."""
 
     def __init__(self, engine: EngineSpec, clock: Callable[[], float] = time.monotonic):
         self.labels = engine_labels(engine)
@@ -27,18 +27,18 @@ class ActorMetrics:
         self._sums: Counter[tuple[str, str]] = Counter()
 
     def loaded(self, seconds: float) -> None:
-        """The engine is there, after so many seconds."""
+        """The engine was loaded in so many seconds."""
         self.record.set("raysweep_load_seconds", seconds, self.labels)
 
     def stepped(
         self, usage: Callable[[], Usage], gpu_bytes: Callable[[], int] | None = None
     ) -> None:
-        """A step is done. Asks `usage` and `gpu_bytes`, which may be costly, once a second at most."""
+        """A step is done. `usage` and `gpu_bytes` may be slow and are called at most once per second."""
         if self.clock() >= self._next_s:
             self._tell(usage(), gpu_bytes)
 
     def idle(self, usage: Callable[[], Usage], gpu_bytes: Callable[[], int] | None = None) -> None:
-        """The engine has nothing left to do: what is true now is told at once."""
+        """The engine has nothing left to do: report its state at once."""
         self._tell(usage(), gpu_bytes)
 
     def graded(self, seconds: float, answers: int) -> None:
@@ -47,7 +47,7 @@ class ActorMetrics:
         self.record.add("raysweep_graded_answers", answers, self.labels)
 
     def prefix(self, reused: int, recomputed: int) -> None:
-        """Tokens of thinking that answers followed: those still in the cache, and those computed again."""
+        """Tokens of thinking before answers: those still in the cache, and those computed again."""
         for cache, tokens in zip(CACHE, (reused, recomputed), strict=True):
             self._sums["raysweep_prefix_tokens", cache] += tokens
 
@@ -64,7 +64,7 @@ class ActorMetrics:
 
 
 def gpu_memory(gpus: float) -> Callable[[], int] | None:
-    """Gives the bytes that this process's torch holds on its GPUs; None for an actor without one."""
+    """A function for the bytes that torch holds on this process's GPUs; None for an actor without one."""
     if not gpus:
         return None
     import torch

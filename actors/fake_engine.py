@@ -1,7 +1,7 @@
-"""An engine without a model, for tests of everything around one: same contract, answers from a hash.
+"""An engine without a model, to test everything around one: the same contract, answers from a hash.
 
-A trace thinks for a number of tokens drawn from its key; its answer at a budget is a digit, the same at
-every budget that lets it finish. Nothing here resembles a measurement.
+A trace thinks for a number of tokens that its key determines. Its answer at a budget is a digit, the same
+at every budget at which it finishes. Nothing here resembles a measurement.
 """
 
 from collections import deque
@@ -13,7 +13,7 @@ ANSWER_TOKENS = 2
 
 
 class FakeEngine:
-    """Finishes up to `max_rows` traces a step."""
+    """Finishes up to `max_rows` traces per step."""
 
     warnings = ()
 
@@ -34,7 +34,7 @@ class FakeEngine:
 
 
 def fake_trace(request: TraceRequest) -> Trace:
-    """Thinks for 1 to twice the largest budget, so that about half of the traces are closed by it."""
+    """Thinks for 1 token to twice the largest budget, which therefore closes about half of the traces."""
     budgets = request.decoding.token_budgets
     thinking = 1 + request.key % (2 * budgets[-1])
     stops = thinking < budgets[-1]

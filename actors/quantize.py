@@ -1,7 +1,7 @@
 """GPTQ (arXiv 2210.17323) by gptqmodel: a model's large layers rounded to few bits, in groups.
 
-The files are in the format that AutoGPTQ introduced and that transformers and vLLM load. What decides
-them is in the recipe; they are published whole, or not at all.
+The files are in the format that AutoGPTQ introduced and that transformers and vLLM load. The recipe
+determines them. They are published complete, or not at all.
 """
 
 import csv
@@ -19,30 +19,30 @@ from raysweep.configuration.checkpoint_folder import inspect
 from raysweep.recipe import Document, Recipe
 from raysweep.spec import Checkpoint
 
-# gptqmodel asks for workers by itself, more than a small machine has, and compiles without need.
+# gptqmodel by default starts more workers than a small machine has, and compiles needlessly.
 ENVIRONMENT = {
     "GPTQMODEL_CPU_WORKERS": "2",
     "TORCH_COMPILE_DISABLE": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
-BATCH = 8  # calibration documents computed together
+BATCH = 8  # calibration documents per forward pass
 LOG = "quant_log.csv"
 
 
 def quantize(recipe: Recipe, checkpoint: Checkpoint) -> dict[str, float]:
-    """Make the checkpoint; the mean loss of its layers' rounding, and how many there are.
+    """Make the checkpoint; returns its number of `layers` and the mean `loss` of their rounding.
 
-    Raises ValueError (ConfigError) for too little calibration text, and whatever gptqmodel raises.
+    Raises ValueError (ConfigError) for too little calibration text, and all errors of gptqmodel.
     """
     os.environ.update(ENVIRONMENT)
     source = os.path.abspath(local_folder(Checkpoint(recipe.model.path, recipe.model.revision)))
     with making(checkpoint) as folder:
-        with chdir(folder):  # gptqmodel writes logs where it stands
+        with chdir(folder):  # gptqmodel writes logs into the working directory
             run_gptq(recipe, source, folder.absolute())
         losses = tidy(folder)
         found = inspect(folder, "quantised")
         if (found.architecture, found.weights) != (recipe.model.architecture, recipe.weights):
-            raise RuntimeError(f"gptqmodel wrote {found.weights}, not {recipe.weights}")
+            raise RuntimeError(f"gptqmodel wrote {found.weights} instead of {recipe.weights}")
     return {"layers": len(losses), "loss": sum(losses) / len(losses)}
 
 
@@ -85,7 +85,7 @@ def encode(tokenizer: Any, document: Document, think_open: str) -> list[int]:
 
 
 def tidy(folder: Path) -> list[float]:
-    """Leave what a model is loaded from, and nothing of the machine it was made on; the layers' losses."""
+    """Remove logs and traces of the machine, keep what a model is loaded from; the layers' losses."""
     with (folder / LOG).open() as log:
         losses = [float(row["loss"]) for row in csv.DictReader(log)]
     (folder / LOG).unlink()

@@ -1,17 +1,17 @@
-"""Endless repetition: a thinking whose last tokens are one piece over and over.
+"""Endless repetition: thinking whose last tokens repeat one piece.
 
-Looked for at every CHECK_TOKENS-th token of thinking alone, so that what is found depends on the tokens
-and on nothing else: not on the engine, nor on the budgets that there are.
+It is looked for only at every CHECK_TOKENS-th token of thinking. So the result depends on the tokens alone,
+neither on the engine nor on the budgets.
 """
 
 from collections.abc import Sequence
 
-CHECK_TOKENS = 32
-REPEATS = 3  # a piece that fills the window so many times
+CHECK_TOKENS = 32  # thinking tokens between two checks
+REPEATS = 3  # how often a piece must fit into the window to count as a loop
 
 
 def is_loop(thoughts: Sequence[int], window: int) -> bool:
-    """Whether the last `window` tokens repeat a piece of at most a third of them; window 0: never."""
+    """Whether the last `window` tokens repeat a piece of at most a third of them; never for window 0."""
     if not window or len(thoughts) < window:
         return False
     return smallest_period(thoughts[-window:]) <= window // REPEATS
@@ -27,7 +27,9 @@ def loop_end(thoughts: Sequence[int], window: int) -> int | None:
 
 def smallest_period(tokens: Sequence[int]) -> int:
     """The least p > 0 such that tokens[i] = tokens[i + p] throughout (Knuth, Morris, Pratt 1977)."""
-    borders = [0]  # of each prefix, the longest proper one that is its end too
+    borders = [
+        0
+    ]  # for each prefix, the length of its longest proper prefix that is also its suffix
     for token in tokens[1:]:
         border = borders[-1]
         while border and tokens[border] != token:

@@ -1,7 +1,7 @@
 """From graded traces to a part of samples: one row per trace, in the columns of `schemas.SAMPLES`.
 
-This is the one place where a trace becomes a row. The engine's actor calls `publish` when all traces of a
-shard are done; answers are graded here, at most a shard at a time.
+Only here does a trace become a row. The engine's actor calls `publish` when all traces of a shard are
+done. The answers of a shard are then graded together.
 """
 
 import time
@@ -25,7 +25,7 @@ Traces = dict[tuple[int, int], Trace]  # by question number and sample index
 
 @dataclass(frozen=True)
 class Work:
-    """What an engine made of a shard, and in which time, on what kind of GPU."""
+    """The traces of a shard, with the engine's time in seconds and the kind of GPU."""
 
     shard: Shard
     traces: Traces
@@ -61,7 +61,7 @@ def publish(store: Store, work: Work, graders: Workers, metrics: ActorMetrics) -
 def _row(
     shard: Shard, number: int, index: int, trace: Trace, graded: Iterator[grading.Graded]
 ) -> dict:
-    """A row of the sample table, which takes what `graded` says next of its answers."""
+    """A row of the sample table; takes one grade from `graded` for each of the trace's answers."""
     question = shard.questions[number]
     return {
         "engine_id": shard.engine.engine_id,

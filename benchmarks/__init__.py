@@ -1,1 +1,1 @@
-"""Performance, side by side with peers in one run: `python -m benchmarks.engine`."""
+"""Measures performance side by side with other tools in one run: `python -m benchmarks.engine`."""

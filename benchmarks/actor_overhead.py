@@ -1,12 +1,12 @@
-"""What the actor, Ray, grading and Parquet cost: beside vLLM's own offline `LLM.generate`, in one run.
+"""Measures the cost of the actor, Ray, grading and Parquet against vLLM's offline `LLM.generate`.
 
-    .venv-vllm/bin/python -m benchmarks.actor_overhead --out runs/benchmark       some four minutes
+    .venv-vllm/bin/python -m benchmarks.actor_overhead --out runs/benchmark       about four minutes
 
-Both are asked for the same prompts under the same settings of vLLM, one thread each: those of the traces,
-and, a second call to LLM.generate, those of the answers at the token budgets; once LLM.generate decodes the
-traces alone. The actor runs shards, which it also grades and publishes as Parquet parts. Two processes that
-are loaded once work in turns (A B C, A B C, ...), on new questions each time. The model is random and never
-ends its text, so that all decode exactly as many tokens as they are asked for.
+Both get the same prompts with the same settings of vLLM and one thread each. LLM.generate decodes the traces
+in one call and the answers at the token budgets in a second call. In one more measurement it decodes only
+the traces. The actor runs shards, which it also grades and publishes as Parquet parts. Two processes are
+loaded once and work in turns (A B C, A B C, ...), on new questions each time. The model is random and never
+ends its text, so every way decodes exactly the requested number of tokens.
 """
 
 import argparse
@@ -25,7 +25,8 @@ import ray
 from actors.engine import TraceRequest
 from actors.engine_actor import EngineActor
 from actors.kv.full import Full
-from actors.vllm_engine.sample import Sample
+from actors.traces import Sample
+from actors.vllm_engine.requests import SampleRequests
 from benchmarks.engine import markdown
 from benchmarks.subject import ANSWER_TOKENS, ARCHITECTURE, CLOSING, make_model
 from raysweep.benchmarks import chain
@@ -50,7 +51,7 @@ CLUSTER = Cluster("local", actors=2, cpus_per_actor=1, gpus_per_actor=0)
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured: traces a repeat, tokens a trace, rows that decode together, repeats."""
+    """How much is measured: traces per repeat, tokens per trace, rows that decode together, repeats."""
 
     traces: int = 64
     tokens: int = 512
@@ -67,9 +68,9 @@ class Offline:
         from vllm import LLM, EngineArgs  # pyright: ignore[reportMissingImports]
 
         from actors.tokenization import Texts
-        from actors.vllm_engine.loading import Room, engine_args
+        from actors.vllm_engine.loading import Limits, engine_args
 
-        args = engine_args(spec, Room(rows, tokens), spec.model.path, "auto", 1.0)
+        args = engine_args(spec, Limits(rows, tokens), spec.model.path, "auto", 1.0)
         defaults = EngineArgs(model=args.model)
         given = {field.name: getattr(args, field.name) for field in fields(args)}
         changed = {name: v for name, v in given.items() if v != getattr(defaults, name)}
@@ -77,32 +78,31 @@ class Offline:
         self.texts = Texts(spec.model.path, tokens)
 
     def generate(self, shards: tuple[Shard, ...], answers: bool) -> int:
-        """Decode the traces of shards, and perhaps the answers to them; the number of tokens."""
+        """Decode the traces of shards, and the answers if asked for. Returns the number of tokens."""
         from actors.vllm_engine.engine import sampling_params
 
         samples = [self._sample(s, q) for s in shards for q in s.questions]
         asked, tokens = [(sample, sample.first()) for sample in samples], 0
         while asked:
-            prompts = [{"prompt_token_ids": list(job.prompt)} for _, job in asked]
-            ways = [sampling_params(sample.request, job) for sample, job in asked]
+            prompts = [{"prompt_token_ids": list(request.prompt)} for _, request in asked]
+            ways = [sampling_params(GREEDY, request) for _, request in asked]
             outputs = self.llm.generate(prompts, ways, use_tqdm=False)
             found = [list(output.outputs[0].token_ids) for output in outputs]
             tokens += sum(map(len, found))
             asked = [
                 (sample, following)
-                for (sample, job), said in zip(asked, found, strict=True)
-                for following in (sample.take(job, said, cached=0) if answers else ())
+                for (sample, request), said in zip(asked, found, strict=True)
+                for following in (sample.take(request, said, cached=0) if answers else ())
             ]
         return tokens
 
-    def _sample(self, shard: Shard, question: Question) -> Sample:
+    def _sample(self, shard: Shard, question: Question) -> SampleRequests:
         key = sample_key(shard.decoding.seed, question.question_id, 0)
         request = TraceRequest(question.prompt, key, shard.decoding)
-        prompt, vocabulary = (
-            self.texts.encode_prompt(request),
-            self.texts.vocabulary(request.decoding),
-        )
-        return Sample(request, vocabulary, prompt, lambda tokens: 0, "", lambda trace: None)
+        prompt = self.texts.encode_prompt(request)
+        vocabulary = self.texts.vocabulary(request.decoding)
+        sample = Sample(request, vocabulary, len(prompt), lambda trace: None)
+        return SampleRequests(sample, prompt, lambda tokens: 0)
 
 
 def a_spec(folder: Path) -> EngineSpec:
@@ -113,7 +113,7 @@ def a_spec(folder: Path) -> EngineSpec:
 def shards_of(
     spec: EngineSpec, scale: Scale, budgets: tuple[int, ...], repeat: int
 ) -> tuple[Shard, ...]:
-    """A repeat's work, in shards."""
+    """The shards of one repeat."""
     way = Decoding(0, GREEDY, "<think>\n", "</think>", CLOSING, ANSWER_TOKENS, budgets)
     questions = list(chain.questions(scale.traces, seed=100 + repeat))
     return tuple(
@@ -127,18 +127,19 @@ def _batches(questions: list[Question], size: int) -> Iterator[list[Question]]:
 
 
 PEER, OURS = "LLM.generate", "actor, Ray, Parquet"
-Way = Callable[[int], float]  # does a repeat's work; tokens a second
+# Does the work of a repeat and returns tokens per second.
+Way = Callable[[int], float]
 
-
-Rates = dict[tuple[str, int], list[float]]  # by who and number of budgets answered at, one a repeat
+# One rate per repeat, by name and number of budgets that are answered.
+Rates = dict[tuple[str, int], list[float]]
 
 
 def measure(scale: Scale, folder: Path) -> Rates:
-    """Tokens a second of each way."""
+    """Tokens per second of each way."""
     with ray_session(CLUSTER):
         ways = start(scale, a_spec(folder), folder)
         for way in ways.values():
-            way(0)  # warm
+            way(0)  # warm up
         rates: Rates = {name: [] for name in ways}
         for repeat, (name, way) in itertools.product(range(1, scale.repeats + 1), ways.items()):
             rates[name].append(way(repeat))
@@ -146,12 +147,12 @@ def measure(scale: Scale, folder: Path) -> Rates:
 
 
 def start(scale: Scale, spec: EngineSpec, folder: Path) -> dict[tuple[str, int], Way]:
-    """Load both processes; the ways to do the same work, with one budget and with several."""
+    """Load both processes. Returns the ways to do the same work, with one budget and with several."""
     one, forked = (scale.tokens,), _evenly(scale.tokens, scale.forks)
     repeats = range(scale.repeats + 1)
     most = max(longest(shards_of(spec, scale, one, n))[spec.engine_id] for n in repeats)
     options = {"num_cpus": 1, "runtime_env": {"env_vars": environment(spec, gpus=0)}}
-    depth = 1 + -(-scale.rows // scale.shard_questions)  # as the driver feeds an actor
+    depth = 1 + -(-scale.rows // scale.shard_questions)  # as many shards as the driver queues
     remote: Any = ray.remote
     actors = remote(EngineActor).options(**options, max_concurrency=depth)
     actor = actors.remote(spec, str(folder / "run"), scale.rows, most, 0.0)
@@ -180,7 +181,7 @@ def _receipts(actor: Any, shards: tuple[Shard, ...]) -> list[Receipt]:
 
 
 def _rate(work: Callable[[], Any]) -> float:
-    """Tokens a second of work that gives their number."""
+    """Tokens per second of `work`, which returns the number of tokens."""
     started = time.perf_counter()
     tokens = work()
     return tokens / (time.perf_counter() - started)
@@ -191,7 +192,7 @@ def _evenly(tokens: int, parts: int) -> tuple[int, ...]:
 
 
 def table(rates: Rates) -> list[str]:
-    """Median and spread of each way, and medians over the repeats of its ratios to LLM.generate's."""
+    """Median and spread of each way, and the medians of its ratios to LLM.generate over the repeats."""
     lines = []
     for (who, budgets), ours in rates.items():
         name = f"{who}: traces, answers at {budgets} budgets" if budgets else f"{who}: traces"
@@ -207,7 +208,7 @@ def _ratio(ours: list[float], theirs: list[float]) -> str:
 
 
 def report(scale: Scale, out: Path) -> str:
-    """Measure, and write the table into `out`; the Markdown."""
+    """Measure, and write the table into `out`. Returns it as Markdown."""
     with tempfile.TemporaryDirectory() as folder:
         make_model(Path(folder))
         rates = measure(scale, Path(folder))

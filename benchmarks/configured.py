@@ -1,4 +1,4 @@
-"""A configuration as the command line would give it, for benchmarks that run raysweep's own parts."""
+"""Composes a configuration as the command line does, for benchmarks that run parts of raysweep."""
 
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
@@ -8,7 +8,7 @@ from raysweep.run_config import RunConfig
 
 
 def configured(*changes: str) -> RunConfig:
-    """What `python -m raysweep CHANGES` would run."""
+    """The configuration of `python -m raysweep CHANGES`."""
     with initialize_config_dir(str(conf_folder()), version_base=None):
         composed = OmegaConf.to_container(compose("config", list(changes)), resolve=True)
     assert isinstance(composed, dict)

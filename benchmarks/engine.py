@@ -1,11 +1,11 @@
-"""The torch engine beside transformers' generate, and every KV policy beside the full cache.
+"""Compares the torch engine with transformers' generate, and every KV policy with the full cache.
 
-    python -m benchmarks.engine --out runs/benchmark        some 15 minutes on an idle machine
+    python -m benchmarks.engine --out runs/benchmark        about 15 minutes on an idle machine
 
-Repeats are interleaved (A B C, A B C, ...), so that a machine whose speed drifts is fair to all; each
-measurement has a process of its own, forked after loading what all share, and one thread. A table
-gives the median and the spread of tokens per second, and ratios of medians within the run. It ends as
-Markdown (`engine.md`) and as a figure (`engine.svg`, `engine.png`).
+Repeats are interleaved (A B C, A B C, ...), so a drift of the machine's speed affects all alike. Each
+measurement has one thread and its own process, which is forked after all modules are imported. A table gives
+the median and the spread of tokens per second, and ratios of medians within the run. The results are written
+as Markdown (`engine.md`) and as a figure (`engine.svg`, `engine.png`).
 """
 
 import argparse
@@ -36,7 +36,7 @@ FORKS = 8
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured: tokens a trace in the short and in the long table, and repeats."""
+    """How much is measured: tokens per trace in the short and the long table, and repeats."""
 
     batches: tuple[int, ...] = (1, 8, 32, 64)
     short: int = 160
@@ -51,7 +51,7 @@ Results = dict[Work, list[Measured]]
 
 
 def policies(budget: int) -> tuple[Any, ...]:
-    """One of every kind, keeping `budget` tokens where they evict and half as many in 16 bit."""
+    """One policy of every kind. Evicting ones keep `budget` tokens, quantised ones half in 16 bit."""
     buffer, residual = budget // 4, budget // 2
     r_kv = RKV(budget=budget, buffer=buffer)
     return (
@@ -67,7 +67,7 @@ def policies(budget: int) -> tuple[Any, ...]:
 
 
 def short_work(scale: Scale) -> list[Work]:
-    """Peers and policies over batch sizes."""
+    """The work of the short table: peers and policies at each batch size."""
     chosen = policies(scale.short_budget)
     subjects = [*PEERS.items(), *((policy.slug, policy) for policy in chosen)]
     budgets = (scale.short,)
@@ -75,7 +75,7 @@ def short_work(scale: Scale) -> list[Work]:
 
 
 def long_work(scale: Scale) -> list[Work]:
-    """Policies over a long trace with one budget, and one of each kind with FORKS of them."""
+    """The work of the long table: every policy with one budget, and one per kind with FORKS budgets."""
     forked = tuple(scale.long * (i + 1) // FORKS for i in range(FORKS))
     full, ring, evicting, *others = policies(scale.long_budget)
     quantized = next(policy for policy in others if policy.packing)
@@ -85,9 +85,9 @@ def long_work(scale: Scale) -> list[Work]:
 
 
 def measure(works: Sequence[Work], repeats: int, folder: Path) -> Results:
-    """Each piece of work `repeats` times, interleaved, each time in a process of its own."""
+    """Do each piece of work `repeats` times, interleaved and each time in its own process."""
     results: Results = {work: [] for work in works}
-    # Forked from a server that has imported all and computed nothing: torch's threads survive no fork.
+    # The server has imported everything and computed nothing, because torch's threads do not survive a fork.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["benchmarks.subject"])
     for repeat in range(repeats):
@@ -155,7 +155,7 @@ def _wall_s(measured: list[Measured]) -> float:
 
 
 def _peak_bytes(measured: list[Measured]) -> float:
-    """Median of what the process took at most besides the loaded model."""
+    """Median of the peak memory besides the loaded model."""
     return statistics.median(one.peak_bytes for one in measured)
 
 
@@ -165,7 +165,7 @@ def markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:
 
 
 def figure(short: Results, long: Results, scale: Scale) -> Figure:
-    """Throughput over batch size, and of a long trace by policy."""
+    """Throughput by batch size, and throughput of a long trace by policy."""
     drawn = Figure(figsize=(10, 4), layout="constrained")
     left, right = drawn.subplots(1, 2)
     for name in [*PEERS, "full"]:
@@ -184,7 +184,7 @@ def figure(short: Results, long: Results, scale: Scale) -> Figure:
 
 
 def report(scale: Scale, out: Path, measured_by: Callable[..., Results] = measure) -> str:
-    """Measure all, write table and figure into `out`; the Markdown."""
+    """Measure everything, and write tables and figure into `out`. Returns the Markdown."""
     with tempfile.TemporaryDirectory() as folder:
         make_model(Path(folder))
         short = measured_by(short_work(scale), scale.repeats, Path(folder))

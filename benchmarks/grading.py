@@ -1,10 +1,11 @@
-"""How fast answers are graded, and a finished run graded again with all cores.
+"""Measures how fast answers are graded, and how fast all cores grade a finished run again.
 
-    python -m benchmarks.grading                 some two minutes on two cores
+    python -m benchmarks.grading                 about two minutes on two cores
 
-Each grader gets answers that all differ, so that none is graded once for many. Then a run of 100,000
-stored answers to 30 questions, of which a share needs algebra, is graded again: first as after a grader's
-correction (every part is rewritten), then once more (nothing changes), with one process and with all.
+Each grader gets answers that all differ, so no grade is reused. Then a run of 100,000 stored answers to 30
+questions is graded again, and a share of the answers needs algebra. The first pass is as after a correction
+of the grader, and rewrites every part. The second pass changes nothing. Both run with one process and with
+one per core.
 """
 
 import argparse
@@ -48,7 +49,7 @@ QUESTIONS, BUDGETS = 30, 8
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured. `algebra` is the share of stored answers that are no plain numbers."""
+    """How much is measured. `algebra` is the share of stored answers that are not plain numbers."""
 
     plain: int = 50_000
     algebra_answers: int = 1_000
@@ -66,7 +67,7 @@ def algebraic_answers(count: int) -> list[Said]:
 
 
 def algebraic(number: int) -> str:
-    r"""One of some kinds of expression: \sqrt, \pi, a fraction of roots, a set, a polynomial."""
+    r"""One of several kinds of expression: \sqrt, \pi, a fraction of roots, a set, a polynomial."""
     kinds = (
         rf"{number}\sqrt{{2}}+1",
         rf"\frac{{{number}\pi}}{{7}}",
@@ -90,7 +91,7 @@ def programs(count: int) -> list[Said]:
 
 
 def graders(scale: Scale) -> Iterator[tuple[str, str, list[Said]]]:
-    """What is measured: a name for the table, the grader, its answers."""
+    """The rows of the table: a name, the grader, its answers."""
     yield "integer", "integer", plain_answers(scale.plain)
     yield "choice, a sentence", "choice", words("The answer is **B**.")(scale.plain)
     yield "mathematics, plain numbers", "mathematics", plain_answers(scale.plain)
@@ -100,7 +101,7 @@ def graders(scale: Scale) -> Iterator[tuple[str, str, list[Said]]]:
 
 
 def rate(grader: str, said: Sequence[Said], processes: int) -> float:
-    """Answers a second with up to that many worker processes, which have been started before."""
+    """Answers per second with up to `processes` worker processes, which are started before."""
     with Workers(processes) as workers:
         grading.grade_all(grader, said[: 2 * processes], workers)
         started = time.perf_counter()
@@ -128,7 +129,7 @@ def a_run() -> RunConfig:
 
 
 def store_answers(config: RunConfig, store: Store, scale: Scale) -> RunConfig:
-    """Write ungraded answers, at least as many as the scale says; the run that they are."""
+    """Write at least `scale.stored` ungraded answers. Returns the configuration of their run."""
     samples = -(-scale.stored // (QUESTIONS * BUDGETS))
     config = replace(config, sweep=replace(config.sweep, samples=samples))
     rng = random.Random(0)
@@ -151,14 +152,14 @@ def _row(shard: Shard, question: Question, rng: random.Random, scale: Scale) -> 
     for budget in shard.decoding.token_budgets:
         number = rng.randrange(1000)
         said = algebraic(number) if rng.random() < scale.algebra else number
-        # The words after the box make nearly every text a new one.
+        # The random number after the box makes nearly every text unique.
         text = f"{OPENER}{said}}}, case {rng.randrange(10**9)}."
         answers.append({"token_budget": budget, "text": text, "ended": True, "outcome": "error"})
     return {"question_id": question.question_id, "token_ids": range(2000), "answers": answers}
 
 
 def regrade(config: RunConfig, store: Store, processes: int) -> tuple[int, float]:
-    """Answers graded, and seconds, the processes' start included."""
+    """The number of graded answers, and the seconds including the start of the processes."""
     started = time.perf_counter()
     with Workers(processes) as workers:
         (changes,) = regrade_run(config, store.parts(), store, workers).values()
@@ -166,7 +167,7 @@ def regrade(config: RunConfig, store: Store, processes: int) -> tuple[int, float
 
 
 def regrading(scale: Scale, processes: Iterable[int]) -> Iterator[list[str]]:
-    """A line for each number of processes: seconds and answers a second, with and without changes."""
+    """Lines for each number of processes: seconds and answers per second, with and without changes."""
     for count in processes:
         with tempfile.TemporaryDirectory() as folder:
             store = Store(folder)
@@ -178,7 +179,7 @@ def regrading(scale: Scale, processes: Iterable[int]) -> Iterator[list[str]]:
 
 
 def report(scale: Scale, cores: int) -> str:
-    """Measure all; the Markdown."""
+    """Measure everything. Returns the tables as Markdown."""
     processes = sorted({1, cores})
     rates = [
         [name, f"{len(said):,}", *(f"{rate(grader, said, count):,.0f}" for count in processes)]
@@ -187,11 +188,11 @@ def report(scale: Scale, cores: int) -> str:
     counts = [f"{count} process{'es' * (count > 1)}" for count in processes]
     return "\n".join(
         [
-            "## Answers a second",
+            "## Answers per second",
             "",
             *markdown(["grader", "answers", *counts], rates),
             "",
-            f"## Regrading a run, {scale.algebra:.0%} of its answers by algebra",
+            f"## Regrading a run in which {scale.algebra:.0%} of the answers need algebra",
             "",
             *markdown(["", "answers", "seconds", "answers/s"], regrading(scale, processes)),
         ]
@@ -208,7 +209,7 @@ def main() -> None:
     parser.add_argument(
         "--answers", type=int, default=Scale.stored, help="stored answers to regrade"
     )
-    parser.add_argument("--out", type=Path, help="a file for the tables besides")
+    parser.add_argument("--out", type=Path, help="a file to which the tables are also written")
     arguments = parser.parse_args()
     text = report(Scale(stored=arguments.answers), os.cpu_count() or 1)
     print(text)

@@ -1,13 +1,13 @@
-"""The stage reduce beside a plain pandas groupby: a million samples at eight budgets and seven group sizes.
+"""Compares the stage reduce with a pandas groupby: a million samples, eight budgets, seven group sizes.
 
-    python -m benchmarks.reduce --out runs/benchmark        some five minutes on an idle machine
+    python -m benchmarks.reduce --out runs/benchmark        about five minutes on an idle machine
 
-Both read the same folder of drawn samples (`samples`) and give the accuracy of every scenario; that
-these agree is checked. The peer is what one writes first: read the parts, explode the answers, group
-by engine, question and budget, and count the votes of each group. It stops there, while ours goes on to
-intervals, all frontiers with their bootstrap, and thresholds. As the peer is slow, both are measured on
-a part of the samples, interleaved, and the ratio is of these; ours is then measured on all of them. Each
-measurement has a process of its own.
+Both read the same folder of random samples (`samples`) and give the accuracy of every scenario. The program
+checks that these agree. The pandas version is the obvious one: read the parts, explode the answers, group by
+engine, question and budget, and count the votes of each group. It computes nothing else, while reduce also
+computes intervals, all frontiers with their bootstrap, and thresholds. As pandas is slow, both are measured
+on a part of the samples in turns, which gives the ratio. Then reduce is measured on all samples. Each
+measurement has its own process.
 """
 
 import argparse
@@ -38,19 +38,19 @@ KEY = ["engine_id", "token_budget", "group_size"]
 @dataclass(frozen=True)
 class Measured:
     wall_s: float
-    cpu_s: float  # what is left of a wall second when others use the machine too
+    cpu_s: float  # unlike wall_s, it hardly depends on other users of the machine
     peak_bytes: int
     scenarios: int
 
 
 def ours(samples: int, folder: Path) -> pd.Series:
-    """Accuracy by engine, budget and group size, from the stage as it is."""
+    """Accuracy by engine, budget and group size, from the stage reduce."""
     reduction = reduce_folder(FolderView(drawn_run(samples), Store(str(folder))))
     return reduction.scenarios.to_pandas().set_index(KEY).accuracy
 
 
 def pandas_groupby(samples: int, folder: Path) -> pd.Series:
-    """The same by pandas."""
+    """The same with pandas."""
     columns = ["engine_id", "question_id", "answers"]
     rows = pd.read_parquet(folder / "samples", columns=columns)
     rows = rows.assign(engine_id=rows.engine_id.astype(str)).explode("answers", ignore_index=True)
@@ -74,9 +74,10 @@ def _votes_of_group(group: pd.DataFrame) -> pd.Series:
 
 @lru_cache(maxsize=1 << 18)
 def subsets_won(correct: int, wrong: tuple[int, ...], absent: int) -> list[float]:
-    """Subsets of one question's samples whose majority is right, by their size; ties count in part.
+    """The number of subsets of one question's samples whose majority is correct, by size of the subset.
 
-    A polynomial is held as its value at x = 2^n: its coefficients, numbers of subsets, are the digits.
+    Ties count in part. A polynomial is stored as its value at x = 2^n, so its coefficients, which are
+    numbers of subsets, are the digits.
     """
     n = correct + sum(wrong) + absent
     x, won = 1 << n, [0.0] * (n + 1)
@@ -108,14 +109,14 @@ def timed(name: str, samples: int, folder: Path) -> tuple[Measured, pd.Series]:
 
 
 def measure(name: str, samples: int, folder: Path) -> tuple[Measured, pd.Series]:
-    """One measurement in a process of its own."""
+    """One measurement in its own process."""
     print(f"\r{name:<20} {samples:,} samples", end=" ", file=sys.stderr, flush=True)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(timed, (name, samples, folder))
 
 
 def report(samples: int, shared: int, repeats: int, out: Path) -> str:
-    """Measure both on `shared` samples and ours on `samples`; the Markdown, written into `out`."""
+    """Measure both on `shared` samples and reduce on `samples`. Writes and returns the Markdown."""
     with tempfile.TemporaryDirectory() as folder:
         small, large = Path(folder) / "small", Path(folder) / "large"
         there = write_samples(drawn_run(shared), Store(str(small)))
@@ -175,7 +176,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, default=Path("runs/benchmark"))
     parser.add_argument("--samples", type=int, default=1_000_000)
-    parser.add_argument("--shared", type=int, default=100_000, help="samples that pandas reads too")
+    parser.add_argument(
+        "--shared", type=int, default=100_000, help="samples that pandas also reads"
+    )
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     print(report(arguments.samples, arguments.shared, arguments.repeats, arguments.out))

@@ -1,12 +1,11 @@
-"""Forks and pools beside one run per scenario: the same estimates, and the tokens that each takes.
+"""Forks and pools beside one run per scenario: the same estimates, and the tokens that each way takes.
 
     python -m benchmarks.reuse --out runs/reuse        some minutes on two cores
 
-One trace serves every token budget and one pool of samples every group size. The peer runs every scenario by
-itself, as one does without raysweep: for each budget a run whose only budget it is, with its own seed, and
-for each group size G as many samples as one group needs for every group that ours estimates from. Accuracies
-of the single samples (G = 1) must agree: the share of scenarios whose difference lies within the 95%
-interval of the difference is printed, with the two numbers of tokens, both counted.
+In raysweep one trace serves all token budgets, and one pool of samples serves all group sizes. The peer runs
+every scenario by itself. It makes a run with its own seed per budget, and a pool of its own per group size,
+with as many groups as raysweep estimates from. The accuracies of single samples (G = 1) must agree. Printed
+are the share of scenarios whose difference lies within its 95% interval, and both numbers of tokens.
 """
 
 import argparse
@@ -41,7 +40,7 @@ def sweep(out: Path, run: str, *changes: str) -> None:
 
 
 def tokens(folder: Path) -> int:
-    """Decoded tokens, by the footers of all parts' rows: traces, and the answers of forks."""
+    """Decoded tokens of all parts: those of the traces and those of the forks' answers."""
     total = 0
     for file in folder.glob("samples/**/shard-*.parquet"):
         rows = pq.read_table(file, columns=["trace_tokens", "answers"]).to_pylist()
@@ -70,7 +69,7 @@ def main() -> None:
         sweep(out, f"budget-{budget}", *alone)
         theirs += tokens(out / f"budget-{budget}")
         each.append(singles(out / f"budget-{budget}"))
-    groups = sum(size for size in GROUPS) / max(GROUPS)  # pools of its own for every group size
+    groups = sum(size for size in GROUPS) / max(GROUPS)  # a pool per group size
     agree = agreement(pool, pd.concat(each))
     print(
         f"{len(pool)} scenarios of single samples: {agree:.1%} agree within 95% of their difference"

@@ -1,8 +1,8 @@
-"""A run's folder full of drawn samples, to measure what reads them: no model answers, votes are drawn.
+"""Fills a run's folder with random samples, to measure the stages that read them. No model runs.
 
-A question is answered rightly with a chance that grows with the model's size and the token budget, and
-wrongly with one of a few dozen answers, some of which are common. Texts and token ids are there, so
-that not reading them counts, but are shorter than real ones.
+The probability of a correct answer grows with the model's size and the token budget. A wrong answer is one
+of a few dozen, some of which are common. Texts and token ids exist, so it counts if a reader skips them,
+but they are shorter than real ones.
 """
 
 import numpy as np
@@ -37,7 +37,7 @@ OUTCOMES = np.array(["correct", "wrong", "unanswered", "cut_off"])
 
 
 def drawn_run(samples: int) -> RunConfig:
-    """A run of about so many samples: as many models as that takes, each under four KV policies."""
+    """A run of about `samples` samples. It has the necessary number of models, under four KV policies."""
     n_models = max(1, round(samples / (QUESTIONS * SAMPLES_A_QUESTION * len(POLICIES))))
     questions = tuple(Question(f"q{i:03}", f"question {i}?", "right") for i in range(QUESTIONS))
     sweep = Sweep(
@@ -71,7 +71,7 @@ def _model(index: int) -> ModelSpec:
 
 
 def write_samples(config: RunConfig, store: Store) -> int:
-    """Write every part of the run; the number of samples."""
+    """Write every part of the run. Returns the number of samples."""
     shards = make_plan(config, []).to_do
     for shard in shards:
         part = Part(
@@ -117,7 +117,7 @@ def _lists(values: pa.Array, n: int) -> pa.ListArray:
 
 
 def _answers(rng: np.random.Generator, difficulty: np.ndarray, layers: int) -> pa.StructArray:
-    """An answer of each sample at each budget, one after the other."""
+    """The answers of each sample at each budget, in one sequence."""
     budgets = np.tile(TOKEN_BUDGETS, len(difficulty))
     ability = (
         np.log2(layers / 16) + np.log2(budgets / 8_000) - np.repeat(difficulty, len(TOKEN_BUDGETS))

@@ -1,19 +1,19 @@
-"""The schedule on clusters of 8 to 1,000 GPUs, under a virtual clock, beside what one writes first.
+"""The schedule on clusters of 8 to 1,000 GPUs under a virtual clock, beside two simple schedules.
 
-    python -m benchmarks.scheduler        some four minutes
+    python -m benchmarks.scheduler        about four minutes
 
-The work is the study's grid with 32 samples and thinking that ends by itself: traces are log-normal, with a
-mean of 0.4 of 30,000 tokens, and end there. 1% of the shards are lost with their actors, loads take half
-as long or twice as long as modelled now and then. Three schedules get the same shards, the same lengths and
-the same kind of luck:
+The work is the study's grid with 32 samples and thinking that ends by itself. Trace lengths are log-normal,
+with a mean of 0.4 of 30,000 tokens, and are cut at 30,000. 1% of the shards are lost with their actors, and
+load times deviate from the model. All schedules get the same shards and lengths, and deviations from the same
+seed:
 
-    raysweep     longest remaining work first, replicas, guided pieces, replacement of what was lost
-    first come   engines in the order of the grid, one actor for each, an actor ends with its engine
-    round robin  as ray.util.ActorPool: actors for all GPUs from the start, each engine has as many as the
-                 next, and keeps its GPUs to the end
+    raysweep     longest remaining work first, replicas, guided pieces, replacement of lost actors
+    first come   engines in the order of the grid, one actor per engine, which ends with its engine
+    round robin  as ray.util.ActorPool: actors on all GPUs from the start, evenly over the engines, and each
+                 engine keeps its GPUs to the end
 
-Beside them stands what no schedule can beat (`scheduling.bound`). The decisions for 100,000 shards are then
-timed, and their memory is measured, with actors that need no simulation of traces.
+Each is compared with a lower bound (`scheduling.bound`). The time and memory of the decisions for 100,000
+shards are measured too, with one trace per shard.
 """
 
 import argparse
@@ -33,6 +33,7 @@ from raysweep.planning.plan import make_plan
 from raysweep.run_config import RunConfig
 from raysweep.scheduling import loop
 from raysweep.scheduling.bound import least_makespan
+from raysweep.scheduling.loss_kinds import LossKind
 from raysweep.scheduling.nodes import Node, Spot
 from raysweep.scheduling.queues import EngineQueue
 from raysweep.scheduling.schedule import Schedule
@@ -40,6 +41,7 @@ from raysweep.scheduling.simulate import nodes_of
 from raysweep.scheduling.simulated_world import Luck, SimulatedWorld
 from raysweep.scheduling.trace_lengths import TraceLengths
 from raysweep.shard import Shard
+from raysweep.system.quantities import GB
 
 CLUSTERS = (8, 64, 512, 1000)
 LUCK = Luck(seed=0, shard_faults=0.01, load_spread=0.3)
@@ -48,21 +50,21 @@ DECISIONS = 100_000
 
 
 class FirstCome(Schedule):
-    """Engines in their order, one actor each."""
+    """Engines in the order of the grid, one actor each."""
 
     def _paying(self) -> list[EngineQueue]:
         return [queue for queue in self.queues if queue.waiting_samples and not queue.actors]
 
-    def _next(self, shy: set[str]) -> tuple[EngineQueue, Option, Spot] | None:
+    def _next(self, avoid: set[str]) -> tuple[EngineQueue, Option, Spot] | None:
         for queue in self._paying():
-            spot = self.room.find(queue.options[0].need, shy)
+            spot = self.capacity.find(queue.options[0].need, avoid)
             if spot:
                 return queue, queue.options[0], spot
         return None
 
 
 class RoundRobin(FirstCome):
-    """Each engine gets as many actors as the next, as far as there is room."""
+    """All engines get the same number of actors, as far as there are GPUs."""
 
     def _paying(self) -> list[EngineQueue]:
         waiting = [queue for queue in self.queues if queue.waiting_samples > 2 * queue.actors]
@@ -77,7 +79,7 @@ SCHEDULES: dict[str, Callable[..., Schedule]] = {
 
 
 def study(gpus: int, samples: int) -> RunConfig:
-    """The grid of conf/sweep/full.yaml, planned for so many H100."""
+    """The grid of conf/sweep/full.yaml, planned for `gpus` H100 GPUs."""
     return configured(
         "+sweep=full",
         "stages=[simulate]",
@@ -93,8 +95,8 @@ def makespan(
     jobs: Sequence[Job],
     nodes: Sequence[Node],
     lengths: TraceLengths,
-) -> tuple[float, float, Counter[str]]:
-    """Seconds, the share of the GPUs' time in which something was decoded, and the faults."""
+) -> tuple[float, float, Counter[LossKind]]:
+    """The makespan in seconds, the share of the GPUs' time spent decoding, and the faults."""
     world = SimulatedWorld(nodes, lengths, LUCK)
     planned = schedule(jobs, Learnt(), MAX_ATTEMPTS)
     loop.run(planned, world, lambda schedule, event: None)
@@ -112,7 +114,7 @@ def compare(gpus: int, samples: int) -> Iterator[str]:
     lengths = TraceLengths(0.4, 0.8)
     bound = least_makespan(jobs, nodes, lengths)
     shards = sum(len(job.shards) for job in jobs)
-    yield f"{gpus:,} GPUs, {shards:,} shards: no schedule can take less than {bound / 3600:.2f} h"
+    yield f"{gpus:,} GPUs, {shards:,} shards: the lower bound is {bound / 3600:.2f} h"
     for name, schedule in SCHEDULES.items():
         took, busy, faults = makespan(schedule, jobs, nodes, lengths)
         yield (
@@ -122,7 +124,7 @@ def compare(gpus: int, samples: int) -> Iterator[str]:
 
 
 def decisions(shards: int, samples: int) -> str:
-    """CPU time and memory of the decisions for so many shards, on 1,000 GPUs, with one trace a shard."""
+    """CPU time and memory of the decisions for `shards` shards of one trace each, on 1,000 GPUs."""
     config = study(1000, samples)
     jobs = jobs_of(
         make_plan(config, ()).to_do, config.generation, config.cluster, row_tokens(config)
@@ -138,7 +140,7 @@ def decisions(shards: int, samples: int) -> str:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return (
         f"{schedule.done.shards:,} of {count:,} shards decided and simulated in {cpu_s:.1f} s of CPU; "
-        f"peak memory of the process {peak / 1e9:.2f} GB"
+        f"peak memory of the process {peak / GB:.2f} GB"
     )
 
 
@@ -156,8 +158,10 @@ def _ones(shards: Iterable[Shard], count: int) -> list[Shard]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--gpus", type=int, nargs="*", default=CLUSTERS)
-    parser.add_argument("--samples", type=int, default=32, help="of each question")
-    parser.add_argument("--decisions", type=int, default=DECISIONS, help="shards; 0: none")
+    parser.add_argument("--samples", type=int, default=32, help="samples per question")
+    parser.add_argument(
+        "--decisions", type=int, default=DECISIONS, help="number of shards, 0 for none"
+    )
     options = parser.parse_args()
     if options.decisions:
         print(decisions(options.decisions, options.samples), flush=True)

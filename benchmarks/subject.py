@@ -1,7 +1,7 @@
-"""What is measured: a model that never ends its text, and one piece of work done by either engine.
+"""The subject of measurements: a model that never ends its text, and a piece of work for either engine.
 
-The model is of Qwen3's architecture with random weights, whose head can choose neither the end of the
-text nor that of the thinking; so every engine decodes exactly as many tokens as it is asked for.
+The model has Qwen3's architecture and random weights. Its head can choose neither the end of the text nor
+the end of the thinking, so every engine decodes exactly the requested number of tokens.
 """
 
 import time
@@ -25,7 +25,7 @@ CLOSING, ANSWER_TOKENS = "</think>\nThe answer is", 4
 
 @dataclass(frozen=True)
 class Work:
-    """`batch` samples of one question, thinking for the largest budget, answering at each.
+    """`batch` samples of one question that use the largest budget and answer at each budget.
 
     policy  a KV policy for our engine, or the dtype in which transformers runs
     """
@@ -38,9 +38,11 @@ class Work:
 
 @dataclass(frozen=True)
 class Measured:
-    """tokens are those of the traces, answers at smaller budgets left out; bytes of process memory.
+    """The measurements of one piece of work.
 
-    grown_bytes  what the process gained from a quarter of the work on
+    tokens       tokens of the traces, without answers at smaller budgets
+    peak_bytes   peak memory of the process besides the loaded model
+    grown_bytes  growth of the process's memory after the first quarter of the work
     """
 
     tokens: int
@@ -77,7 +79,7 @@ def make_model(folder: Path) -> None:
 
 
 def run(work: Work, folder: Path) -> Measured:
-    """Do the work in this process, on one thread, and measure it; loading is not counted."""
+    """Do the work in this process on one thread, and measure it without loading."""
     torch.set_num_threads(1)
     if isinstance(work.policy, torch.dtype):
         return _run_transformers(work, folder, work.policy)
@@ -136,7 +138,7 @@ def _full() -> KVPolicy:
 
 
 def reset_peak() -> None:
-    """Begin to watch the process's memory anew (Linux)."""
+    """Reset the peak of the process's memory (Linux)."""
     Path("/proc/self/clear_refs").write_text("5")
 
 

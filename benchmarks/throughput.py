@@ -1,11 +1,11 @@
-"""raysweep end to end beside the raw engine in a loop: what scheduling, grading and writing cost.
+"""raysweep end to end beside the engine alone: what scheduling, grading and writing cost.
 
-    python -m benchmarks.throughput        some five minutes on two cores
+    python -m benchmarks.throughput        about five minutes on two cores
 
-The same traces of a shipped model, by the engine alone in a process of its own, and by the whole of
-raysweep: schedule, actor, grading, Parquet. In turns, several times; one actor beside one process, then two
-actors beside one. Starting Ray and loading the engine is left out on both sides: the clock runs from the
-first actor that is loaded to the last receipt.
+The same traces of a shipped model are made by the engine alone in a process of its own, and by all of
+raysweep (schedule, actor, grading, Parquet) with one actor and with two. The three take turns, several times.
+Starting Ray and loading the engine is left out on both sides. For raysweep the clock runs from the first
+loaded actor to the last receipt.
 """
 
 import argparse
@@ -32,8 +32,9 @@ RAW = """
 import sys, time
 from benchmarks.throughput import config_of, shards_of
 from actors.engine import TraceRequest
-from actors.engine_actor import generated_tokens, load_engine
-from raysweep.sample_key import sample_key
+from actors.engine_actor import load_engine
+from actors.sample_rows import generated_tokens
+from raysweep.shard import sample_key
 
 shards = shards_of(config_of(int(sys.argv[1]), int(sys.argv[2]), "."))
 engine = load_engine(shards[0].engine, int(sys.argv[1]))
@@ -71,7 +72,7 @@ def shards_of(config: RunConfig) -> tuple[Shard, ...]:
 
 
 def raw(rows: int, samples: int) -> float:
-    """Tokens a second of the engine alone."""
+    """Tokens per second of the engine alone."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", RAW, str(rows), str(samples)]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
@@ -80,7 +81,7 @@ def raw(rows: int, samples: int) -> float:
 
 
 def end_to_end(rows: int, samples: int, actors: int) -> float:
-    """Tokens a second of raysweep."""
+    """Tokens per second of raysweep."""
     from raysweep.driver.generate import generate
 
     with tempfile.TemporaryDirectory() as out:

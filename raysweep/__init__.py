@@ -2,7 +2,7 @@
 
 For Python and notebooks, without Ray, torch or a GPU:
 
-    open_run   a finished run: its tables as pandas, the study's questions, the report's figures
+    open_run   a finished run: its tables as pandas, the study's analyses, the report's figures
     catalogue  models, precisions, KV policies and kinds of GPU by name
     memory     bytes of weights and KV cache
     metrics    pass@k, exact maj@k, best-of-k
@@ -20,9 +20,9 @@ __all__ = ["catalogue", "frontier", "memory", "metrics", "open_run"]
 
 
 def open_run(path: str) -> "FinishedRun":
-    """A run's tables as pandas, and the study's questions put to them; `path` is its folder or address.
+    """A finished run: its tables as pandas and the study's analyses. `path` is its folder or address.
 
-    Raises ConfigError if there is no run.
+    Raises ConfigError if there is no run at `path`.
 
     >>> run = open_run("runs/smoke")
     >>> len(run.scenarios), sorted(run.scenarios.benchmark.unique())
@@ -36,7 +36,7 @@ def open_run(path: str) -> "FinishedRun":
 
 
 def __getattr__(name: str) -> Any:
-    """The modules of the interface, imported when they are first asked for."""
+    """The public modules, imported on first use."""
     if name in __all__:
         return importlib.import_module(f"raysweep.{name}")
     raise AttributeError(f"module 'raysweep' has no attribute {name!r}")

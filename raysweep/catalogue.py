@@ -1,7 +1,8 @@
 """The definitions that come with raysweep, by name: models, precisions, KV policies and kinds of GPU.
 
-What a configuration names, for Python: `model("qwen3-8b")` is what `sweep.models=[qwen3-8b]` means. No
-network is asked and no weights are read: the numbers of published models stand in their definitions.
+These are the configuration's names for Python: `model("qwen3-8b")` is the model that
+`sweep.models=[qwen3-8b]` names. This needs no network and reads no weights, because the definitions contain
+the architectures of published models.
 
 >>> model("qwen3-8b").params
 8190735360
@@ -29,9 +30,9 @@ Entry = str | dict[str, Any]  # a name, or the keys of a definition
 def model(entry: Entry, folders: Sequence[str | Path] = ()) -> ModelSpec:
     """A model by name, or by the keys of its definition: a hub repository or a folder.
 
-    folders  of definitions of your own, as `--config-dir` names one
+    folders  folders of your own definitions, as `--config-dir` names one
 
-    Raises ConfigError for one that is not known, and for a folder that is no whole checkpoint.
+    Raises ConfigError for an unknown model, and for a folder that is not a whole checkpoint.
 
     >>> model("qwen3-0.6b").architecture.kv_heads
     8
@@ -40,7 +41,7 @@ def model(entry: Entry, folders: Sequence[str | Path] = ()) -> ModelSpec:
 
 
 def weights(entry: Entry, folders: Sequence[str | Path] = ()) -> WeightSpec:
-    """A precision of the large linear layers. Raises ConfigError for one that is not known.
+    """A precision of the large linear layers. Raises ConfigError for an unknown one.
 
     >>> weights({"method": "gptq", "bits": 4, "group_size": 32}).slug
     'gptq4-g32'
@@ -49,7 +50,7 @@ def weights(entry: Entry, folders: Sequence[str | Path] = ()) -> WeightSpec:
 
 
 def kv_policy(entry: Entry, folders: Sequence[str | Path] = ()) -> KVPolicy:
-    """A KV policy with its parameters. Raises ConfigError for one that is not known.
+    """A KV policy with its parameters. Raises ConfigError for an unknown one.
 
     >>> kv_policy({"method": "streaming_llm", "sinks": 4, "window": 60}).held(1000).tokens
     64
@@ -58,12 +59,12 @@ def kv_policy(entry: Entry, folders: Sequence[str | Path] = ()) -> KVPolicy:
 
 
 def gpu(entry: Entry, folders: Sequence[str | Path] = ()) -> Gpu:
-    """A kind of GPU with its memory. Raises ConfigError for one that is not known."""
+    """A kind of GPU with its memory. Raises ConfigError for an unknown one."""
     return read.read_gpu(_definitions(folders), entry, "gpu")
 
 
 def names(kind: str, folders: Sequence[str | Path] = ()) -> list[str]:
-    """What there is of a kind: `model`, `weights`, `kv_policy`, `benchmark`, `family`, `gpu`, ...
+    """The names of a kind of definition: `model`, `weights`, `kv_policy`, `benchmark`, `gpu`, ...
 
     >>> names("weights")[:2]
     ['awq-4', 'bf16']

@@ -1,4 +1,4 @@
-"""A run for notebooks: its tables as pandas, and the study's questions put to them.
+"""A finished run for notebooks: its tables as pandas, and the study's analyses of them.
 
     import raysweep
     run = raysweep.open_run("runs/embedded")
@@ -6,7 +6,7 @@
     run.composition("chain", batch_size=16)
     run.figure("composition", "chain", batch_size=16)
 
-Tables are read when they are first asked for, from a local folder or any address that `out` may have.
+Tables are read on first use, from a local folder or from any address that `out` may have.
 """
 
 from collections.abc import Sequence
@@ -18,13 +18,15 @@ import numpy as np
 import pandas as pd
 
 from raysweep.analysis import study
-from raysweep.analysis.candidates import Candidates
+from raysweep.analysis.candidates import KEY, Candidates
 from raysweep.analysis.uncertainty import paired_difference
 from raysweep.errors import ConfigError, unknown
-from raysweep.reporting.results import SCORE_KEY, read_candidates
-from raysweep.storage.record import read_record, read_summary
+from raysweep.reporting.results import read_candidates, where
+from raysweep.storage import result_files
+from raysweep.storage.record import CONFIG, read_record, read_summary
 from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store
+from raysweep.system.quantities import GB
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,38 +36,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run's folder. Columns are those of raysweep/storage/schemas.py."""
+    """A run's folder. raysweep/storage/schemas.py describes the columns of its tables."""
 
     store: Store
 
     @cached_property
     def scenarios(self) -> pd.DataFrame:
-        return self._table("scenarios")
+        return self._table(result_files.SCENARIOS)
 
     @cached_property
     def frontier(self) -> pd.DataFrame:
-        return self._table("frontier")
+        return self._table(result_files.FRONTIER)
 
     @cached_property
     def frontiers(self) -> pd.DataFrame:
-        return self._table("frontiers")
+        return self._table(result_files.FRONTIERS)
 
     @cached_property
     def thresholds(self) -> pd.DataFrame:
-        return self._table("thresholds")
+        return self._table(result_files.THRESHOLDS)
 
     @cached_property
     def engines(self) -> pd.DataFrame:
-        return self._table("engines")
+        return self._table(result_files.ENGINES)
 
     @cached_property
     def plan(self) -> pd.DataFrame:
-        return self._table("plan")
+        return self._table(result_files.PLAN)
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        """One row a scenario and question: its accuracy there, NaN where it has no sample."""
-        lists, questions = self._table("scores"), self._table("questions")
+        """The accuracy of each scenario on each question, NaN where it has no sample; a row for each."""
+        lists, questions = self._table(result_files.SCORES), self._table(result_files.QUESTIONS)
         ids = questions.groupby("benchmark").question_id.agg(list)
         lists["question_id"] = [ids[benchmark] for benchmark in lists.benchmark]
         long = lists.explode(["question_id", "scores"], ignore_index=True)
@@ -77,11 +79,11 @@ class FinishedRun:
 
     @cached_property
     def configuration(self) -> dict[str, Any]:
-        """config.yaml: the resolved configuration, versions, and what the samples are made of."""
+        """config.yaml: the resolved configuration, package versions, and the run's identity."""
         return dict(read_record(self.store))
 
     def samples(self, engine_id: str, columns: Sequence[str] = SAMPLES.names) -> pd.DataFrame:
-        """The traces of an engine, all of its benchmarks; leave out `token_ids` if you can."""
+        """The samples of an engine on all benchmarks. Leave out the large `token_ids` if you can."""
         shards = [part.shard_id for part in self.store.parts() if part.engine_id == engine_id]
         return self.store.read_samples(engine_id, shards, columns).to_pandas()
 
@@ -90,7 +92,7 @@ class FinishedRun:
         return read_candidates(self.store)
 
     def candidates(self, benchmark: str) -> Candidates:
-        """What the functions of `study`, `threshold` and `recommend` take."""
+        """A benchmark's scenarios in the form that `study`, `threshold` and `recommend` take."""
         if benchmark not in self._candidates:
             raise unknown("benchmark", benchmark, "benchmark", self._candidates)
         return self._candidates[benchmark]
@@ -102,7 +104,7 @@ class FinishedRun:
         return pd.DataFrame(study.composition(self.candidates(benchmark), batch_size))
 
     def theoretical_batches(self, benchmark: str, memory_gb: float) -> pd.DataFrame:
-        found = study.theoretical_batches(self.candidates(benchmark), memory_gb * 1e9)
+        found = study.theoretical_batches(self.candidates(benchmark), memory_gb * GB)
         return pd.DataFrame(found)
 
     def parallel_scaling(self, benchmark: str, batch_size: int = 1) -> pd.DataFrame:
@@ -118,48 +120,48 @@ class FinishedRun:
         return read_results(self.store)
 
     def figure(self, name: str, benchmark: str, batch_size: int | None = None) -> "Figure | None":
-        """A figure of the report: None where these scenarios cannot be asked its question.
+        """A figure of the report. None if these scenarios cannot answer its question.
 
-        batch_size  of the sweep; the smallest unless it is said
+        batch_size  one of the sweep's batch sizes; the default is the smallest
         """
         from raysweep.reporting.figures import FIGURES, draw
 
         if name not in FIGURES:
             raise unknown("figure", name, "figure", FIGURES)
-        self.candidates(benchmark)  # known?
+        self.candidates(benchmark)  # raises for an unknown benchmark
         own = self._results.of(benchmark)
         return draw(name, own, batch_size or own.batch_sizes[0])
 
     def differences(self, benchmark: str, **against: Any) -> pd.DataFrame:
-        """Every scenario of a benchmark less one of them, paired by question.
+        """The accuracy of every scenario of a benchmark minus that of one of them, paired by question.
 
-        against  columns that name the one: engine_id=..., token_budget=..., group_size=...
+        against  columns that select the one: engine_id=..., token_budget=..., group_size=...
         """
         candidates = self.candidates(benchmark)
-        chosen = [
-            index
-            for index, row in enumerate(candidates.rows)
-            if all(row[name] == value for name, value in against.items())
-        ]
+        own = where(self.scenarios, benchmark=benchmark).reset_index(drop=True)
+        chosen = where(own, **against).index.tolist()
         if len(chosen) != 1:
             raise ConfigError(
-                f"differences: {len(chosen)} scenarios have {against}; name one of them"
+                f"differences: {against} selects {len(chosen)} scenarios; select exactly one of them"
             )
         found = paired_difference(candidates.scores, candidates.scores[:, chosen])
-        keys = pd.DataFrame([{name: row[name] for name in SCORE_KEY} for row in candidates.rows])
+        keys = own[list(KEY)]
         bounds = {"difference": found.mean, "difference_lo": found.low, "difference_hi": found.high}
         return keys.assign(**{name: np.asarray(values) for name, values in bounds.items()})
 
     def _table(self, name: str) -> pd.DataFrame:
-        file = f"{name}.parquet"
-        if not self.store.exists(file):
-            raise ConfigError(f"{self.store.path(file)} is not there; run the stages that write it")
-        return self.store.read_table(file).to_pandas()
+        if not self.store.exists(name):
+            raise ConfigError(
+                f"{self.store.path(name)} is missing; run the stages 'reduce' and 'plan' first"
+            )
+        return self.store.read_table(name).to_pandas()
 
 
 def open_run(path: str) -> FinishedRun:
-    """The run in a folder, or at an address. Raises ConfigError if there is none."""
+    """The run in a folder or at an address. Raises ConfigError if it is missing."""
     store = Store(str(path))
-    if not store.exists("config.yaml"):
-        raise ConfigError(f"{path}: no run lies there, for it has no config.yaml; give its folder")
+    if not store.exists(CONFIG):
+        raise ConfigError(
+            f"{path}: this folder has no config.yaml, so it is not a run; give the folder of a run"
+        )
     return FinishedRun(store)

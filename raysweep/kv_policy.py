@@ -1,9 +1,9 @@
-"""KV policies as the driver knows them: named by import path, asked for what they hold.
+"""KV policies as the driver knows them: named by import path, asked how many tokens they hold.
 
-A policy is a frozen dataclass in a file of its own. raysweep's lie under `actors/kv/`, a user's wherever
-Python finds them: both are loaded by import path, here and nowhere else. The driver asks a policy how
-many tokens it holds; what it does to tensors is the engine's business. So a policy's file imports no
-tensor library at its top, and a plan needs none.
+A policy is a frozen dataclass in a file of its own: raysweep's are in `actors/kv/`, a user's wherever
+Python finds them. Both are loaded by import path, only here. What a policy does to tensors is between it
+and the engine (see `actors.kv.protocols`). So its file imports no tensor library at the top, and a plan
+needs none.
 """
 
 from dataclasses import dataclass, fields
@@ -22,17 +22,20 @@ METHODS = {
 }
 
 MANY_TOKENS = 10**9  # more than any policy's budget
+EVERY_POLICY_HAS = ("slug", "packing", "observed_queries", "scores_attention", "held", "reserved")
 
 Axis = Literal["channel", "token", "layer"]
 
 
 @dataclass(frozen=True)
 class Packing:
-    """How packed numbers are stored: codes of `bits`, and a scale for each group of them.
+    """How packed numbers are stored: codes of `bits`, and a scale per group of them.
 
-    An axis says along what a group runs: `channel` takes `group_size` tokens of one channel,
-    `token` takes up to `group_size` channels of one token, `layer` all numbers of a layer (its scale is
-    no sequence's). Without `symmetric` a group has a zero point besides, as wide as the scale.
+    An axis says which numbers form a group: `channel`, `group_size` tokens of one channel; `token`, up to
+    `group_size` channels of one token; `layer`, all numbers of a layer (its scale is stored with the
+    weights). If not `symmetric`, each group also has a zero point, as wide as the scale.
+
+    bits, scale_bits  bits per number and per scale
     """
 
     bits: int
@@ -45,7 +48,7 @@ class Packing:
 
 @dataclass(frozen=True)
 class Held:
-    """Tokens whose keys and values a row holds: `native` in 16 bit, `packed` as its policy's codes."""
+    """Tokens that a row holds: `native` ones in 16 bit, `packed` ones in their policy's `Packing`."""
 
     native: int
     packed: int = 0
@@ -57,11 +60,12 @@ class Held:
 
 @runtime_checkable
 class KVPolicy(Protocol):
-    """What every policy says of itself. Its parameters are the fields of its dataclass.
+    """What every policy states. Its parameters are the fields of its dataclass.
 
+    slug              its name in engine ids and files, different for different parameters
     packing           the format of packed tokens, None if all are native
-    observed_queries  newest queries kept to score keys with (16 bit, all heads)
-    scores_attention  keeps a running sum of attention for every token held (32 bit, each KV head)
+    observed_queries  number of newest queries that are kept to score keys with (16 bit, all heads)
+    scores_attention  whether the attention that each token has received is summed (32 bit, per KV head)
     """
 
     @property
@@ -77,31 +81,30 @@ class KVPolicy(Protocol):
     def scores_attention(self) -> bool: ...
 
     def held(self, tokens: int) -> Held:
-        """What a row holds once `tokens` tokens have been seen."""
+        """What a row holds after it has seen `tokens` tokens."""
         ...
 
     def reserved(self, tokens: int) -> Held:
-        """The most it holds at any time until then, while tokens are on the move included."""
+        """The most that a row holds at any time until then, also while it is compacted."""
         ...
 
 
 def load_method(method: str) -> type:
-    """The policy class that a method's name or an import path stands for.
+    """The policy class that a method's name or an import path names.
 
-    Raises ValueError if there is none, or if it is no frozen dataclass with what a policy needs.
+    Raises ValueError if there is none, or if it is not a frozen dataclass with all that `KVPolicy` lists.
     """
     policy = import_path.load(METHODS.get(method, method))
     parameters = getattr(policy, "__dataclass_params__", None)
     if parameters is None or not parameters.frozen:
         raise ValueError(f"{method!r} is not a frozen dataclass, as a policy must be")
-    wanted = ("slug", "packing", "observed_queries", "scores_attention", "held", "reserved")
-    if missing := [name for name in wanted if not hasattr(policy, name)]:
+    if missing := [name for name in EVERY_POLICY_HAS if not hasattr(policy, name)]:
         raise ValueError(f"{method!r} lacks {', '.join(missing)}, which every policy has")
     return policy
 
 
 def method_of(policy: KVPolicy) -> str:
-    """The name by which a configuration calls a policy: a known method, or its import path."""
+    """A policy's name in a configuration: a known method, or its import path."""
     path = f"{type(policy).__module__}.{type(policy).__qualname__}"
     return next((name for name, known in METHODS.items() if known == path), path)
 
@@ -114,7 +117,7 @@ def kind_of(policy: KVPolicy) -> str:
 
 
 def parameters(policy: KVPolicy) -> dict[str, Any]:
-    """The policy's parameters by name, `{}` for `full`; a policy inside it with its method."""
+    """The policy's parameters by name, `{}` for `full`; a policy among them has its method added."""
     chosen: Any = policy
     return {field.name: _plain(getattr(chosen, field.name)) for field in fields(chosen)}
 

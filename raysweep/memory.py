@@ -1,22 +1,22 @@
-"""Bytes: what weights and KV cache take, computed from an architecture alone.
+"""The bytes of weights and KV cache, computed from an architecture alone.
 
 M = M_weights + M_kv, as in "Not All Bits Are Equal" (arXiv 2510.10964, appendix B):
 
-    M_weights = every tensor of the checkpoint (see `layout`): packed codes, scales, zero points and
+    M_weights = every tensor of the checkpoint (see `tensors`): packed codes, scales, zero points and
                 group indices of the quantised layers; embedding, head and norms in 16 bit
     M_kv      = native tokens * layers * kv_heads * head_dim * 2 * 2
               + packed tokens * layers * kv_heads * 2 * (codes + scales + zero points)
-              + what the policy scores with (observed queries, sums of attention)
+              + the policy's data for scoring (observed queries, sums of attention)
 
-Exact, to the byte: tests count the tensors of a model and those that a row of its cache holds. A peak is
-the room that is reserved for a row; what a fork puts aside while it runs comes on top of it. All results
-are bytes; GB = 1e9 bytes.
+The numbers are exact to the byte. Tests compare them with the tensors of a model and of a row of its cache.
+A peak is the memory that is reserved for a row. A fork sets some of the cache aside while it runs, which is
+not included. All results are in bytes, and GB = 1e9 bytes.
 
 >>> from raysweep import catalogue
 >>> model = catalogue.model("qwen3-8b")
 >>> full, r_kv = catalogue.kv_policy("full"), catalogue.kv_policy("r_kv-4096")
 
-Four votes of 30,000 tokens, in GB: the weights at 4 bits, and what the full cache and R-KV's take.
+Four votes of 30,000 tokens, in GB: first the weights at 4 bits, then the full cache and R-KV's cache.
 
 >>> round(weights_bytes(model, catalogue.weights("gptq-4")) / 1e9, 2)
 6.1
@@ -31,17 +31,21 @@ from raysweep.checkpoints import tensors
 from raysweep.kv_policy import Axis, Held, KVPolicy, Packing
 from raysweep.spec import Architecture, ModelSpec, WeightSpec
 
-NATIVE_BYTES = 2  # bf16 and fp16; scales and zero points too
-ATTENTION_BYTES = 4  # fp32
-LOGIT_BYTES = 4  # fp32
+# Weights, keys, values, scales and zero points are bf16 or fp16. Attention sums and logits are fp32.
+NATIVE_BYTES = 2
+ATTENTION_BYTES = 4
+LOGIT_BYTES = 4
 
-PREFILL_TOKENS = 2048  # of which an engine computes at a time
-CONTEXT_BYTES = 1_500_000_000  # what CUDA, its libraries and the allocator take for themselves
-VOCABULARY_PADDING = 64  # vLLM rounds the vocabulary up to this before it is split
+# The number of tokens that an engine prefills at a time.
+PREFILL_TOKENS = 2048
+# The memory that CUDA, its libraries and the allocator take for themselves.
+CONTEXT_BYTES = 1_500_000_000
+# vLLM rounds the vocabulary up to a multiple of this before it splits it.
+VOCABULARY_PADDING = 64
 
 
 def weights_bytes(model: ModelSpec, weights: WeightSpec) -> int:
-    """Bytes of the model's weights, "effective size" in the study; a tied head counts once.
+    """Bytes of the model's weights, the "effective size" of the study. A tied head counts once.
 
     Raises ValueError for a method whose bytes are not modelled.
 
@@ -61,10 +65,10 @@ def architecture_bytes(a: Architecture, weights: WeightSpec) -> int:
 
 
 def share(a: Architecture, ranks: int) -> Architecture:
-    """What one of `ranks` GPUs holds under tensor parallelism, as an architecture of its own.
+    """The part of a model that each of `ranks` GPUs holds under tensor parallelism, as an architecture.
 
-    Heads, feed-forward features and the vocabulary are split; norms are kept by all, and so are KV heads
-    where there are fewer of them than ranks. Raises ValueError if the heads or features do not split.
+    Heads, feed-forward features and the vocabulary are split. Every GPU holds the norms. If there are fewer
+    KV heads than GPUs, they are replicated. Raises ValueError if the heads or features do not split.
     """
     if ranks == 1:
         return a
@@ -88,10 +92,10 @@ def share(a: Architecture, ranks: int) -> Architecture:
 
 
 def workspace_bytes(a: Architecture, rows: int) -> int:
-    """An allowance, not a count, for what an engine needs besides weights and cache.
+    """An allowance for what an engine needs besides weights and cache. It is not an exact count.
 
-    The logits of all rows and their probabilities, the widest activations of a prefill step, and a fixed
-    sum for CUDA, its libraries and the allocator's gaps.
+    It covers the logits and probabilities of all rows, the widest activations of a prefill step, and a
+    fixed amount for CUDA, its libraries and the allocator's gaps.
     """
     logits = 2 * rows * a.vocab_size * LOGIT_BYTES
     features = 2 * a.hidden_size + 3 * a.intermediate_size + 2 * a.heads * a.head_dim
@@ -110,7 +114,7 @@ def kv_bytes_per_token(architecture: Architecture) -> int:
 
 
 def kv_bytes(architecture: Architecture, policy: KVPolicy, tokens: int) -> int:
-    """Bytes of one sequence's KV cache once it has seen `tokens` tokens.
+    """Bytes of one sequence's KV cache after `tokens` tokens.
 
     >>> from raysweep import catalogue
     >>> architecture = catalogue.model("qwen3-8b").architecture
@@ -122,7 +126,7 @@ def kv_bytes(architecture: Architecture, policy: KVPolicy, tokens: int) -> int:
 
 
 def kv_peak_bytes(architecture: Architecture, policy: KVPolicy, tokens: int) -> int:
-    """The most bytes that the cache takes on the way there, its buffers at their fullest.
+    """The most bytes that the cache takes until then, with the policy's buffers at their largest.
 
     >>> from raysweep import catalogue
     >>> r_kv = catalogue.kv_policy("r_kv-4096")
@@ -133,7 +137,7 @@ def kv_peak_bytes(architecture: Architecture, policy: KVPolicy, tokens: int) -> 
 
 
 def held_bytes(architecture: Architecture, policy: KVPolicy, held: Held, tokens: int) -> int:
-    """Bytes of what is `held` of a sequence that has seen `tokens` tokens."""
+    """Bytes of what a cache holds (`held`) of a sequence of `tokens` tokens."""
     a = architecture
     total = held.native * kv_bytes_per_token(a)
     if policy.packing is not None:
@@ -145,7 +149,7 @@ def held_bytes(architecture: Architecture, policy: KVPolicy, held: Held, tokens:
 
 
 def packed_bytes(packing: Packing, tokens: int, head_dim: int) -> int:
-    """Bytes of one head's packed keys and values; `tokens` are whole groups along a channel axis."""
+    """Bytes of one head's packed keys and values. Along a channel axis, `tokens` are whole groups."""
     codes = 2 * (tokens * head_dim * packing.bits // 8)
     axes = (packing.key_axis, packing.value_axis)
     scales = sum(_groups(packing, axis, tokens, head_dim) for axis in axes)

@@ -1,12 +1,13 @@
 """How good a group of samples is, estimated from one pool of samples per question. Pure: no I/O.
 
 The one idea: n samples of a question serve every group size G <= n. "The majority vote of G fresh
-samples" is estimated by the average over all G-subsets of the n, and that average is counted, not
-drawn: pass@k in closed form (Chen et al. 2021, arXiv 2107.03374), maj@k by generating functions,
-best-of-k by ranks. Many questions are counted at once; a *cell* is one question's pool of samples.
+samples" is estimated by the average over all G-subsets of the n samples. That average is counted exactly
+instead of drawn at random: pass@k in closed form (Chen et al. 2021, arXiv 2107.03374), maj@k by generating
+functions, best-of-k by ranks. Many questions are counted at once, and a *cell* is the pool of samples of one
+question.
 
-Counts are floats: exact up to 2^53, i.e. for pools of up to 56 samples, and to some 14 digits beyond.
-Results are rounded to DECIMALS, so that equal probabilities are equal numbers.
+Counts are floats. They are exact up to 2^53, which is enough for pools of 56 samples, and have about 14
+correct digits beyond. Results are rounded to DECIMALS, so equal probabilities are equal numbers.
 """
 
 from collections.abc import Sequence
@@ -18,22 +19,24 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-# The order of a sum changes its last digits, and accuracies that are equal must stay equal: being
-# better by 1e-17 would buy a place on a frontier.
+# The order of a sum changes its last digits, but equal accuracies must stay equal. Otherwise a difference of
+# 1e-17 would put a point on a frontier.
 DECIMALS = 12
-MOST_SAMPLES = 1000  # C(1000, 500) is still a float
-CHUNK = 512  # cells counted together: what fits the processor's cache
+# C(1000, 500) is still a finite float.
+MOST_SAMPLES = 1000
+# The number of cells that are counted together, so that they fit the processor's cache.
+CHUNK = 512
 
 
 def rounded(values: ArrayLike) -> Floats:
-    """Values to DECIMALS, so that what is equal but for the order of a sum is equal."""
+    """Values rounded to DECIMALS, which makes sums equal that differ only in their order."""
     return np.round(np.asarray(values, dtype=np.float64), DECIMALS)
 
 
 def pass_at_k(n: ArrayLike, c: ArrayLike, k: int) -> Floats:
     """Probability that a random k-subset of n samples, c of them correct, holds a correct one.
 
-    n, c  [cells]; the answer has their shape, and is NaN where a cell has less than k samples.
+    n, c  [cells]; the result has their shape and is NaN if a cell has fewer than k samples
 
     >>> pass_at_k(n=[8, 8], c=[2, 0], k=4).tolist()
     [0.785714285714, 0.0]
@@ -41,7 +44,7 @@ def pass_at_k(n: ArrayLike, c: ArrayLike, k: int) -> Floats:
     n, c = np.asarray(n, dtype=np.int64), np.asarray(c, dtype=np.int64)
     _check_group(k)
     if np.any((c < 0) | (c > n)):
-        raise ValueError("pass@k: a cell has less than no, or more than all of its samples correct")
+        raise ValueError("pass@k: a cell's number of correct samples is negative or above n")
     subsets = _choose(int(n.max(initial=0)), k)[:, k]
     enough = n >= k
     share = (subsets[n] - subsets[n - c]) / np.where(enough, subsets[n], 1.0)
@@ -53,14 +56,15 @@ def maj_at_k(
 ) -> Floats:
     """Probability that the majority vote of a random k-subset of a cell's samples is correct.
 
-    correct  [cells] samples with the right answer, which are one class
-    wrong    [cells, classes] samples of each distinct wrong answer, in any order, 0 for no class
-    absent   [cells] samples without an answer: they cast no vote, but take up room in the subset
+    correct  [cells] number of samples with the correct answer
+    wrong    [cells, classes] number of samples of each distinct wrong answer, in any order; 0 pads
+    absent   [cells] number of samples without an answer, which cast no vote but count for the subset
 
-    A tie among m answers goes to each with probability 1/m; a subset without a vote scores 0. The
-    answer is [group sizes, cells], NaN where a cell has less samples than the group.
+    A tie among m answers goes to each with probability 1/m. A subset without a vote scores 0. The result is
+    [group sizes, cells] and NaN if a cell has fewer samples than the group.
 
-    Of eight samples 3 are right, 2 say one wrong thing, 1 another, and 2 nothing: votes help.
+    In this example, of 8 samples 3 are correct, 2 share one wrong answer, 1 has another wrong answer, and 2
+    have none. Votes help.
 
     >>> maj_at_k(correct=[3], wrong=[[2, 1]], absent=[2], group_sizes=[1, 4, 8]).tolist()
     [[0.375], [0.6], [1.0]]
@@ -81,11 +85,11 @@ def maj_at_k(
 def best_of_k(scores: ArrayLike, correct: ArrayLike, k: int) -> float:
     """Probability that the best-scored sample of a random k-subset of one question is correct.
 
-    scores   [samples] of a verifier, higher is better
-    correct  [samples] whether each is right
+    scores   [samples] a verifier's score of each sample; higher is better
+    correct  [samples] whether each sample is correct
 
-    Of samples that share the best score each is taken with the same probability. The best is of a
-    given score if the subset lies among those up to it, but not among those below it.
+    Samples that share the best score are chosen with equal probability. A score is the best of a subset if
+    no sample of the subset scores higher and at least one has this score.
 
     >>> best_of_k(scores=[0.9, 0.4, 0.4, 0.1], correct=[True, False, True, False], k=2)
     0.75
@@ -137,13 +141,13 @@ def _maj_of_chunk(cells: Ints, group_sizes: tuple[int, ...]) -> Floats:
 def _subsets_led(
     votes: int, wrong: Ints, absent: Ints, group_sizes: tuple[int, ...], choose: Floats
 ) -> Floats:
-    """Ways to fill a group around `votes` correct ones so that these win: [group sizes, cells].
+    """Ways to fill a group with `votes` correct samples so that they win: [group sizes, cells].
 
-    A way in which m wrong answers have as many votes counts 1/(m + 1).
+    A way in which m wrong answers have the same number of votes counts 1/(m + 1).
     """
     rivals = _rivals(votes, wrong, max(group_sizes) - votes, choose)  # [cells, tied, picks]
     shared = (rivals / np.arange(1, rivals.shape[1] + 1)[:, None]).sum(axis=1)  # [cells, picks]
-    # An answer with fewer samples than `votes` cannot tie: its samples go in or out freely.
+    # An answer with fewer samples than `votes` cannot tie, so any number of its samples may be chosen.
     free = choose[absent + np.where(wrong < votes, wrong, 0).sum(axis=1)]  # [cells, picks]
     led = np.zeros((len(group_sizes), len(wrong)))
     for index, k in enumerate(group_sizes):
@@ -154,9 +158,9 @@ def _subsets_led(
 
 
 def _rivals(votes: int, wrong: Ints, most_picks: int, choose: Floats) -> Floats:
-    """Ways to take at most `votes` samples of each wrong answer that has as many or more.
+    """Ways to take at most `votes` samples of each wrong answer that has at least `votes`.
 
-    [cells, tied, picks]: by how many of them have exactly `votes`, and by the samples taken in all.
+    [cells, tied, picks]: `tied` answers have exactly `votes` samples taken, and `picks` are taken in all.
     """
     ways = np.zeros((len(wrong), most_picks // votes + 1, most_picks + 1))
     ways[:, 0, 0] = 1

@@ -1,16 +1,17 @@
-"""How a quantised checkpoint is made: from which model, at which precision, calibrated on which texts."""
+"""How a quantised checkpoint is made: the model, the precision and the calibration texts."""
 
 from dataclasses import dataclass
 from functools import cached_property
 
 from raysweep.spec import ModelSpec, WeightSpec, content_hash
 
-RECIPE_VERSION = 1  # raised when the same recipe comes to make other bits
+# Raise this when the same recipe would produce different weights.
+RECIPE_VERSION = 1
 
 
 @dataclass(frozen=True)
 class Document:
-    """A text to calibrate on: a question with its whole answer, or (no prompt) a text as it is."""
+    """A text to calibrate on: a question with its answer, or a plain text if the prompt is empty."""
 
     prompt: str
     text: str
@@ -18,7 +19,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What quantisation calibrates on; `tokens` at most of each document."""
+    """The texts that quantisation calibrates on. At most `tokens` tokens of each document are used."""
 
     name: str
     documents: tuple[Document, ...]
@@ -31,7 +32,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a quantised checkpoint is made: all that decides its content."""
+    """Everything that determines the content of a quantised checkpoint."""
 
     model: ModelSpec
     weights: WeightSpec
@@ -39,7 +40,7 @@ class Recipe:
 
     @cached_property
     def recipe_id(self) -> str:
-        """Names the result; how the model is called or sampled does not matter to it."""
+        """The name of the result. It does not depend on the model's name or sampling."""
         opening = self.model.family.think_open
         decisive = (self.model.revision, opening, self.weights, self.calibration.content)
         return content_hash(RECIPE_VERSION, *decisive)

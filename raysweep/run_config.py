@@ -1,6 +1,6 @@
-"""What a user asked for: the grid, how its work is cut, where it runs. Frozen dataclasses, validated.
+"""A validated configuration as frozen dataclasses: the grid, how its work is cut, where it runs.
 
-A sample depends on what `spec` names; of a run's configuration it knows nothing else.
+A sample depends only on the dataclasses in `spec`, and on nothing else in a run's configuration.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from raysweep.spec import PLAIN, Benchmark, Decoding, Forcing, ModelSpec, Weight
 
 @dataclass(frozen=True)
 class Sweep:
-    """The grid. Token budgets in tokens and increasing; every group size is at most `samples`."""
+    """The grid. Token budgets increase, and every group size is at most `samples`."""
 
     models: tuple[ModelSpec, ...]
     weights: tuple[WeightSpec, ...]
@@ -28,15 +28,15 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Generation:
-    """How the work is cut and fed; changes speed and the size of a loss, never a sample.
+    """How the work is cut and scheduled. It changes speed and what a crash can lose, never a sample.
 
-    max_rows         sequences that one engine decodes together
-    shard_questions  questions a shard, at most
-    shard_samples    samples of each question a shard, at most
-    max_attempts     tries of a shard before it is given up
-    shard_minutes    of a full actor that a shard takes, at most, by the cost model
-    hang_minutes     without a step, after which an engine with work is taken for hung
-    grace_s          from SIGTERM to the end: shards that are at work may be finished
+    max_rows         the most sequences that one engine decodes together
+    shard_questions  the most questions per shard
+    shard_samples    the most samples per question in a shard
+    max_attempts     attempts at a shard before it is given up
+    shard_minutes    the longest time of a shard in a full actor, by the cost model
+    hang_minutes     time without a step after which a busy engine counts as hung
+    grace_s          seconds after SIGTERM in which running shards may finish
     """
 
     max_rows: int
@@ -52,10 +52,11 @@ class Generation:
 class Gpu:
     """A kind of GPU, by its data sheet.
 
-    memory_bytes      what the driver reports, all of it
-    flops_s           of dense bf16 products; of fp16 where a GPU has no bf16
-    accelerator_type  the value of Ray's node label `ray.io/accelerator-type`; "" if it is not known
-    usd_per_hour      of one GPU; 0 if nobody has said
+    memory_bytes       the whole memory, as the driver reports it
+    bandwidth_bytes_s  bytes per second
+    flops_s            dense bf16 FLOPs per second; fp16 if the GPU has no bf16
+    accelerator_type   the value of Ray's node label `ray.io/accelerator-type`; "" if unknown
+    usd_per_hour       price of one GPU; 0 if unknown
     """
 
     name: str
@@ -68,7 +69,7 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Pool:
-    """The GPUs of a kind: how many there are or may come. None: whatever the live cluster has."""
+    """The GPUs of one kind, and how many there are or may come. None: as many as Ray has."""
 
     gpu: Gpu
     gpus: int | None = None
@@ -78,10 +79,10 @@ class Pool:
 class Cluster:
     """Where the actors run. `address` is "local" (start Ray here) or a Ray address.
 
-    actors          engines at a time; None: as many as they need and the cluster affords
-    gpus_per_actor  None: by the memory model, on the kinds of GPU in `pools`
-    pools           without any, nobody checks beforehand what fits
-    autoscaling     nodes may come: demand is announced, and an empty cluster is waited for
+    actors          the most engines at a time; None: as many as needed and as the cluster holds
+    gpus_per_actor  None: decided by the memory model, on the kinds of GPU in `pools`
+    pools           the known kinds of GPU; without them nothing is checked for fit in advance
+    autoscaling     whether nodes may be added: demand is announced, and an empty cluster is waited for
     """
 
     address: str
@@ -93,13 +94,13 @@ class Cluster:
 
     @property
     def on_gpus(self) -> bool:
-        """Whether the actors have GPUs, or shares of one."""
+        """Whether the actors have GPUs or shares of a GPU."""
         return self.gpus_per_actor is None or self.gpus_per_actor > 0
 
 
 @dataclass(frozen=True)
 class Prepare:
-    """Where quantised checkpoints are kept, and what they are calibrated on (None: not needed)."""
+    """Where quantised checkpoints are kept, and their calibration text. None if none is needed."""
 
     checkpoints: str
     calibration: Calibration | None
@@ -107,7 +108,7 @@ class Prepare:
 
 @dataclass(frozen=True)
 class Show:
-    """The names of what the stage show shows: a question as a model is asked it. None: the sweep's first."""
+    """What the stage show shows: a question as a model sees it. None stands for the sweep's first."""
 
     model: str | None = None
     benchmark: str | None = None
@@ -116,18 +117,19 @@ class Show:
 
 @dataclass(frozen=True)
 class Verify:
-    """What the stage verify does with what is damaged: `repair` moves it aside, to be made anew."""
+    """Whether the stage verify moves damaged files aside (`repair`), so they are made again."""
 
     repair: bool = False
 
 
 @dataclass(frozen=True)
 class Simulate:
-    """What the stage simulate supposes.
+    """The assumptions of the stage simulate.
 
-    faults         share of the shards that are lost with their actor
-    mean_length    of a trace of which nothing is measured, as a share of the largest budget
-    length_spread  standard deviation of the logarithm of such a length
+    seed           seed of the random draws
+    faults         share of shards that are lost because their actor dies
+    mean_length    mean length of traces without measurements, as a share of the largest budget
+    length_spread  standard deviation of the logarithm of such lengths
     """
 
     seed: int = 0
@@ -137,12 +139,13 @@ class Simulate:
 
 
 @dataclass(frozen=True)
-class Wish:
+class Requirements:
     """What a configuration is recommended for: the stage `recommend`.
 
-    memory_bytes      for the weights and the KV caches of a whole batch; None if the stage is not run
-    benchmark         one of the sweep's, None for each of them
-    max_token_budget  None for no limit
+    memory_bytes      memory for the weights and the KV caches of a whole batch; None without the stage
+    batch_size        questions that are answered at once
+    benchmark         one of the sweep's benchmarks; None for each of them
+    max_token_budget  the largest token budget allowed; None for no limit
     """
 
     memory_bytes: float | None
@@ -153,7 +156,7 @@ class Wish:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """A whole run as the user asked for it, validated."""
+    """The validated configuration of a whole run."""
 
     out: str
     run: str
@@ -164,7 +167,7 @@ class RunConfig:
     generation: Generation
     cluster: Cluster
     show: Show = Show()
-    recommend: Wish = Wish(None, 1, None, None)
+    recommend: Requirements = Requirements(None, 1, None, None)
     verify: Verify = Verify()
     simulate: Simulate = Simulate()
 

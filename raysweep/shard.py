@@ -1,7 +1,7 @@
-"""A shard of work: what one actor call makes, what comes back of it, and the keys of its randomness.
+"""A shard of work: what one actor call makes, its receipt, and the keys of its randomness.
 
-A shard is some questions and a range of sample indices for one engine on one benchmark. It becomes one
-Parquet part. Its id is a hash of everything that determines the samples.
+A shard has some questions and a range of sample indices for one engine on one benchmark. It becomes one
+Parquet part. Its id is a hash of everything that determines its samples.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from raysweep.spec import INCIDENTAL, Decoding, EngineSpec, Question, content_ha
 
 @dataclass(frozen=True)
 class Shard:
-    """One actor call and one Parquet part: some questions, a range of sample indices of each."""
+    """One actor call and one Parquet part: some questions, and the same sample indices of each."""
 
     engine: EngineSpec
     benchmark: str
@@ -27,14 +27,17 @@ class Shard:
 
     @cached_property
     def shard_id(self) -> str:
-        """Of its parts' hashes, as thousands of shards share an engine and its questions."""
+        """Hash of everything that determines the samples.
+
+        It is made from the hashes of engine, decoding and questions, which thousands of shards share.
+        """
         questions = [question.asked for question in self.questions]
         whose = (self.engine.content, self.benchmark, self.decoding.content)
         return content_hash(*whose, questions, self.sample_start, self.sample_count)
 
     @cached_property
     def stream_id(self) -> str:
-        """Names the endless stream of samples of which shards are finite pieces."""
+        """Name of the endless stream of samples to which the shard belongs."""
         return content_hash(self.engine, self.benchmark, self.decoding)
 
     @property
@@ -47,11 +50,12 @@ class Shard:
         return len(self.questions) * self.sample_count
 
 
-Cell = tuple[str, int]  # one sample: its question's id and its sample index
+# One sample: its question's id and its sample index.
+Cell = tuple[str, int]
 
 
 def est_tokens(shard: Shard) -> int:
-    """Tokens at most: each trace fills the largest budget, each smaller budget is a forced answer."""
+    """The most tokens: every trace fills the largest budget, and every budget has a forced answer."""
     decoding = shard.decoding
     budgets = decoding.token_budgets
     return shard.samples * (budgets[-1] + len(budgets) * decoding.answer_tokens)
@@ -63,12 +67,12 @@ def cells(shard: Shard) -> Iterator[Cell]:
 
 @dataclass(frozen=True)
 class Receipt:
-    """A shard whose part is published.
+    """Confirms that a shard's part is published.
 
-    tokens    decoded for it, forks included
-    wall_s    seconds from its beginning to its part
-    engine_s  seconds in which its engine decoded, since the receipt before this one
-    warnings  what is to be known of the engine that made the samples
+    tokens    tokens decoded for the shard, forks included
+    wall_s    seconds from the shard's start to its part
+    engine_s  seconds that its engine decoded since the previous receipt
+    warnings  warnings about the engine that made the samples
     """
 
     shard_id: str
@@ -80,7 +84,7 @@ class Receipt:
 
 
 def sample_key(seed: int, question_id: str, sample_index: int) -> int:
-    """63 bits, the same under every engine and budget, so that configurations are compared in pairs."""
+    """A sample's random key of 63 bits. All engines and budgets share it, which pairs configurations."""
     text = f"{seed}/{question_id}/{sample_index}"
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1

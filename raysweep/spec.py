@@ -1,8 +1,8 @@
-"""The nouns of a sweep: frozen dataclasses that say what is to be computed, and their identities.
+"""The nouns of a sweep: frozen dataclasses that describe what to compute, and their identities.
 
-Everything a result depends on is a field of one of these, and work is named by the hash of all that
-determines it (`content_hash`). No I/O, no Hydra, no torch: these travel unchanged between the driver
-and the actors.
+Everything that a result depends on is a field of one of these. Work is named by the hash of everything that
+determines it (`content_hash`). There is no I/O, Hydra or torch here, so the nouns pass unchanged between the
+driver and the actors.
 """
 
 import hashlib
@@ -13,12 +13,14 @@ from typing import Any
 
 from raysweep.kv_policy import KVPolicy
 
-INCIDENTAL = {"incidental": True}  # a field that says where or how to look, not what is computed
-USUAL_GROUP = 128  # of which a slug does not speak
+# Marks a field that does not change what is computed, such as a path. Hashes leave it out.
+INCIDENTAL = {"incidental": True}
+# A slug leaves out this group size.
+USUAL_GROUP = 128
 
 
 def content_hash(*parts: Any) -> str:
-    """16 hex digits that name `parts` (dataclasses, tuples, dicts, plain values) by their content."""
+    """Hash (16 hex digits) of the content of `parts`: dataclasses, tuples, dicts and plain values."""
     canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=_plain)
     return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
 
@@ -32,7 +34,7 @@ def _plain(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Architecture:
-    """The numbers of a decoder (Qwen3, Qwen2 or Llama) that bytes and costs depend on."""
+    """The numbers of a decoder (Qwen3, Qwen2 or Llama) that determine bytes and costs."""
 
     hidden_size: int
     layers: int
@@ -50,13 +52,13 @@ class Architecture:
 
 @dataclass(frozen=True)
 class WeightSpec:
-    """Precision of the large linear layers; embedding, head and norms are 16 bit always.
+    """Precision of the large linear layers. Embedding, head and norms are always 16 bit.
 
     method      `bf16`, `gptq`, `awq` or `fp8`
-    bits        of a weight
-    group_size  input features that share a scale (fp8: both sides of a block); -1 all, 0 no scales
-    symmetric   the zero point lies in the middle
-    act_order   groups follow the activations' order, not the features'
+    bits        bits per weight
+    group_size  input features that share a scale (fp8: both sides of a block); -1: all, 0: no scales
+    symmetric   whether the zero point is always in the middle of the range
+    act_order   whether features are grouped in the order of their activations
     """
 
     method: str
@@ -67,7 +69,7 @@ class WeightSpec:
 
     @property
     def precision(self) -> str:
-        """`bf16`, `gptq4`: whatever the groups."""
+        """Method and bits without the groups: `bf16`, `gptq4`."""
         return self.method if self.bits == 16 else f"{self.method}{self.bits}"
 
     @property
@@ -91,8 +93,8 @@ BF16 = WeightSpec("bf16", 16)
 class Checkpoint:
     """The files that an engine loads, in Hugging Face form.
 
-    path      a folder, a folder below an address such as s3://, or `hf://owner/name`
-    revision  names the content: a fingerprint, a commit on the hub, or the recipe that makes it
+    path      a folder, a folder at an address such as s3://, or `hf://owner/name`
+    revision  identifies the content: a fingerprint, a commit on the hub, or the id of its recipe
     """
 
     path: str = field(metadata=INCIDENTAL)
@@ -103,10 +105,10 @@ class Checkpoint:
 class Sampling:
     """How a token is drawn.
 
-    temperature  0 is greedy
-    top_p        the likeliest tokens that have this probability together; 1 keeps all
-    top_k        so many of the likeliest tokens; 0 keeps all
-    min_p        least probability of a token, as a share of the best one's (arXiv 2407.01082); 0 keeps all
+    temperature  divides the logits; 0 is greedy
+    top_p        keeps the most likely tokens that together have this probability; 1 keeps all
+    top_k        keeps this number of most likely tokens; 0 keeps all
+    min_p        keeps tokens with at least this share of the best probability (arXiv 2407.01082); 0 keeps all
     """
 
     temperature: float
@@ -119,7 +121,7 @@ class Sampling:
 class Family:
     """What models of one family share: how they think, and how they are sampled.
 
-    think_open   ends every prompt (added where the chat template does not)
+    think_open   text that ends every prompt; it is added if the chat template does not end with it
     think_close  the one token that ends the thinking
     """
 
@@ -131,10 +133,10 @@ class Family:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model, by the files of its own (`path`, `revision`, as in `Checkpoint`).
+    """A model with its own files (`path`, `revision`, as in `Checkpoint`).
 
-    weights    the precision of those files
-    quantized  files of other precisions that somebody has made already
+    weights    the precision of these files
+    quantized  published files at other precisions
     """
 
     name: str
@@ -146,13 +148,13 @@ class ModelSpec:
     quantized: tuple[tuple[WeightSpec, Checkpoint], ...] = field(default=(), metadata=INCIDENTAL)
 
     def published(self, weights: WeightSpec) -> Checkpoint | None:
-        """The files of that precision that are there without our doing."""
+        """The published files at that precision. None if raysweep has to make them."""
         own = (self.weights, Checkpoint(self.path, self.revision))
         return dict([own, *self.quantized]).get(weights)
 
     @property
     def params(self) -> int:
-        """Number of parameters, a tied head counted once."""
+        """Number of parameters. A tied head counts once."""
         a = self.architecture
         q_size, kv_size = a.heads * a.head_dim, a.kv_heads * a.head_dim
         attention = a.hidden_size * (2 * q_size + 2 * kv_size)
@@ -165,7 +167,7 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """What one actor holds: a model at a precision (`checkpoint`) under a KV policy, by a backend."""
+    """What one actor holds: a model at a precision (`checkpoint`), a KV policy and a backend."""
 
     model: ModelSpec
     weights: WeightSpec
@@ -204,11 +206,11 @@ class Question:
 class Benchmark:
     """Questions, and how an answer is opened by force, limited, extracted and graded.
 
-    answer_opener  follows the family's think_close when thinking is closed by force
-    answer_tokens  the most tokens an answer may take, the forced ones not counted
-    grader         a name in `raysweep.grading`; the samples are the same whoever grades them
-    sources        the files it was read from, each with the SHA-256 of its content
-    stands_in      its questions are placeholders for those of files that are not here: for a plan alone
+    answer_opener  text that follows the family's think_close when thinking is closed by force
+    answer_tokens  the most tokens of an answer, without the forced ones
+    grader         a name in `raysweep.grading`; it does not change the samples
+    sources        the files that the questions were read from, each with its SHA-256
+    stands_in      whether its questions are placeholders for missing files, which suffices for a plan
     """
 
     name: str
@@ -230,10 +232,10 @@ class Benchmark:
 class Forcing:
     """How thinking is held to its budget.
 
-    extension      what answers an early end of thinking, until the budget is full; "": it may end
-    closing        what is said before thinking is closed by force
-    answer_opener  what follows the close; None: the benchmark's
-    loop_tokens    the last tokens of thinking in which a repetition is looked for; 0: in none
+    extension      text that replaces an early end of thinking, until the budget is used; "": none
+    closing        text before thinking is closed by force
+    answer_opener  text after the close; None: the benchmark's
+    loop_tokens    number of last thinking tokens that are searched for a repetition; 0: no search
     end_loops      whether a loop is closed by force as soon as it is found
     """
 
@@ -255,13 +257,13 @@ PLAIN = Forcing()
 def sequence_tokens(
     prompt_tokens: int, token_budget: int, closing_tokens: int, answer_tokens: int
 ) -> int:
-    """Tokens of a sequence at its longest: prompt, thinking to the budget, forced closing, answer."""
+    """Tokens of the longest sequence: prompt, thinking up to the budget, forced closing, answer."""
     return prompt_tokens + token_budget + closing_tokens + answer_tokens
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """All that determines a sample besides engine and question."""
+    """Everything that determines a sample besides engine and question."""
 
     seed: int
     sampling: Sampling
@@ -277,7 +279,7 @@ class Decoding:
     def sequence_tokens(
         self, prompt_tokens: int = 0, closing_tokens: int = 0, token_budget: int | None = None
     ) -> int:
-        """Tokens of a sequence at its longest, at the largest budget unless another one is given."""
+        """Tokens of the longest sequence, at the largest budget unless another one is given."""
         budget = self.token_budgets[-1] if token_budget is None else token_budget
         return sequence_tokens(prompt_tokens, budget, closing_tokens, self.answer_tokens)
 

@@ -15,9 +15,8 @@ import pytest
 from support.browser import Browser, Page
 from support.configurations import write_models
 
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # before torch: as in an actor, and faster for small models
+# Set before torch is imported. It is as in an actor, and faster for small models.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parents[1]
 EXCUSED = ("AVX", "GPU", "CUDA")
@@ -73,6 +72,17 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 def mine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of definitions with the models `small` and `large`."""
     return write_models(tmp_path_factory.mktemp("user"), "small", "large")
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """A `support.command.Command`: runs stages in one folder, without Ray."""
+    from support.command import Command, generate_here
+
+    from raysweep.driver import generate
+
+    monkeypatch.setattr(generate, "generate", generate_here)
+    return Command(tmp_path, capsys)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
-"""What evicting policies share: when a row is compressed, and to how many tokens.
+"""What evicting policies share: when a row is compacted, and to how many tokens.
 
-A row grows until its buffer is full, that is to `budget + buffer` tokens, and is then compressed to
-`budget`: the newest `window` stay, and of the older ones those with the best scores, chosen for each
-layer and KV head by itself. Every row is scored from its own tokens alone. A policy says the scores.
+A row grows until its buffer is full, that is to `budget + buffer` tokens, and is then compacted to
+`budget`. The newest `window` tokens stay, and of the older ones those with the highest scores, chosen for
+each layer and KV head separately. A row is scored from its own tokens alone. A policy defines `scores`.
 
 Files of policies import torch only inside their methods (see `raysweep.kv_policy`).
 """
@@ -23,7 +23,8 @@ class Row:
     """One row's tokens as a policy sees them, oldest first, in 32 bit.
 
     keys       [layers, kv_heads, tokens, head_dim], rotated to their positions
-    queries    [layers, kv_heads, group, observed, head_dim], the newest ones, oldest first
+    queries    [layers, kv_heads, group, observed, head_dim], the newest `observed_queries`, oldest first;
+               group: the query heads that share a key head
     attention  [layers, kv_heads, tokens], the attention that each token has received so far;
                None unless the policy's `scores_attention` is true
     """
@@ -35,7 +36,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Eviction:
-    """The parameters of every evicting policy, in tokens. `scores` is left to each."""
+    """The parameters of every evicting policy; `scores` is left to each. An `EvictingPolicy`.
+
+    budget  tokens that a compaction leaves, per layer and KV head; no default
+    window  newest tokens, which always stay; default 8
+    buffer  tokens between two compactions; default 128
+    """
 
     budget: int
     window: int = 8
@@ -43,6 +49,7 @@ class Eviction:
 
     packing = None
     scores_attention = False
+    sinks = 0
 
     def __post_init__(self) -> None:
         for name in ("budget", "window", "buffer"):
@@ -58,20 +65,20 @@ class Eviction:
         return self.window
 
     @property
-    def settles_at(self) -> int:
-        """Tokens at which a row is compressed."""
+    def compacts_at(self) -> int:
+        """Tokens at which a row is compacted."""
         return self.budget + self.buffer
 
     def held(self, tokens: int) -> Held:
-        if tokens < self.settles_at:
+        if tokens < self.compacts_at:
             return Held(tokens)
         return Held(self.budget + (tokens - self.budget) % self.buffer)
 
     def reserved(self, tokens: int) -> Held:
-        return Held(min(tokens, self.settles_at))
+        return Held(min(tokens, self.compacts_at))
 
     def named(self, method: str) -> str:
-        """`method-budget`, and what else is not the default: `r_kv-64-b32` has a buffer of 32."""
+        """`method-budget`, then every value that is not the default: `r_kv-64-b32` has a buffer of 32."""
         marks = {"window": "n", "buffer": "b", "kernel": "k", "importance_weight": "w"}
         changed = [
             f"-{marks[field.name]}{getattr(self, field.name):g}"
@@ -81,14 +88,14 @@ class Eviction:
         return f"{method}-{self.budget}" + "".join(changed)
 
     def scores(self, row: Row) -> torch.Tensor:
-        """[layers, kv_heads, tokens]: how much each token is worth keeping."""
+        """[layers, kv_heads, tokens] or without the window: how much each token is worth keeping."""
         raise NotImplementedError
 
 
 def best(scores: torch.Tensor, count: int) -> torch.Tensor:
     """Indices of the `count` best tokens, oldest first: [layers, kv_heads, count].
 
-    Of equal scores, which pooling makes common, the older token's counts as better.
+    Of tokens with equal scores, which pooling makes common, the older one is kept.
     """
     ranked = scores.sort(dim=-1, descending=True, stable=True).indices
     return ranked[..., :count].sort(dim=-1).values
@@ -97,8 +104,8 @@ def best(scores: torch.Tensor, count: int) -> torch.Tensor:
 def observed_attention(row: Row, window: int) -> torch.Tensor:
     """Attention of the observed queries to the tokens older than them: [layers, kv_heads, older].
 
-    Of the query heads that share a key head the largest logit counts; softmax in 32 bit over the older
-    tokens, then the mean over the queries.
+    Take the largest logit over the query heads that share a key head, the softmax over the older tokens
+    in 32 bit, then the mean over the queries.
     """
     older = row.keys[..., : row.keys.shape[-2] - window, :]  # [layers, kv_heads, older, head_dim]
     logits = row.queries @ older.unsqueeze(2).transpose(-1, -2) / row.keys.shape[-1] ** 0.5

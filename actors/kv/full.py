@@ -1,4 +1,4 @@
-"""full: every token keeps its slot."""
+"""full: every token stays, in 16 bit. It has no parameters."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,10 @@
-"""h2o: keep the heavy hitters and the newest (Zhang et al., arXiv 2306.14048).
+"""h2o: keep the heavy hitters and the newest tokens (Zhang et al., arXiv 2306.14048).
 
-A token's score is all the attention that it has received from the queries since it was there, summed
-over the query heads that share its key head. The paper evicts one token a step; so does `buffer: 1`.
+    score(token) = sum over queries since the token came, over the query heads that share its key head,
+                   of the attention weight that the query gave to the token
+
+A row that holds `budget + buffer` tokens is compacted to the newest `window` and the older ones with the
+highest scores. The paper evicts one token per step, as `buffer: 1` does.
 """
 
 from __future__ import annotations
@@ -17,7 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class H2O(Eviction):
-    """`window`: the newest tokens, which always stay; the rest of `budget` are heavy hitters."""
+    """Parameters, all in tokens.
+
+    budget  tokens that a compaction leaves, per layer and KV head; no default
+    window  newest tokens, which always stay; default 8
+    buffer  tokens between two compactions; default 128
+    """
 
     scores_attention = True
 
@@ -30,5 +38,6 @@ class H2O(Eviction):
         return 0
 
     def scores(self, row: Row) -> torch.Tensor:
+        """[layers, kv_heads, tokens]"""
         assert row.attention is not None
         return row.attention

@@ -1,12 +1,13 @@
-"""kv_dtype: every token in a number format of the engine's own, as vLLM's `kv_cache_dtype` names it.
+"""kv_dtype: every token stays, in a number format that vLLM has for its cache (`kv_cache_dtype`).
 
-    fp8, fp8_e5m2          a byte a number; one scale a layer, kept with the weights
-    int8_per_token_head,   a byte, or half of one for int4; a 32-bit scale for the keys and one for the
-    fp8_per_token_head,    values of each token and head, between them
-    int4_per_token_head
-    nvfp4                  half a byte; an 8-bit scale for each 16 channels
+    format                 per number  scales
+    fp8, fp8_e5m2          1 byte      one per layer, stored with the weights
+    int8_per_token_head,   1 byte      32 bit, one for the keys and one for the values of each token and head
+    fp8_per_token_head
+    int4_per_token_head    1/2 byte    the same
+    nvfp4                  1/2 byte    8 bit, one per 16 channels
 
-No attention backend reads them all: an engine is refused a format that its backend does not list.
+No attention backend reads all of them. An engine refuses a format that its backend does not list.
 """
 
 from dataclasses import dataclass
@@ -33,7 +34,10 @@ FORMATS = {
 
 @dataclass(frozen=True)
 class KVDtype:
-    """Keep every token, stored as `dtype`."""
+    """Keep every token.
+
+    dtype  the format, one of those above; no default
+    """
 
     dtype: str
 

@@ -1,15 +1,21 @@
-"""quantized: old tokens packed to 8, 4 or 2 bits, the newest in full precision; with eviction or without.
+"""quantized: old tokens are packed to 8, 4 or 2 bits, the newest stay in 16 bit; optionally with eviction.
 
-Tokens wait in a 16-bit residual window and are packed in blocks of `group_size` as they leave it, each
-block once. `layout` says how groups run:
+A row that holds `residual + group_size` native tokens packs the oldest `group_size` of them, each once:
 
-    channel   keys and values along tokens, symmetric: the study's setting (HQQ's per-channel form;
-              Badri & Shaji 2023; arXiv 2510.10964 with group 64, residual 128)
-    kivi      keys along tokens, values along channels, asymmetric (Liu et al., arXiv 2402.02750)
-    token     keys and values along channels, symmetric: a packed token can be moved
+    code = round((x - zero) / scale),  x' = code * scale + zero
+    zero = min x,  scale = (max x - min x) / (2^bits - 1)    in 16 bit, per group; if symmetric, -min x and
+                                                             max x are both max |x|, and zero is not stored
 
-With `evict`, packed tokens beyond that policy's budget are evicted by its scores. They move as they
-are, never packed twice, so the layout must then be `token`.
+`layout` says which numbers form a group:
+
+    channel   keys and values: `group_size` tokens of one channel, symmetric (HQQ's per-channel form,
+              Badri & Shaji 2023; arXiv 2510.10964 uses it with group 64, residual 128)
+    kivi      keys: tokens of one channel, values: channels of one token, asymmetric (Liu et al.,
+              arXiv 2402.02750)
+    token     keys and values: channels of one token, symmetric, so that a packed token can be moved
+
+With `evict`, that policy's scores say which packed tokens are evicted. Packed tokens then move, and they
+are never packed twice, so the layout must be `token`.
 """
 
 from __future__ import annotations
@@ -17,6 +23,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from actors.kv.protocols import ScoringPolicy
 from raysweep.kv_policy import Held, Packing
 
 Layout = Literal["channel", "kivi", "token"]
@@ -24,16 +31,22 @@ Layout = Literal["channel", "kivi", "token"]
 
 @dataclass(frozen=True)
 class Quantized:
-    """`residual` newest tokens, and up to a block more, stay in 16 bit."""
+    """A `PackingPolicy`.
+
+    bits        per packed number: 2, 4 or 8; no default
+    group_size  tokens per packed block, and numbers that share a scale (channels per group: at most a
+                head's), a multiple of 8; default 64
+    residual    newest tokens that always stay in 16 bit (up to `group_size` more wait there); default 128
+    layout      channel, kivi or token, see above; default channel
+    evict       a `ScoringPolicy` whose budget, in tokens, includes the residual; default None, which
+                keeps all tokens
+    """
 
     bits: int
     group_size: int = 64
     residual: int = 128
     layout: Layout = "channel"
-    evict: Any = None  # an evicting policy, whose budget counts the residual in
-
-    observed_queries = property(lambda self: self.evict.observed_queries if self.evict else 0)
-    scores_attention = property(lambda self: bool(self.evict and self.evict.scores_attention))
+    evict: Any = None  # a configuration reads a parameter of this type as a policy
 
     def __post_init__(self) -> None:
         if self.bits not in (2, 4, 8):
@@ -50,11 +63,11 @@ class Quantized:
             self._check_evict()
 
     def _check_evict(self) -> None:
-        if not hasattr(self.evict, "scores"):
+        if not isinstance(self.evict, ScoringPolicy):
             raise ValueError("evict: that policy scores no tokens; choose an evicting one")
         if self.layout != "token":
             raise ValueError(f"layout: {self.layout!r} packs tokens together; write token")
-        window, sinks = getattr(self.evict, "window", 0), getattr(self.evict, "sinks", 0)
+        window, sinks = self.evict.window, self.evict.sinks
         if sinks and self.evict.budget - self.residual <= sinks:
             raise ValueError(
                 f"evict.sinks: {sinks} do not fit besides the residual of {self.residual} into "
@@ -73,13 +86,21 @@ class Quantized:
 
     @property
     def slug(self) -> str:
-        """`quantized-4`, `kivi-4`, `r_kv-256_quantized-4`; other groups or residuals are added."""
+        """`quantized-4`, `kivi-4`, `r_kv-256_quantized-4`, then every value that is not the default."""
         name = "kivi" if self.layout == "kivi" else "quantized"
         changes = [] if self.group_size == 64 else [f"g{self.group_size}"]
         changes += [] if self.residual == 128 else [f"r{self.residual}"]
         changes += ["token"] if self.layout == "token" and self.evict is None else []
         evict = "" if self.evict is None else f"{self.evict.slug}_"
         return evict + "-".join([name, str(self.bits), *changes])
+
+    @property
+    def observed_queries(self) -> int:
+        return 0 if self.evict is None else self.evict.observed_queries
+
+    @property
+    def scores_attention(self) -> bool:
+        return self.evict is not None and self.evict.scores_attention
 
     @property
     def packing(self) -> Packing:
@@ -92,22 +113,22 @@ class Quantized:
         )
 
     @property
-    def settles_at(self) -> int:
+    def compacts_at(self) -> int:
         """Native tokens at which a block is packed."""
         return self.residual + self.group_size
 
     @property
     def packed_budget(self) -> int:
-        """Packed tokens that an eviction leaves."""
-        return self.evict.budget - self.residual
+        """Packed tokens that an eviction leaves; 0 without `evict`."""
+        return 0 if self.evict is None else self.evict.budget - self.residual
 
     @property
     def evicts_at(self) -> int:
-        """Packed tokens, in whole blocks, that are too many when they are reached for the first time."""
+        """Packed tokens, in whole blocks, at which the first eviction happens."""
         return _blocks(self.packed_budget + self.evict.buffer, self.group_size) * self.group_size
 
     def evicts(self, packed: int) -> bool:
-        """Whether a row with so many packed tokens is to be compressed."""
+        """Whether a row with so many packed tokens is reduced to `packed_budget`."""
         return self.evict is not None and packed >= self.packed_budget + self.evict.buffer
 
     def held(self, tokens: int) -> Held:
@@ -116,7 +137,7 @@ class Quantized:
         return Held(native, self.packed_after(blocks))
 
     def packed_after(self, blocks: int) -> int:
-        """Packed tokens once `blocks` blocks have been packed, what was evicted left out."""
+        """Packed tokens that are left once `blocks` blocks have been packed."""
         if self.evict is None or blocks * self.group_size < self.evicts_at:
             return blocks * self.group_size
         return self.packed_budget + self.blocks_since_eviction(blocks) * self.group_size
@@ -139,7 +160,7 @@ class Quantized:
                 packed,
                 max(self.evicts_at, self.packed_budget + self._evicted_blocks * self.group_size),
             )
-        return Held(min(tokens, self.settles_at), packed)
+        return Held(min(tokens, self.compacts_at), packed)
 
 
 def _blocks(tokens: int, group_size: int) -> int:

@@ -1,7 +1,10 @@
 """snap_kv: keep what the newest queries attend to (Li et al., arXiv 2404.14469), during decoding.
 
-SnapKV compresses a prompt once, by the attention of the queries in an observation window at its end,
-pooled over neighbouring tokens. Here the same is done each time the buffer is full.
+    score = max-pool over `kernel` tokens of mean over queries of softmax over tokens of (q · k / √head_dim)
+
+The queries are those of the newest `window` tokens. Of the query heads that share a key head, the largest
+logit is taken. SnapKV compacts a prompt once; here a row is compacted each time it holds
+`budget + buffer` tokens, to the newest `window` and the older ones with the highest scores.
 """
 
 from __future__ import annotations
@@ -17,7 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SnapKV(Eviction):
-    """`kernel`: neighbouring tokens over which a score is pooled, odd."""
+    """Parameters, all in tokens.
+
+    budget  tokens that a compaction leaves, per layer and KV head; no default
+    window  newest tokens, which always stay and whose queries score the others; default 8
+    buffer  tokens between two compactions; default 128
+    kernel  neighbouring tokens over which scores are max-pooled, odd; default 7
+    """
 
     kernel: int = 7
 
@@ -31,4 +40,5 @@ class SnapKV(Eviction):
         return self.named("snap_kv")
 
     def scores(self, row: Row) -> torch.Tensor:
+        """[layers, kv_heads, tokens - window]"""
         return smoothed(observed_attention(row, self.window), self.kernel)

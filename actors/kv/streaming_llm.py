@@ -1,9 +1,12 @@
 """streaming_llm: attention sinks and a sliding window (Xiao et al., arXiv 2309.17453).
 
-By itself the window is a ring: a token overwrites the one that leaves it, exactly. Attention does not
-mind the order of slots, because keys carry their position: they keep the rotary position at which they
-were made, where the paper counts positions within the cache. Over a quantised store, tokens leave in
-blocks, oldest first.
+    slot(position) = position                                 for the first `sinks` tokens
+                     sinks + (position - sinks) mod window    for all others
+
+The window is a ring: a new token overwrites the one that leaves the window. The order of slots does not
+matter to attention, because keys carry their position. They keep the rotary position at which they were
+made, whereas the paper counts positions within the cache. As the `evict` of `quantized`, it drops packed
+tokens in blocks, oldest first.
 """
 
 from __future__ import annotations
@@ -21,7 +24,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StreamingLLM:
-    """Keep the first `sinks` tokens and the newest `window`."""
+    """Keep the first and the newest tokens. A `RingPolicy`, and a `ScoringPolicy` for packed tokens.
+
+    sinks   oldest tokens, which always stay (the paper uses 4); no default
+    window  newest tokens, which stay; no default
+    """
 
     sinks: int
     window: int
@@ -37,7 +44,7 @@ class StreamingLLM:
 
     @property
     def slug(self) -> str:
-        """By the tokens it keeps: `streaming_llm-64` has 4 sinks, `streaming_llm-64-s8` has 8 of them."""
+        """Names the tokens kept: `streaming_llm-64` has 4 sinks, `streaming_llm-64-s8` has 8."""
         return f"streaming_llm-{self.budget}" + ("" if self.sinks == 4 else f"-s{self.sinks}")
 
     @property
@@ -61,7 +68,7 @@ class StreamingLLM:
         return self.sinks + (position - self.sinks) % self.window
 
     def scores(self, row: Row) -> torch.Tensor:
-        """[layers, kv_heads, tokens]: the sinks before all, then the newest."""
+        """[layers, kv_heads, tokens]: the highest for the sinks, then for the newest."""
         import torch
 
         layers, kv_heads, tokens = row.keys.shape[:3]

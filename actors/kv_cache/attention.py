@@ -1,8 +1,8 @@
-"""Attention of one new token a row over all that the rows hold.
+"""Attention of one new token per row over everything that the rows hold.
 
-Rows are taken a few at a time, so that what a block widens to the arithmetic's type (native numbers) or
-unpacks (packed ones) stays in the CPU's cache and is never held for a whole batch. Each row's result is
-its own: kernels see one row's numbers a time, and what lies beyond a row's extent is masked.
+Rows are taken in blocks. What a block widens to the arithmetic's type (native numbers) or unpacks (packed
+ones) then fits the CPU's cache, and is never held for a whole batch. A row's result does not depend on
+its neighbours: what lies beyond a row's extent is masked.
 """
 
 from __future__ import annotations
@@ -20,29 +20,31 @@ from actors.kv_cache.slots import SLOT_BLOCK, round_up
 if TYPE_CHECKING:
     from actors.kv_cache.cache import KVCache
 
-CUDA_BLOCK = 1024  # lengths are rounded up to this on CUDA, where every shape is recorded anew
-CUDA_BLOCK_BYTES = 1 << 28  # of unpacked keys and values
-BLOCK_BYTES = 1 << 20  # of widened keys and values on a CPU: about what a core's own cache holds
+CUDA_BLOCK = 1024  # lengths are rounded up to this on CUDA, where every new shape is recorded
+CUDA_BLOCK_BYTES = 1 << 28  # most bytes of unpacked keys and values per block on CUDA
+BLOCK_BYTES = (
+    1 << 20
+)  # most bytes of widened keys and values per block on a CPU: about a core's cache
 
 
 @dataclass(frozen=True)
 class Block:
     """Some rows, and what each of them may attend to: native slots first, then packed ones.
 
-    The packed ones begin at the same place in every batch, so that a row's sums are taken in the same
-    order whoever its neighbours are; what varies with them is only the masked tail.
+    Packed slots begin at the same place in every batch. So a row's sums are taken in the same order
+    whatever its neighbours are, and only the masked tail varies with them.
     """
 
     start: int
     stop: int
-    native: int  # slots attended to by the longest row
+    native: int  # slots that the longest row attends to
     packed: int
     mask: torch.Tensor  # [rows, 1, 1, native + packed], 0 or -inf
 
 
 def blocks_of(cache: KVCache, native: Sequence[int], packed: Sequence[int]) -> Iterator[Block]:
-    """Cut the rows whose extents are given into blocks."""
-    size = _rows_a_block(cache, sum(_longest(cache, native, packed)))
+    """Cut the rows with these extents into blocks."""
+    size = _rows_per_block(cache, sum(_longest(cache, native, packed)))
     for start in range(0, len(native), size):
         rows = slice(start, start + size)
         longest = _longest(cache, native[rows], packed[rows])
@@ -59,13 +61,13 @@ def _longest(cache: KVCache, native: Sequence[int], packed: Sequence[int]) -> tu
     return cache.native.capacity, min(cache.packed.capacity, round_up(max(packed), multiple))
 
 
-def _rows_a_block(cache: KVCache, tokens: int) -> int:
+def _rows_per_block(cache: KVCache, tokens: int) -> int:
     a = cache.architecture
     if cache.device.type == "cpu":
         return max(1, BLOCK_BYTES // (a.kv_heads * tokens * a.head_dim * 2 * 4))
     if cache.packed is None:
         return cache.rows  # nothing is widened
-    most = cache.native.capacity + cache.packed.capacity  # constant, so that shapes stay few
+    most = cache.native.capacity + cache.packed.capacity  # changes rarely, so that shapes stay few
     return max(1, CUDA_BLOCK_BYTES // (a.kv_heads * most * a.head_dim * 2 * 2))
 
 
@@ -85,7 +87,7 @@ def _arithmetic(cache: KVCache) -> torch.dtype:
 
 
 def attend_block(cache: KVCache, layer: int, block: Block, queries: torch.Tensor) -> torch.Tensor:
-    """Attention of a block's rows; queries [n, kv_heads, group, head_dim]; the answer, for the block."""
+    """Attention of a block's rows; queries [n, kv_heads, group, head_dim], result for the block alone."""
     q = queries[block.start : block.stop]
     keys = _numbers(cache, layer, block, "key", q.dtype)
     values = _numbers(cache, layer, block, "value", q.dtype)
@@ -117,8 +119,8 @@ def _numbers(
     out[:, :, : block.native] = native
     if block.packed == 0:
         return out
-    assert cache.packed is not None
-    packing, lanes = cache.policy.packing, cache.packed.lanes
+    assert cache.packed is not None and cache.packer is not None
+    packing, lanes = cache.packer.packing, cache.packed.lanes
     entries = {
         name: lane.tensor[layer, rows, :, : block.packed // lane.tokens]
         for name, lane in lanes.items()

@@ -1,22 +1,23 @@
 """The KV cache of a batch: every row under one policy, each exactly as if it were alone.
 
-A row's newest tokens lie in native slots, packed ones (if the policy packs) in packed slots. A step
-appends one token to each of the first n rows and attends; a row that reaches the policy's mark is then
-settled (see `settling`). What a row attends to is masked to its own extent.
+A row's newest tokens lie in native slots, packed ones (if the policy packs) in packed slots. `step`
+appends tokens and attends to them, `compaction` drops or packs old ones. Keys are rotated to their true
+position, whatever slot they lie in.
 
-A fork is not a copy: the row goes on with the forced closing and the answer, and is then rolled back
-(`save`, `restore`). What that costs is what those tokens overwrite: nothing for most policies, unless
-the row settles on the way. Keys are rotated to their true position, whatever slot they lie in.
+A fork is not a copy. The row is fed the forced closing and the answer, and is then rolled back (`save`,
+`restore`). Only what those tokens overwrite must be saved: nothing under most policies, unless the row is
+compacted meanwhile.
 """
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 
+from actors.kv.protocols import EvictingPolicy, PackingPolicy, RingPolicy, check_complete
 from actors.kv_cache.slots import SLOT_BLOCK, Scratch, Slots, native_slots, packed_slots, round_up
+from raysweep.kv_policy import KVPolicy
 from raysweep.spec import Architecture
 
 
@@ -33,7 +34,7 @@ class Extent:
 class Saved:
     """A row as it was: its extent, and what up to `ahead` more tokens may overwrite.
 
-    It can be restored into another row, should the sequence have moved there.
+    It can be restored into another row if the sequence has moved there.
     """
 
     extent: Extent
@@ -45,15 +46,19 @@ class Saved:
 class KVCache:
     """Keys and values of `rows` sequences.
 
-    policy   a `raysweep.kv_policy.KVPolicy`; those that evict or pack say more (see `settling`)
     storage  the type of native numbers
+    ring, evicting, packer  the policy again, typed by what it offers (see `actors.kv.protocols`); at most
+                            one of them is set
     """
 
     architecture: Architecture
-    policy: Any
+    policy: KVPolicy
     rows: int
     storage: torch.dtype
     device: torch.device
+    ring: RingPolicy | None = field(init=False)
+    evicting: EvictingPolicy | None = field(init=False)
+    packer: PackingPolicy | None = field(init=False)
     extents: list[Extent] = field(init=False)
     native: Slots = field(init=False)
     packed: Slots | None = field(init=False, default=None)
@@ -62,52 +67,55 @@ class KVCache:
 
     def __post_init__(self) -> None:
         a, policy = self.architecture, self.policy
+        check_complete(policy)
+        self.ring = policy if isinstance(policy, RingPolicy) else None
+        self.evicting = policy if isinstance(policy, EvictingPolicy) else None
+        self.packer = policy if isinstance(policy, PackingPolicy) else None
         self.extents = [Extent()] * self.rows
         self.native = native_slots(a, self.rows, self.storage, self.device, policy.scores_attention)
-        if policy.packing is not None:
-            self.packed = packed_slots(
-                a, self.rows, policy.packing, self.device, policy.scores_attention
-            )
+        if self.packer is not None:
+            packing, attention = self.packer.packing, policy.scores_attention
+            self.packed = packed_slots(a, self.rows, packing, self.device, attention)
         group = a.heads // a.kv_heads
         shape = (a.layers, self.rows, a.kv_heads, group, policy.observed_queries, a.head_dim)
         self.queries = torch.zeros(shape, dtype=self.storage, device=self.device)
 
     @property
-    def settles_at(self) -> int | None:
-        """Native tokens at which a row is settled, None if it never is."""
-        return getattr(self.policy, "settles_at", None)
+    def compacts_at(self) -> int | None:
+        """Native tokens at which a row is compacted, None if it never is."""
+        compacting = self.evicting or self.packer
+        return None if compacting is None else compacting.compacts_at
 
     @property
     def packed_block(self) -> int:
-        """Packed slots come in multiples of this: whole groups, and few shapes."""
-        return math.lcm(SLOT_BLOCK, self.policy.packing.group_size)
+        """Packed slots come in multiples of this, for whole groups and few shapes; 1 if none are packed."""
+        return 1 if self.packer is None else math.lcm(SLOT_BLOCK, self.packer.group_size)
 
     def reserve(self, tokens: int) -> None:
-        """Make room for rows that see up to `tokens` tokens; keeps what is there."""
+        """Grow the slots for rows that see up to `tokens` tokens; what they hold is kept."""
         most = self.policy.reserved(tokens)
         native = most.native
-        if self.packed is not None:
-            native = self.policy.settles_at  # in every batch the same, see `attention.Block`
+        if self.packed is not None and self.packer is not None:
+            native = self.packer.compacts_at  # the same in every batch, see `attention.Block`
             self.packed.reserve(round_up(most.packed, self.packed_block))
         self.native.reserve(round_up(native, SLOT_BLOCK))
 
     @property
     def addresses(self) -> tuple[int, ...]:
-        """Where the tensors lie that are replaced as the cache grows."""
+        """The addresses of all tensors that are replaced as the cache grows."""
         stores = (self.native, self.packed) if self.packed is not None else (self.native,)
         lanes = (lane.tensor for slots in stores for lane in slots.lanes.values())
         return tuple(tensor.data_ptr() for tensor in (*lanes, *self.scratch.buffers.values()))
 
     def slot(self, extent: Extent) -> int:
-        """The native slot of a row's next token: behind the others, or where a policy's ring says."""
-        ring = getattr(self.policy, "slot", None)
-        return extent.native if ring is None else ring(extent.seen)
+        """The native slot of a row's next token: behind the others, or as the policy's ring says."""
+        return extent.native if self.ring is None else self.ring.slot(extent.seen)
 
     def advance(self, row: int, tokens: int) -> None:
         """Count tokens that have been written into a row's native slots."""
         extent = self.extents[row]
         seen, native = extent.seen + tokens, extent.native + tokens
-        if hasattr(self.policy, "slot"):
+        if self.ring is not None:
             native = self.policy.held(seen).native
         self.extents[row] = Extent(seen, native, extent.packed)
 
@@ -117,26 +125,25 @@ class KVCache:
     # ---- forks and moves ----
 
     def save(self, row: int, ahead: int) -> Saved:
-        """What it takes to roll the row back after up to `ahead` more tokens."""
-        contents = tuple(view.clone() for view in self._endangered(row, ahead))
+        """What is needed to roll the row back after up to `ahead` more tokens."""
+        contents = tuple(view.clone() for view in self._overwritten(row, ahead))
         return Saved(self.extents[row], ahead, contents)
 
     def restore(self, row: int, saved: Saved) -> None:
-        """Make a row again what it was when saved."""
+        """Give a row the state that was saved."""
         self.extents[row] = saved.extent
-        for view, content in zip(self._endangered(row, saved.ahead), saved.contents, strict=True):
+        for view, content in zip(self._overwritten(row, saved.ahead), saved.contents, strict=True):
             view.copy_(content)
 
-    def _endangered(self, row: int, ahead: int) -> Iterator[torch.Tensor]:
+    def _overwritten(self, row: int, ahead: int) -> Iterator[torch.Tensor]:
         """Views of what the next `ahead` tokens of a row may overwrite; the same ones for an equal extent."""
-        extent = self.extents[row]
+        extent, compacts_at = self.extents[row], self.compacts_at
         yield self.queries[:, row]
-        if self.settles_at is not None and extent.native + ahead >= self.settles_at:
+        if compacts_at is not None and extent.native + ahead >= compacts_at:
             yield from self.native.used(row, extent.native)
-            if self.packed is not None and self.policy.evicts(extent.packed + self._packs(ahead)):
-                yield from self.packed.used(row, extent.packed)
-        elif hasattr(self.policy, "slot"):
-            slots = {self.policy.slot(extent.seen + step) for step in range(ahead)}
+            yield from self._evicted_within(row, ahead)
+        elif self.ring is not None:
+            slots = {self.ring.slot(extent.seen + step) for step in range(ahead)}
             for slot in sorted(slots):
                 if slot < extent.native:
                     yield from (lane.tensor[:, row, :, slot] for lane in self.native.lanes.values())
@@ -144,12 +151,16 @@ class KVCache:
             for slots, tokens in self._stores(row):
                 yield slots.lanes["attention"].used(row, tokens)
 
-    def _packs(self, ahead: int) -> int:
-        """Tokens that may be packed at most while `ahead` more come."""
-        return round_up(ahead, self.policy.group_size)
+    def _evicted_within(self, row: int, ahead: int) -> Iterator[torch.Tensor]:
+        """Views of the packed tokens, if some may be evicted within `ahead` more tokens."""
+        if self.packed is None or self.packer is None:
+            return
+        packed = self.extents[row].packed
+        if self.packer.evicts(packed + round_up(ahead, self.packer.group_size)):
+            yield from self.packed.used(row, packed)
 
     def _held(self, row: int) -> Iterator[torch.Tensor]:
-        """Views of all that a row holds."""
+        """Views of everything that a row holds."""
         for slots, tokens in self._stores(row):
             yield from slots.used(row, tokens)
 

@@ -3,9 +3,9 @@
     symmetric   value = (code - (2^bits - 1) / 2) * scale,   scale = 2 * max|x| / (2^bits - 1)
     asymmetric  value = code * scale + zero,                 scale = (max - min) / (2^bits - 1)
 
-Symmetric levels lie on both sides of zero alike, so that all 2^bits are used. Scales and zero points
-are rounded to 16 bit before codes are chosen. A byte holds 8 / bits channels that are head_dim / (8 /
-bits) apart, so that unpacking writes long runs.
+Symmetric levels lie evenly on both sides of zero, so that all 2^bits are used. Scales and zero points
+are rounded to 16 bit before codes are chosen. A byte holds 8 / bits channels that are
+head_dim * bits / 8 apart, so that unpacking writes long runs.
 """
 
 import torch
@@ -60,7 +60,7 @@ def unpack_into(
 
 
 def _grouped(x: torch.Tensor, packing: Packing, axis: Axis) -> tuple[torch.Tensor, int]:
-    """x [..., tokens, head_dim] with each group along one dimension of its own, and which that is."""
+    """x [..., tokens, head_dim] with each group along a dimension of its own, and that dimension."""
     if axis == "channel":
         return x.unflatten(-2, (-1, packing.group_size)), -2
     return x.unflatten(-1, (-1, min(packing.group_size, x.shape[-1]))), -1

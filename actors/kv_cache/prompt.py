@@ -1,8 +1,8 @@
-"""A prompt's keys and values, and how a row is begun from them: as if its tokens had come one by one.
+"""A prompt's keys and values, and how a row begins with them.
 
-Only that they have all attended to each other: a prompt is prefilled with the full cache, and what a
-policy then holds of it is what is left after appending and settling token by token. So a row's bytes
-depend on the number of tokens it has seen, and on nothing else.
+A prompt is prefilled with the full cache: each of its tokens attends to all before it. The row then
+appends and compacts as if these tokens had come one by one. So a row's bytes depend on the number of
+tokens that it has seen, and on nothing else.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from actors.kv_cache.settling import settle, view
+from actors.kv_cache.compaction import compact, view
 
 if TYPE_CHECKING:
+    from actors.kv.protocols import RingPolicy
     from actors.kv_cache.cache import KVCache
 
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 class PromptKV:
     """Keys and values [layers, kv_heads, tokens, head_dim].
 
-    Queries [layers, kv_heads, group, tokens, head_dim], only for policies that look at them.
+    Queries [layers, kv_heads, group, tokens, head_dim], only for policies that observe them.
     """
 
     keys: torch.Tensor
@@ -37,16 +38,17 @@ class PromptKV:
 def start_row(cache: KVCache, row: int, prompt: PromptKV) -> None:
     """Begin a row with a prompt."""
     cache.clear(row)
-    if hasattr(cache.policy, "slot"):
-        _fill_ring(cache, row, prompt)
+    if cache.ring is not None:
+        _fill_ring(cache, row, prompt, cache.ring)
         return
+    compacts_at = cache.compacts_at
     while (seen := cache.extents[row].seen) < prompt.tokens:
         room = prompt.tokens
-        if cache.settles_at is not None:
-            room = cache.settles_at - cache.extents[row].native
+        if compacts_at is not None:
+            room = compacts_at - cache.extents[row].native
         _append(cache, row, prompt, seen, min(prompt.tokens, seen + room))
-        if cache.extents[row].native == cache.settles_at:
-            settle(cache, row)
+        if cache.extents[row].native == compacts_at:
+            compact(cache, row)
 
 
 def _append(cache: KVCache, row: int, prompt: PromptKV, first: int, last: int) -> None:
@@ -91,9 +93,9 @@ def _received(queries: torch.Tensor, keys: torch.Tensor, hidden: torch.Tensor) -
     return logits.masked_fill(hidden, float("-inf")).softmax(-1).sum((1, 2))
 
 
-def _fill_ring(cache: KVCache, row: int, prompt: PromptKV) -> None:
-    """Of the tokens that share a slot the newest stays."""
-    position_at = {cache.policy.slot(position): position for position in range(prompt.tokens)}
+def _fill_ring(cache: KVCache, row: int, prompt: PromptKV, ring: RingPolicy) -> None:
+    """Keep the newest of the tokens that share a slot."""
+    position_at = {ring.slot(position): position for position in range(prompt.tokens)}
     slots, positions = list(position_at), list(position_at.values())
     cache.native["keys"][:, row][:, :, slots] = prompt.keys[:, :, positions]
     cache.native["values"][:, row][:, :, slots] = prompt.values[:, :, positions]

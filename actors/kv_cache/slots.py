@@ -1,8 +1,8 @@
 """Slots: the tensors in which rows keep tokens, in 16 bit or packed.
 
-All are preallocated, [layers, rows, kv_heads, entries, ...]. A lane is one such tensor, whose entries
-stand for one token each, or for a whole group of tokens (the scales of a channel-wise group). Copying,
-saving and counting bytes are the same for every lane, so they are written once, here.
+All are allocated ahead, as [layers, rows, kv_heads, entries, ...]. A lane is one such tensor. Each of its
+entries stands for one token, or for a group of tokens (the scales of a channel-wise group). Growing,
+viewing and gathering are the same for every lane, so they are written once, here.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Slots:
         return self.lanes[name].tensor
 
     def reserve(self, tokens: int) -> None:
-        """Make room for `tokens` tokens in every row; keeps what is there."""
+        """Grow every row to `tokens` tokens; what they hold is kept."""
         if tokens <= self.capacity:
             return
         for lane in self.lanes.values():
@@ -56,10 +56,6 @@ class Slots:
     def used(self, row: int, tokens: int) -> Iterator[torch.Tensor]:
         """Views of what a row with `tokens` tokens holds."""
         return (lane.used(row, tokens) for lane in self.lanes.values())
-
-    def copy(self, source: int, target: int, tokens: int) -> None:
-        for there, here in zip(self.used(target, tokens), self.used(source, tokens), strict=True):
-            there.copy_(here)
 
     def keep(self, row: int, chosen: torch.Tensor) -> None:
         """Move the `chosen` tokens [layers, kv_heads, count] to the front, in that order."""
@@ -118,7 +114,7 @@ def round_up(tokens: int, multiple: int) -> int:
 
 
 class Scratch:
-    """The room in which a block is widened, used again for every block, layer and step."""
+    """The memory in which a block is widened, used again for every block, layer and step."""
 
     def __init__(self) -> None:
         self.buffers: dict[str, torch.Tensor] = {}
@@ -126,7 +122,7 @@ class Scratch:
     def view(
         self, name: str, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device
     ) -> torch.Tensor:
-        """A tensor of that shape with anything in it, good until the name is asked for again."""
+        """A tensor of that shape with undefined content, valid until the name is asked for again."""
         numbers = math.prod(shape)
         if name not in self.buffers or self.buffers[name].numel() < numbers:
             self.buffers[name] = torch.empty(numbers, dtype=dtype, device=device)

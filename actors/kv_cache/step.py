@@ -1,7 +1,7 @@
 """One decoding step over the rows of a cache: `begin` it, `attend` in every layer, `end` it.
 
-A step appends one token to each of the first n rows and attends to all that those rows hold. A row that
-then reaches its policy's mark is compacted (see `settling`). The cache knows nothing of steps.
+A step appends one token to each of the first n rows and attends to everything that those rows hold. A row
+that then holds `compacts_at` native tokens is compacted. The cache knows nothing of steps.
 """
 
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ import torch
 
 from actors.kv_cache.attention import Block, attend_block, blocks_of
 from actors.kv_cache.cache import KVCache
-from actors.kv_cache.settling import settle
+from actors.kv_cache.compaction import compact
 
 
 @dataclass(frozen=True)
 class Step:
-    """What all layers of one decoding step share: where the new tokens go, and what is attended to."""
+    """What all layers of one decoding step share: the slots of the new tokens, and what is attended to."""
 
     rows: torch.Tensor  # [n], 0..n-1
     slots: torch.Tensor  # [n], of the native slots
@@ -25,7 +25,7 @@ class Step:
 
     @property
     def shape(self) -> tuple[tuple[int, ...], ...]:
-        """Equal for steps that differ in the content of their tensors alone."""
+        """Equal for steps that differ only in the content of their tensors."""
         return tuple((block.start, block.stop, block.native, block.packed) for block in self.blocks)
 
     @property
@@ -33,7 +33,7 @@ class Step:
         return (self.rows, self.slots, self.query_slots, *(block.mask for block in self.blocks))
 
     def with_tensors(self, tensors: Sequence[torch.Tensor]) -> "Step":
-        """The step with other tensors in the place of its `tensors`."""
+        """The step with other tensors in place of its `tensors`."""
         rows, slots, query_slots, *masks = tensors
         pairs = zip(self.blocks, masks, strict=True)
         blocks = tuple(replace(block, mask=mask) for block, mask in pairs)
@@ -41,7 +41,7 @@ class Step:
 
 
 def begin(cache: KVCache, count: int) -> Step:
-    """A step of the cache's first `count` rows: the slots of their new tokens, and what they attend to."""
+    """A step of the cache's first `count` rows."""
     extents = cache.extents[:count]
     slots = [cache.slot(extent) for extent in extents]
     native = [max(extent.native, slot + 1) for extent, slot in zip(extents, slots, strict=True)]
@@ -66,7 +66,7 @@ def attend(
     cache.native["values"][layer][rows, :, slots] = v.to(cache.storage)
     if cache.policy.scores_attention:
         cache.native["attention"][layer][rows, :, slots] = 0.0
-    # The query heads that share a key head are its "sequence": grouped attention, no copy.
+    # The query heads that share a key head stand where a sequence's queries would, so keys are not copied.
     grouped = q.view(len(rows), cache.architecture.kv_heads, -1, q.shape[-1])
     if cache.policy.observed_queries:
         cache.queries[layer][rows, :, :, step.query_slots] = grouped.to(cache.storage)
@@ -75,8 +75,9 @@ def attend(
 
 
 def end(cache: KVCache, count: int) -> None:
-    """Count the new tokens of the first `count` rows, and compact the rows that are at their mark."""
+    """Count the new tokens of the first `count` rows, and compact the rows that are due."""
+    compacts_at = cache.compacts_at
     for row in range(count):
         cache.advance(row, 1)
-        if cache.extents[row].native == cache.settles_at:
-            settle(cache, row)
+        if cache.extents[row].native == compacts_at:
+            compact(cache, row)

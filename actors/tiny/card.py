@@ -1,11 +1,12 @@
 """The model card's table, from a finished run: `python -m actors.tiny.card runs/embedded`.
 
-Full KV cache, 16 bit, at temperature 1. One row for each model and benchmark.
+It has the full KV cache, 16 bit and temperature 1, and one row per model and benchmark.
 """
 
 import sys
 from typing import Any
 
+from raysweep.storage import result_files
 from raysweep.storage.store import Store
 
 BUDGETS = (32, 64, 128, 256)
@@ -16,11 +17,12 @@ HEADER = (
     + f" | maj@{GROUP}, {BUDGETS[-1]} | pass@{GROUP}, {BUDGETS[-1]} |"
 )
 
-Row = dict[str, Any]  # of scenarios.parquet
+# A row of scenarios.parquet.
+Row = dict[str, Any]
 
 
 def card_rows(scenarios: list[Row]) -> list[str]:
-    """Markdown rows, models by size within each benchmark."""
+    """The table's Markdown rows. Within a benchmark, models are sorted by size."""
     full = {
         (row["benchmark"], row["params"], row["token_budget"], row["group_size"]): row
         for row in scenarios
@@ -39,7 +41,7 @@ def card_rows(scenarios: list[Row]) -> list[str]:
 def main() -> None:
     if len(sys.argv) != 2:
         sys.exit("usage: python -m actors.tiny.card FOLDER-OF-A-RUN")
-    scenarios = Store(sys.argv[1]).read_table("scenarios.parquet").to_pylist()
+    scenarios = Store(sys.argv[1]).read_table(result_files.SCENARIOS).to_pylist()
     print(HEADER, "|" + " --- |" * (HEADER.count("|") - 1), *card_rows(scenarios), sep="\n")
 
 

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from raysweep.benchmarks import chain, facts
 
-FREQUENT_FACTS = 128  # ranks well below this are met about equally often
+FREQUENT_FACTS = 128  # facts of ranks well below this are drawn about equally often
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Example:
 
 
 class ExampleMaker:
-    """Draws examples of every kind; `rng` alone decides them."""
+    """Draws examples of every kind; they depend on `rng` alone."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, rng: random.Random):
         self.encode = lambda text: tokenizer.encode(text, add_special_tokens=False)
@@ -49,7 +49,7 @@ class ExampleMaker:
         return Example(tokens, trained)
 
     def recall(self, max_level: int) -> Example:
-        """Copying, which the attention must learn first: a string again, or definitions reordered."""
+        """Copying, which the attention must learn first: a string, or definitions in another order."""
         if self.rng.random() < 0.5:
             alphabet = string.ascii_lowercase + string.digits
             source = "".join(self.rng.choices(alphabet, k=self.rng.randint(8, 40)))

@@ -1,7 +1,7 @@
 """Quantise the embedded family, as shipped in models/quantized: `python -m actors.tiny.quantize`.
 
 GPTQ at 8, 4 and 3 bits in groups of 32, calibrated on the embedded text (conf/calibration/embedded.yaml).
-Needs gptqmodel; two minutes on one thread.
+It needs gptqmodel, and takes two minutes on one thread.
 """
 
 from pathlib import Path

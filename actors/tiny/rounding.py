@@ -1,7 +1,7 @@
-"""GPTQ beside rounding to nearest, on text that neither has seen: `python -m actors.tiny.rounding`.
+"""GPTQ compared with rounding to nearest, on held-out text: `python -m actors.tiny.rounding`.
 
-Both use the same grid: groups of 32 input features, a 16-bit scale each, symmetric. What is compared is
-the divergence KL(16 bit || quantised) of the next token's distribution, in nats, mean over all tokens.
+Both use the same grid: symmetric, with one 16-bit scale per group of 32 input features. The measure is the
+divergence KL(16 bit || quantised) of the next token's distribution, in nats, mean over all tokens.
 """
 
 import copy
@@ -21,7 +21,7 @@ from actors.torch_engine.weights import load_model
 from raysweep.checkpoints import calibration
 from raysweep.configuration.config import conf_folder
 
-HELD_OUT_SEED = 1000  # another than that of conf/calibration/embedded.yaml
+HELD_OUT_SEED = 1000  # differs from the seed in conf/calibration/embedded.yaml
 DOCUMENTS = 128
 CPU = torch.device("cpu")
 
@@ -46,7 +46,7 @@ def round_to_nearest(model: nn.Module, bits: int, group_size: int) -> nn.Module:
 
 @torch.inference_mode()
 def divergence(model: Any, reference: Any, documents: list[list[int]]) -> float:
-    """KL(reference || model) in nats a token, mean over all tokens of the documents."""
+    """KL(reference || model) in nats per token, mean over all tokens of the documents."""
     total, tokens = 0.0, 0
     for document in documents:
         ids = torch.tensor([document])
@@ -58,7 +58,7 @@ def divergence(model: Any, reference: Any, documents: list[list[int]]) -> float:
 
 
 def card_rows() -> Iterator[str]:
-    """Markdown rows: a model each, GPTQ and rounding to nearest at each number of bits."""
+    """Markdown rows: one per model, with GPTQ and rounding to nearest at each number of bits."""
     models = conf_folder().parent / "models"
     for name in SIZES:
         tokens = held_out(models / name, DOCUMENTS)

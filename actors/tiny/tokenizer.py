@@ -1,4 +1,4 @@
-"""The family's tokenizer: one token a character, 128 entries, in Hugging Face form.
+"""The family's tokenizer: one token per character, 128 entries, in Hugging Face form.
 
 A BPE without merges, so that transformers and vLLM load it unchanged. Role names and the phrase
 "The answer is" are one token each; the chat template is Qwen3's in shape and opens the thinking.
@@ -21,7 +21,7 @@ CHAT_TEMPLATE = (
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """Make the tokenizer from nothing; equal to the one saved in each model's folder."""
+    """Make the tokenizer from scratch; it is equal to the one in each model's folder."""
     characters = [c for c in string.printable if c.isprintable()] + ["\n"]
     entries = SPECIAL + PHRASES + characters
     entries += [f"<|unused_{i}|>" for i in range(VOCABULARY_SIZE - len(entries))]

@@ -1,9 +1,9 @@
 """Train the embedded family from scratch: `python -m actors.tiny.train --size tiny-140k`.
 
-Small Qwen3-architecture models learn chained arithmetic only with some care; what the recipe needs:
-Muon for matrices and AdamW for the rest, a large embedding against small residual writes at the start,
-sharper attention in the second layer, copying exercises before anything else, and problems that grow.
-One thread and a fixed seed make a run repeatable on one machine.
+Small models of Qwen3's architecture learn chained arithmetic only with a careful recipe: Muon for matrices
+and AdamW for the rest, a large embedding with small residual writes at the start, sharper attention in the
+second layer, copying exercises first, and problems that grow. With one thread and a fixed seed, a run is
+repeatable on one machine.
 """
 
 import argparse
@@ -79,8 +79,8 @@ def build_model(size: Size) -> Qwen3ForCausalLM:
                     torch.nn.init.normal_(linear.weight, std=linear.in_features**-0.5)
             layer.self_attn.o_proj.weight.mul_(0.1)
             layer.mlp.down_proj.weight.mul_(0.1)
-            # The sharpest possible attention, exp(sqrt(head_dim) * w^2), is kept alike for every
-            # head_dim, and higher in the second layer, whose work is to match letters.
+            # The sharpest possible attention, exp(sqrt(head_dim) * w^2), is the same for every
+            # head_dim, and higher in the second layer, which matches letters.
             sharpness = (64 / size.head_dim) ** 0.25 * (2.0 if index == 1 else 1.0)
             layer.self_attn.q_norm.weight.fill_(sharpness)
             layer.self_attn.k_norm.weight.fill_(sharpness)
@@ -88,7 +88,7 @@ def build_model(size: Size) -> Qwen3ForCausalLM:
 
 
 def batches(maker: ExampleMaker, rng: random.Random, total_tokens: int) -> Iterator[tuple]:
-    """(progress, inputs, targets) until the tokens are spent; examples of like length lie together."""
+    """(progress, inputs, targets) until the tokens are spent; a batch has examples of similar length."""
     seen = 0
     while seen < total_tokens:
         progress = seen / total_tokens
@@ -194,7 +194,7 @@ def make_optimizers(model: Qwen3ForCausalLM) -> list[torch.optim.Optimizer]:
 
 @torch.no_grad()
 def check(model: Qwen3ForCausalLM) -> dict[str, float]:
-    """Share of held-out traces whose every token is the model's first choice, by chain level; facts."""
+    """Share of held-out traces in which every token is the model's first choice; by chain level, facts."""
     tokenizer, rng = build_tokenizer(), random.Random("check")
     maker = ExampleMaker(tokenizer, rng)
     result = {}

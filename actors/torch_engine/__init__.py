@@ -1,1 +1,1 @@
-"""The engine of our own: continuous batching over `actors.kv_cache`, with forks at token budgets."""
+"""raysweep's own engine: continuous batching over `actors.kv_cache`, with forks at token budgets."""

@@ -1,9 +1,9 @@
 """The torch engine: continuous batching with a fork at every token budget.
 
-    step:  admit traces -> decode one token a row -> take note -> close gaps
+    step:  admit traces -> decode one token per row -> take note -> close gaps
 
-Rows are dense: the running sequences lie in rows 0..n-1, and the last one moves into a hole. At a token
-budget a row answers, is rolled back, and thinks on; so forks take no rows and copy no cache.
+Rows are dense: the running sequences lie in rows 0..n-1, and the last one moves into a gap. At a token
+budget a row answers, is rolled back, and continues thinking; so forks take no rows and copy no cache.
 """
 
 from collections import OrderedDict, deque
@@ -21,7 +21,8 @@ from actors.kv_cache.prompt import PromptKV, start_row
 from actors.tokenization import Texts
 from actors.torch_engine.model import ROW_BLOCK, Decoder
 from actors.torch_engine.sampling import draw_tokens, is_finite, uniforms
-from actors.torch_engine.sequence import Fork, Sample, Sequence
+from actors.torch_engine.sequence import Fork, Sequence
+from actors.traces import NO_BUDGET, Sample
 from raysweep import memory
 from raysweep.errors import shown
 from raysweep.kv_policy import KVPolicy
@@ -54,7 +55,7 @@ class TorchEngine:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.decoder = Decoder(path, storage, device)
         self.texts = Texts(path, architecture.context)
-        # On a CPU whole blocks of rows are decoded, so there must be room for them.
+        # On a CPU whole blocks of rows are decoded, so the cache must have that many.
         self.max_rows = _padded(max_rows) if device.type == "cpu" else max_rows
         self.cache = KVCache(architecture, policy, self.max_rows, storage, device)
         self.waiting: deque[tuple[TraceRequest, Callable[[Trace], None]]] = deque()
@@ -62,7 +63,7 @@ class TorchEngine:
         self.prompts: OrderedDict[tuple[int, ...], Prefilled] = OrderedDict()
 
     def add(self, request: TraceRequest, done: Callable[[Trace], None]) -> None:
-        """Queue a sample. Raises ValueError if the context has no room for it."""
+        """Queue a sample. Raises ValueError if it does not fit into the context."""
         self.texts.check_room(request)
         self.waiting.append((request, done))
 
@@ -94,7 +95,7 @@ class TorchEngine:
             self.running.append(sequence)
 
     def _prefilled(self, request: TraceRequest) -> Prefilled:
-        """The prompt's keys, values and last logits; samples of one question share them."""
+        """The prompt's keys, values and last logits, which samples of one question share."""
         self.cache.reserve(self.texts.most_tokens(request))
         tokens = self.encode_prompt(request)
         if tokens not in self.prompts:
@@ -110,7 +111,7 @@ class TorchEngine:
         return self.texts.encode_prompt(request)
 
     def _decode(self) -> list[int]:
-        """Feed every running sequence its next token; the tokens that came out."""
+        """Feed every running sequence its next token; the tokens drawn from the logits."""
         rows = min(_padded(len(self.running)), self.max_rows)
         padding = [0] * (rows - len(self.running))
         tokens = torch.tensor([s.feed[0] for s in self.running] + padding)
@@ -121,7 +122,7 @@ class TorchEngine:
         return self._draw(logits[: len(self.running)], self.running)
 
     def _draw(self, logits: torch.Tensor, sequences: list[Sequence]) -> list[int]:
-        """Sample a token for each sequence, all in one go where they are sampled alike.
+        """Sample a token for each sequence, together for all that are sampled in the same way.
 
         Raises FloatingPointError for logits from which nothing can be drawn.
         """
@@ -143,7 +144,7 @@ class TorchEngine:
         return drawn
 
     def _take_note(self, sampled: list[int]) -> None:
-        """Take in what came out of a step; a row that is at a budget forks, one that has answered resumes."""
+        """Take in a step's tokens; a row at a budget forks, and one that has answered resumes thinking."""
         for row, (sequence, token) in enumerate(zip(self.running, sampled, strict=True)):
             sequence.seen += 1
             sequence.feed.pop(0)
@@ -155,7 +156,7 @@ class TorchEngine:
                 sequence.close_by_force(live_bytes, sequence.thinking_tokens, fork)
                 continue
             if sequence.in_loop:
-                sequence.close_by_force(live_bytes, None)
+                sequence.close_by_force(live_bytes, NO_BUDGET)
                 continue
             sequence.accept(token, live_bytes)
             if sequence.finished and sequence.fork is not None:
@@ -169,14 +170,14 @@ class TorchEngine:
         return Fork(thought, sequence.seen, self.cache.save(row, sequence.most_ahead))
 
     def _close_gaps(self) -> None:
-        """Drop finished sequences; the last running one moves into each hole."""
+        """Drop finished sequences; the last running one moves into each gap."""
         for row in reversed(range(len(self.running))):
             if self.running[row].finished:
                 last = self.running.pop()
                 if row < len(self.running):
                     self.cache.move(len(self.running), row)
                     self.running[row] = last
-                self.cache.clear(len(self.running))  # or it is attended to as padding
+                self.cache.clear(len(self.running))  # as padding it would be attended to
 
 
 def _padded(rows: int) -> int:

@@ -1,8 +1,8 @@
-"""Decoding steps recorded once and replayed: CUDA graphs, which spare a small step its launches.
+"""Decoding steps recorded once and replayed: CUDA graphs, which save a small step its kernel launches.
 
-A recorded step reads and writes fixed addresses, so its inputs are copied into tensors that stay, and
-its output is the recording's own. One recording serves all steps of one shape; when tensors that it does
-not own have moved, because the cache has grown, recordings are made anew.
+A recorded step reads and writes fixed addresses. So its inputs are copied into tensors that belong to the
+recording, and so does its output. One recording serves all steps of one shape. When other tensors have
+moved, because the cache has grown, all recordings are made again.
 """
 
 from collections.abc import Callable, Hashable
@@ -12,11 +12,11 @@ from typing import Protocol
 import torch
 
 Inputs = tuple[torch.Tensor, ...]
-WARM_UPS = 2  # kernels choose their algorithms, and allocate, before anything is recorded
+WARM_UPS = 2  # runs before recording, in which kernels choose their algorithms and allocate
 
 
 class Graph(Protocol):
-    """What is recorded, to be run again on the same tensors."""
+    """Recorded work, which can be run again on the same tensors."""
 
     def replay(self) -> None: ...
 
@@ -46,17 +46,18 @@ class Graphs:
         inputs: Inputs,
         step: Callable[[Inputs], torch.Tensor],
     ) -> torch.Tensor:
-        """`step(inputs)`, recorded the first time that the shape is met.
+        """`step(inputs)`, recorded the first time that the shape is used.
 
-        place  gives what a recording is bound to; all are dropped when it changes
+        place  returns what a recording depends on; all are dropped when it changes
         step   may be run more than once, and must do the same each time
-        The answer is overwritten by the next step of that shape.
+
+        The result is overwritten by the next step of that shape.
         """
         if place() != self.place:
             self.recordings = {}
         if shape not in self.recordings:
             self.recordings[shape] = self._made(inputs, step)
-            self.place = place()  # warming up may have made room
+            self.place = place()  # warming up may have allocated
         recording = self.recordings[shape]
         for own, given in zip(recording.inputs, inputs, strict=True):
             own.copy_(given)

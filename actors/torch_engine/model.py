@@ -1,9 +1,9 @@
-"""The forward pass: transformers' weights and modules under our own attention and KV slots.
+"""The forward pass: transformers' weights and modules with our own attention and KV slots.
 
-Weights and KV cache are stored in 16 bit. On CUDA the arithmetic is 16 bit too; on a CPU each operand is
+Weights and KV cache are stored in 16 bit. On CUDA the arithmetic is 16 bit too. On a CPU each operand is
 widened to 32 bit where it is used, so bytes are those of a GPU and sums are exact enough to compare.
-A row's result does not depend on its neighbours: rows are padded to a multiple of ROW_BLOCK and their
-extents to whole blocks of slots, because BLAS picks other kernels, with other roundings, for a handful.
+A row's result does not depend on its neighbours. For this, rows are padded to a multiple of ROW_BLOCK and
+their extents to whole blocks of slots, because BLAS uses kernels with other roundings for a few rows.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,11 +23,11 @@ from actors.torch_engine.graphs import Graphs, record_cuda
 from actors.torch_engine.weights import load_model
 
 ROW_BLOCK = 16
-PREFILL_CHUNK = 512  # prompt tokens computed at a time, which bounds what a long prompt takes
+PREFILL_CHUNK = 512  # prompt tokens computed at a time, which bounds the memory for a long prompt
 
 
 class Decoder:
-    """A causal language model in Qwen3's shape, decoded one token a row."""
+    """A causal language model in Qwen3's shape, decoded one token per row."""
 
     def __init__(self, path: str, storage: torch.dtype, device: torch.device):
         self.device = device
@@ -43,7 +43,7 @@ class Decoder:
     ) -> tuple[PromptKV, torch.Tensor]:
         """A prompt's keys and values (and queries), and the logits [vocabulary] after its last token.
 
-        One prompt at a time, so that its shape, and with it its rounding, is its own; in chunks.
+        One prompt at a time and in chunks, so that its shape, and so its rounding, depends on it alone.
         """
         chunks: list[_Chunk] = []
         hidden = torch.empty(0)
@@ -61,7 +61,7 @@ class Decoder:
         """Feed one token to each of the cache's first n rows; logits [n, vocabulary].
 
         tokens, positions: [n], int64; n is a multiple of ROW_BLOCK or the cache's number of rows. The
-        caller ends the step (`step.end`) for those of the rows that are in use.
+        caller ends the step (`step.end`) for the rows that are in use.
         """
         step = begin(cache, len(tokens))
         # A step that adds to sums of attention may not be run twice, as recording does.
@@ -77,12 +77,12 @@ class Decoder:
         return self.graphs.run(self._addresses(cache), step.shape, inputs, forward)
 
     def _addresses(self, cache: KVCache) -> Callable[[], tuple[int, ...]]:
-        """What a recorded step is bound to besides its inputs."""
+        """What a recorded step depends on besides its inputs."""
         own = self.scratch.buffers
         return lambda: (*cache.addresses, *(buffer.data_ptr() for buffer in own.values()))
 
     def _layers(self, tokens: torch.Tensor, positions: torch.Tensor, attend: Any) -> torch.Tensor:
-        """Hidden states [n, hidden] after the last layer; `attend` keeps and reads keys and values."""
+        """Hidden states [n, hidden] after the last layer; `attend` stores and reads keys and values."""
         body = self.model.model
         hidden = functional.embedding(tokens, body.embed_tokens.weight).to(self.compute)
         cos, sin = body.rotary_emb(hidden, positions[None])
@@ -105,7 +105,7 @@ class Decoder:
         return self._project(self.model.lm_head, hidden)
 
     def _project(self, module: nn.Module, x: torch.Tensor) -> torch.Tensor:
-        """A linear layer; plain ones are widened to the arithmetic's type, quantised ones know themselves."""
+        """Apply a linear layer. Plain weights are widened to the arithmetic's type here."""
         if type(module) is not nn.Linear:
             return module(x)
         weight, bias = module.weight, module.bias
@@ -117,22 +117,22 @@ class Decoder:
 
 
 def _normed(attention: nn.Module, name: str, heads: torch.Tensor) -> torch.Tensor:
-    """Qwen3 normalises queries and keys per head; its elders do not."""
+    """Qwen3 normalises queries and keys per head; Qwen2 and Llama do not."""
     norm = getattr(attention, name, None)
     return heads if norm is None else norm(heads)
 
 
 class _Chunk:
-    """Some consecutive tokens of a prompt: attend to those before and to each other, keep what they are."""
+    """Consecutive tokens of a prompt: they attend to earlier chunks and each other, and are stored."""
 
     def __init__(
         self, start: int, earlier: Sequence["_Chunk"], storage: torch.dtype, keep_queries: bool
     ):
         self.start, self.earlier = start, tuple(earlier)
         self.storage, self.keep_queries = storage, keep_queries
-        self.keys: list[torch.Tensor] = []  # a layer each, [kv_heads, tokens, head_dim]
+        self.keys: list[torch.Tensor] = []  # one per layer, [kv_heads, tokens, head_dim]
         self.values: list[torch.Tensor] = []
-        self.queries: list[torch.Tensor] = []  # a layer each, [kv_heads, group, tokens, head_dim]
+        self.queries: list[torch.Tensor] = []  # one per layer, [kv_heads, group, tokens, head_dim]
 
     def attend(self, layer: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         self.keys.append(k.to(self.storage).transpose(0, 1))

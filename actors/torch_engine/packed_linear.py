@@ -1,10 +1,10 @@
-"""A linear layer that keeps GPTQ's packed codes, and unpacks them each time it is used.
+"""A linear layer that stores GPTQ's packed codes, and unpacks them each time it is used.
 
     weight[k, n] = (code[k, n] - zero[group(k), n]) * scale[group(k), n]
 
-Codes of b bits follow one another along the input features as one stream of bits, 32 / b of them in a
-word where b divides 32, else (3 bits) across the borders of words. This is the kernel for CPUs; on CUDA
-gptqmodel brings faster ones. The dequantised weights live as long as one product.
+Codes of b bits follow one another along the input features as one stream of bits: 32 / b of them per word
+if b divides 32, otherwise (3 bits) across the borders of words. This is the kernel for CPUs; on CUDA
+gptqmodel has faster ones. The dequantised weights exist only during one product.
 """
 
 from functools import cache
@@ -19,8 +19,8 @@ WORD_BITS = 32
 class PackedLinear(nn.Module):
     """y = x W + bias, from GPTQ's tensors as `raysweep.checkpoints.tensors` lists them.
 
-    offset  what was taken from the zero points before they were packed: 1 in AutoGPTQ's format, 0 in
-            its second version
+    offset  the number that was subtracted from the zero points before they were packed: 1 in AutoGPTQ's
+            format, 0 in its second version
     """
 
     qweight: torch.Tensor
@@ -37,7 +37,7 @@ class PackedLinear(nn.Module):
         self.register_buffer("bias", tensors.get("bias"))
         inputs, groups = len(self.g_idx), len(self.scales)
         in_turn = torch.arange(inputs, dtype=torch.int32) // -(-inputs // groups)
-        self.in_turn = torch.equal(self.g_idx, in_turn)  # else in the order of the activations
+        self.in_turn = torch.equal(self.g_idx, in_turn)  # otherwise in the order of the activations
         self.symmetric = bool((self._zeros() == 2 ** (bits - 1)).all())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -46,7 +46,7 @@ class PackedLinear(nn.Module):
         return y if self.bias is None else y + self.bias.to(x.dtype)
 
     def dequantized(self) -> torch.Tensor:
-        """The weights [inputs, outputs], rounded to the type of the scales as all kernels hold them."""
+        """The weights [inputs, outputs], rounded to the type of the scales, as in all kernels."""
         codes, scales = unpack(self.qweight, self.bits), self.scales.float()
         zeros = 2 ** (self.bits - 1) if self.symmetric else self._zeros()
         if self.in_turn:
@@ -68,7 +68,7 @@ class PackedLinear(nn.Module):
 
 @cache
 def _reading(bits: int, device: torch.device) -> tuple[int, torch.Tensor, torch.Tensor]:
-    """The words after which codes come out even, and for each code until then its word and its shift."""
+    """The words after which codes end at a word's end, and for each code until then its word and shift."""
     together = gcd(bits, WORD_BITS)
     start = torch.arange(WORD_BITS // together, device=device) * bits
     return bits // together, start // WORD_BITS, (start % WORD_BITS).int()[:, None]
@@ -82,7 +82,7 @@ def unpack(words: torch.Tensor, bits: int) -> torch.Tensor:
     else:
         periods = words.reshape(-1, period, words.shape[1])
         following = periods[:, (word + 1).clamp(max=period - 1)] << (WORD_BITS - shift)
-        # What is shifted in from the left has the word's sign; of it only the code's own bits count.
+        # A right shift fills in the word's sign from the left, so only the code's own bits are kept.
         low = (periods[:, word] >> shift) & ((1 << (WORD_BITS - shift)) - 1)
         codes = torch.where(shift + bits > WORD_BITS, low | following, low)
     return codes.bitwise_and_(2**bits - 1).flatten(0, 1)

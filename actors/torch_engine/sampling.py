@@ -1,6 +1,6 @@
 """Counter-based sampling: a token is a function of its logits, its sample's key and its position.
 
-No generator has a state, so neither the order of a batch nor a restart changes a sample.
+There is no generator with a state, so neither the order of a batch nor a restart changes a sample.
 """
 
 import numpy as np
@@ -28,9 +28,9 @@ def _mix(z: np.ndarray) -> np.ndarray:
 def draw_tokens(logits: torch.Tensor, draws: np.ndarray, sampling: Sampling) -> torch.Tensor:
     """A token for each row of logits [rows, vocabulary], chosen by `draws` [rows] in [0, 1).
 
-    Top-k first, then top-p, then min-p, as in transformers: top-p keeps the smallest set of best tokens
-    whose mass reaches it, min-p those whose mass is at least that share of the best one's. The best one
-    is always kept.
+    Top-k is applied first, then top-p, then min-p, as in transformers. Top-p keeps the smallest set of the
+    likeliest tokens whose probability reaches it. Min-p keeps the tokens whose probability is at least that
+    share of the likeliest one's. The likeliest token is always kept.
     """
     if sampling.temperature == 0:
         return logits.argmax(-1)
@@ -49,18 +49,18 @@ def draw_tokens(logits: torch.Tensor, draws: np.ndarray, sampling: Sampling) -> 
 def is_finite(logits: torch.Tensor) -> torch.Tensor:
     """For each row of logits [rows, vocabulary], whether a token can be drawn: [rows].
 
-    The largest decides: NaN is larger than all numbers, and -inf bars a token by intention.
+    Only the largest logit is checked: NaN counts as the largest, and -inf excludes a token on purpose.
     """
     return logits.amax(-1).isfinite()
 
 
 def _invert(probabilities: torch.Tensor, draws: np.ndarray) -> torch.Tensor:
-    """The first index at which the cumulative mass exceeds the draw's share of the whole."""
+    """The first index at which the cumulative probability exceeds the draw's share of the total."""
     cumulative = probabilities.double().cumsum(-1)
     thresholds = torch.from_numpy(draws).to(cumulative.device) * cumulative[:, -1]
-    # A draw just below 1 may round up to the whole mass; the last token with any mass is meant then.
+    # A draw just below 1 may round up to the total; the last token with any probability is meant then.
     thresholds = torch.minimum(
         thresholds, torch.nextafter(cumulative[:, -1], torch.zeros_like(thresholds))
     )
     found = torch.searchsorted(cumulative, thresholds[:, None], right=True)[:, 0]
-    return found.clamp_max(cumulative.shape[-1] - 1)  # among NaN nothing is found: see `is_finite`
+    return found.clamp_max(cumulative.shape[-1] - 1)  # nothing is found among NaN, see `is_finite`

@@ -1,7 +1,7 @@
-"""A model from its folder, with the weights that the folder has: in 16 bit, or packed by GPTQ.
+"""A model from its folder, with the folder's weights: in 16 bit, or packed by GPTQ.
 
-Quantised layers stay packed: on a CPU they are `PackedLinear`s of ours, on CUDA transformers loads them
-through gptqmodel, which picks the kernel (Marlin, Triton, …).
+Quantised layers stay packed. On a CPU they are our `PackedLinear`s. On CUDA transformers loads them through
+gptqmodel, which chooses the kernel (Marlin, Triton, …).
 """
 
 from pathlib import Path
@@ -18,13 +18,15 @@ from raysweep.configuration.architecture import read_precision, zero_offset
 
 
 def load_model(path: str, storage: torch.dtype, device: torch.device) -> nn.Module:
-    """The causal language model in the folder, on `device`; what is not quantised is of type `storage`.
+    """The causal language model in the folder, on `device`; tensors that are not quantised are `storage`.
 
-    Raises ValueError for a precision that this engine has no layers for.
+    Raises ValueError for a precision for which this engine has no layers.
     """
     weights = read_precision(Path(path))
     if weights.method not in ("bf16", "gptq"):
-        raise ValueError(f"the torch engine has no {weights.method} layers, as {path} wants them")
+        raise ValueError(
+            f"the torch engine has no {weights.method} layers, which {path} needs; use vLLM"
+        )
     if weights.method == "gptq" and device.type == "cuda":
         model: Any = AutoModelForCausalLM.from_pretrained(
             path, dtype=storage, use_safetensors=True, trust_remote_code=False, device_map=device
@@ -34,7 +36,7 @@ def load_model(path: str, storage: torch.dtype, device: torch.device) -> nn.Modu
 
 
 def load_folder(folder: Path, bits: int, storage: torch.dtype) -> nn.Module:
-    """A model whose quantised layers keep their codes, made from the folder's tensors and no others."""
+    """A model whose quantised layers keep their codes, made from the folder's tensors alone."""
     config: Any = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     with torch.device("meta"):
         model: Any = AutoModelForCausalLM.from_config(config, dtype=storage)
@@ -44,11 +46,13 @@ def load_folder(folder: Path, bits: int, storage: torch.dtype) -> nn.Module:
         packed = {key.removeprefix(f"{name}."): tensors.pop(key) for key in parts}
         model.set_submodule(name, PackedLinear(packed, bits, zero_offset(folder)))
     if config.tie_word_embeddings:
-        tensors.pop(HEAD, None)  # some files hold a copy of it
+        tensors.pop(HEAD, None)  # some files have a copy of it
     native = {name: tensor.to(storage) for name, tensor in tensors.items()}
     model.load_state_dict(native, strict=False, assign=True)
     model.tie_weights()
-    model.model.rotary_emb = type(model.model.rotary_emb)(config)  # computed, not in the files
+    model.model.rotary_emb = type(model.model.rotary_emb)(
+        config
+    )  # computed, as it is not in the files
     if absent := [name for name, tensor in model.state_dict().items() if tensor.is_meta]:
         raise ValueError(f"{folder} has no tensor {absent[0]}")
     return model

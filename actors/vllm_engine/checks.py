@@ -1,7 +1,8 @@
-"""What a loaded vLLM is asked before it is believed: does it store what we think, and how many bytes?
+"""Checks of a loaded vLLM: can it read its KV format, and how many bytes does it store?
 
-vLLM accepts KV formats that its attention backend cannot read, and then answers with garbage; so the
-backend's own list is asked. Bytes of weights and of a cached token are compared with the memory model.
+vLLM accepts KV formats that its attention backend cannot read, and then generates garbage. So the format
+must be on the backend's own list. Bytes of weights and of a cached token are compared with the memory
+model.
 """
 
 from pathlib import Path
@@ -14,12 +15,12 @@ from raysweep import memory
 from raysweep.configuration.checkpoint_folder import read_header
 from raysweep.spec import EngineSpec
 
-TOLERANCE = 0.02
-SAMPLE_TOKENS = 1024  # over which a token's bytes are averaged
+TOLERANCE = 0.02  # relative difference in bytes beyond which a warning is due
+SAMPLE_TOKENS = 1024  # a token's modelled bytes are averaged over this many
 
 
 def check_device(ranks: int, gpus: float) -> None:
-    """Raise ValueError if this process does not see the GPUs that were planned for it."""
+    """Raise ValueError if this process does not see the GPUs that are planned for it."""
     seen = torch.cuda.device_count() if current_platform.is_cuda() else 0
     if gpus and seen < ranks:
         raise ValueError(
@@ -45,7 +46,7 @@ def _attention_backends(worker: Any) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def compare_bytes(llm: Any, spec: EngineSpec, path: str, ranks: int) -> tuple[str, ...]:
-    """A warning for each kind of bytes in which engine and memory model are more than 2% apart."""
+    """A warning for each kind of bytes in which engine and memory model differ by more than 2%."""
     expected = memory.kv_bytes(spec.model.architecture, spec.kv_policy, SAMPLE_TOKENS)
     pairs = [
         ("weights", weights_bytes(llm, path), memory.weights_bytes(spec.model, spec.weights)),
@@ -60,7 +61,7 @@ def compare_bytes(llm: Any, spec: EngineSpec, path: str, ranks: int) -> tuple[st
 
 
 def kv_bytes_per_token(llm: Any) -> float:
-    """Bytes that a token takes in the cache of one rank, over all layers."""
+    """Bytes per token in the cache of one rank, over all layers."""
     config = llm.engine_core.engine_core.scheduler.kv_cache_config
     return sum(
         group.kv_cache_spec.page_size_bytes
@@ -71,7 +72,7 @@ def kv_bytes_per_token(llm: Any) -> float:
 
 
 def cached_tokens(llm: Any) -> float:
-    """Tokens for which the blocks in use have room; one that sequences share counts once."""
+    """Tokens that the blocks in use can hold; a block that sequences share counts once."""
     scheduler = llm.engine_core.engine_core.scheduler
     config = scheduler.kv_cache_config
     block_tokens = max(group.kv_cache_spec.block_size for group in config.kv_cache_groups)
@@ -80,7 +81,7 @@ def cached_tokens(llm: Any) -> float:
 
 
 def weights_bytes(llm: Any, path: str) -> int:
-    """Bytes of the weights: as vLLM's workers say, or on a CPU, where it repacks them, as on disk."""
+    """Bytes of the weights: as vLLM's workers report, or on a CPU, where vLLM repacks them, as on disk."""
     if current_platform.is_cpu():
         return stored_bytes(Path(path))
     return sum(llm.model_executor.collective_rpc(_model_bytes))

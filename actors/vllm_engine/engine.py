@@ -1,9 +1,9 @@
-"""The vLLM engine: traces and the answers to them as requests to one `LLMEngine` in this process.
+"""The vLLM engine: traces and their answers are requests to one `LLMEngine` in this process.
 
-    step:  submit traces -> vLLM decodes a token a row -> submit the answers of traces that are done
+    step:  submit traces -> vLLM decodes one token per row -> submit the answers of finished traces
 
-Samples wait here, not in vLLM: the answers of a finished trace go in before the next trace, while its
-blocks are cached. vLLM runs in the actor's process, so that the actor's death frees all it holds.
+Samples wait here, not in vLLM: the answers of a finished trace are submitted before the next trace, while
+its blocks are cached. vLLM runs in the actor's process, so all its memory is freed when the actor ends.
 """
 
 import itertools
@@ -19,22 +19,24 @@ from vllm.sampling_params import RequestOutputKind
 
 from actors.engine import Trace, TraceRequest, Usage
 from actors.tokenization import Texts
+from actors.traces import Sample
 from actors.vllm_engine import checks
-from actors.vllm_engine.loading import Room, load
-from actors.vllm_engine.sample import Request, Sample
+from actors.vllm_engine.loading import Limits, load
+from actors.vllm_engine.requests import Request, SampleRequests
 from raysweep import memory
-from raysweep.spec import EngineSpec
+from raysweep.spec import EngineSpec, Sampling
 
-# A request may take this long, and longer by what its tokens may: far beyond any that makes progress.
+# Seconds after which a request is given up, and more for each of its tokens: far more than one needs that
+# makes progress.
 DEADLINE_S, DEADLINE_S_PER_TOKEN = 300.0, 2.0
 
 
 @dataclass(frozen=True)
 class Running:
-    """A request that vLLM is at."""
+    """A request that vLLM is decoding."""
 
-    sample: Sample
-    job: Request
+    requests: SampleRequests
+    request: Request
     deadline: float
 
 
@@ -44,65 +46,66 @@ class VllmEngine:
     dtype  in which vLLM computes; `auto` is the checkpoint's
     """
 
-    def __init__(self, spec: EngineSpec, room: Room, dtype: str = "auto"):
-        loaded = load(spec, room, dtype)
+    def __init__(self, spec: EngineSpec, limits: Limits, dtype: str = "auto"):
+        loaded = load(spec, limits, dtype)
         self.llm: Any = loaded.llm
         self.warnings = loaded.warnings
         self.reproducible = loaded.reproducible
-        self.texts = Texts(loaded.path, room.longest or spec.model.architecture.context)
+        self.texts = Texts(loaded.path, limits.longest or spec.model.architecture.context)
         self.live_bytes = partial(memory.kv_bytes, spec.model.architecture, spec.kv_policy)
-        self.max_rows = room.max_rows
-        self.ranks = room.ranks
-        self.waiting: deque[Sample] = deque()
+        self.max_rows = limits.max_rows
+        self.ranks = limits.ranks
+        self.waiting: deque[SampleRequests] = deque()
         self.running: dict[str, Running] = {}
         self._names = map(str, itertools.count())
         self._next_check = time.monotonic()
 
     def add(self, request: TraceRequest, done: Callable[[Trace], None]) -> None:
-        """Queue a sample. Raises ValueError if the context has no room for it."""
+        """Queue a sample. Raises ValueError if it does not fit into the context."""
         self.texts.check_room(request)
         vocabulary = self.texts.vocabulary(request.decoding)
         prompt = self.texts.encode_prompt(request)
-        sample = Sample(request, vocabulary, prompt, self.live_bytes, self.reproducible, done)
-        self.waiting.append(sample)
+        sample = Sample(request, vocabulary, len(prompt), done, self.reproducible)
+        self.waiting.append(SampleRequests(sample, prompt, self.live_bytes))
 
     def step(self) -> None:
         while self.waiting and len(self.running) < self.max_rows:
-            sample = self.waiting.popleft()
-            sample.started_s = time.perf_counter()
-            self._submit(sample, sample.first())
+            starting = self.waiting.popleft()
+            starting.sample.started_s = time.perf_counter()
+            self._submit(starting, starting.first())
         for output in self.llm.step():
             if output.finished:
                 self._receive(output)
         self._give_up_overdue()
 
     def usage(self) -> Usage:
-        """Bytes of the blocks in use, as vLLM lays them out and as the memory model has as many tokens."""
+        """Bytes of the blocks in use: as vLLM lays them out, and by the memory model for as many tokens."""
         tokens = checks.cached_tokens(self.llm)
         measured = tokens * checks.kv_bytes_per_token(self.llm) * self.ranks
         return Usage(len(self.running), round(measured), self.live_bytes(round(tokens)))
 
     def close(self) -> None:
-        """End vLLM, and give back what it holds."""
+        """End vLLM and free what it holds."""
         self.llm.engine_core.shutdown()
         del self.llm
 
-    def _submit(self, sample: Sample, job: Request) -> None:
+    def _submit(self, requests: SampleRequests, request: Request) -> None:
         name = next(self._names)
-        deadline = time.monotonic() + DEADLINE_S + DEADLINE_S_PER_TOKEN * job.max_tokens
-        self.running[name] = Running(sample, job, deadline)
-        prompt = {"prompt_token_ids": list(job.prompt)}
-        self.llm.add_request(name, prompt, sampling_params(sample.request, job))
+        deadline = time.monotonic() + DEADLINE_S + DEADLINE_S_PER_TOKEN * request.max_tokens
+        self.running[name] = Running(requests, request, deadline)
+        prompt = {"prompt_token_ids": list(request.prompt)}
+        sampling = requests.sample.request.decoding.sampling
+        self.llm.add_request(name, prompt, sampling_params(sampling, request))
 
     def _receive(self, output: Any) -> None:
-        """Take in a finished request; the answers that it leads to go in at once."""
+        """Take in a finished request, and submit the requests that follow from it at once."""
         running = self.running.pop(output.request_id)
-        sample, tokens = running.sample, list(output.outputs[0].token_ids)
-        for job in sample.take(running.job, tokens, output.num_cached_tokens or 0):
-            self._submit(sample, job)
+        requests, tokens = running.requests, list(output.outputs[0].token_ids)
+        for request in requests.take(running.request, tokens, output.num_cached_tokens or 0):
+            self._submit(requests, request)
 
     def _give_up_overdue(self) -> None:
-        """Once a second: abort what has passed its deadline."""
+        """Once per second, abort the requests that have passed their deadline."""
         now = time.monotonic()
         if now < self._next_check:
             return
@@ -110,20 +113,19 @@ class VllmEngine:
         overdue = [name for name, running in self.running.items() if running.deadline < now]
         self.llm.abort_request(overdue)
         for running in map(self.running.pop, overdue):
-            running.sample.give_up(running.job)
+            running.requests.give_up(running.request)
 
 
-def sampling_params(request: TraceRequest, job: Request) -> SamplingParams:
-    """vLLM's words for a job. Its own notion of a text's end is set aside: ours is the tokenizer's."""
-    sampling = request.decoding.sampling
+def sampling_params(sampling: Sampling, request: Request) -> SamplingParams:
+    """A request in vLLM's terms. vLLM's own end of text is ignored: `request.stop` has all end tokens."""
     return SamplingParams(
         temperature=sampling.temperature,
         top_p=sampling.top_p,
         top_k=sampling.top_k,
         min_p=sampling.min_p,
-        seed=job.seed,
-        max_tokens=job.max_tokens,
-        stop_token_ids=sorted(job.stop),
+        seed=request.seed,
+        max_tokens=request.max_tokens,
+        stop_token_ids=sorted(request.stop),
         ignore_eos=True,
         detokenize=False,
         output_kind=RequestOutputKind.FINAL_ONLY,

@@ -1,8 +1,8 @@
-"""Loading vLLM: its settings from the memory model, and what it really takes, compared with that model.
+"""Loading vLLM: its settings come from the memory model, and what it takes is compared with that model.
 
-Memory is not guessed: weights, the KV cache of all rows at their longest, and the memory model's allowance
-for everything else make the share of the GPU that vLLM may take, or on a CPU the size of its cache. One that
-does not fit is tried once more with a smaller cache, in which fewer rows run at a time.
+On a GPU, vLLM gets the share that holds the weights, the KV cache of all rows at their longest, and the
+memory model's allowance for everything else. On a CPU, the same cache size is set. If it does not fit,
+loading is tried once more with a smaller cache, in which fewer rows run at a time.
 """
 
 import gc
@@ -21,19 +21,20 @@ from raysweep.planning.backends import kv_cache_dtype
 from raysweep.spec import EngineSpec
 from raysweep.system.machine import available_bytes
 
-CPU_BLOCK_TOKENS = 32  # the least that vLLM's CPU attention takes
-GPU_BLOCK_TOKENS = 64  # at most: vLLM chooses, by its attention backend
-MOST_OF_A_GPU = 0.95
-MOST_OF_A_CPU = 0.5  # of the memory that is free
-SMALLER = 0.7
+CPU_BLOCK_TOKENS = 32  # tokens per cache block, the fewest that vLLM's CPU attention supports
+GPU_BLOCK_TOKENS = 64  # the most tokens per cache block: vLLM chooses, by its attention backend
+MOST_OF_A_GPU = 0.95  # share of a GPU's memory that vLLM may take
+MOST_OF_A_CPU = 0.5  # share of the free memory that vLLM's cache may take on a CPU
+SMALLER = 0.7  # share of the wanted cache that the second try gets
 
 
 @dataclass(frozen=True)
-class Room:
-    """What an engine is to hold, and where.
+class Limits:
+    """What an engine must hold, and where.
 
-    longest  tokens of the longest sequence to come; None: the model's context
-    gpus     a share of one, or whole ones; 0: a CPU
+    max_rows  sequences that it decodes at a time
+    longest   tokens of the longest sequence; None means the model's context
+    gpus      a share of one GPU or a number of whole ones; 0 means a CPU
     """
 
     max_rows: int
@@ -47,8 +48,11 @@ class Room:
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """A running vLLM, the folder its model came from, and what a user should know of it."""
+class LoadedVllm:
+    """A running vLLM, the folder of its model, and what a user should know about it.
+
+    reproducible  see `Trace`
+    """
 
     llm: Any
     path: str
@@ -56,44 +60,44 @@ class Loaded:
     warnings: tuple[str, ...]
 
 
-def load(spec: EngineSpec, room: Room, dtype: str = "auto") -> Loaded:
+def load(spec: EngineSpec, limits: Limits, dtype: str = "auto") -> LoadedVllm:
     """Start vLLM for a spec.
 
-    Raises ValueError where this device cannot run it, MemoryError where its memory does not suffice.
+    Raises ValueError if this device cannot run it, MemoryError if its memory is too small.
     """
-    checks.check_device(room.ranks, room.gpus)
+    checks.check_device(limits.ranks, limits.gpus)
     path = local_folder(spec.checkpoint)
-    llm = _start(spec, room, path, dtype)
+    llm = _start(spec, limits, path, dtype)
     checks.check_kv_dtype(llm, kv_cache_dtype(spec.kv_policy))
-    warnings = checks.compare_bytes(llm, spec, path, room.ranks)
-    return Loaded(llm, path, reproducible(), warnings)
+    warnings = checks.compare_bytes(llm, spec, path, limits.ranks)
+    return LoadedVllm(llm, path, reproducible(), warnings)
 
 
 def reproducible() -> str:
-    """What a sample with its own seed may rely on here, see `Trace`."""
+    """How far a sample with its own seed is reproducible here, see `Trace`."""
     if current_platform.is_cpu():
         return "batch_invariant" if torch.get_num_threads() == 1 else "seeded"
     return "batch_invariant" if envs.VLLM_BATCH_INVARIANT else "seeded"
 
 
-def _start(spec: EngineSpec, room: Room, path: str, dtype: str) -> LLMEngine:
+def _start(spec: EngineSpec, limits: Limits, path: str, dtype: str) -> LLMEngine:
     said = ""
     for part in (1.0, SMALLER):
         try:
-            return LLMEngine.from_engine_args(engine_args(spec, room, path, dtype, part))
+            return LLMEngine.from_engine_args(engine_args(spec, limits, path, dtype, part))
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
             said = str(error)  # the error itself would keep what the failed engine holds
         free_memory()
     raise MemoryError(
-        f"no room for {spec.engine_id} with {room.max_rows} rows, nor with {SMALLER:.0%} of its cache "
-        f"({said}); lower generation.max_rows or the token budgets"
+        f"not enough memory for {spec.engine_id} with {limits.max_rows} rows, nor with {SMALLER:.0%} of "
+        f"its cache ({said}); lower generation.max_rows or the token budgets"
     )
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error of vLLM's start says that memory does not suffice; some are plain ValueErrors."""
+    """Whether an error at vLLM's start says that memory is too small; some of these are ValueErrors."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     text = str(error).lower()
@@ -104,67 +108,67 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def free_memory() -> None:
-    """Let go of what a failed or finished vLLM held in this process."""
+    """Free what a failed or finished vLLM held in this process."""
     cleanup_dist_env_and_memory()
     gc.collect()
 
 
-def engine_args(spec: EngineSpec, room: Room, path: str, dtype: str, part: float) -> EngineArgs:
+def engine_args(spec: EngineSpec, limits: Limits, path: str, dtype: str, part: float) -> EngineArgs:
     """vLLM's settings, with `part` of the cache that all rows would fill."""
-    longest = room.longest or spec.model.architecture.context
+    longest = limits.longest or spec.model.architecture.context
     on_cpu = current_platform.is_cpu()
     return EngineArgs(
         model=path,
         dtype=dtype,
         kv_cache_dtype=kv_cache_dtype(spec.kv_policy) or "auto",
         max_model_len=longest,
-        max_num_seqs=room.max_rows,
-        tensor_parallel_size=room.ranks,
-        distributed_executor_backend="uni" if room.ranks == 1 else "mp",
+        max_num_seqs=limits.max_rows,
+        tensor_parallel_size=limits.ranks,
+        distributed_executor_backend="uni" if limits.ranks == 1 else "mp",
         enable_prefix_caching=True,
         generation_config="vllm",  # sampling comes with each request
         disable_log_stats=True,
         seed=0,
-        **(_on_cpu(spec, room, longest, part) if on_cpu else _on_gpu(spec, room, part)),
+        **(_on_cpu(spec, limits, longest, part) if on_cpu else _on_gpu(spec, limits, part)),
     )
 
 
-def _on_cpu(spec: EngineSpec, room: Room, longest: int, part: float) -> dict[str, Any]:
-    wanted = int(part * cache_bytes(spec, room, CPU_BLOCK_TOKENS))
+def _on_cpu(spec: EngineSpec, limits: Limits, longest: int, part: float) -> dict[str, Any]:
+    wanted = int(part * cache_bytes(spec, limits, CPU_BLOCK_TOKENS))
     least = sequence_bytes(spec, longest, CPU_BLOCK_TOKENS)
     most = int(MOST_OF_A_CPU * part * available_bytes())
     return {
         "kv_cache_memory_bytes": max(least, min(wanted, most)),
-        # A prompt in two steps rewinds its seeded generator in between, which a CPU's cannot (0.32).
+        # vLLM 0.32 rewinds a row's generator between two chunks of a prompt, which fails on a CPU.
         "enable_chunked_prefill": False,
-        "max_num_batched_tokens": max(memory.PREFILL_TOKENS, longest, room.max_rows),
+        "max_num_batched_tokens": max(memory.PREFILL_TOKENS, longest, limits.max_rows),
         "block_size": CPU_BLOCK_TOKENS,
         "enforce_eager": True,
     }
 
 
-def _on_gpu(spec: EngineSpec, room: Room, part: float) -> dict[str, Any]:
-    """A rank's share of everything, as part of its GPU's memory."""
+def _on_gpu(spec: EngineSpec, limits: Limits, part: float) -> dict[str, Any]:
+    """What each rank holds, as a share of its GPU's memory."""
     total = torch.cuda.get_device_properties(0).total_memory
-    a = memory.share(spec.model.architecture, room.ranks)
+    a = memory.share(spec.model.architecture, limits.ranks)
     model = replace(spec.model, architecture=a)
-    cache = part * cache_bytes(replace(spec, model=model), room, GPU_BLOCK_TOKENS)
+    cache = part * cache_bytes(replace(spec, model=model), limits, GPU_BLOCK_TOKENS)
     weights = memory.architecture_bytes(a, spec.weights)
-    wanted = weights + cache + memory.workspace_bytes(a, room.max_rows)
-    most = MOST_OF_A_GPU * min(1.0, room.gpus or 1.0)
+    wanted = weights + cache + memory.workspace_bytes(a, limits.max_rows)
+    most = MOST_OF_A_GPU * min(1.0, limits.gpus or 1.0)
     return {
         "gpu_memory_utilization": round(min(wanted / total, most), 4),
-        "max_num_batched_tokens": max(memory.PREFILL_TOKENS, room.max_rows),
+        "max_num_batched_tokens": max(memory.PREFILL_TOKENS, limits.max_rows),
     }
 
 
-def cache_bytes(spec: EngineSpec, room: Room, block_tokens: int) -> int:
-    """Bytes of the KV cache of all rows at their longest, in whole blocks, and one row for the forks."""
-    longest = room.longest or spec.model.architecture.context
-    return (room.max_rows + 1) * sequence_bytes(spec, longest, block_tokens)
+def cache_bytes(spec: EngineSpec, limits: Limits, block_tokens: int) -> int:
+    """Bytes of the KV cache of all rows at their longest, in whole blocks, plus one row for the forks."""
+    longest = limits.longest or spec.model.architecture.context
+    return (limits.max_rows + 1) * sequence_bytes(spec, longest, block_tokens)
 
 
 def sequence_bytes(spec: EngineSpec, tokens: int, block_tokens: int) -> int:
-    """Bytes of one sequence's cache: its blocks, and one that the pool keeps empty."""
+    """Bytes of one sequence's cache: its blocks, plus the one that the pool keeps empty."""
     blocks = -(-tokens // block_tokens) + 1
     return memory.kv_bytes(spec.model.architecture, spec.kv_policy, blocks * block_tokens)

@@ -1,29 +1,85 @@
-"""The scenarios of one benchmark that compete for memory, with each question's score. Pure: no I/O."""
+"""The configurations of one benchmark that compete for memory, with each question's score. Pure: no I/O.
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+`frontier` and `best_within` are the two questions that everything else asks of them.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from raysweep.analysis.configurations import Configuration, Row
 from raysweep.analysis.uncertainty import mean_score
-from raysweep.frontier import amortised_bytes
+from raysweep.frontier import amortised_bytes, best_within, frontier_points
 from raysweep.metrics import Floats
 
-Row = Mapping[str, Any]
+KEY = ("engine_id", "benchmark", "token_budget", "group_size")  # names a scenario within a run
+
+Indices = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A configuration on a benchmark: the bytes that it takes, and how well it answers.
+
+    prompt_tokens  of the longest prompt, which is part of every KV cache
+    complete       every question has all the samples that were asked for
+    """
+
+    configuration: Configuration
+    benchmark: str
+    kv_kind: str
+    prompt_tokens: int
+    weights_bytes: int
+    kv_bytes: int
+    kv_peak_bytes: int
+    accuracy: float
+    accuracy_lo: float
+    accuracy_hi: float
+    complete: bool
+
+    @classmethod
+    def of_row(cls, row: Row) -> "Candidate":
+        """From a row of scenarios.parquet."""
+        return cls(Configuration.of_row(row), **{name: row[name] for name in OWN_COLUMNS})
+
+    @property
+    def key(self) -> tuple[str, str, int, int]:
+        """The values of KEY."""
+        chosen = self.configuration
+        return chosen.engine_id, self.benchmark, chosen.token_budget, chosen.group_size
+
+    def columns(self) -> dict[str, Any]:
+        """The candidate as the result tables hold it."""
+        own = {name: getattr(self, name) for name in OWN_COLUMNS}
+        return {**self.configuration.columns(), **own}
+
+
+OWN_COLUMNS = tuple(field.name for field in fields(Candidate) if field.name != "configuration")
 
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """`rows` have the columns of scenarios.parquet; `scores` are [questions, rows], NaN for a question
-    without samples. Questions are the same for all, so any two rows can be compared in pairs."""
+    """`scores` are [questions, members], NaN for a question without samples. The questions are the same
+    for all members, so any two of them can be compared in pairs."""
 
-    rows: tuple[Row, ...]
+    members: tuple[Candidate, ...]
     scores: Floats
 
+    @classmethod
+    def of_rows(cls, rows: Iterable[Row], scores: Floats) -> "Candidates":
+        """From rows of scenarios.parquet."""
+        return cls(tuple(map(Candidate.of_row, rows)), scores)
+
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.members)
+
+    @cached_property
+    def configurations(self) -> tuple[Configuration, ...]:
+        return tuple(member.configuration for member in self.members)
 
     @cached_property
     def accuracy(self) -> Floats:
@@ -31,19 +87,48 @@ class Candidates:
 
     @cached_property
     def weights_bytes(self) -> Floats:
-        return self.column("weights_bytes")
+        return _numbers(member.weights_bytes for member in self.members)
 
     @cached_property
     def kv_bytes(self) -> Floats:
-        return self.column("kv_bytes")
+        return _numbers(member.kv_bytes for member in self.members)
 
-    def column(self, name: str) -> Floats:
-        return np.array([row[name] for row in self.rows], dtype=np.float64)
+    @cached_property
+    def token_budgets(self) -> Floats:
+        return _numbers(chosen.token_budget for chosen in self.configurations)
+
+    @cached_property
+    def group_sizes(self) -> Floats:
+        return _numbers(chosen.group_size for chosen in self.configurations)
 
     def memory_bytes(self, batch_size: int) -> Floats:
         """Memory of one question of a batch, which shares the weights."""
         return amortised_bytes(self.weights_bytes, self.kv_bytes, batch_size)
 
+    def device_bytes(self, batch_size: int) -> Floats:
+        """Memory of a device that holds the weights once and the KV caches of the whole batch."""
+        return self.memory_bytes(batch_size) * batch_size
+
+    def frontier(self, batch_size: int) -> Indices:
+        """The members on the frontier of memory against accuracy, least memory first."""
+        return frontier_points(self.memory_bytes(batch_size), self.accuracy)
+
+    def best_within(
+        self, memory_bytes: float, batch_size: int, among: Sequence[int] | Indices | None = None
+    ) -> int | None:
+        """The most accurate member whose question takes at most this memory; None if there is none.
+
+        among  the members that may be chosen; all unless it is given
+        """
+        chosen = np.arange(len(self)) if among is None else np.asarray(among, dtype=np.intp)
+        memory = self.memory_bytes(batch_size)[chosen]
+        best = best_within(memory, self.accuracy[chosen], memory_bytes)
+        return None if best is None else int(chosen[best])
+
     def take(self, indices: Iterable[int]) -> "Candidates":
         chosen = list(indices)
-        return Candidates(tuple(self.rows[i] for i in chosen), self.scores[:, chosen])
+        return Candidates(tuple(self.members[i] for i in chosen), self.scores[:, chosen])
+
+
+def _numbers(values: Iterable[int]) -> Floats:
+    return np.array(list(values), dtype=np.float64)

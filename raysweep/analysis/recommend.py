@@ -1,22 +1,22 @@
 """The best configuration for a memory, and how sure that is. Pure: no I/O.
 
 A device holds the weights once, and the KV cache of every question of the batch, each with its whole
-group: weights + batch * kv bytes must fit, by the study's accounting (what an engine needs besides,
-such as activations, is not counted). Of what fits, the most accurate is best, and of equals the one of
-least memory.
+group: weights + batch * KV bytes must fit. This is the study's accounting; what an engine needs besides,
+such as activations, is not counted. Of the configurations that fit, the most accurate is the best, and of
+equally accurate ones the one of least memory.
 
-The best of many is flattered: part of its lead is luck. The *optimism* is how much, on average, the winner
-of a bootstrap draw looks better in that draw than it is (Efron 1983); the expected accuracy and its
-interval are what was measured, less that. Whatever a paired difference does not tell from the best is
-named, because there the choice may be made for other reasons.
+The best of many is selected partly by chance, so its measured accuracy is biased upwards. The *optimism*
+is how much better, on average, the winner of a bootstrap draw looks in that draw than it is (Efron
+1983). The expected accuracy and its interval are the measured ones less the optimism. Configurations
+that a paired difference does not separate from the best are listed as alternatives, because there other
+reasons may decide.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from raysweep.analysis.candidates import Candidates, Row
+from raysweep.analysis.candidates import Candidate, Candidates, Indices
 from raysweep.analysis.uncertainty import (
     bootstrap_means,
     bootstrap_weights,
@@ -24,19 +24,22 @@ from raysweep.analysis.uncertainty import (
     score_interval,
 )
 from raysweep.errors import ConfigError
-from raysweep.frontier import pareto
+from raysweep.frontier import best_within
 from raysweep.metrics import Floats
+from raysweep.system.quantities import GB
 
 DRAWS, SEED = 1000, 1
-GB = 1e9
 
 
 @dataclass(frozen=True)
 class Alternative:
-    """A configuration beside the best one, which is ahead by `behind` (accuracy, with its interval)."""
+    """A candidate beside the best one, which is `behind` more accurate (with its interval).
 
-    row: Row
-    memory_bytes: float  # of the whole batch
+    memory_bytes  of the whole batch
+    """
+
+    candidate: Candidate
+    memory_bytes: float
     behind: float
     behind_lo: float
     behind_hi: float
@@ -44,17 +47,17 @@ class Alternative:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """The answer for one benchmark.
+    """What is recommended for one benchmark.
 
-    accuracy     expected of the best, with its interval: as measured, less the optimism
-    alternatives those that cannot be told from the best, most accurate first
-    less, more   the best with the next smaller and the next larger memory that changes the answer
+    accuracy      expected of the best, with its interval: as measured, less the optimism
+    alternatives  those that are statistically indistinguishable from the best, most accurate first
+    less, more    the best within the next smaller and the next larger memory that changes the answer
     """
 
     benchmark: str
     batch_size: int
     memory_bytes: float
-    best: Row
+    best: Candidate
     best_memory_bytes: float
     accuracy: float
     accuracy_lo: float
@@ -73,28 +76,28 @@ def recommend(
     batch_size: int = 1,
     max_token_budget: int | None = None,
 ) -> Recommendation:
-    """The best of a benchmark's configurations within the memory and the limit.
+    """The best of a benchmark's configurations within the memory and the limit on tokens.
 
     Raises ConfigError where none fits; it names the smallest that exists.
     """
     candidates = candidates.take(comparable(candidates, max_token_budget))
-    memory = candidates.memory_bytes(batch_size) * batch_size
-    fits = np.flatnonzero(memory <= memory_bytes)
-    if fits.size == 0:
+    memory = candidates.device_bytes(batch_size)
+    best = best_within(memory, candidates.accuracy, memory_bytes)
+    if best is None:
         raise _nothing_fits(candidates, memory, memory_bytes, batch_size)
-    best = _best(candidates, memory, fits)
+    fits = np.flatnonzero(memory <= memory_bytes)
     optimism = _optimism(candidates.scores[:, fits])
     measured = score_interval(candidates.scores[:, best])
     low, high, mean = (
         float(np.clip(value - optimism, 0, 1))
         for value in (measured.low, measured.high, measured.mean)
     )
-    less, more = _neighbours(candidates, memory, best, memory_bytes)
+    less, more = _neighbours(candidates, batch_size, best, memory_bytes)
     return Recommendation(
-        benchmark=candidates.rows[best]["benchmark"],
+        benchmark=candidates.members[best].benchmark,
         batch_size=batch_size,
         memory_bytes=memory_bytes,
-        best=candidates.rows[best],
+        best=candidates.members[best],
         best_memory_bytes=float(memory[best]),
         accuracy=mean,
         accuracy_lo=low,
@@ -102,21 +105,24 @@ def recommend(
         measured=float(measured.mean),
         optimism=optimism,
         considered=len(fits),
-        alternatives=_alternatives(candidates, memory, best, fits),
+        alternatives=_indistinguishable(candidates, memory, best, fits),
         less=less,
         more=more,
     )
 
 
-def comparable(candidates: Candidates, max_token_budget: int | None = None) -> NDArray[np.intp]:
-    """Indices of those within the limit that were measured on the most questions: an unfinished one may
-    only have the easy ones behind it."""
-    budgets = candidates.column("token_budget")
+def comparable(candidates: Candidates, max_token_budget: int | None = None) -> Indices:
+    """The members within the limit that were measured on the most questions.
+
+    The others are unfinished, and may so far have met only easy questions.
+    """
+    budgets = candidates.token_budgets
     allowed = budgets <= (np.inf if max_token_budget is None else max_token_budget)
     if not allowed.any():
         raise ConfigError(
             f"recommend.max_token_budget: {max_token_budget} is below every token budget of "
-            f"{candidates.rows[0]['benchmark']}; the smallest is {int(budgets.min())}; write that or more"
+            f"{candidates.members[0].benchmark}; the smallest is {int(budgets.min())}; "
+            "write that or more"
         )
     measured = (~np.isnan(candidates.scores)).sum(axis=0)
     return np.flatnonzero(allowed & (measured == measured[allowed].max()))
@@ -126,58 +132,51 @@ def _nothing_fits(
     candidates: Candidates, memory: Floats, memory_bytes: float, batch_size: int
 ) -> ConfigError:
     least = int(memory.argmin())
-    row = candidates.rows[least]
+    smallest = candidates.members[least]
     batch = "" if batch_size == 1 else f" for a batch of {batch_size}"
     return ConfigError(
-        f"recommend.memory_gb: {memory_bytes / GB:g} GB hold no configuration of {row['benchmark']}"
-        f"{batch}; the smallest is {row['engine_id']} with {row['token_budget']} tokens, which takes "
-        f"{memory[least] / GB:.6g} GB; give as much, or sweep something smaller"
+        f"recommend.memory_gb: no configuration of {smallest.benchmark} fits in "
+        f"{memory_bytes / GB:g} GB{batch}; the smallest is {smallest.configuration.engine_id} with "
+        f"{smallest.configuration.token_budget} tokens, which takes {memory[least] / GB:.6g} GB; "
+        "allow that much, or sweep something smaller"
     )
-
-
-def _best(candidates: Candidates, memory: Floats, among: np.ndarray) -> int:
-    """The most accurate, of equals the one of least memory."""
-    return int(among[np.lexsort((memory[among], -candidates.accuracy[among]))[0]])
 
 
 def _optimism(scores: Floats) -> float:
-    """How much better than it is the winner of a resampling of the questions looks in it."""
+    """How much better the winner of a resampling of the questions looks in it than it is, on average."""
     weights = bootstrap_weights(len(scores), DRAWS, SEED)
-    draws, truth = (
-        bootstrap_means(scores, weights),
-        bootstrap_means(scores, np.ones((1, len(scores)))),
-    )
+    draws = bootstrap_means(scores, weights)
+    truth = bootstrap_means(scores, np.ones((1, len(scores))))
     winner = draws.argmax(axis=1)
     return float(np.mean(draws[np.arange(DRAWS), winner] - truth[0, winner]))
 
 
-def _choices(
-    candidates: Candidates, memory: Floats, best: int, others: np.ndarray
+def _beside(
+    candidates: Candidates, memory: Floats, best: int, others: Indices
 ) -> tuple[Alternative, ...]:
     behind = paired_difference(candidates.scores[:, [best]], candidates.scores[:, others])
     values = (behind.mean.tolist(), behind.low.tolist(), behind.high.tolist())
     return tuple(
-        Alternative(candidates.rows[index], float(memory[index]), *difference)
+        Alternative(candidates.members[index], float(memory[index]), *difference)
         for index, *difference in zip(others.tolist(), *values, strict=True)
     )
 
 
-def _alternatives(
-    candidates: Candidates, memory: Floats, best: int, fits: np.ndarray
+def _indistinguishable(
+    candidates: Candidates, memory: Floats, best: int, fits: Indices
 ) -> tuple[Alternative, ...]:
     others = fits[fits != best]
     order = np.lexsort((memory[others], -candidates.accuracy[others]))
-    choices = _choices(candidates, memory, best, others[order])
-    return tuple(choice for choice in choices if choice.behind_lo <= 0)
+    compared = _beside(candidates, memory, best, others[order])
+    return tuple(one for one in compared if one.behind_lo <= 0)
 
 
 def _neighbours(
-    candidates: Candidates, memory: Floats, best: int, memory_bytes: float
+    candidates: Candidates, batch_size: int, best: int, memory_bytes: float
 ) -> tuple[Alternative | None, Alternative | None]:
     """The frontier's points before the best one and after the memory."""
-    points = np.flatnonzero(pareto(memory, candidates.accuracy))
-    points = points[np.argsort(memory[points], kind="stable")]
+    memory, points = candidates.device_bytes(batch_size), candidates.frontier(batch_size)
     below = points[memory[points] < memory[best]][-1:]
     above = points[memory[points] > memory_bytes][:1]
-    less, more = (_choices(candidates, memory, best, some) for some in (below, above))
+    less, more = (_beside(candidates, memory, best, some) for some in (below, above))
     return (less or (None,))[0], (more or (None,))[0]

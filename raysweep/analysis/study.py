@@ -10,72 +10,70 @@ answers one of its questions as a tidy list of rows (dicts of plain values), to 
                          better to vote than to think longer?                      5
     eviction_or_bits     for a model, is it better to evict tokens or to store
                          them in fewer bits?                                       8, 9
-    the scale threshold  is in `threshold`
 
-Where two ways of spending the same memory are compared, each is represented by its best configuration,
-and the difference is paired by question. `favours` names a side only if its interval excludes 0. The
-representatives were chosen on the same questions, so a small difference between a side of many
-configurations and one of few flatters the former.
+The scale threshold has a module of its own, `threshold`.
+
+Where two ways of spending the same memory are compared, the best configuration of each stands for it, and
+the difference is paired by question. `favours` names a side only if the interval of the difference
+excludes 0. Both were chosen on the same questions that measure them, so a small difference between a side
+of many configurations and a side of few is biased towards the former.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from raysweep.analysis.candidates import Candidates
+from raysweep.analysis.candidates import Candidate, Candidates, Indices
 from raysweep.analysis.uncertainty import paired_difference
-from raysweep.frontier import largest_batch, pareto
+from raysweep.frontier import frontier_points, largest_batch, pareto
 from raysweep.metrics import Floats
-from raysweep.spec import WeightSpec
 
-EVICTING, QUANTIZED = "evicting", "quantized"  # kinds of KV policies
-CONFIGURATION = (
-    *("engine_id", "model", "weight_method", "weight_bits", "kv_policy", "kv_kind"),
-    *("token_budget", "group_size", "weights_bytes", "kv_bytes"),
-    *("accuracy", "accuracy_lo", "accuracy_hi"),
-)
+# The kinds of KV policies that are compared.
+EVICTING, QUANTIZED = "evicting", "quantized"
 
-Row = dict[str, Any]
-Indices = NDArray[np.intp]
+# The columns of a candidate that the rows of an answer do not have.
+LEFT_OUT = ("benchmark", "prompt_tokens", "kv_peak_bytes", "complete")
+
+TidyRow = dict[str, Any]
 
 
-def serial_scaling(candidates: Candidates) -> list[Row]:
+def serial_scaling(candidates: Candidates) -> list[TidyRow]:
     """Accuracy of one sample over the token budget, for each engine."""
-    rows = [row for row in candidates.rows if row["group_size"] == 1]
-    rows.sort(key=lambda row: (row["engine_id"], row["token_budget"]))
-    return [_configuration(row) for row in rows]
+    own = [member for member in candidates.members if not member.configuration.votes]
+    own.sort(key=lambda member: member.key)
+    return [_tidy(member) for member in own]
 
 
-def composition(candidates: Candidates, batch_size: int) -> list[Row]:
+def composition(candidates: Candidates, batch_size: int) -> list[TidyRow]:
     """What each point of the frontier is made of, least memory first.
 
-    weights_share  of its memory that is weights, which a batch shares
+    weights_share  the share of its memory that holds weights, which a batch shares
     """
     memory = candidates.memory_bytes(batch_size)
-    points = np.flatnonzero(pareto(memory, candidates.accuracy))
     return [
         {
             "memory_bytes": float(memory[point]),
-            **_configuration(candidates.rows[point]),
+            **_tidy(candidates.members[point]),
             "weights_share": float(candidates.weights_bytes[point] / batch_size / memory[point]),
         }
-        for point in points[np.argsort(memory[points], kind="stable")].tolist()
+        for point in candidates.frontier(batch_size).tolist()
     ]
 
 
-def theoretical_batches(candidates: Candidates, memory_bytes: float) -> list[Row]:
-    """For each configuration that fits a device, how many questions it holds at once; the frontier of
-    batch size against accuracy is marked. Most questions first."""
+def theoretical_batches(candidates: Candidates, memory_bytes: float) -> list[TidyRow]:
+    """How many questions each configuration that fits a device holds at once, most questions first.
+
+    on_frontier  no other configuration has as large a batch and as much accuracy
+    """
     batches = largest_batch(memory_bytes, candidates.weights_bytes, candidates.kv_bytes)
     fits = np.flatnonzero(batches)
     best = pareto(-batches[fits], candidates.accuracy[fits])
     rows = [
         {
             "batch_size": int(batches[index]),
-            **_configuration(candidates.rows[index]),
+            **_tidy(candidates.members[index]),
             "on_frontier": bool(on),
         }
         for index, on in zip(fits.tolist(), best.tolist(), strict=True)
@@ -83,48 +81,48 @@ def theoretical_batches(candidates: Candidates, memory_bytes: float) -> list[Row
     return sorted(rows, key=lambda row: (-row["batch_size"], -row["accuracy"]))
 
 
-def parallel_scaling(candidates: Candidates, batch_size: int) -> list[Row]:
-    """At each memory where the best configuration changes, the best with votes against the best without."""
-    groups = candidates.column("group_size")
+def parallel_scaling(candidates: Candidates, batch_size: int) -> list[TidyRow]:
+    """The best with votes against the best without, at each memory where either changes."""
+    groups = candidates.group_sizes
     sides = {"parallel": np.flatnonzero(groups > 1), "serial": np.flatnonzero(groups == 1)}
     return compare(candidates, batch_size, sides)
 
 
-def eviction_or_bits(candidates: Candidates, batch_size: int) -> list[Row]:
-    """For each model and precision, the best evicting policy against the best of fewer bits.
+def eviction_or_bits(candidates: Candidates, batch_size: int) -> list[TidyRow]:
+    """For each model and precision, the best evicting policy against the best policy of fewer bits.
 
-    Policies that do both are left out. Rows as `compare` has them, with `model` and `weights` besides.
+    Policies that do both are left out. The rows are those of `compare`, with `model` and `weights` added.
     """
-    members: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for index, row in enumerate(candidates.rows):
-        weights = WeightSpec(row["weight_method"], row["weight_bits"]).precision
-        members[row["model"], weights].append(index)
+    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for index, chosen in enumerate(candidates.configurations):
+        groups[chosen.model, chosen.precision].append(index)
     rows = []
-    for (model, weights), own in members.items():
-        kinds = {
-            kind: np.array([i for i in own if candidates.rows[i]["kv_kind"] == kind], dtype=np.intp)
-            for kind in (EVICTING, QUANTIZED)
-        }
-        found = compare(candidates, batch_size, kinds)
-        rows += [{"model": model, "weights": weights, **row} for row in found]
+    for (model, weights), own in groups.items():
+        kinds = {kind: _of_kind(candidates, own, kind) for kind in (EVICTING, QUANTIZED)}
+        compared = compare(candidates, batch_size, kinds)
+        rows += [{"model": model, "weights": weights, **row} for row in compared]
     return rows
 
 
-def compare(candidates: Candidates, batch_size: int, sides: dict[str, Indices]) -> list[Row]:
+def _of_kind(candidates: Candidates, among: Sequence[int], kind: str) -> Indices:
+    own = [index for index in among if candidates.members[index].kv_kind == kind]
+    return np.array(own, dtype=np.intp)
+
+
+def compare(candidates: Candidates, batch_size: int, sides: dict[str, Indices]) -> list[TidyRow]:
     """Two sets of configurations at equal memory, wherever the best of either changes.
 
-    sides  by their names, the first less the second is `difference`
+    sides  the two sets by name; `difference` is the first less the second
 
     A row has the memory in bytes, the best configuration of each side (`<side>_engine_id`, ...), the
-    paired difference with its interval, and which side it `favours`: a name, or "neither". No row where
-    one side does not fit.
+    paired difference with its interval, and which side it `favours`: a name, or "neither". There is no row
+    where one of the sides does not fit.
     """
-    memory = candidates.memory_bytes(batch_size)
     (first, one), (second, other) = sides.items()
     rows = []
-    for limit in _changes(memory, candidates.accuracy, (one, other)):
-        here = best_within(memory, candidates.accuracy, one, limit)
-        there = best_within(memory, candidates.accuracy, other, limit)
+    for limit in _changes(candidates, batch_size, (one, other)):
+        here = candidates.best_within(limit, batch_size, one)
+        there = candidates.best_within(limit, batch_size, other)
         if here is None or there is None:
             continue
         difference = paired_difference(candidates.scores[:, here], candidates.scores[:, there])
@@ -132,8 +130,8 @@ def compare(candidates: Candidates, batch_size: int, sides: dict[str, Indices]) 
         rows.append(
             {
                 "memory_bytes": float(limit),
-                **_prefixed(first, candidates.rows[here]),
-                **_prefixed(second, candidates.rows[there]),
+                **_prefixed(first, candidates.members[here]),
+                **_prefixed(second, candidates.members[there]),
                 "difference": float(difference.mean),
                 "difference_lo": low,
                 "difference_hi": high,
@@ -143,25 +141,20 @@ def compare(candidates: Candidates, batch_size: int, sides: dict[str, Indices]) 
     return rows
 
 
-def best_within(memory: Floats, accuracy: Floats, among: Iterable[int], limit: float) -> int | None:
-    """The most accurate of some configurations within a memory, of equals the one of least memory."""
-    members = np.asarray(among, dtype=np.intp)
-    fits = members[memory[members] <= limit]
-    if fits.size == 0:
-        return None
-    return int(min(fits, key=lambda index: (-accuracy[index], memory[index])))
-
-
-def _changes(memory: Floats, accuracy: Floats, sides: Sequence[Indices]) -> Iterator[float]:
+def _changes(candidates: Candidates, batch_size: int, sides: Sequence[Indices]) -> Iterator[float]:
     """Every memory at which one of the sides has a better configuration than before."""
-    steps = [memory[side[pareto(memory[side], accuracy[side])]] for side in sides]
+    memory, accuracy = candidates.memory_bytes(batch_size), candidates.accuracy
+    steps: list[Floats] = [
+        memory[side[frontier_points(memory[side], accuracy[side])]] for side in sides
+    ]
     yield from np.unique(np.concatenate(steps)).tolist()
 
 
-def _configuration(row: Any) -> Row:
-    return {name: row[name] for name in CONFIGURATION}
+def _tidy(member: Candidate) -> TidyRow:
+    return {name: value for name, value in member.columns().items() if name not in LEFT_OUT}
 
 
-def _prefixed(side: str, row: Any) -> Row:
+def _prefixed(side: str, member: Candidate) -> TidyRow:
     names = ("engine_id", "token_budget", "group_size", "accuracy")
-    return {f"{side}_{name}": row[name] for name in names}
+    columns = member.columns()
+    return {f"{side}_{name}": columns[name] for name in names}

@@ -1,4 +1,4 @@
-"""The scale threshold: below which effective size more weights beat more tokens. Pure: no I/O.
+"""The scale threshold: the effective size below which more weights are the better buy. Pure: no I/O.
 
 "Not All Bits Are Equal" (arXiv 2510.10964) finds that small models should spend memory on more weights
 and large ones on longer, or more, generations, and puts the change at the 8-bit 4B model, without an
@@ -6,22 +6,22 @@ error bar. Effective size is the bytes of the weights.
 
 The question put to the data, at every memory M (in steps of a quarter doubling):
 
-    Take the best configuration within M: W bytes of weights, T tokens in all of its group. Now there is
-    as much memory again. Spend it on weights: the best within 2M with more than W bytes and no more
-    than T tokens. Or spend it on tokens: the best within 2M with more than T tokens and no more than W
+    Take the best configuration within M. It has W bytes of weights and T tokens in all of its group. Now
+    double the memory. Spend it on weights: the best within 2M with more than W bytes and no more than
+    T tokens. Or spend it on tokens: the best within 2M with more than T tokens and no more than W
     bytes. Which is more accurate?
 
-The difference, weights less tokens, is the *advantage* of weights at the effective size W. (Both ways are
-kept pure, because on a frontier the last byte is worth the same wherever it goes: what a finite step
-tells apart is which way accuracy grows faster.) The threshold is the smallest size from which on the
-advantage is negative, while below it is positive: let the weights grow up to it, then buy tokens.
+The difference, weights less tokens, is the *advantage* of weights at the effective size W. Each way buys
+one thing only, because on a frontier the last byte is worth the same wherever it goes, and a finite step
+shows which way accuracy grows faster. The threshold is the smallest size from which on the advantage is
+negative, while it is positive below. So weights should grow up to the threshold, and tokens after it.
 
-The best of many noisy accuracies is flattered, and more so the more there are, which by itself would
-look like a threshold: small sizes have most larger ones above them. So configurations are chosen on
-one half of the questions, and their accuracies taken from the other half. A threshold is *decided* only
-if the advantage is positive below it and negative above it, each at the 5% level, counting that the place
-was searched for. Its interval holds 95% of the bootstrap's thresholds, and reaches out to the sizes next to
-them, since nothing was measured in between.
+The best of many noisy accuracies is biased upwards, and more so the more there are. That alone would look
+like a threshold, since small sizes have the most larger sizes above them. So configurations are chosen on
+one half of the questions and measured on the other half. A threshold is *decided* only if the advantage
+is positive below it and negative above it, each at the 5% level, corrected for the search for its place.
+Its interval holds 95% of the bootstrap's thresholds and is extended to the next sizes on both sides, since
+nothing was measured in between.
 """
 
 from collections.abc import Sequence
@@ -35,14 +35,17 @@ from raysweep.analysis.doubling import Contests, contests, halves
 from raysweep.analysis.uncertainty import LEVEL
 from raysweep.metrics import Floats
 
-DRAWS = 400  # of the bootstrap; half as many random halvings for the estimate itself
+# Draws of the bootstrap. The estimate itself uses half as many random halvings of the questions.
+DRAWS = 400
 FEWEST_QUESTIONS, FEWEST_SIZES = 8, 3
-CERTAIN = 2  # standard errors, for what is said of all sizes together
+
+# An advantage over all sizes together is reported from this many standard errors on.
+CERTAIN = 2
 
 
 @dataclass(frozen=True)
 class Advantage:
-    """How much weights beat tokens at one effective size, in accuracy, with its interval."""
+    """How much better weights are than tokens at one effective size, in accuracy, with its interval."""
 
     weights_bytes: int
     contests: int  # memories at which the best configuration has this size
@@ -53,10 +56,10 @@ class Advantage:
 
 @dataclass(frozen=True)
 class Threshold:
-    """The answer. `weights_bytes`, `low` and `high` are None unless it is decided.
+    """Whether there is a threshold. `weights_bytes`, `low` and `high` are None unless it is decided.
 
-    reason    in words, of either answer
-    p_value   of the weaker of the two sides
+    reason    why it is decided or not, in words
+    p_value   the larger of the p-values of the two sides
     """
 
     decided: bool
@@ -79,10 +82,10 @@ def find_thresholds(
     """The same at several batch sizes, on the same draws of the questions."""
     sizes, n_questions = np.unique(candidates.weights_bytes), len(candidates.scores)
     if len(sizes) < FEWEST_SIZES:
-        none = Threshold(False, f"{len(sizes)} effective sizes show no change between them")
+        none = Threshold(False, f"{len(sizes)} effective sizes are too few to show a change")
         return dict.fromkeys(batch_sizes, none)
     if n_questions < FEWEST_QUESTIONS:
-        none = Threshold(False, f"{n_questions} questions are too few to be halved")
+        none = Threshold(False, f"{n_questions} questions are too few to split in halves")
         return dict.fromkeys(batch_sizes, none)
     rng = np.random.default_rng(seed)
     once = np.ones((DRAWS // 2, n_questions))
@@ -104,20 +107,20 @@ def _at_batch(
     )
     met = np.flatnonzero(estimate.contests.mean(axis=0) >= 0.5)
     if met.size == 0:
-        return Threshold(False, "no memory here can be spent on either weights or tokens")
+        return Threshold(False, "no memory in this sweep can be spent on either weights or tokens")
     return _judge(sizes[met], estimate.at(met), again.at(met))
 
 
 @dataclass(frozen=True, eq=False)
 class _Totals:
-    """Of each draw and effective size, the advantages of weights added up, and how many there are."""
+    """The sum of the advantages of weights, and their number, per draw and effective size."""
 
     advantage: Floats  # [draws, sizes]
     contests: Floats  # [draws, sizes]
 
     @classmethod
     def of(cls, found: Contests, n_sizes: int) -> "_Totals":
-        """Both ways round of a halving are one draw."""
+        """A halving and its exchange count as one draw."""
         advantage, number = found.totals(n_sizes)
         both = (2, len(advantage) // 2, n_sizes)
         return cls(advantage.reshape(both).mean(axis=0), number.reshape(both).mean(axis=0))
@@ -127,9 +130,9 @@ class _Totals:
 
 
 def _judge(sizes: Floats, estimate: _Totals, drawn: _Totals) -> Threshold:
-    """Look for the change of sign, and ask whether it could be chance.
+    """Find the change of sign, and test whether it could be chance.
 
-    Cut c: the sizes before index c lie below the threshold, the others not.
+    Cut c means that the sizes before index c lie below the threshold, and the others do not.
     """
     advantages = tuple(_advantage(index, sizes, estimate, drawn) for index in range(len(sizes)))
     if len(sizes) == 1:
@@ -143,7 +146,7 @@ def _judge(sizes: Floats, estimate: _Totals, drawn: _Totals) -> Threshold:
     low, high = np.quantile(cuts, [tail, 1 - tail], method="inverted_cdf").astype(int).tolist()
     return Threshold(
         True,
-        "more weights beat more tokens below, more tokens beat more weights above",
+        "more weights win below it, more tokens win above it",
         weights_bytes=float(sizes[cut]),
         low=float(sizes[min(low, cut) - 1]),
         high=float(sizes[min(max(high, cut) + 1, len(sizes) - 1)]),
@@ -162,12 +165,12 @@ def _sides(advantage: Floats) -> Sides:
 
 
 def _best_cut(sides: Sides) -> NDArray[np.intp]:
-    """The cut of each draw that explains most: [draws]."""
+    """The cut that explains most in each draw: [draws]."""
     return np.add(*sides).argmax(axis=1) + 1
 
 
 def _p_value(here: Sides, again: Sides) -> float:
-    """How often chance alone makes one side, wherever it is cut, as good as the weaker one is at best."""
+    """How often chance alone makes a side, at its best cut, as strong as the weaker side is here."""
     errors = [np.where(side.std(axis=0) > 1e-12, side.std(axis=0), np.inf) for side in again]
     z = np.stack([side[0] / error for side, error in zip(here, errors, strict=True)])
     weaker = z.min(axis=0).max()
@@ -179,9 +182,9 @@ def _why_not(estimate: _Totals, drawn: _Totals) -> str:
     spread = float(drawn.advantage.sum(axis=1).std())
     z = float(estimate.advantage.sum(axis=1).mean()) / max(spread, 1e-12)
     if abs(z) < CERTAIN:
-        return "neither more weights nor more tokens are ahead by more than chance"
+        return "the difference between more weights and more tokens is not significant"
     ahead, behind = ("weights", "tokens") if z > 0 else ("tokens", "weights")
-    return f"more {ahead} beat more {behind} over all sizes together, and no change is certain"
+    return f"more {ahead} beat more {behind} over all sizes together, but no change is significant"
 
 
 def _advantage(index: int, sizes: Floats, estimate: _Totals, drawn: _Totals) -> Advantage:

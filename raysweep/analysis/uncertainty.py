@@ -1,16 +1,16 @@
 """How sure a mean over questions is. Pure: no I/O.
 
-The one idea: questions are what a benchmark samples, so they are the clusters: however many samples a
-question has, it is one number, its score, and errors are taken over questions. Everything is given as
-scores [questions, ...points], NaN where a question was not measured at a point.
+The one idea: a benchmark is a sample of questions, so questions are the clusters. However many samples a
+question has, it counts as one number, its score, and errors are taken over questions. Everything is given
+as scores [questions, ...points], NaN where a question was not measured at a point.
 
 *Interval of an accuracy*: Wilson's score interval with the effective sample size mean(1 - mean)/se^2
 (Korn and Graubard 1998), and Student's quantile in place of the normal one where scores lie inside
 [0, 1]. Its degrees of freedom are those of the variance estimate, 2n/(kurtosis - 1) (Satterthwaite),
-which a few solved questions among many failed ones make small. Why not the percentile bootstrap: with 30
-questions it covers 86 to 91% on hard benchmarks, where this one keeps between 93 and 97% (simulated in
-the tests). *Bootstrap*: whatever depends on many scenarios at once, such as a place on a frontier, with
-one set of weights for all of a benchmark's scenarios, so that every comparison is paired.
+which are few where a few questions are solved among many that fail. The percentile bootstrap would cover
+86 to 91% on hard benchmarks with 30 questions, where this interval covers 93 to 97% (simulated in the
+tests). *Bootstrap*: for what depends on many scenarios at once, such as a place on a frontier. One set of
+weights serves all of a benchmark's scenarios, so that every comparison is paired.
 """
 
 from dataclasses import dataclass
@@ -22,12 +22,14 @@ from numpy.typing import NDArray
 from raysweep.metrics import Floats, rounded
 
 LEVEL = 0.95
-FEWEST_DF = 4  # a kurtosis of few questions is no ground for less
+
+# A kurtosis that is estimated from few questions does not justify fewer degrees of freedom.
+FEWEST_DF = 4
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A mean over questions with its interval; arrays where the scores had several points."""
+class ConfidenceInterval:
+    """A mean over questions with its bounds; arrays where the scores had several points."""
 
     mean: Floats
     low: Floats
@@ -48,44 +50,46 @@ def standard_error(scores: Floats) -> Floats:
 def run_spread(probabilities: Floats) -> Floats:
     """Standard deviation of one run's accuracy over runs on the same questions: [...points].
 
-    A run answers each question once, and rightly with the given probability.
+    A run answers each question once, and correctly with the given probability.
     """
     measured = ~np.isnan(probabilities)
     binomial = np.where(measured, probabilities * (1 - probabilities), 0.0).sum(axis=0)
     return rounded(_divide(np.sqrt(binomial), measured.sum(axis=0)))
 
 
-def score_interval(scores: Floats, level: float = LEVEL) -> Interval:
+def score_interval(scores: Floats, level: float = LEVEL) -> ConfidenceInterval:
     """The mean of scores within [0, 1] and its confidence interval, which stays within [0, 1].
 
-    Where questions differ too little to tell a variance (all scores equal, or less than one question's
-    worth of success or of failure in all) the sample size is that of the questions, which errs on the
-    wide side: 0 of 48 gives [0, 0.074].
+    Where the scores differ too little to estimate a variance (all are equal, or successes or failures add
+    up to less than one question) the sample size is the number of questions. This gives a wide interval
+    rather than a narrow one: 0 of 48 gives [0, 0.074].
     """
     n = (~np.isnan(scores)).sum(axis=0)
     mean = mean_score(scores)
     binomial, variance = mean * (1 - mean), _variance(scores)
     too_alike = (variance < 1e-12) | (n * np.minimum(mean, 1 - mean) < 1) | (n < 2)
-    design = _divide(binomial, np.where(too_alike, np.nan, variance))  # effective size a question
+    # The design effect: the effective sample size per question.
+    design = _divide(binomial, np.where(too_alike, np.nan, variance))
     size = _nan_for_0(np.where(too_alike, n, np.maximum(n, n * design)))
-    inside = np.minimum(scores, 1 - scores) > 0  # neither all right nor all wrong
+    # Questions that are answered neither always correctly nor always wrongly.
+    inside = np.minimum(scores, 1 - scores) > 0
     normal = NormalDist().inv_cdf((1 + level) / 2)
     student = student_quantile((1 + level) / 2, _df(scores))
     z = np.where(inside.any(axis=0) & ~too_alike, student, normal)
     centre, half = mean + z**2 / (2 * size), z * np.sqrt(binomial / size + (z / (2 * size)) ** 2)
     low, high = (centre - half) / (1 + z**2 / size), (centre + half) / (1 + z**2 / size)
-    return Interval(
+    return ConfidenceInterval(
         mean,
         rounded(np.clip(low, 0, mean)),
         rounded(np.clip(high, mean, 1)),
     )
 
 
-def paired_difference(one: Floats, other: Floats, level: float = LEVEL) -> Interval:
+def paired_difference(one: Floats, other: Floats, level: float = LEVEL) -> ConfidenceInterval:
     """Mean of one - other over the questions that both were measured on, with Student's interval.
 
     Broadcasts over points: `paired_difference(scores[:, [best]], scores)`. Scores that agree on every
-    question have the interval [0, 0]; from one question nothing follows: [-1, 1].
+    question have the interval [0, 0]. A single question says nothing, so its interval is [-1, 1].
     """
     difference = one - other
     mean = mean_score(difference)
@@ -95,13 +99,13 @@ def paired_difference(one: Floats, other: Floats, level: float = LEVEL) -> Inter
         np.where(np.isnan(half), -1.0, mean - half),
         np.where(np.isnan(half), 1.0, mean + half),
     )
-    return Interval(mean, rounded(low), rounded(high))
+    return ConfidenceInterval(mean, rounded(low), rounded(high))
 
 
 def bootstrap_weights(n_questions: int, draws: int, seed: int) -> Floats:
-    """`draws` resamplings of the questions, as the share of each: [draws, n_questions]."""
+    """The share of each question in each of `draws` resamplings: [draws, n_questions]."""
     if n_questions < 1:
-        raise ValueError("cannot bootstrap over no questions")
+        raise ValueError("a bootstrap needs at least one question")
     rng = np.random.default_rng(seed)
     counts = rng.multinomial(n_questions, np.full(n_questions, 1 / n_questions), size=draws)
     return counts / n_questions
@@ -110,8 +114,8 @@ def bootstrap_weights(n_questions: int, draws: int, seed: int) -> Floats:
 def bootstrap_means(scores: Floats, weights: Floats) -> Floats:
     """Mean score of each draw: [draws] from [questions], [draws, points] from [questions, points].
 
-    The questions that were measured share the weight of the others; a draw that holds none of them
-    says nothing and keeps the plain mean.
+    The weight of questions that were not measured goes to those that were. A draw without any measured
+    question keeps the plain mean.
     """
     measured = ~np.isnan(scores)
     sums = weights @ np.where(measured, scores, 0.0)
@@ -125,7 +129,7 @@ def bootstrap_means(scores: Floats, weights: Floats) -> Floats:
 def student_quantile(probability: float, df: Floats) -> Floats:
     """Student's quantile by its expansion around the normal one (Abramowitz and Stegun 26.7.5).
 
-    Right to 0.001 from four degrees of freedom on.
+    The error is below 0.001 from four degrees of freedom on.
     """
     z = NormalDist().inv_cdf(probability)
     terms = (
@@ -138,7 +142,7 @@ def student_quantile(probability: float, df: Floats) -> Floats:
 
 
 def _df(scores: Floats) -> Floats:
-    """Degrees of freedom of the variance of the scores."""
+    """Degrees of freedom of the variance estimate."""
     n = (~np.isnan(scores)).sum(axis=0)
     squares = (scores - mean_score(scores)) ** 2
     second, fourth = _mean(squares), _mean(squares**2)
@@ -159,7 +163,7 @@ def _mean(values: Floats) -> Floats:
 
 
 def _divide(numerator: NDArray, denominator: NDArray) -> Floats:
-    """The quotient, NaN where it would be of 0."""
+    """The quotient, NaN where the denominator is 0."""
     return np.asarray(numerator / _nan_for_0(denominator), dtype=np.float64)
 
 

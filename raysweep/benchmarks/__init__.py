@@ -1,9 +1,9 @@
-"""Benchmarks: one loader a module; the files they read; and how answers are graded.
+"""Benchmarks: one loader per module, and the files that loaders read.
 
-A loader is a function that yields questions, the same for the same arguments. Its parameters are the keys
-of the benchmark's definition in conf/benchmark/, and those with a default may be left out. Most data sets
-need no loader of their own, but a definition for `table`. To add one to raysweep, write a module with that
-function, and name it in LOADERS; a user's own is named by its import path.
+A loader is a function that yields the same questions for the same arguments. Its parameters are the keys of
+the benchmark's definition in conf/benchmark/, and those with a default are optional. Most data sets need
+only a definition for the loader `table`. To add a loader to raysweep, write its module and name it in
+LOADERS. A user's own loader is named by its import path.
 """
 
 from collections.abc import Callable, Iterable
@@ -25,7 +25,7 @@ LOADERS: dict[str, Loader] = {
 
 
 def load_loader(name: str) -> Loader:
-    """The loader that a name or an import path stands for. Raises ValueError if there is none."""
+    """The loader of a name or an import path. Raises ValueError if it does not exist."""
     loader = LOADERS.get(name) or import_path.load(name)
     if not callable(loader):
         raise ValueError(f"{name!r} is not a function")

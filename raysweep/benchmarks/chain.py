@@ -1,13 +1,13 @@
 """chain: a procedural reasoning task of graded difficulty, exactly verifiable.
 
 A problem of level n defines one letter by a two-digit number and n further letters by one operation
-each (+, - or x by a digit, modulo 100) on the letter before. The definitions are shuffled, each
-written with the known letter first ("h-2=s" defines s), and the last letter is asked for:
+each (+, - or x by a digit, modulo 100) on the letter before. The definitions are shuffled, each is
+written with the known letter first ("h-2=s" defines s), and the question asks for the last letter:
 
     s*7=r;h=09;h-2=s;r?
 
-Solving it takes n dependent steps, so a longer token budget reaches deeper levels: the reasoning half
-of the reasoning-against-knowledge contrast (its counterpart is `facts`).
+Solving it takes n dependent steps, so a larger token budget reaches higher levels. The task measures
+reasoning, as `facts` measures knowledge.
 """
 
 import itertools
@@ -40,7 +40,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Problem:
-    """A chain of steps in the order of their dependence, and the order in which they are shown."""
+    """A chain of steps in order of dependence, and its definitions in the order in which they are shown."""
 
     first: str
     first_value: int
@@ -57,7 +57,7 @@ class Problem:
 
     @property
     def worked(self) -> str:
-        """The solution as it is taught: each definition copied, then computed."""
+        """The solution as models learn it: each definition is copied and then computed."""
         lines = [f"{self.first}={self.first_value:02d}"]
         for step in self.steps:
             numbers = (
@@ -90,7 +90,7 @@ def apply(operator: str, value: int, operand: int) -> int:
 
 
 def questions(count: int, seed: int) -> Iterator[Question]:
-    """`count` test questions, spread evenly over the levels; the same for the same seed."""
+    """`count` test questions, spread evenly over the levels. A seed always gives the same ones."""
     for index in range(count):
         level = LEVELS[index * len(LEVELS) // count]
         problem = make_problem(random.Random(f"chain/test/{seed}/{index}"), level)

@@ -5,9 +5,9 @@ four choices:
 
     KQZ?m;t;e;w
 
-Nothing in the prompt tells the answer and no reasoning finds it: a model has it in its weights or has
-not, so more thinking does not help. Names are met in training with a frequency that falls with their
-rank, which makes late ranks hard for small models.
+The prompt does not contain the answer, and no reasoning finds it. A model either has it in its weights or
+not, so more thinking does not help. Names of low rank occur often in training and names of high rank rarely,
+so high ranks are hard for small models.
 """
 
 import itertools
@@ -29,7 +29,7 @@ def table() -> list[tuple[str, str]]:
 
 
 def make_question(rng: random.Random, name: str, value: str) -> str:
-    """The prompt for a fact: its value among three wrong ones. The right choice is the value itself."""
+    """The prompt for a fact: its value among three wrong ones. The correct choice is the value itself."""
     others = [letter for letter in string.ascii_lowercase if letter != value]
     choices = [value, *rng.sample(others, CHOICES - 1)]
     rng.shuffle(choices)
@@ -37,7 +37,7 @@ def make_question(rng: random.Random, name: str, value: str) -> str:
 
 
 def questions(count: int, seed: int) -> Iterator[Question]:
-    """`count` test questions, spread evenly over the ranks; the same for the same seed."""
+    """`count` test questions, spread evenly over the ranks. A seed always gives the same ones."""
     facts = table()
     for index in range(count):
         name, value = facts[(2 * index + 1) * len(facts) // (2 * count)]

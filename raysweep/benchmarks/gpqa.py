@@ -1,7 +1,7 @@
-"""GPQA (arXiv 2311.12022): questions with one right and three wrong answers, asked as multiple choice.
+"""GPQA (arXiv 2311.12022): questions with one correct and three wrong answers, asked as multiple choice.
 
-Read from the columns of the published CSV files. The choices of a question are shuffled by the seed and
-its own id, so that neither the other rows nor their order matter; the gold answer is the letter.
+They are read from the published CSV files. The choices of a question are shuffled by the seed and its own
+id, so other rows and their order do not matter. The gold answer is the letter.
 """
 
 import itertools
@@ -21,7 +21,10 @@ LETTERS = "ABCD"
 def questions(
     source: tuple[File, ...], prompt: Prompt, seed: int, count: int | None = None
 ) -> Iterator[Question]:
-    """The questions, or the first `count`. The template sees `question` and `choices`, four texts."""
+    """The questions, or the first `count` of them.
+
+    The template may use `question` and `choices`, a list of four texts.
+    """
     for identifier, row in itertools.islice(identified(read_rows(source), ID), count):
         order = random.Random(f"gpqa/{seed}/{identifier}").sample(range(4), 4)
         answers = [text(row, column) for column in (RIGHT, *WRONG)]

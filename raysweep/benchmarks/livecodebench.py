@@ -1,7 +1,7 @@
-"""LiveCodeBench (arXiv 2403.07974), code generation: problems of contests with public and hidden tests.
+"""LiveCodeBench (arXiv 2403.07974), code generation: contest problems with public and hidden tests.
 
-Read from the published JSONL files. Models have seen old contests in training, so a benchmark is a
-window of contest dates; the gold answer is the question's tests (`code_tests`).
+They are read from the published JSONL files. Models have seen old contests in training, so a benchmark is a
+range of contest dates. The gold answer holds the question's tests (`code_tests`).
 """
 
 import itertools
@@ -25,7 +25,7 @@ def questions(
 ) -> Iterator[Question]:
     """Questions of contests from `since` to `until`, both included, or the first `count` of them.
 
-    The template sees `question`, and `starter_code`, which is empty where a program reads its standard
+    The template may use `question` and `starter_code`. The latter is empty if a program reads its standard
     input.
     """
     rows = identified(read_rows(source), "question_id")
@@ -44,14 +44,16 @@ def contest_date(row: Row) -> date:
 
 
 def tests(row: Row) -> str:
-    """The row's tests as a gold answer, once it is sure that they can be read."""
+    """The row's tests as a gold answer. Raises ConfigError if they cannot be read."""
     try:
         function = json.loads(row.text("metadata")).get("func_name")
     except (ValueError, AttributeError) as error:
-        raise row.error("metadata", f"not a JSON object ({error}); fetch the file again") from error
+        reason = f"is not a JSON object ({error}); fetch the file again"
+        raise row.error("metadata", reason) from error
     gold = pack_tests(function, row.text("public_test_cases"), row.text("private_test_cases"))
     try:
         read_tests(gold)
     except ValueError as error:
-        raise row.error("private_test_cases", f"{error}; fetch the file again") from error
+        reason = f"cannot be read ({error}); fetch the file again"
+        raise row.error("private_test_cases", reason) from error
     return gold

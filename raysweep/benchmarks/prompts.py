@@ -1,6 +1,6 @@
 """A question's prompt: the Jinja template of a benchmark's definition, filled in with a row.
 
-This is what the user says to the model; the model's own chat template goes around it, in the engine.
+This is the user's message to the model. The engine puts it into the model's own chat template.
 """
 
 from dataclasses import dataclass
@@ -15,28 +15,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prompt:
-    """A template, and the field of the input that it was written in."""
+    """A template, and the field in which the user wrote it."""
 
     template: str
     field: str = "prompt"
 
     def fill(self, **variables: Any) -> str:
-        """The text for these variables. Raises ConfigError at a mistake in the template."""
+        """The text for these variables. Raises ConfigError if the template has a mistake."""
         from jinja2 import TemplateError
 
         try:
             return self._compiled.render(variables).strip()
         except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
             raise ConfigError(
-                f"{self.field}: the template can't be filled in ({error}); it may use "
+                f"{self.field}: the template cannot be filled in ({error}); use only "
                 f"{', '.join(variables)}"
             ) from error
 
     @cached_property
     def _compiled(self) -> "Template":
-        from jinja2 import (
-            StrictUndefined,
-        )  # not for the embedded benchmarks, which have no template
+        # Imported here, because the embedded benchmarks have no templates and need no Jinja.
+        from jinja2 import StrictUndefined
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
         environment = ImmutableSandboxedEnvironment(

@@ -1,6 +1,7 @@
-"""Rows of JSONL, JSON, CSV and Parquet files, each of which knows its place for errors.
+"""Rows of JSONL, JSON, CSV and Parquet files. Each row knows its place for error messages.
 
-A row is numbered as an editor shows a line of JSONL, and from 1 after the header in CSV and Parquet.
+In JSONL the number of a row is the number of its line. In other files rows are counted from 1, and a CSV
+header does not count.
 """
 
 import csv
@@ -14,7 +15,8 @@ from raysweep.benchmarks.sources import File
 from raysweep.errors import ConfigError, shown
 from raysweep.system.safe_text import is_whole
 
-MOST_CHARACTERS = 2**31 - 1  # of a CSV field; Python's own limit is lower than what benchmarks have
+# The longest CSV field. Python's own limit is too low for some benchmarks.
+MOST_CHARACTERS = 2**31 - 1
 
 EMPTY_LINE = object()
 
@@ -23,25 +25,25 @@ Numbered = Iterator[tuple[int, Any]]
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a file: `place` says which in messages, `values` are its columns."""
+    """One row of a file: its `values` by column, and its `place` as messages name it."""
 
     place: str
     values: Mapping[str, Any]
 
     def text(self, column: str) -> str:
-        """What stands in a column, which must be a text or a number, and may not be empty."""
+        """The value of a column, which must be a text or a number and must not be empty."""
         if column not in self.values:
             columns = ", ".join(map(str, self.values)) or "none"
-            raise self.error(column, f"missing; its columns: {columns}; name one of them")
+            raise self.error(column, f"missing; name one of the row's columns: {columns}")
         value = self.values[column]
         if isinstance(value, int | float) and not isinstance(value, bool):
             return str(value)
         if not isinstance(value, str):
-            raise self.error(column, f"{shown(value)} is neither text nor number; write one")
+            raise self.error(column, f"{shown(value)} is neither a text nor a number; write one")
         if not value.strip():
             raise self.error(column, "empty; fill it in, or remove the row")
         if not is_whole(value):
-            raise self.error(column, f"{shown(value)} has half a character in it; correct it")
+            raise self.error(column, f"{shown(value)} contains an unpaired surrogate; correct it")
         return value
 
     def error(self, column: str, reason: str) -> ConfigError:
@@ -49,12 +51,12 @@ class Row:
 
 
 def read_rows(files: Iterable[File]) -> Iterator[Row]:
-    """All rows of all files, in order. Raises ConfigError at what cannot be read."""
+    """All rows of all files, in order. Raises ConfigError if one cannot be read."""
     for file in files:
         reader = READERS.get(file.path.suffix.lower())
         if reader is None:
             known = ", ".join(READERS)
-            raise ConfigError(f"{file.origin}: not a {known} file; convert it to one of these")
+            raise ConfigError(f"{file.origin}: is not a {known} file; convert it to one of these")
         number, found = 0, False
         try:
             for number, values in reader(file.path):
@@ -65,10 +67,10 @@ def read_rows(files: Iterable[File]) -> Iterator[Row]:
             raise
         except (OSError, ValueError, csv.Error) as error:  # Arrow's and JSON's are ValueErrors
             raise ConfigError(
-                f"{file.origin}, row {number + 1}: can't be read ({error}); correct the file"
+                f"{file.origin}, row {number + 1}: cannot be read ({error}); correct the file"
             ) from error
         if not found:
-            raise ConfigError(f"{file.origin}: no rows in it; fetch the file again")
+            raise ConfigError(f"{file.origin}: has no rows; fetch the file again")
 
 
 def _check_names(names: Sequence[str]) -> None:
@@ -101,18 +103,20 @@ def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _row(place: str, values: Any) -> Row:
     if not isinstance(values, dict):
-        raise ConfigError(f"{place}: {shown(values)} is no mapping of columns to values; write one")
+        raise ConfigError(
+            f"{place}: {shown(values)} is not a mapping of columns to values; write one"
+        )
     return Row(place, values)
 
 
 def identified(rows: Iterable[Row], column: str | None) -> Iterator[tuple[str, Row]]:
-    """Each row with its id: what stands in `column`, different in each row, or its number."""
+    """Each row with its id: the value of `column`, which must be unique, or the row's number."""
     places: dict[str, str] = {}
     for index, row in enumerate(rows):
         identifier = f"row-{index + 1}" if column is None else row.text(column)
         earlier = places.setdefault(identifier, row.place)
         if column is not None and earlier != row.place:
-            reason = f"{shown(identifier)} is the id of {earlier} too; make them differ"
+            reason = f"{shown(identifier)} is also the id of {earlier}; make the ids differ"
             raise row.error(column, reason)
         yield identifier, row
 
@@ -126,7 +130,7 @@ def _json_lines(path: Path) -> Numbered:
 def _json(path: Path) -> Numbered:
     content = _parsed(path.read_text(encoding="utf-8-sig"))
     if not isinstance(content, list):
-        raise ValueError("not a JSON array")
+        raise ValueError("it is not a JSON array")
     return enumerate(content, start=1)
 
 
@@ -137,12 +141,12 @@ def _csv(path: Path) -> Numbered:
         _check_header(reader.fieldnames or ())
         for number, values in enumerate(reader, start=1):
             if None in values:
-                raise ValueError("more fields than the header has columns")
+                raise ValueError("it has more fields than the header has columns")
             yield number, {key: value for key, value in values.items() if value is not None}
 
 
 def _parquet(path: Path) -> Numbered:
-    import pyarrow.parquet as pq  # slow to import: not for the embedded benchmarks
+    import pyarrow.parquet as pq  # imported here because it is slow and rarely needed
 
     _check_names(pq.read_schema(path).names)
     return enumerate(pq.read_table(path).to_pylist(), start=1)

@@ -1,7 +1,7 @@
-"""table: any data set that has a question and its answer in each row, by its definition alone.
+"""table: any data set with a question and its answer in each row, described by its definition.
 
-AIME, MATH500 and whatever a user brings. The prompt's template sees the question as `question`, and all
-columns of its row as `row`.
+It serves AIME, MATH500 and users' own data sets. The prompt's template may use the question as `question`
+and all columns of its row as `row`.
 """
 
 import itertools
@@ -25,7 +25,7 @@ def questions(
 ) -> Iterator[Question]:
     """The rows' questions, or the first `count` of them.
 
-    question, answer, id  names of columns; without one for ids the rows are numbered
+    question, answer, id  names of columns; without `id` the rows are numbered
     """
     for identifier, row in itertools.islice(identified(read_rows(source), id), count):
         text = prompt.fill(question=row.text(question).strip(), row=row.values)

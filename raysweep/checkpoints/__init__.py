@@ -1,4 +1,4 @@
-"""The files of a model: its tensors and their bytes, where an engine's files lie, calibration texts.
+"""The files of a model: its tensors and their bytes, the place of an engine's files, calibration texts.
 
-Files are looked at from outside. What loads or quantises them is in `actors`.
+Nothing here loads or quantises a tensor. That code is in `actors`.
 """

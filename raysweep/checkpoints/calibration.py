@@ -1,7 +1,7 @@
-"""Texts that quantisation calibrates on: the user's own file, or worked problems of the embedded tasks.
+"""Texts for calibrating quantisation: the user's own file, or worked problems of the embedded tasks.
 
-A model's activations on these texts decide how its weights are rounded, so they should look like what it
-will read and write, and must not hold a test question: that would be learning from the test.
+A model's activations on these texts decide how its weights are rounded. So the texts should resemble what it
+will read and write. They must not contain a test question, which would fit the weights to the test.
 """
 
 import json
@@ -18,7 +18,7 @@ from raysweep.spec import Architecture, Question
 
 
 def embedded(count: int, seed: int) -> Iterator[Document]:
-    """Worked chain problems and facts, in turns, in the words that the embedded family thinks in."""
+    """Worked chain problems and facts in turn, written as the embedded family thinks."""
     rng = random.Random(f"calibration/{seed}")
     table = facts.table()
     for index in range(count):
@@ -36,7 +36,7 @@ def embedded(count: int, seed: int) -> Iterator[Document]:
 
 
 def read_file(file: Path, field: str) -> Iterator[Document]:
-    """The rows of a JSON-lines file: `text`, and `prompt` where the text is an answer to it."""
+    """The rows of a JSON Lines file: `text`, and `prompt` if the text is an answer to it."""
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -53,32 +53,32 @@ def _row(line: str, place: str) -> dict[str, str]:
     try:
         row: Any = json.loads(line)
     except ValueError as error:
-        raise ConfigError(f"{place}: not JSON ({error}); write one object a line") from error
+        raise ConfigError(f"{place}: is not JSON ({error}); write one object per line") from error
     if not isinstance(row, dict) or not isinstance(row.get("text"), str) or not row["text"]:
         raise ConfigError(f'{place}: {shown(row)} has no text; write {{"text": "…"}}')
     if not isinstance(row.get("prompt", ""), str):
-        raise ConfigError(f"{place}: the prompt {shown(row['prompt'])} is not a text; write one")
+        raise ConfigError(f"{place}: the prompt {shown(row['prompt'])} is not a text; write a text")
     return row
 
 
 def check_no_test_question(
     calibration: Calibration, questions: Iterable[Question], field: str
 ) -> None:
-    """Raise if a test question stands in the calibration text."""
+    """Raise if the calibration text contains a test question."""
     everything = "\0".join(f"{d.prompt}\0{d.text}" for d in calibration.documents)
     for question in questions:
         if question.prompt in everything:
             raise ConfigError(
-                f"{field}: {calibration.name} holds the test question {question.question_id}; remove "
-                "it: weights must not be fitted to the test"
+                f"{field}: {calibration.name} contains the test question {question.question_id}; remove "
+                "it, because weights must not be fitted to the test"
             )
 
 
 def check_enough(tokens: int, architecture: Architecture, place: str) -> None:
-    """Raise if there are fewer calibration tokens than features: the fit would not be determined."""
+    """Raise if there are fewer calibration tokens than features, which leaves the fit undetermined."""
     least = max(linear.inputs for linear in linears(architecture))
     if tokens < least:
         raise ConfigError(
-            f"{place}: {tokens} calibration tokens for layers of {least} features; give at least "
-            f"{least}, better ten times as many"
+            f"{place}: {tokens} calibration tokens are too few for layers of {least} features; give at "
+            f"least {least}, better ten times as many"
         )

@@ -1,8 +1,8 @@
-"""Which files each engine loads, and whether those that raysweep makes are there.
+"""The files that each engine loads, and whether those that raysweep makes are complete.
 
-A (model, precision) is either published, and used as it is, or made once: its folder is named by the hash
-of its recipe, so all runs that share the folder `prepare.checkpoints` share it. A made checkpoint counts
-only if it lists its files in a manifest, written last, and has every one of them in full.
+A pair of model and precision is either published, and used as it is, or made once. The folder of a made
+checkpoint is named by the hash of its recipe, so all runs with the same `prepare.checkpoints` share it. It
+is complete if its manifest, which is written last, lists files that all exist with the right size.
 """
 
 import itertools
@@ -22,19 +22,19 @@ MANIFEST = "raysweep.json"
 
 @dataclass(frozen=True)
 class Making:
-    """A checkpoint that raysweep makes: by which recipe, and where."""
+    """A checkpoint that raysweep makes, and its recipe."""
 
     recipe: Recipe
     checkpoint: Checkpoint
 
 
 def engine_checkpoint(prepare: Prepare, model: ModelSpec, weights: WeightSpec) -> Checkpoint:
-    """The files that an engine of this model and precision loads, be they there or still to be made."""
+    """The files that an engine of this model and precision loads. They may still have to be made."""
     return model.published(weights) or _making(prepare, model, weights).checkpoint
 
 
 def makings(config: RunConfig) -> Iterator[Making]:
-    """All checkpoints of the run that raysweep makes itself, each once."""
+    """Every checkpoint of the run that raysweep makes itself, without duplicates."""
     made = set()
     for model, weights in itertools.product(config.sweep.models, config.sweep.weights):
         if model.published(weights) is None:
@@ -45,14 +45,14 @@ def makings(config: RunConfig) -> Iterator[Making]:
 
 
 def _making(prepare: Prepare, model: ModelSpec, weights: WeightSpec) -> Making:
-    assert prepare.calibration is not None  # the configuration is read with one if it is needed
+    assert prepare.calibration is not None  # `read_prepare` has made sure of it
     recipe = Recipe(model, weights, prepare.calibration)
     path = below(absolute(prepare.checkpoints), recipe.recipe_id)
     return Making(recipe, Checkpoint(path, recipe.recipe_id))
 
 
 def is_there(checkpoint: Checkpoint) -> bool:
-    """Whether a checkpoint that raysweep makes is whole."""
+    """Whether a checkpoint that raysweep makes is complete."""
     from raysweep.storage.store import Store
 
     store = Store(checkpoint.path)
@@ -66,7 +66,7 @@ def is_there(checkpoint: Checkpoint) -> bool:
 def ready_shards(
     config: RunConfig, shards: Sequence[Shard]
 ) -> tuple[tuple[Shard, ...], tuple[Shard, ...]]:
-    """The shards whose engines have their checkpoints, and those whose have not."""
+    """The shards whose engines have their checkpoints, and the shards whose engines lack them."""
     checkpoints = {making.checkpoint for making in makings(config)}
     missing = {checkpoint for checkpoint in checkpoints if not is_there(checkpoint)}
     ready = tuple(shard for shard in shards if shard.engine.checkpoint not in missing)

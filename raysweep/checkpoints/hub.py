@@ -1,6 +1,6 @@
-"""Addresses of the Hugging Face hub, `hf://owner/name`, and what of it lies on this machine already.
+"""Addresses of the Hugging Face hub, `hf://owner/name`, and its files in this machine's cache.
 
-Nothing is fetched here: a plan needs no network. Workers fetch (`actors.checkpoint_files`).
+Nothing is fetched here, because a plan needs no network. Workers fetch (`actors.checkpoint_files`).
 """
 
 from pathlib import Path
@@ -13,14 +13,14 @@ def hub_path(repository: str) -> str:
 
 
 def repository_of(path: str) -> str | None:
-    """`owner/name` of a hub address; None for any other path."""
+    """`owner/name` of a hub address. None for any other path."""
     return path.removeprefix(HUB) if path.startswith(HUB) else None
 
 
 def local_file(path: str, revision: str, name: str) -> Path | None:
-    """The file `name` of a checkpoint, if it can be read here without a network.
+    """The file `name` of a checkpoint if it can be read without a network, else None.
 
-    path, revision: as in `Checkpoint`; of the hub's files, those in the cache of huggingface_hub.
+    path, revision  as in `Checkpoint`; files of the hub are looked up in the cache of huggingface_hub
     """
     repository = repository_of(path)
     if repository is None:

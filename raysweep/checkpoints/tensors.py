@@ -1,14 +1,15 @@
-"""What lies in a checkpoint: every tensor's type and shape, from an architecture and a precision alone.
+"""The type and shape of every tensor of a checkpoint, from its architecture and precision alone.
 
-The large linear layers are quantised; embedding, head and norms stay 16 bit. One linear layer of K input
-and N output features, with groups of g inputs:
+The large linear layers are quantised, and embedding, head and norms stay in 16 bit. A linear layer with K
+input and N output features and groups of g inputs has these tensors:
 
     bf16  weight [N, K]
     gptq  qweight [K * bits / 32, N], qzeros [K / g, N * bits / 32], scales [K / g, N], g_idx [K]
     awq   qweight [K, N * bits / 32], qzeros [K / g, N * bits / 32], scales [K / g, N]
     fp8   weight [N, K], weight_scale_inv [N / g, K / g]
 
-as gptqmodel (both of GPTQ's file formats), AutoAWQ (its `gemm` layout) and Qwen's FP8 files have them.
+These are the formats of gptqmodel (both of GPTQ's file formats), AutoAWQ (its `gemm` layout) and Qwen's FP8
+files.
 """
 
 from collections.abc import Iterator
@@ -17,16 +18,18 @@ from math import prod
 
 from raysweep.spec import Architecture, WeightSpec
 
-WORD_BITS = 32  # codes of few bits are packed into words
+# Codes of few bits are packed into words of this size.
+WORD_BITS = 32
 TYPE_BYTES = {"BF16": 2, "F16": 2, "F32": 4, "I32": 4, "F8_E4M3": 1}
-NATIVE = "BF16"  # or F16: of the same size
+# F16 may take its place, as it has the same size.
+NATIVE = "BF16"
 HEAD = "lm_head.weight"
 LAYER = "model.layers."
 
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """A tensor's type, by its name in safetensors, and its shape."""
+    """A tensor's type, as safetensors names it, and its shape."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -38,7 +41,7 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Linear:
-    """One large linear layer: features in and out."""
+    """One large linear layer with its numbers of input and output features."""
 
     name: str
     inputs: int
@@ -61,7 +64,7 @@ def linears(a: Architecture) -> tuple[Linear, ...]:
 
 
 def check_groups(a: Architecture, weights: WeightSpec) -> None:
-    """Raise ValueError, which names the layer, if the precision cannot pack a layer's features."""
+    """Raise a ValueError that names the layer if the precision cannot pack a layer's features."""
     for linear in linears(a) if weights.bits < 16 else ():
         group = weights.group_size if weights.group_size > 0 else linear.inputs
         if weights.method != "fp8" and linear.inputs % group:
@@ -72,13 +75,13 @@ def check_groups(a: Architecture, weights: WeightSpec) -> None:
         for features in packed.get(weights.method, ()):
             if features * weights.bits % WORD_BITS:
                 raise ValueError(
-                    f"{features} codes of {weights.bits} bits, as {linear.name} needs them, do not "
-                    f"fill whole words of {WORD_BITS} bits"
+                    f"{features} codes of {weights.bits} bits in {linear.name} do not fill whole words "
+                    f"of {WORD_BITS} bits"
                 )
 
 
 def layer_tensors(a: Architecture, weights: WeightSpec) -> dict[str, TensorSpec]:
-    """The tensors of one decoder layer, named below `model.layers.<number>.`"""
+    """The tensors of one decoder layer, with names relative to `model.layers.<number>.`"""
     tensors = {}
     for linear in linears(a):
         parts = dict(_linear_tensors(linear, weights))
@@ -92,7 +95,7 @@ def layer_tensors(a: Architecture, weights: WeightSpec) -> dict[str, TensorSpec]
 
 
 def outer_tensors(a: Architecture) -> dict[str, TensorSpec]:
-    """Embedding, last norm, and the head unless it is tied to the embedding."""
+    """The embedding, the last norm, and the head unless it is tied to the embedding."""
     table = TensorSpec(NATIVE, (a.vocab_size, a.hidden_size))
     tensors = {
         "model.embed_tokens.weight": table,

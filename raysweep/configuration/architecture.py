@@ -1,7 +1,7 @@
-"""What a checkpoint's config.json says: the decoder's numbers, and the precision of its large layers.
+"""Reads a checkpoint's config.json: the decoder's numbers and the precision of its large layers.
 
-Quantised checkpoints say theirs in `quantization_config`, or, as AutoGPTQ and AutoAWQ wrote it, in a file
-of its own.
+Quantised checkpoints name their precision in `quantization_config`. AutoGPTQ and AutoAWQ wrote it to a
+separate file.
 """
 
 import json
@@ -12,22 +12,21 @@ from raysweep.configuration.fields import Fields
 from raysweep.errors import ConfigError, unknown
 from raysweep.spec import BF16, Architecture, WeightSpec
 
-# By model_type: queries and keys are normed; biases of q, k, v and of o where config.json is silent, and
-# whether `attention_bias` is what decides them.
+# The known values of model_type, and whether each normalises queries and keys.
 QK_NORM = {"qwen3": True, "qwen2": False, "llama": False}
-# In these files AutoGPTQ and AutoAWQ name no method: only they wrote them.
+# AutoGPTQ and AutoAWQ wrote these files without a method, so the file's name tells it.
 QUANTIZATION_FILES = {"quantize_config.json": "gptq", "quant_config.json": "awq"}
 METHODS = ("gptq", "awq", "fp8")
 GPTQ_FORMATS = (None, "gptq", "gptq_v2")
 
 
 def read_architecture(file: Path) -> Architecture:
-    """The numbers of the decoder that config.json describes."""
+    """The decoder that a config.json describes."""
     return architecture_of(Fields(f"{file}: ", read_json(file)))
 
 
 def architecture_of(fields: Fields) -> Architecture:
-    """The numbers of a decoder, under the names that transformers gives them."""
+    """The decoder whose numbers stand in `fields` under the names that transformers uses."""
     model_type = fields.values.get("model_type")
     if not isinstance(model_type, str) or model_type not in QK_NORM:
         raise unknown(fields.at("model_type"), model_type, "architecture", QK_NORM)
@@ -43,7 +42,7 @@ def architecture_of(fields: Fields) -> Architecture:
     fields = Fields(fields.prefix, {**defaults, **given})
     if fields.flag("mlp_bias"):
         raise ConfigError(
-            f"{fields.at('mlp_bias')}: feed-forward biases are not known; use another model"
+            f"{fields.at('mlp_bias')}: feed-forward biases are not supported; use another model"
         )
     bias = fields.flag("attention_bias")
     return Architecture(
@@ -63,19 +62,19 @@ def architecture_of(fields: Fields) -> Architecture:
 
 
 def read_precision(folder: Path) -> WeightSpec:
-    """The precision of the checkpoint's large layers: 16 bit unless it says otherwise."""
+    """The precision of the checkpoint's large layers. It is 16 bit unless its files say otherwise."""
     settings = _settings(folder)
     return BF16 if settings is None else _precision(settings)
 
 
 def zero_offset(folder: Path) -> int:
-    """What a GPTQ file's format has taken from the zero points before it packed them."""
+    """The number that a GPTQ file's format subtracts from zero points before it packs them."""
     settings = _settings(folder)
     return 0 if settings is not None and _gptq_format(settings) == "gptq_v2" else 1
 
 
 def _settings(folder: Path) -> Fields | None:
-    """What the checkpoint says about its quantisation, in today's place or in those of AutoGPTQ, AutoAWQ."""
+    """The checkpoint's quantisation settings, from config.json or the files of AutoGPTQ and AutoAWQ."""
     file = folder / "config.json"
     config = read_json(file)
     if isinstance(config.get("quantization_config"), dict):
@@ -101,14 +100,17 @@ def _precision(fields: Fields) -> WeightSpec:
         blocks = values.get("weight_block_size")
         if not isinstance(blocks, list) or len(blocks) != 2 or blocks[0] != blocks[1]:
             raise ConfigError(
-                f"{fields.at('weight_block_size')}: {blocks!r} is not [n, n]; only FP8 files with square "
-                "blocks, such as Qwen's, are known"
+                f"{fields.at('weight_block_size')}: {blocks!r} is not [n, n]; use FP8 files with square "
+                "blocks, such as Qwen's"
             )
         return WeightSpec("fp8", 8, blocks[0])
     if values.get("lm_head"):
-        raise ConfigError(f"{fields.at('lm_head')}: a quantised head is not known; use other files")
+        raise ConfigError(
+            f"{fields.at('lm_head')}: a quantised head is not supported; use other files"
+        )
     if method == "awq":
-        names = {"bits": "w_bit", "group_size": "q_group_size"}  # AutoAWQ's own file
+        # AutoAWQ's own file has these other names.
+        names = {"bits": "w_bit", "group_size": "q_group_size"}
         found = Fields(fields.prefix, {k: values.get(k, values.get(n)) for k, n in names.items()})
         symmetric = values.get("zero_point") is False
         return WeightSpec("awq", found.integer("bits"), found.integer("group_size", -1), symmetric)
@@ -128,7 +130,7 @@ def read_json(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_bytes())
     except ValueError as error:
-        raise ConfigError(f"{file}: not JSON ({error}); fetch the file again") from error
+        raise ConfigError(f"{file}: is not JSON ({error}); fetch the file again") from error
     if not isinstance(content, dict):
-        raise ConfigError(f"{file}: not a JSON object; fetch the file again")
+        raise ConfigError(f"{file}: is not a JSON object; fetch the file again")
     return content

@@ -1,7 +1,8 @@
-"""A benchmark's definition, made into its questions: the keys of its loader, and how answers are graded.
+"""Turns a benchmark's definition into its questions and checks how its answers are graded.
 
-The loader's parameters are the keys. A parameter's name says how its value is read, so that `source`,
-`prompt` or `count` mean the same in every definition; one of another name is read by its type.
+The keys of a definition are the parameters of its loader. A parameter's name decides how its value is read,
+so `source`, `prompt` and `count` mean the same in every definition. A parameter with any other name is
+read by its type.
 """
 
 import inspect
@@ -27,23 +28,21 @@ from raysweep.system.safe_text import is_whole
 
 Reader = Callable[[Fields, str], Any]
 
+# The benchmark's own keys. No loader may have a parameter of these names.
 OWN_KEYS = (
-    "loader",
-    "questions",
-    "grader",
-    "answer_opener",
-    "answer_tokens",
-    "float_tolerance",
-)  # no loader's parameters
+    *("loader", "questions", "grader"),
+    *("answer_opener", "answer_tokens", "float_tolerance"),
+)
 NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 SHA256 = re.compile(r"[0-9a-f]{64}")
-WHICH_ROWS = {"loader", "source", "since", "until"}  # keys that decide how many questions there are
+# These keys decide how many questions a benchmark has.
+WHICH_ROWS = {"loader", "source", "since", "until"}
 
 
 def load_benchmark(name: str, fields: Fields, stand_in: bool = False) -> Benchmark:
-    """The benchmark that `fields` define. Raises ConfigError before anything unreadable goes further.
+    """The benchmark that `fields` define. Raises ConfigError for anything unreadable.
 
-    stand_in  take placeholders for questions that are not on this machine, where their number is known
+    stand_in  replace questions that are missing on this machine by placeholders, if their number is known
     """
     loader = fields.loaded("loader", "loader", LOADERS, load_loader)
     grader = fields.text("grader")
@@ -73,19 +72,19 @@ def load_benchmark(name: str, fields: Fields, stand_in: bool = False) -> Benchma
 
 
 def check_keys(loader: Loader, fields: Fields) -> None:
-    """Raise unless every key is a parameter of the loader or one of the benchmark's own."""
+    """Raise unless every key is the benchmark's own or a parameter of the loader."""
     parameters = inspect.signature(loader).parameters
     for name, parameter in parameters.items():
         if name in OWN_KEYS or parameter.kind not in NAMED:
             raise ConfigError(
                 f"{fields.at('loader')}: {fields.values['loader']!r} has a parameter {parameter} that no "
-                "key can give; name its parameters one by one, unlike the benchmark's own keys"
+                "key can set; name its parameters one by one, and unlike the benchmark's own keys"
             )
     fields.only([*OWN_KEYS, *parameters])
 
 
 def read_arguments(loader: Loader, fields: Fields) -> dict[str, Any]:
-    """What the definition gives for the loader's parameters; those left out have their default."""
+    """The arguments that the definition gives to its loader. The others keep their defaults."""
     parameters = inspect.signature(loader).parameters
     return {
         name: reader_of(parameter)(fields, name)
@@ -95,7 +94,7 @@ def read_arguments(loader: Loader, fields: Fields) -> dict[str, Any]:
 
 
 def reader_of(parameter: inspect.Parameter) -> Reader:
-    """How the value of a loader's parameter is read: by its name, else by its type."""
+    """The function that reads a loader's parameter, chosen by its name or else by its type."""
     kind = parameter.annotation
     kind = kind if isinstance(kind, str) else getattr(kind, "__name__", "")
     return READERS.get(parameter.name) or BY_TYPE.get(kind, Fields.text)
@@ -104,7 +103,7 @@ def reader_of(parameter: inspect.Parameter) -> Reader:
 def load_questions(
     loader: Loader, arguments: dict[str, Any], fields: Fields
 ) -> tuple[Question, ...]:
-    """What the loader yields, once it is sure that these are questions with ids of their own."""
+    """The loader's questions. Raises ConfigError unless all are questions with different ids."""
     place, name = fields.at("loader"), fields.values["loader"]
     try:
         questions = tuple(itertools.islice(loader(**arguments), MOST_WORK + 1))
@@ -116,19 +115,20 @@ def load_questions(
         ) from error
     if len(questions) > MOST_WORK:
         raise ConfigError(
-            f"{place}: {name!r} yields more than {MOST_WORK:,} questions; give it a smaller count, or less "
-            "to read"
+            f"{place}: {name!r} yields more than {MOST_WORK:,} questions; lower its count, or give it "
+            "fewer rows"
         )
     seen: set[str] = set()
     for question in questions:
         if not isinstance(question, Question) or not question.prompt:
             raise ConfigError(
-                f"{place}: {name!r} yields {shown(question)}, which is no raysweep.spec.Question with a "
-                "prompt; correct it"
+                f"{place}: {name!r} yields {shown(question)}, which is not a raysweep.spec.Question with "
+                "a prompt; correct the loader"
             )
         if not is_whole(f"{question.question_id}{question.prompt}{question.gold}"):
             raise ConfigError(
-                f"{place}: {shown(question.question_id)} has half a character in it; correct the source"
+                f"{place}: {shown(question.question_id)} contains an unpaired surrogate; correct the "
+                "source"
             )
         if question.question_id in seen:
             raise ConfigError(
@@ -139,7 +139,7 @@ def load_questions(
 
 
 def read_tolerance(fields: Fields) -> float | None:
-    """How far real numbers in a program's results may be off; None if the definition says nothing."""
+    """How far real numbers in a program's results may be off. None if the definition does not say."""
     given = fields.values.get("float_tolerance") is not None
     return fields.number("float_tolerance") if given else None
 
@@ -147,31 +147,31 @@ def read_tolerance(fields: Fields) -> float | None:
 def tolerant(
     questions: tuple[Question, ...], tolerance: float, fields: Fields
 ) -> tuple[Question, ...]:
-    """The questions, with tests that allow the tolerance."""
+    """The questions with tests that allow the tolerance."""
     try:
         return tuple(replace(q, gold=with_tolerance(q.gold, tolerance)) for q in questions)
     except ValueError as error:
         raise ConfigError(
-            f"{fields.at('float_tolerance')}: {tolerance}, where the gold answers of "
-            f"{fields.values['loader']!r} are no tests of programs ({error}); leave it out"
+            f"{fields.at('float_tolerance')}: {tolerance} needs tests of programs, but the gold answers of "
+            f"{fields.values['loader']!r} are not such tests ({error}); leave it out"
         ) from error
 
 
 def check_count(questions: tuple[Question, ...], fields: Fields) -> None:
-    """Raise unless there are questions, as many as are asked for, and as many as there should be."""
+    """Raise unless there are as many questions as asked for and as the definition says."""
     wanted = fields.values.get("count") or 1
     if len(questions) < wanted:
         raise ConfigError(
-            f"{fields.at('count')}: {wanted} questions, where there are {len(questions)}; "
-            "lower it, or give a source that has more"
+            f"{fields.at('count')}: {wanted} is more than the number of questions found, "
+            f"{len(questions)}; lower it, or give a source that has more"
         )
     if fields.values.get("questions") is None or fields.values.get("count") is not None:
         return
     known = fields.integer("questions")
     if len(questions) != known:
         raise ConfigError(
-            f"{fields.at('questions')}: {known}, where there are {len(questions)}; correct it, or leave "
-            "it out"
+            f"{fields.at('questions')}: {known} is not the number of questions found, {len(questions)}; "
+            "correct it, or leave it out"
         )
 
 
@@ -188,14 +188,14 @@ def check_gold(benchmark: Benchmark, fields: Fields) -> None:
 
 
 def read_sources(fields: Fields, key: str) -> tuple[File, ...]:
-    """A source, or a list of them whose rows follow each other."""
+    """One source, or a list of sources whose rows are joined in order."""
     if isinstance(fields.value(key), list | tuple):
         return tuple(read_source(entry, place) for place, entry in fields.entries(key))
     return (read_source(fields.value(key), fields.at(key)),)
 
 
 def read_source(entry: Any, place: str) -> File:
-    """A path, {path: ...}, or {hub: owner/name, revision: ..., file: ...}; the latter with sha256."""
+    """A path, {path: ...}, or {hub: owner/name, revision: ..., file: ...}. Mappings may have sha256."""
     if isinstance(entry, str):
         return local_file(Path(entry), None, place)
     fields = Fields.of(entry, place)
@@ -212,7 +212,7 @@ def read_sha256(fields: Fields) -> str:
     sha256 = fields.text("sha256")
     if not SHA256.fullmatch(sha256):
         raise ConfigError(
-            f"{fields.at('sha256')}: {shown(sha256)} is no SHA-256; write 64 hexadecimal digits"
+            f"{fields.at('sha256')}: {shown(sha256)} is not a SHA-256; write 64 hexadecimal digits"
         )
     return sha256
 
@@ -223,11 +223,11 @@ def read_date(fields: Fields, key: str) -> date:
         return date.fromisoformat(str(value))
     except ValueError as error:
         raise ConfigError(
-            f"{fields.at(key)}: {shown(value)} is no date; write YYYY-MM-DD"
+            f"{fields.at(key)}: {shown(value)} is not a date; write YYYY-MM-DD"
         ) from error
 
 
-# How a loader's parameter of a name is read, else one of a type; others are texts.
+# Readers of a loader's parameters by name, then by type. All other parameters are texts.
 READERS: dict[str, Reader] = {
     "count": lambda fields, key: fields.integer(key, most=MOST_WORK),
     "prompt": lambda fields, key: Prompt(fields.text(key), fields.at(key)),

@@ -1,7 +1,8 @@
 """A model's chat template and tokenizer, read from its folder without transformers.
 
-A prompt is the chat template's rendering of the question as the user's one message, with thinking opened.
-Templates are Jinja in the dialect that transformers gives them; tests hold the two equal, text and tokens.
+A prompt is the chat template rendered with the question as the user's only message, followed by the opening
+of the thinking. Templates are Jinja in the dialect of transformers. Tests check that text and tokens equal
+those of transformers.
 """
 
 import json
@@ -26,7 +27,7 @@ SPECIAL_TOKENS = (
 
 @dataclass(frozen=True)
 class Chat:
-    """How one model reads a text. `place` says in messages which model."""
+    """How one model reads a text. `place` names the model in messages."""
 
     place: str
     tokenizer: "Tokenizer"
@@ -34,7 +35,7 @@ class Chat:
     special_tokens: dict[str, str]
 
     def prompt(self, question: str, think_open: str) -> str:
-        """What the model is given for a question. Raises ConfigError if the template cannot say it."""
+        """The model's prompt for a question. Raises ConfigError if the template fails."""
         try:
             text = self.template.render(
                 messages=[{"role": "user", "content": question}],
@@ -43,7 +44,7 @@ class Chat:
                 add_generation_prompt=True,
                 **self.special_tokens,
             )
-        except Exception as error:  # the template's own mistakes are of any kind
+        except Exception as error:  # a template may raise anything
             raise ConfigError(
                 f"{self.place}: its chat template fails ({error}); correct the template"
             ) from error
@@ -58,7 +59,7 @@ class Chat:
 
 
 def read_chat(folder: Path, field: str) -> Chat:
-    """The chat of the model in `folder`, which `field` names. Raises ConfigError if it has none."""
+    """The chat of the model in `folder`, which `field` names. Raises ConfigError if it is missing."""
     try:
         config = _config(folder)
         source = _template_source(folder, config)
@@ -83,7 +84,7 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def _template_source(folder: Path, config: dict[str, Any]) -> str | None:
-    """chat_template.jinja, or what tokenizer_config.json has: a template, or a list of named ones."""
+    """chat_template.jinja, or the template in tokenizer_config.json, which may be a list of named ones."""
     file = folder / "chat_template.jinja"
     if file.is_file():
         return file.read_text(encoding="utf-8")
@@ -94,12 +95,13 @@ def _template_source(folder: Path, config: dict[str, Any]) -> str | None:
 
 
 def _special_tokens(config: dict[str, Any]) -> dict[str, str]:
-    """By name; in the file each is a text, or a mapping that holds it."""
+    """The special tokens by name. The file gives each as a text or as a mapping with the text."""
     given = {name: config[name] for name in SPECIAL_TOKENS if config.get(name) is not None}
     return {name: t["content"] if isinstance(t, dict) else t for name, t in given.items()}
 
 
-@lru_cache(maxsize=2)  # models of one family have the same, and a large one takes a second
+# Models of one family share a tokenizer, and a large one takes a second to load.
+@lru_cache(maxsize=2)
 def _tokenizer(content: bytes) -> "Tokenizer":
     from tokenizers import Tokenizer
 
@@ -114,7 +116,7 @@ def _compiled(source: str) -> "Template":
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     class GenerationBlock(Extension):
-        """{% generation %} marks what a model wrote, for training; here it is as if it were not there."""
+        """{% generation %} marks a model's own text for training. It has no effect here."""
 
         tags = {"generation"}  # noqa: RUF012
 

@@ -1,9 +1,8 @@
-"""A Hugging Face checkpoint folder, looked at from outside: what it holds, its revision, its health.
+"""Inspects a Hugging Face checkpoint folder: what it holds, its revision, and whether it is whole.
 
-Only `config.json` and the headers of the safetensors files are read, so no tensor library is needed
-and a cut-off download, a pointer file left by git-lfs or tensors that are not those of config.json are
-noticed before Ray starts. The revision of a folder is a fingerprint of all files that decide what the
-model computes.
+Only `config.json` and the headers of the safetensors files are read, so no tensor library is needed. This
+finds a truncated download, a git-lfs pointer file, or tensors that contradict config.json before Ray starts.
+The revision of a folder is a fingerprint of all files that decide what the model computes.
 """
 
 import hashlib
@@ -20,13 +19,16 @@ from raysweep.errors import ConfigError
 from raysweep.spec import Architecture, WeightSpec
 
 DECISIVE_SUFFIXES = {".json", ".safetensors", ".jinja", ".txt", ".model"}
-IDLE_FILES = {"training.json"}  # tells how a model was made
+# These files describe how a model was made and do not change what it computes.
+IDLE_FILES = {"training.json"}
 PICKLED_SUFFIXES = {".bin", ".pt", ".pth", ".ckpt"}
-WHOLE_BYTES = 256 * 2**20  # larger files are fingerprinted by their two ends
+# Larger files are fingerprinted by their first and last END_BYTES.
+WHOLE_BYTES = 256 * 2**20
 END_BYTES = 16 * 2**20
 
-ALIKE = {"BF16": {"BF16", "F16", "F32"}, "F16": {"F16", "BF16"}}  # types that stand for each other
-# Tensors that need not be there: a tied head's second copy, and what is computed at loading.
+# Types that are accepted in place of the expected one.
+ALIKE = {"BF16": {"BF16", "F16", "F32"}, "F16": {"F16", "BF16"}}
+# Optional tensors: a tied head's second copy, and frequencies that are computed on loading.
 SUPERFLUOUS = (tensors.HEAD, "rotary_emb.inv_freq")
 
 
@@ -40,15 +42,15 @@ class Contents:
 
 
 def inspect(folder: Path, field: str) -> Contents:
-    """Read what is known about the checkpoint in `folder`, which `field` of the input names."""
+    """What the checkpoint in `folder` holds. Messages name `field`, where the input gives the folder."""
     if not folder.is_dir():
         raise ConfigError(
-            f"{field}: '{folder}' is not a folder; give that of a Hugging Face checkpoint"
+            f"{field}: '{folder}' is not a folder; give the folder of a Hugging Face checkpoint"
         )
     for name in ("config.json", "tokenizer.json"):
         if not (folder / name).is_file():
             raise ConfigError(
-                f"{field}: '{folder}' has no {name}; give a checkpoint's folder, all files of it"
+                f"{field}: '{folder}' has no {name}; give a checkpoint's folder with all of its files"
             )
     try:
         files = weight_files(folder, field)
@@ -58,19 +60,19 @@ def inspect(folder: Path, field: str) -> Contents:
         return Contents(architecture, weights, fingerprint(folder))
     except OSError as error:
         raise ConfigError(
-            f"{field}: '{error.filename}' can't be read: {error.strerror}; fetch it again, or change its "
-            "permissions"
+            f"{field}: '{error.filename}' cannot be read ({error.strerror}); fetch it again, or change "
+            "its permissions"
         ) from error
 
 
 def weight_files(folder: Path, field: str) -> list[Path]:
-    """The safetensors files, all of those that the index names among them."""
+    """The safetensors files. Raises ConfigError if one that the index names is missing."""
     files = sorted(folder.glob("*.safetensors"))
     pickled = sorted(p.name for p in folder.iterdir() if p.suffix in PICKLED_SUFFIXES)
     if not files and pickled:
         raise ConfigError(
             f"{field}: '{folder}' has pickled weights ({pickled[0]}), which may run code when loaded; "
-            "safetensors only: convert them with save_pretrained"
+            "convert them to safetensors with save_pretrained"
         )
     if not files:
         raise ConfigError(f"{field}: '{folder}' has no weights; add its *.safetensors files")
@@ -84,7 +86,7 @@ def weight_files(folder: Path, field: str) -> list[Path]:
 
 
 def read_header(file: Path, field: str) -> dict[str, Any]:
-    """The safetensors file's tensors by name; raises unless it is as long as its header says."""
+    """The safetensors file's tensors by name. Raises unless the file is as long as its header says."""
     size = file.stat().st_size
     header: dict[str, Any] = {}
     try:
@@ -105,36 +107,36 @@ def read_header(file: Path, field: str) -> dict[str, Any]:
 def check_tensors(
     headers: Iterable[dict[str, Any]], architecture: Architecture, weights: WeightSpec, place: str
 ) -> None:
-    """Raise unless the files hold just the tensors that config.json speaks of."""
+    """Raise unless the files hold exactly the tensors that config.json implies."""
     found = {name: tensor for header in headers for name, tensor in header.items()}
     try:
         tensors.check_groups(architecture, weights)
         expected = tensors.all_tensors(architecture, weights)
     except ValueError as error:
         raise ConfigError(
-            f"{place} cannot be what its config.json says: {error}; fetch files that belong together"
+            f"{place}: its config.json is impossible ({error}); fetch files that belong together"
         ) from error
     for name, tensor in expected.items():
         if name not in found:
             raise ConfigError(
-                f"{place} has no tensor {name}, of which its config.json speaks; fetch all of its files"
+                f"{place} lacks the tensor {name} that its config.json requires; fetch all of its files"
             )
         shape, dtype = found[name].get("shape"), found[name].get("dtype")
         if shape != list(tensor.shape) or dtype not in ALIKE.get(tensor.dtype, {tensor.dtype}):
             raise ConfigError(
-                f"{place}: {name} is {dtype} {shape}, but by its config.json {tensor.dtype} "
+                f"{place}: {name} is {dtype} {shape}, but its config.json requires {tensor.dtype} "
                 f"{list(tensor.shape)}; fetch files that belong together"
             )
     others = (name for name in found if name not in expected and not name.endswith(SUPERFLUOUS))
     if unwanted := next(others, None):
         raise ConfigError(
-            f"{place} has a tensor {unwanted}, of which its config.json does not speak; fetch files that "
+            f"{place} has a tensor {unwanted} that its config.json does not have; fetch files that "
             "belong together"
         )
 
 
 def fingerprint(folder: Path) -> str:
-    """16 hex digits for names, sizes and contents of the files that decide what the model computes."""
+    """A hash (16 hex digits) of names, sizes and contents of the files that decide what is computed."""
     digest = hashlib.blake2b(digest_size=8)
     for file in sorted(folder.iterdir()):
         decides = file.suffix in DECISIVE_SUFFIXES and file.name not in IDLE_FILES

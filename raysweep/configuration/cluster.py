@@ -1,9 +1,9 @@
-"""The cluster as it is written down: where actors run, and which kinds of GPU there are.
+"""Reads the configuration's `cluster`: where actors run, and which kinds of GPU the cluster has.
 
-gpu: null                                       CPUs, or GPUs of which nothing is known
-gpu: h100-80                                    a name in gpu/
-gpu: {name: h100-80, usd_per_hour: 2.1}         with some keys changed, or all of them given
-gpu: [h100-80, l4-24]     gpus: [64, 8]         several kinds, and how many there are of each
+gpu: null                                       CPUs, or GPUs of an unknown kind
+gpu: h100-80                                    the name of a file in gpu/
+gpu: {name: h100-80, usd_per_hour: 2.1}         that file with some keys changed, or all keys given
+gpu: [h100-80, l4-24]     gpus: [64, 8]         several kinds, and the number of GPUs of each
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ CLUSTER_KEYS = (
 
 
 def read_cluster(fields: Fields, definitions: Definitions) -> Cluster:
-    """Where the actors run."""
+    """The cluster on which the actors run."""
     fields.only(CLUSTER_KEYS)
     pools = read_pools(fields, definitions)
     return Cluster(
@@ -35,25 +35,26 @@ def read_cluster(fields: Fields, definitions: Definitions) -> Cluster:
 
 
 def read_gpus_per_actor(fields: Fields, pools: Sequence[Pool]) -> float | None:
-    """GPUs of an actor; None where the memory model decides, which needs the kind of GPU."""
+    """GPUs per actor. None lets the memory model decide, which needs to know the kind of GPU."""
     if fields.value("gpus_per_actor") is None:
         return None if pools else 0.0
     gpus = fields.number("gpus_per_actor")
     if gpus > 1 and not gpus.is_integer():
         raise ConfigError(
-            f"{fields.at('gpus_per_actor')}: {gpus} is no whole number; above 1 Ray wants whole GPUs"
+            f"{fields.at('gpus_per_actor')}: {gpus} is more than 1 and not a whole number; Ray splits "
+            "one GPU only, so write a whole number"
         )
     return gpus
 
 
 def read_pools(fields: Fields, definitions: Definitions) -> tuple[Pool, ...]:
-    """Each kind of GPU with its number; one entry, or a list of them."""
+    """Each kind of GPU with the number of GPUs; `gpu` is one entry or a list of entries."""
     gpu, number = fields.value("gpu"), fields.value("gpus")
     if gpu is None:
         if number is not None:
             raise ConfigError(
-                f"{fields.at('gpus')}: {shown(number)}, but no kind of GPU is named; name it with "
-                f"{fields.at('gpu')}, as in {fields.at('gpu')}=h100-80"
+                f"{fields.at('gpus')}: {shown(number)} counts GPUs of no named kind; name the kind, as "
+                f"in {fields.at('gpu')}=h100-80"
             )
         return ()
     if not isinstance(gpu, list | tuple):
@@ -75,7 +76,7 @@ def read_pools(fields: Fields, definitions: Definitions) -> tuple[Pool, ...]:
 
 
 def known_gpus(folders: Sequence[Path]) -> tuple[Gpu, ...]:
-    """Every kind of GPU that has a file in gpu/, the one of least memory first."""
+    """Every kind of GPU that has a file in gpu/, sorted by memory."""
     definitions = Definitions(tuple(folders))
     gpus = [read_gpu(definitions, name, name) for name in definitions.names("gpu")]
     return tuple(sorted(gpus, key=lambda gpu: (gpu.memory_bytes, gpu.name)))

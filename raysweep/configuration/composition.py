@@ -1,7 +1,7 @@
-"""Hydra, and where it ends: the command line and conf/ composed into plain values.
+"""Composes the command line and conf/ into plain values, with Hydra.
 
-Nothing that Hydra made leaves this module, and what it has to say about a bad command line becomes a
-ConfigError of one line, in the words of the rest.
+This is the only module that uses Hydra. It returns plain values, and turns Hydra's complaints about a bad
+command line into a ConfigError of one line.
 """
 
 import io
@@ -24,7 +24,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from raysweep.configuration.config import conf_folder, unknown_key
+from raysweep.configuration.config import SECTIONS, conf_folder
 from raysweep.errors import ConfigError, one_line, shown, unknown
 from raysweep.system.safe_text import without_secrets
 
@@ -33,20 +33,29 @@ UNKNOWN_OPTION = re.compile(r"Could not find '([^']+)/([^'/]+)'\s+Available opti
 BESIDE_THE_POINT = re.compile(r"Config search path:|See https://|full_key:|Error parsing override")
 LONGEST_ADVICE = 200  # characters; a longer override is not repeated in its error
 
+# For each kind of definition, the list below `sweep` that names them.
+LISTS = {
+    "model": "models",
+    "weights": "weights",
+    "kv_policy": "kv_policies",
+    "benchmark": "benchmarks",
+}
+
 
 @dataclass(frozen=True)
 class Composed:
-    """A composed configuration as plain values, and the folders in which definitions lie."""
+    """A composed configuration as plain values, and the folders that hold definitions."""
 
     values: dict[str, Any]
     folders: tuple[Path, ...]
 
 
 def compose() -> Composed | None:
-    """Have Hydra read the command line; None if that asked for information, such as --help."""
+    """Have Hydra read the command line. Returns None if it asked for information, such as --help."""
+    # A long list in quotes may contain line breaks, which Hydra refuses.
     on_one_line = [" ".join(argument.splitlines()) for argument in sys.argv[1:]]
-    sys.argv[1:] = overrides_first(on_one_line)  # a long list in quotes may run over several lines
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints errors and exits by itself
+    sys.argv[1:] = overrides_first(on_one_line)
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints errors and exits by itself
     kept: list[tuple[DictConfig, tuple[Path, ...]]] = []
 
     def keep(config: DictConfig) -> None:
@@ -70,10 +79,10 @@ def compose() -> Composed | None:
 
 @contextmanager
 def information_without_secrets(arguments: list[str]) -> Iterator[None]:
-    """What Hydra prints of the configuration, printed with its secrets masked."""
+    """Mask secrets in the configuration that Hydra prints."""
     parsed = get_args_parser().parse_args(arguments)
     if not (parsed.cfg or parsed.info or parsed.help or parsed.hydra_help):
-        yield  # the log is set up, and has to be so with the real standard output
+        yield  # Hydra sets up the log now, which needs the real standard output
         return
     printed = io.StringIO()
     try:
@@ -84,19 +93,18 @@ def information_without_secrets(arguments: list[str]) -> Iterator[None]:
 
 
 def overrides_first(arguments: list[str]) -> list[str]:
-    """The arguments with all overrides together, as Hydra's parser wants them; refuses other flags."""
+    """The arguments with all overrides first, as Hydra's parser requires. Unknown flags are refused."""
     parser = get_args_parser()
 
     def refuse(message: str) -> NoReturn:
-        raise ConfigError(
-            f"command line: {message}; write key=value, or +sweep=NAME; --help tells what there is"
-        )
+        raise ConfigError(f"command line: {message}; write key=value or +sweep=NAME, or see --help")
 
-    parser.error = refuse  # it would print the usage of all flags, and exit
+    parser.error = refuse  # the parser's own would print the usage of all flags and exit
     parsed = parser.parse_intermixed_args(arguments)
     if parsed.multirun:
         raise ConfigError(
-            "--multirun: raysweep sweeps by itself; give lists, such as sweep.group_sizes=[1,4]"
+            "--multirun: is not needed, because raysweep sweeps by itself; give lists, such as "
+            "sweep.group_sizes=[1,4]"
         )
     flags = list(arguments)
     for override in parsed.overrides:
@@ -120,7 +128,7 @@ def quoted(override: str) -> str:
 
 
 def in_our_words(error: Exception) -> ConfigError:
-    """What Hydra says about bad input, as one line that names field, value and the way out."""
+    """Hydra's complaint about bad input, as one line with the field, its value and the way out."""
     message = str(error)
     if found := UNKNOWN_OVERRIDE.search(message):
         return unknown_key(found[1])
@@ -130,10 +138,30 @@ def in_our_words(error: Exception) -> ConfigError:
         return unknown(group, option, group, options)
     gist = " ".join(BESIDE_THE_POINT.split(message)[0].split())
     if isinstance(error, OverrideParseException):
-        advice = quoted(error.override) or (
-            "key=value, a list in quotes as a whole ('sweep.group_sizes=[1,4]'), and a text with "
-            "characters such as = # ~ or ü in double quotes inside those ('out=\"a=b\"')"
+        if advice := quoted(error.override):
+            return ConfigError(
+                f"{shown(error.override)} has characters that need quotes; write {advice}"
+            )
+        return ConfigError(
+            f"{shown(error.override)} is not key=value; quote a list as a whole "
+            "('sweep.group_sizes=[1,4]'), and put a text with characters such as = # ~ or ü in double "
+            "quotes inside those ('out=\"a=b\"')"
         )
-        return ConfigError(f"{shown(error.override)} is not understood; write {advice}")
     field = getattr(error, "full_key", None)
     return ConfigError(f"{field}: {gist}; give it a value" if field else f"configuration: {gist}")
+
+
+def unknown_key(path: str) -> ConfigError:
+    """The error for a key on the command line that no section has."""
+    if path in LISTS:
+        return ConfigError(f"{path}: is not a key; choose with sweep.{LISTS[path]}=[...]")
+    if path == "sweep":
+        return ConfigError("sweep: cannot be set as a key; choose with +sweep=NAME")
+    first, *others = path.split(".")
+    section, key = (first, others[0]) if first in SECTIONS and others else ("", first)
+    if key in SECTIONS[section]:
+        return ConfigError(f"{path}: {key!r} has no keys below it; give its value as a whole")
+    owners = [owner for owner in SECTIONS if owner and key in SECTIONS[owner]]
+    if owners and not section:
+        return ConfigError(f"{path}: is not a known key; did you mean '{owners[0]}.{key}'?")
+    return unknown(section, key, "key", SECTIONS[section])

@@ -1,7 +1,7 @@
-"""The configuration: what Hydra composed, validated and made into a frozen RunConfig.
+"""Validates the composed configuration and makes it into a frozen RunConfig.
 
-Hydra ends where this begins: plain dicts come in, nouns go out, and whatever cannot be run is refused
-here, before Ray starts, by a ConfigError that names the field, its value and the way out.
+Plain dicts come in and dataclasses go out. Input that cannot be run is refused here, before Ray starts, by a
+ConfigError that names the field, its value and the way out.
 """
 
 import dataclasses
@@ -20,17 +20,27 @@ from raysweep.configuration.token_checks import check_tokens
 from raysweep.errors import ConfigError, shown, unknown
 from raysweep.memory import CONTEXT_BYTES
 from raysweep.planning.backends import AUTO, BACKENDS, refuses
-from raysweep.run_config import Generation, Prepare, RunConfig, Show, Simulate, Sweep, Verify, Wish
+from raysweep.run_config import (
+    Generation,
+    Prepare,
+    Requirements,
+    RunConfig,
+    Show,
+    Simulate,
+    Sweep,
+    Verify,
+)
 from raysweep.spec import Family, ModelSpec
+from raysweep.system.quantities import GB
 from raysweep.system.safe_text import printable
 
-# In the order in which they run.
+# The stages in the order in which they run.
 STAGES = (
     *("show", "status", "verify", "plan", "simulate", "prepare", "regrade"),
     *("generate", "reduce", "report", "recommend"),
 )
 
-# Those that need no questions, only their number.
+# These stages need only the number of questions, not the questions.
 PLANNING = frozenset({"plan", "simulate"})
 
 Noun = TypeVar("Noun")
@@ -38,14 +48,14 @@ Reader = Callable[[Definitions, Any, str], Noun]
 
 
 def conf_folder() -> Path:
-    """Where the configuration files lie: inside the installed package, or at the checkout's top."""
+    """The folder of the configuration files: in the installed package, or at the checkout's top."""
     package = Path(__file__).parents[1]
     folders = [package / "conf", package.parent / "conf"]
     return next(folder for folder in folders if (folder / "config.yaml").is_file())
 
 
 def keys(noun: type) -> tuple[str, ...]:
-    """The keys of the configuration that become the fields of `noun`."""
+    """The configuration's keys that become the fields of the dataclass `noun`."""
     return tuple(field.name for field in dataclasses.fields(noun))
 
 
@@ -61,19 +71,9 @@ SECTIONS = {
     "recommend": ("memory_gb", "gpu", "batch_size", "benchmark", "max_token_budget"),
 }
 
-GB = 1e9
-
-# The list below `sweep` that names definitions of a kind.
-LISTS = {
-    "model": "models",
-    "weights": "weights",
-    "kv_policy": "kv_policies",
-    "benchmark": "benchmarks",
-}
-
 
 def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConfig:
-    """Validate the composed configuration; definitions are looked up in `folders`."""
+    """Validate the composed configuration. Definitions are looked up in `folders`."""
     top = Fields("", composed).only(SECTIONS[""])
     out, run, seed = read_out(top), top.name("run"), top.integer("seed", least=0)
     stages = read_stages(top)
@@ -83,11 +83,24 @@ def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConf
     generation = read_generation(top.below("generation"))
     cluster = read_cluster(top.below("cluster"), definitions)
     show = read_show(top.below("show"), sweep)
-    wish = read_wish(top.below("recommend"), sweep, definitions, wanted="recommend" in stages)
+    requirements = read_requirements(
+        top.below("recommend"), sweep, definitions, wanted="recommend" in stages
+    )
     simulate = read_simulate(top.below("simulate"))
     verify = Verify(top.below("verify").only(SECTIONS["verify"]).flag("repair"))
     config = RunConfig(
-        out, run, seed, stages, sweep, prepare, generation, cluster, show, wish, verify, simulate
+        out,
+        run,
+        seed,
+        stages,
+        sweep,
+        prepare,
+        generation,
+        cluster,
+        show,
+        requirements,
+        verify,
+        simulate,
     )
     check_tokens(config.sweep)
     check_backend(config)
@@ -95,26 +108,26 @@ def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConf
 
 
 def read_out(top: Fields) -> str:
-    """A folder or an address, in characters that a path can have."""
+    """The folder or address for runs. It must be printable."""
     out = top.path("out")
     if printable(out) != out:
         raise ConfigError(
-            f"out: {shown(out)} has control characters in it; give a folder, or an address"
+            f"out: {shown(out)} contains control characters; give a folder or an address"
         )
     return out
 
 
 def read_stages(top: Fields) -> tuple[str, ...]:
-    """The stages to run, in their one possible order."""
+    """The stages to run. They must be given in the order in which they run."""
     stages = list(top.choices("stages", "stage", STAGES))
     ordered = sorted(stages, key=STAGES.index)
     if stages != ordered:
-        raise ConfigError(f"stages: {shown(stages)} is not their order; write {shown(ordered)}")
+        raise ConfigError(f"stages: {shown(stages)} is out of order; write {shown(ordered)}")
     return tuple(stages)
 
 
 def read_sweep(fields: Fields, definitions: Definitions) -> Sweep:
-    """The grid, whose nouns must differ in the names by which files and engines are known."""
+    """The grid. Its models, precisions, policies and benchmarks must have different names."""
     fields.only(SECTIONS["sweep"])
     sweep = Sweep(
         models=read_nouns(fields, "models", definitions, read_model, lambda m: m.name),
@@ -150,10 +163,11 @@ def read_nouns(
     reader: Reader[Noun],
     name: Callable[[Noun], str],
 ) -> tuple[Noun, ...]:
-    """The nouns of a list of definitions, all of different names."""
+    """The dataclasses of a list of definitions, all with different names."""
     nouns = [(place, reader(definitions, entry, place)) for place, entry in fields.entries(key)]
     for place, noun in nouns:
-        Fields(f"{place}.", {"name": name(noun)}).name("name")  # a policy of one's own may have any
+        # The slug of a user's own policy may not be fit for a file's name.
+        Fields(f"{place}.", {"name": name(noun)}).name("name")
     refuse_duplicates((place, name(noun)) for place, noun in nouns)
     return tuple(noun for _, noun in nouns)
 
@@ -163,7 +177,7 @@ def read_token_budgets(fields: Fields) -> tuple[int, ...]:
     ordered = tuple(sorted(budgets))
     if budgets != ordered:
         raise ConfigError(
-            f"{fields.at('token_budgets')}: {shown(list(budgets))} does not increase; "
+            f"{fields.at('token_budgets')}: {shown(list(budgets))} is not in increasing order; "
             f"write {shown(list(ordered))}"
         )
     return budgets
@@ -191,7 +205,7 @@ def read_simulate(fields: Fields) -> Simulate:
 
 
 def read_show(fields: Fields, sweep: Sweep) -> Show:
-    """What to show, of what the sweep has."""
+    """What the stage show shows: names that the sweep has."""
     fields.only(SECTIONS["show"])
     names = [benchmark.name for benchmark in sweep.benchmarks]
     benchmark = chosen(fields, "benchmark", names)
@@ -204,31 +218,36 @@ def read_show(fields: Fields, sweep: Sweep) -> Show:
 
 
 def chosen(fields: Fields, key: str, names: Sequence[str]) -> str | None:
-    """One of the sweep's names, which may be a whole number; None for null."""
+    """One of the sweep's names, or None for null. YAML may read a name as a whole number."""
     value = fields.value(key)
     if value is not None and str(value) not in names:
         raise unknown(fields.at(key), value, f"{key} of the sweep", names)
     return None if value is None else str(value)
 
 
-def read_wish(fields: Fields, sweep: Sweep, definitions: Definitions, wanted: bool) -> Wish:
+def read_requirements(
+    fields: Fields, sweep: Sweep, definitions: Definitions, wanted: bool
+) -> Requirements:
     """What to recommend a configuration for; the memory must be given if the stage is to be run."""
     fields.only(SECTIONS["recommend"])
     benchmark, budget = fields.value("benchmark"), fields.value("max_token_budget")
     names = [one.name for one in sweep.benchmarks]
-    return Wish(
-        memory_bytes=read_wished_bytes(fields, definitions, wanted),
+    return Requirements(
+        memory_bytes=read_memory_bytes(fields, definitions, wanted),
         batch_size=fields.integer("batch_size"),
         benchmark=None if benchmark is None else fields.choice("benchmark", "benchmark", names),
         max_token_budget=None if budget is None else fields.integer("max_token_budget"),
     )
 
 
-def read_wished_bytes(fields: Fields, definitions: Definitions, wanted: bool) -> float | None:
+def read_memory_bytes(fields: Fields, definitions: Definitions, wanted: bool) -> float | None:
     """The memory to recommend for: so many GB, or what a GPU has beside CUDA's own."""
     memory_gb, gpu = fields.value("memory_gb"), fields.value("gpu")
     if memory_gb is not None and gpu is not None:
-        raise ConfigError(f"{fields.at('gpu')}: stands beside memory_gb; keep one of the two")
+        raise ConfigError(
+            f"{fields.at('gpu')}: {shown(gpu)} is given together with memory_gb = {shown(memory_gb)}; "
+            "keep one of the two"
+        )
     if memory_gb is not None:
         return fields.number("memory_gb") * GB
     if gpu is not None:
@@ -243,18 +262,18 @@ def read_wished_bytes(fields: Fields, definitions: Definitions, wanted: bool) ->
 
 
 def check_families(models: Sequence[ModelSpec]) -> None:
-    """Raise if two models call different families by one name."""
+    """Raise if two models give one name to different families."""
     families: dict[str, Family] = {}
     for index, model in enumerate(models):
         if families.setdefault(model.family.name, model.family) != model.family:
             raise ConfigError(
-                f"sweep.models[{index}].family: {model.family.name!r} is another family by that name "
-                "in an earlier model; make their names differ"
+                f"sweep.models[{index}].family: {model.family.name!r} is also the name of a different "
+                "family in an earlier model; make their names differ"
             )
 
 
 def check_backend(config: RunConfig) -> None:
-    """Raise unless the backend, or with `auto` one of them, can do every engine."""
+    """Raise unless the backend can run every engine. With `auto`, one of the backends must."""
     sweep = config.sweep
     asked = AUTO if sweep.backend == "auto" else (sweep.backend,)
     for axes in itertools.product(sweep.models, sweep.weights, sweep.kv_policies):
@@ -266,29 +285,13 @@ def check_backend(config: RunConfig) -> None:
 
 
 def check_packing(sweep: Sweep) -> None:
-    """Raise if a policy's groups of channels do not divide a model's heads."""
+    """Raise if a policy's groups of channels do not divide a model's head dimension."""
     for (index, policy), model in itertools.product(enumerate(sweep.kv_policies), sweep.models):
         packing, head_dim = policy.packing, model.architecture.head_dim
         if packing is None or "token" not in (packing.key_axis, packing.value_axis):
             continue
         if head_dim % min(packing.group_size, head_dim):
             raise ConfigError(
-                f"sweep.kv_policies[{index}].group_size: {packing.group_size} channels do not divide "
-                f"the heads of {model.name}, {head_dim}; choose a divisor"
+                f"sweep.kv_policies[{index}].group_size: {packing.group_size} does not divide the head "
+                f"dimension of {model.name}, {head_dim}; choose a divisor"
             )
-
-
-def unknown_key(path: str) -> ConfigError:
-    """The error for a key of the command line that no section has."""
-    if path in LISTS:
-        return ConfigError(f"{path}: not a key of its own; choose with sweep.{LISTS[path]}=[...]")
-    if path == "sweep":
-        return ConfigError("sweep: not a key to be set; choose with +sweep=NAME")
-    first, *others = path.split(".")
-    section, key = (first, others[0]) if first in SECTIONS and others else ("", first)
-    if key in SECTIONS[section]:
-        return ConfigError(f"{path}: {key!r} has no keys of its own; give its value as a whole")
-    owners = [owner for owner in SECTIONS if owner and key in SECTIONS[owner]]
-    if owners and not section:
-        return ConfigError(f"{path}: not a known key; did you mean '{owners[0]}.{key}'?")
-    return unknown(section, key, "key", SECTIONS[section])

@@ -1,8 +1,8 @@
-"""Families, precisions, KV policies and benchmarks as they are written down, made into nouns.
+"""Reads definitions of families, precisions, KV policies, benchmarks and kinds of GPU.
 
-An entry of a list below `sweep` is a name, defined by the file `<kind>/<name>.yaml` in any folder of
-Hydra's search path (so that `--config-dir mine` adds the user's own), or a mapping with the same keys.
-A mapping whose `name` is that of a file changes only the keys it gives.
+An entry of a list below `sweep` is a name or a mapping. A name stands for the file `<kind>/<name>.yaml` in
+any folder of Hydra's search path, so `--config-dir mine` adds a user's own. A mapping has the same keys as
+such a file. If its `name` is that of a file, it changes only the keys that it gives.
 """
 
 import dataclasses
@@ -23,15 +23,17 @@ from raysweep.errors import ConfigError, unknown
 from raysweep.kv_policy import METHODS, KVPolicy, load_method
 from raysweep.run_config import Gpu
 from raysweep.spec import BF16, Benchmark, Family, Forcing, Sampling, WeightSpec
+from raysweep.system.quantities import GB
 
-WEIGHT_BITS = {"bf16": (16,), "gptq": (2, 3, 4, 8), "awq": (4,), "fp8": (8,)}  # by method
+# The number of bits that each method allows.
+WEIGHT_BITS = {"bf16": (16,), "gptq": (2, 3, 4, 8), "awq": (4,), "fp8": (8,)}
 
 
 @dataclass(frozen=True)
 class Definitions:
-    """The definition files in `folders`, the first of which is raysweep's own.
+    """The definition files in `folders`. The first folder is raysweep's own.
 
-    stand_in  whether placeholders stand in for a benchmark's questions that are not on this machine
+    stand_in  whether placeholders replace a benchmark's questions that are missing on this machine
     """
 
     folders: tuple[Path, ...]
@@ -39,28 +41,30 @@ class Definitions:
 
     @cached_property
     def files(self) -> dict[tuple[str, str], Path]:
-        """Every definition file by kind and name; a name may be defined only once."""
+        """Every definition file by kind and name. A name may be defined only once."""
         found: dict[tuple[str, str], Path] = {}
         for file in (file for folder in self.folders for file in sorted(folder.glob("*/*.yaml"))):
             earlier = found.setdefault((file.parent.name, file.stem), file)
             if not earlier.samefile(file):
-                raise ConfigError(f"{file}: {earlier} has that name already; rename yours")
+                raise ConfigError(
+                    f"{file}: has the same kind and name as {earlier}; rename your file"
+                )
         return found
 
     def names(self, kind: str) -> list[str]:
         return sorted(name for of_kind, name in self.files if of_kind == kind)
 
     def read(self, kind: str, name: str) -> Fields:
-        """The file of that name. Paths in it are relative to the folder that holds conf/."""
+        """The keys of the file of that name. Its paths are relative to the folder that holds conf/."""
         file = self.files[kind, name]
         return Fields(f"{file}: ", located(read_yaml(file), file.parents[2]))
 
     def resolve(self, kind: str, entry: Any, place: str) -> tuple[str | None, Fields]:
-        """The name and the keys that `entry` stands for; None for a mapping without a name."""
+        """The name and the keys that `entry` stands for. A mapping without a name has None."""
         if isinstance(entry, str) and (kind, entry) in self.files:
             return entry, self.read(kind, entry)
         if not isinstance(entry, Mapping):
-            raise unknown(place, entry, kind.replace("_", " "), self.names(kind))
+            raise unknown(place, entry, kind, self.names(kind))
         fields = Fields.of(entry, place)
         if "name" not in entry:
             return None, fields
@@ -104,7 +108,9 @@ def read_weights(definitions: Definitions, entry: Any, place: str) -> WeightSpec
     bits = fields.integer("bits")
     if bits not in WEIGHT_BITS[method]:
         allowed = ", ".join(map(str, WEIGHT_BITS[method]))
-        raise ConfigError(f"{fields.at('bits')}: {method} has no {bits} bits; known: {allowed}")
+        raise ConfigError(
+            f"{fields.at('bits')}: {method} does not support {bits} bits; known: {allowed}"
+        )
     if bits == 16:
         fields.only(["method", "bits"])
         return BF16
@@ -112,7 +118,7 @@ def read_weights(definitions: Definitions, entry: Any, place: str) -> WeightSpec
     group_size = fields.integer("group_size", least=-1)
     if group_size == 0:
         raise ConfigError(
-            f"{fields.at('group_size')}: 0 is no size; write -1 for one group a column"
+            f"{fields.at('group_size')}: 0 is not a group size; write -1 for one group per column"
         )
     return WeightSpec(method, bits, group_size, usual.flag("symmetric"), usual.flag("act_order"))
 
@@ -132,7 +138,7 @@ def read_forcing(definitions: Definitions, entry: Any, place: str) -> Forcing:
 
 
 def read_gpu(definitions: Definitions, entry: Any, place: str) -> Gpu:
-    """A kind of GPU: `memory_mib`, `bandwidth_gb_s`, `bf16_tflops`, and what it is called and costs."""
+    """A kind of GPU: `memory_mib`, `bandwidth_gb_s`, `bf16_tflops`, its label in Ray and its price."""
     name, fields = definitions.resolve_named("gpu", entry, place)
     given = Fields(fields.prefix, {"accelerator_type": "", "usd_per_hour": 0, **fields.values})
     given.only(["memory_mib", "bandwidth_gb_s", "bf16_tflops", "accelerator_type", "usd_per_hour"])
@@ -140,7 +146,7 @@ def read_gpu(definitions: Definitions, entry: Any, place: str) -> Gpu:
     return Gpu(
         name,
         memory_bytes=given.integer("memory_mib") * 2**20,
-        bandwidth_bytes_s=given.number("bandwidth_gb_s", least=1e-3) * 1e9,
+        bandwidth_bytes_s=given.number("bandwidth_gb_s", least=1e-3) * GB,
         flops_s=given.number("bf16_tflops", least=1e-3) * 1e12,
         accelerator_type="" if accelerator_type == "" else given.text("accelerator_type"),
         usd_per_hour=given.number("usd_per_hour"),
@@ -148,7 +154,7 @@ def read_gpu(definitions: Definitions, entry: Any, place: str) -> Gpu:
 
 
 def read_kv_policy(definitions: Definitions, entry: Any, place: str) -> KVPolicy:
-    """A policy by the name or import path of its method, with its parameters."""
+    """A policy: the name or import path of its method, and its parameters."""
     _, fields = definitions.resolve("kv_policy", entry, place)
     policy = fields.loaded("method", "method", METHODS, load_method)
     fields.only(["method", *(field.name for field in dataclasses.fields(policy))])
@@ -164,7 +170,7 @@ def read_kv_policy(definitions: Definitions, entry: Any, place: str) -> KVPolicy
 
 
 def _read_parameter(definitions: Definitions, fields: Fields, field: dataclasses.Field) -> Any:
-    """A policy's parameter: whole number, number, text, or (`evict`) another policy."""
+    """A policy's parameter: a whole number, a number, a text, or another policy (`evict`)."""
     kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", "")
     if kind == "int":
         return fields.integer(field.name)
@@ -180,27 +186,28 @@ def _read_parameter(definitions: Definitions, fields: Fields, field: dataclasses
 
 
 def read_benchmark(definitions: Definitions, entry: Any, place: str) -> Benchmark:
-    """Questions from a loader, and how answers to them are opened and graded."""
+    """A benchmark: questions from a loader, and how their answers are opened and graded."""
     name, fields = definitions.resolve_named("benchmark", entry, place)
     if isinstance(entry, Mapping) and "questions" not in entry and not WHICH_ROWS.isdisjoint(entry):
+        # The definition's number of questions does not hold for other rows.
         known = {key: value for key, value in fields.values.items() if key != "questions"}
-        fields = Fields(fields.prefix, known)  # of other rows nobody knows how many there are
+        fields = Fields(fields.prefix, known)
     return load_benchmark(name, fields, definitions.stand_in)
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
-    """The mapping in a YAML file, read as Hydra reads its own."""
+    """The mapping in a YAML file, read as Hydra reads its own files."""
     try:
         content = OmegaConf.to_container(OmegaConf.load(file), resolve=True)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, OmegaConfBaseException) as error:
-        raise ConfigError(f"{file}: not readable as YAML: {error}; correct the file") from error
+        raise ConfigError(f"{file}: cannot be read as YAML ({error}); correct the file") from error
     if not isinstance(content, dict):
-        raise ConfigError(f"{file}: not a mapping; write key: value pairs")
+        raise ConfigError(f"{file}: is not a mapping; write key: value pairs")
     return {str(key): value for key, value in content.items()}
 
 
 def located(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
-    """`values` with each `path` and `source`, at any depth, absolute; relative ones start at `base`."""
+    """`values` with each `path` and `source` made absolute at any depth. They are relative to `base`."""
     return {key: _located(key, value, base) for key, value in values.items()}
 
 
@@ -215,7 +222,7 @@ def _located(key: str, value: Any, base: Path) -> Any:
 
 
 def overlaid(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the changed keys replaced, mappings in it key by key, but a source as a whole."""
+    """`base` with `changes`. Mappings are changed key by key, except a source, which is replaced."""
     result = dict(base)
     for key, value in changes.items():
         if key != "source" and isinstance(value, Mapping) and isinstance(base.get(key), Mapping):

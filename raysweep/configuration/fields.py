@@ -1,7 +1,7 @@
-"""Reading mappings that somebody else wrote: each value is checked where it stands.
+"""Reads and checks the values of mappings that users write.
 
-`Fields` is a mapping together with its place, so that every error names the full field, be it a key of
-the composed configuration (`sweep.samples`) or of a file (`conf/weights/bf16.yaml: bits`).
+`Fields` is a mapping together with its place, so every error names the full field. This is a key of the
+composed configuration (`sweep.samples`) or of a file (`conf/weights/bf16.yaml: bits`).
 """
 
 import math
@@ -15,19 +15,21 @@ from typing import Any, TypeVar
 from raysweep.errors import ConfigError, shown, unknown
 from raysweep.system.safe_text import is_whole
 
-PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # safe as a part of a file's name
-LONGEST_NAME = 100  # three of which make an engine's folder, and file systems end at 255
-MOST_WORK = (
-    100_000  # questions of a benchmark, or samples of a question: more is a slip of the finger
-)
-MOST = 2**63 - 1  # what a Parquet integer column holds
+# Such a name is safe as a part of a file's name.
+PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+# Three names make up an engine's folder, and file systems allow 255 characters.
+LONGEST_NAME = 100
+# More questions per benchmark or samples per question are taken for a typing error.
+MOST_WORK = 100_000
+# The largest number that a Parquet integer column holds.
+MOST = 2**63 - 1
 
 Loaded = TypeVar("Loaded")
 
 
 @dataclass(frozen=True)
 class Fields:
-    """The mapping `values`; `prefix` goes before a key to name the field: "", "sweep.", "a.yaml: "."""
+    """The mapping `values`. A field's full name is `prefix` and its key: "", "sweep.", "a.yaml: "."""
 
     prefix: str
     values: Mapping[str, Any]
@@ -43,7 +45,7 @@ class Fields:
         return f"{self.prefix}{key}"
 
     def only(self, keys: Iterable[str]) -> "Fields":
-        """Itself, once it is sure that it has no keys but these."""
+        """These fields. Raises ConfigError if they have a key that is not in `keys`."""
         keys = tuple(keys)
         for key in self.values:
             if key not in keys:
@@ -61,10 +63,10 @@ class Fields:
     def text(self, key: str) -> str:
         value = self.value(key)
         if not isinstance(value, str) or not value:
-            raise ConfigError(f"{self.at(key)}: {shown(value)} is not a text; write some")
+            raise ConfigError(f"{self.at(key)}: {shown(value)} is not a text; write a text")
         if not is_whole(value):
             raise ConfigError(
-                f"{self.at(key)}: {shown(value)} has half a character in it; correct it"
+                f"{self.at(key)}: {shown(value)} contains an unpaired surrogate; correct it"
             )
         return value
 
@@ -73,7 +75,7 @@ class Fields:
         return at_home(self.text(key), self.at(key))
 
     def name(self, key: str) -> str:
-        """A text that is fit for a file's name; a whole number is taken for its digits."""
+        """A text that is fit for a file's name. A whole number stands for its digits."""
         value = self.value(key)
         if isinstance(value, bool):
             raise ConfigError(
@@ -101,7 +103,7 @@ class Fields:
     def loaded(
         self, key: str, kind: str, known: Iterable[str], load: Callable[[str], Loaded]
     ) -> Loaded:
-        """What `load` has for one of the `known` names or for an import path."""
+        """What `load` returns for one of the `known` names or for an import path."""
         name = self.text(key)
         try:
             return load(name)
@@ -111,7 +113,7 @@ class Fields:
             raise ConfigError(f"{self.at(key)}: {error}; correct the import path") from error
 
     def choices(self, key: str, kind: str, known: Iterable[str]) -> tuple[str, ...]:
-        """A list of different ones of the `known` names."""
+        """A list of `known` names without duplicates."""
         entries, known = self.entries(key), tuple(known)
         for place, entry in entries:
             if entry not in known:
@@ -123,7 +125,7 @@ class Fields:
         value = self.value(key)
         if not isinstance(value, bool):
             raise ConfigError(
-                f"{self.at(key)}: {shown(value)} is neither true nor false; write one"
+                f"{self.at(key)}: {shown(value)} is neither true nor false; write one of them"
             )
         return value
 
@@ -134,15 +136,16 @@ class Fields:
         """A finite number between `least` and `most`, both included."""
         value = self.value(key)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ConfigError(f"{self.at(key)}: {shown(value)} is not a number; write one")
-        finite = abs(value) <= sys.float_info.max  # a whole number may be too large for isfinite
+            raise ConfigError(f"{self.at(key)}: {shown(value)} is not a number; write a number")
+        # math.isfinite would fail on a very large whole number.
+        finite = abs(value) <= sys.float_info.max
         if not (finite and least <= value <= most):
             bounds = f"{least} or more" if most == math.inf else f"{least} to {most}"
             raise ConfigError(f"{self.at(key)}: {value} is out of range; write a number {bounds}")
         return float(value)
 
     def entries(self, key: str) -> list[tuple[str, Any]]:
-        """The entries of a list, which must not be empty, each with the name of its place."""
+        """The entries of a list, each with its full field. The list must not be empty."""
         value = self.value(key)
         if not isinstance(value, list | tuple):
             raise ConfigError(f"{self.at(key)}: {shown(value)} is not a list; write [...]")
@@ -151,20 +154,20 @@ class Fields:
         return [(f"{self.at(key)}[{index}]", entry) for index, entry in enumerate(value)]
 
     def integers(self, key: str) -> tuple[int, ...]:
-        """A list of different positive whole numbers."""
+        """A list of positive whole numbers without duplicates."""
         numbers = [(place, whole_number(entry, place)) for place, entry in self.entries(key)]
         seen: set[int] = set()
         for place, number in numbers:
             if number in seen:
-                raise ConfigError(f"{place}: {number} stands there twice; remove one")
+                raise ConfigError(f"{place}: {number} is in the list twice; remove one")
             seen.add(number)
         return tuple(number for _, number in numbers)
 
 
 def whole_number(value: Any, field: str, least: int = 1, most: int = MOST) -> int:
-    """`value` as a whole number from `least` to `most`, or to what a Parquet column holds."""
+    """`value` as a whole number from `least` to `most`. The default is what a Parquet column holds."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ConfigError(f"{field}: {shown(value)} is not a whole number; write one")
+        raise ConfigError(f"{field}: {shown(value)} is not a whole number; write a whole number")
     if not least <= value <= most:
         bounds = f"{least} or more" if most == MOST else f"{least} to {most:,}"
         raise ConfigError(f"{field}: {value} is out of range; write {bounds}")
@@ -172,12 +175,12 @@ def whole_number(value: Any, field: str, least: int = 1, most: int = MOST) -> in
 
 
 def refuse_duplicates(named: Iterable[tuple[str, str]]) -> None:
-    """Raise if two of the (place, name) pairs have one name."""
+    """Raise if two of the (place, name) pairs have the same name."""
     places: dict[str, str] = {}
     for place, name in named:
         if name in places:
             raise ConfigError(
-                f"{place}: {shown(name)} is the name of {places[name]} too; "
+                f"{place}: {shown(name)} is also the name of {places[name]}; "
                 "remove one, or make their names differ"
             )
         places[name] = place

@@ -1,7 +1,7 @@
-"""What a run's folder says about itself, and what may not change within it.
+"""What a run's folder records about itself, and what may not change within it.
 
-Two runs may share a folder as long as nothing differs that both of them name in their `identity`: more
-samples, models or group sizes make the same run larger, another seed makes another run.
+Two runs may share a folder if their `identity` agrees on every field that both have. More samples, models or
+group sizes make the same run larger. Another seed makes another run.
 """
 
 import itertools
@@ -30,14 +30,15 @@ PACKAGES = (
 
 
 def identity(config: RunConfig) -> dict[str, Any]:
-    """What makes samples incompatible within one folder, by field; plain values, fit for YAML."""
+    """The fields that make samples incompatible within one folder, as plain values for YAML."""
     sweep = config.sweep
     fields = {
         "seed": config.seed,
         "sweep.token_budgets": sweep.token_budgets,
         "sweep.forcing": asdict(sweep.forcing),
     }
-    if sweep.backend != "auto":  # else the plan goes on with whatever has made the folder's samples
+    # With auto, the plan keeps the backend that made the folder's samples.
+    if sweep.backend != "auto":
         fields["sweep.backend"] = sweep.backend
     for model in sweep.models:
         fields[f"model.{model.name}"] = {"family": model.family.name, "revision": model.revision}
@@ -56,21 +57,22 @@ def identity(config: RunConfig) -> dict[str, Any]:
 
 
 def check_same_run(config: RunConfig, recorded_identity: Mapping[str, Any]) -> None:
-    """Raise if the run's folder was made with another value for a field that this run has too."""
+    """Raise if the folder was made with a different value of a field that this run also has."""
     for field, value in {**identity(config), **former_identity(config)}.items():
         before = recorded_identity.get(field, value)
         if before != value:
             raise ConfigError(
-                f"{field}: {shown(value)} differs from {shown(before)}, with which the folder "
+                f"{field}: {shown(value)} differs from {shown(before)}, the value with which the folder "
                 f"{without_secrets(config.out)}/{config.run} was made; choose another run=NAME, "
                 "or remove the folder"
             )
 
 
 def former_identity(config: RunConfig) -> dict[str, Any]:
-    """Fields that version 0.1.0 recorded and that are recorded no more: they are still compared.
+    """Fields that only version 0.1.0 recorded. They are still compared.
 
-    There a benchmark's gold answers were part of its identity, so they cannot be corrected in its folders.
+    In that version a benchmark's gold answers are part of its identity, so they cannot be corrected in its
+    folders.
     """
     return {
         f"benchmark.{benchmark.name}": content_hash(benchmark)
@@ -80,10 +82,10 @@ def former_identity(config: RunConfig) -> dict[str, Any]:
 
 
 def as_document(config: RunConfig) -> dict[str, Any]:
-    """The run folder's config.yaml: the resolved configuration, and with what it is run."""
+    """The run folder's config.yaml: the resolved configuration, identity, versions and git revision."""
     resolved = asdict(config)
     resolved["sweep"]["kv_policies"] = [described_policy(p) for p in config.sweep.kv_policies]
-    del resolved["show"], resolved["verify"]  # say nothing of the run
+    del resolved["show"], resolved["verify"]  # these do not describe the run
     resolved["sweep"]["benchmarks"] = [described_benchmark(b) for b in config.sweep.benchmarks]
     resolved["prepare"]["calibration"] = described_calibration(config.prepare.calibration)
     return {
@@ -99,13 +101,13 @@ def described_policy(policy: KVPolicy) -> dict[str, Any]:
 
 
 def described_benchmark(benchmark: Benchmark) -> dict[str, Any]:
-    """A benchmark with its questions counted and named by their content, not listed."""
+    """A benchmark with the number and the hash of its questions instead of the questions."""
     questions = {"questions": len(benchmark.questions), "content": content_hash(benchmark)}
     return {**asdict(benchmark), **questions, "grader": grading.tag(benchmark.grader)}
 
 
 def described_calibration(calibration: Calibration | None) -> dict[str, Any] | None:
-    """A calibration text with its documents counted and named by their content, not listed."""
+    """A calibration text with the number and the hash of its documents instead of the documents."""
     if calibration is None:
         return None
     documents = {"documents": len(calibration.documents), "content": calibration.content}
@@ -124,7 +126,7 @@ def package_versions() -> dict[str, str]:
 
 
 def git_revision(root: Path) -> str | None:
-    """The checkout's commit, with "-dirty" if files differ from it; None outside of a checkout."""
+    """The checkout's commit, with "-dirty" if files differ from it. None outside of a checkout."""
     if not (root / ".git").exists():
         return None
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
@@ -136,7 +138,7 @@ def git_revision(root: Path) -> str | None:
 
 
 def plain(value: Any) -> Any:
-    """`value` with tuples as lists, so that it equals what is read back from YAML or JSON."""
+    """`value` with tuples as lists, so it equals what YAML or JSON reads back."""
     if isinstance(value, Mapping):
         return {key: plain(entry) for key, entry in value.items()}
     return [plain(entry) for entry in value] if isinstance(value, list | tuple) else value

@@ -1,9 +1,9 @@
-"""Models as they are written down: a folder, or files on the hub, and the family they belong to.
+"""Reads definitions of models: a folder or a repository on the hub, and the family of the model.
 
-path: /data/mine                     a folder, which says all by its config.json
-hub: Qwen/Qwen3-8B                   a repository, with its `revision`; its numbers stand in
-architecture: {hidden_size: …}       `architecture`, so that a plan needs no network
-quantized: {awq-4: {hub: …}}         the same model at other precisions, made by somebody else
+path: /data/mine                     a folder, whose config.json gives the architecture
+hub: Qwen/Qwen3-8B                   a repository on the hub at a `revision`
+architecture: {hidden_size: …}       with `hub`: its architecture, so a plan needs no network
+quantized: {awq-4: {hub: …}}         published files of the same model at other precisions
 """
 
 import os
@@ -22,12 +22,13 @@ PLACE_KEYS = ("path", "hub", "revision")
 
 
 def read_model(definitions: Definitions, entry: Any, place: str) -> ModelSpec:
-    """A model by name, or by the same keys written in place."""
+    """A model by name, or by the keys of its definition."""
     if isinstance(entry, str) and os.sep in entry:
         name = os.path.basename(entry.rstrip(os.sep))
         raise ConfigError(
-            f"{place}: {shown(entry)} is a path; write {{name: {name}, family: ..., path: {entry}}} "
-            f"with one of the families {', '.join(definitions.names('family'))}, or your own"
+            f"{place}: {shown(entry)} is a path, not a name; write {{name: {name}, family: ..., "
+            f"path: {entry}}} with one of the families {', '.join(definitions.names('family'))}, or "
+            "your own"
         )
     name, fields = definitions.resolve_named("model", entry, place)
     fields.only(["family", "architecture", "quantized", *PLACE_KEYS])
@@ -48,21 +49,26 @@ def read_model(definitions: Definitions, entry: Any, place: str) -> ModelSpec:
 def read_hub(fields: Fields) -> Checkpoint:
     """A repository of the hub at a revision."""
     if "path" in fields.values:
-        raise ConfigError(f"{fields.at('path')}: stands beside hub; keep one of the two")
+        path = shown(fields.values["path"])
+        raise ConfigError(
+            f"{fields.at('path')}: {path} is given together with hub; keep one of the two"
+        )
     repository = fields.text("hub")
     if repository.count("/") != 1:
-        raise ConfigError(f"{fields.at('hub')}: {shown(repository)} is not owner/name; write both")
+        raise ConfigError(
+            f"{fields.at('hub')}: {shown(repository)} is not of the form owner/name; write both"
+        )
     return Checkpoint(hub_path(repository), fields.text("revision"))
 
 
 def read_hub_architecture(fields: Fields) -> Architecture:
-    """The numbers that the definition gives, which must be those of the files if they are here."""
+    """The architecture in the definition. It must equal that of the files if this machine has them."""
     found = read_hub(fields)
     config = local_file(found.path, found.revision, "config.json")
     if "architecture" not in fields.values and config is None:
         raise ConfigError(
-            f"{fields.at('architecture')}: missing, and {found.path} is not on this machine; give the "
-            "numbers of its config.json"
+            f"{fields.at('architecture')}: missing, and {found.path} is not on this machine; copy the "
+            "numbers from its config.json"
         )
     if "architecture" not in fields.values:
         assert config is not None
@@ -70,7 +76,7 @@ def read_hub_architecture(fields: Fields) -> Architecture:
     given = architecture_of(fields.below("architecture"))
     if config is not None and (actual := read_architecture(config)) != given:
         raise ConfigError(
-            f"{fields.at('architecture')}: {shown(given)} is not what {config} says, {shown(actual)}; "
+            f"{fields.at('architecture')}: {shown(given)} differs from {shown(actual)} in {config}; "
             "correct it"
         )
     return given
@@ -79,7 +85,7 @@ def read_hub_architecture(fields: Fields) -> Architecture:
 def read_quantized(
     definitions: Definitions, fields: Fields, architecture: Architecture
 ) -> tuple[tuple[WeightSpec, Checkpoint], ...]:
-    """The files that are there at other precisions, by the name of the precision."""
+    """The published files at other precisions, each with its precision."""
     if "quantized" not in fields.values:
         return ()
     entries = fields.below("quantized")
@@ -93,14 +99,14 @@ def read_quantized(
 
 
 def read_folder(place: Fields, weights: WeightSpec, architecture: Architecture) -> Checkpoint:
-    """A folder with a model's quantised files, which must be what they are said to be."""
+    """A folder with a model's quantised files. Raises if they are of another precision or model."""
     path = place.text("path")
     contents = checkpoint_folder.inspect(Path(path), place.at("path"))
     if contents.weights != weights:
         raise ConfigError(
-            f"{place.at('path')}: '{path}' holds {contents.weights.slug}, not {weights.slug}; put it "
+            f"{place.at('path')}: '{path}' holds {contents.weights.slug}, not {weights.slug}; name it "
             "under its own precision"
         )
     if contents.architecture != architecture:
-        raise ConfigError(f"{place.at('path')}: '{path}' is of another model; correct the path")
+        raise ConfigError(f"{place.at('path')}: '{path}' holds another model; correct the path")
     return Checkpoint(path, contents.revision)

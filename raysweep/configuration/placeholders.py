@@ -1,6 +1,6 @@
-"""Placeholder questions for a benchmark whose files are missing on this machine: enough for a plan.
+"""Placeholder questions for a benchmark whose files are missing on this machine. They suffice for a plan.
 
-There are as many as the benchmark is known to have, each as long as a prompt of it usually is.
+Their number is the benchmark's number of questions, and each has the usual length of a prompt.
 """
 
 from collections.abc import Mapping
@@ -10,11 +10,12 @@ from raysweep.benchmarks.sources import is_cached
 from raysweep.configuration.fields import MOST_WORK, Fields
 from raysweep.spec import Question
 
-PLACEHOLDER = 200 * "word "  # AIME's prompts are shorter, those of contests in programming longer
+# AIME's prompts are shorter than this, and those of programming contests are longer.
+PLACEHOLDER = 200 * "word "
 
 
 def placeholders(name: str, fields: Fields) -> tuple[Question, ...]:
-    """As many questions as the benchmark has, or as are asked for, of a prompt's usual length."""
+    """Placeholders for the benchmark's questions, or for the first `count` of them."""
     count = fields.integer("questions", most=MOST_WORK)
     if fields.values.get("count") is not None:
         count = min(count, fields.integer("count"))
@@ -22,7 +23,7 @@ def placeholders(name: str, fields: Fields) -> tuple[Question, ...]:
 
 
 def is_here(fields: Fields) -> bool:
-    """Whether all sources can be read without a network; what is no source of the hub counts as here."""
+    """Whether all sources can be read without a network. Only sources of the hub can be missing."""
     source = fields.values.get("source")
     entries = source if isinstance(source, list | tuple) else [source]
     return all(map(_is_here, entries))

@@ -1,7 +1,7 @@
 """The configuration's `prepare`: where quantised checkpoints are kept, and what they are calibrated on.
 
-Calibration text is read only where a precision has to be made; every (model, precision) that can neither
-be found nor made is refused here.
+The calibration text is read only if a precision has to be made. A pair of model and precision that neither
+exists nor can be made is refused here.
 """
 
 import itertools
@@ -22,7 +22,7 @@ TORCH_METHODS = ("bf16", "gptq")
 
 
 def read_prepare(fields: Fields, sweep: Sweep, definitions: Definitions) -> Prepare:
-    """Where and on what to quantise, once it is sure that every precision can be had."""
+    """Where and on what to quantise. Raises ConfigError for a precision that cannot be made."""
     fields.only(["checkpoints", "calibration"])
     checkpoints = fields.path("checkpoints")
     to_make = list(missing_precisions(sweep))
@@ -31,7 +31,7 @@ def read_prepare(fields: Fields, sweep: Sweep, definitions: Definitions) -> Prep
     if fields.value("calibration") is None:
         model, weights = to_make[0]
         raise ConfigError(
-            f"{fields.at('calibration')}: missing, and {weights.slug} of {model.name} has to be made; "
+            f"{fields.at('calibration')}: missing, but {weights.slug} of {model.name} has to be made; "
             "name a text to calibrate on, such as {path: texts.jsonl}"
         )
     place = fields.at("calibration")
@@ -40,38 +40,40 @@ def read_prepare(fields: Fields, sweep: Sweep, definitions: Definitions) -> Prep
         calibration.check_no_test_question(found, benchmark.questions, place)
     for model in {model.name: model for model, _ in to_make}.values():
         tokens = count_tokens(model, found)
-        if tokens is not None:  # else the worker counts, which has the tokenizer
+        if tokens is not None:  # otherwise the worker counts them, as it has the tokenizer
             calibration.check_enough(tokens, model.architecture, place)
     return Prepare(checkpoints, found)
 
 
 def missing_precisions(sweep: Sweep) -> Iterator[tuple[ModelSpec, WeightSpec]]:
-    """The (model, precision) pairs that nobody has made yet; raises for one that raysweep cannot make."""
+    """The (model, precision) pairs without files. Raises ConfigError if raysweep cannot make one."""
     pairs = itertools.product(sweep.models, enumerate(sweep.weights))
     for model, (index, weights) in pairs:
         place = f"sweep.weights[{index}]"
         if sweep.backend == "torch" and weights.method not in TORCH_METHODS:
             raise ConfigError(
-                f"{place}: the torch backend has no {weights.method} layers; choose sweep.backend=vllm"
+                f"{place}: {weights.method} does not run on the torch backend; choose "
+                "sweep.backend=vllm"
             )
         if model.published(weights) is not None:
             continue
         if weights.method != "gptq" or model.weights.bits != 16:
             raise ConfigError(
-                f"{place}: there is no {weights.slug} of {model.name} ({model.weights.slug}), and "
-                "raysweep makes GPTQ from 16 bit only; name its files in the model's `quantized`"
+                f"{place}: {weights.slug} of {model.name} ({model.weights.slug}) does not exist, and "
+                "raysweep makes only GPTQ from 16 bit; name its files in the model's `quantized`"
             )
         try:
             tensors.check_groups(model.architecture, weights)
         except ValueError as error:
             raise ConfigError(
-                f"{place}: {weights.slug} of {model.name}: {error}; choose another group_size"
+                f"{place}: {weights.slug} does not suit {model.name} ({error}); choose another "
+                "group_size"
             ) from error
         yield model, weights
 
 
 def read_calibration(definitions: Definitions, entry: Any, place: str) -> Calibration:
-    """Documents from a generator (`loader`, `count`, `seed`) or from a JSON-lines file (`path`)."""
+    """Documents from a generator (`loader`, `count`, `seed`) or a JSON Lines file (`path`)."""
     name, fields = definitions.resolve("calibration", entry, place)
     if "path" in fields.values:
         fields.only(["path", "tokens"])

@@ -1,4 +1,7 @@
-"""Tokens counted before anything runs: is thinking closed by one token, and do prompts fit the context?"""
+"""Checks that need a tokenizer, before anything runs.
+
+Thinking must be closed by one token, and prompt, thinking and answer must fit the model's context.
+"""
 
 from raysweep.checkpoints.hub import local_file
 from raysweep.configuration.chat import Chat, read_chat
@@ -9,9 +12,9 @@ from raysweep.spec import Benchmark, Forcing, ModelSpec, sequence_tokens
 
 
 def check_tokens(sweep: Sweep) -> None:
-    """Raise unless each model can close its thinking, and has room for the longest prompt and answer.
+    """Raise unless each model can close its thinking and has room for the longest sequence.
 
-    Of a model whose tokenizer is still on the hub only thinking and answer are known.
+    A model whose tokenizer is still on the hub is checked without its prompt.
     """
     for index, model in enumerate(sweep.models):
         chat = read_chat_of(model, f"sweep.models[{index}]")
@@ -24,18 +27,22 @@ def check_tokens(sweep: Sweep) -> None:
 def check_close(
     chat: Chat, model: ModelSpec, benchmark: Benchmark, forcing: Forcing, field: str
 ) -> None:
-    """Raise unless think_close is one token, also where it stands in the forced closing."""
+    """Raise unless think_close is one token, both alone and within the forced closing."""
     close = chat.encode(model.family.think_close)
     forced = chat.encode(forcing.forced_closing(model.family, benchmark))
     if len(close) != 1 or forced.count(close[0]) != 1:
         raise ConfigError(
-            f"{field}: think_close {shown(model.family.think_close)} is not one token of "
-            f"{model.name} but {len(close)}; give the one that ends its thinking"
+            f"{field}: think_close {shown(model.family.think_close)} must be one token for "
+            f"{model.name}, alone and in the forced closing, but alone it takes {len(close)}; "
+            "give the one token that ends its thinking"
         )
 
 
 def check_context(chat: Chat | None, model: ModelSpec, benchmark: Benchmark, sweep: Sweep) -> None:
-    """Raise unless prompt, thinking and answer fit the model's context; None: a prompt counts nothing."""
+    """Raise unless prompt, thinking and answer fit the model's context.
+
+    chat  None if the tokenizer is missing; prompt and closing then count as no tokens
+    """
     prompt = longest_prompt(chat, model, benchmark) if chat else 0
     closing = sweep.forcing.forced_closing(model.family, benchmark)
     closing_tokens = len(chat.encode(closing)) if chat else 0
@@ -48,14 +55,14 @@ def check_context(chat: Chat | None, model: ModelSpec, benchmark: Benchmark, swe
             f"lower the budget to {most}" if most > 0 else "leave out the model or the benchmark"
         )
         raise ConfigError(
-            f"sweep.token_budgets: {token_budget}, a prompt of {benchmark.name} with up to {prompt} "
-            f"tokens and an answer of {answer} do not fit the context of {model.name}, "
-            f"{context} tokens; {way_out}"
+            f"sweep.token_budgets: {token_budget} does not fit the context of {model.name}, {context} "
+            f"tokens, beside a prompt of {benchmark.name} (up to {prompt} tokens) and an answer "
+            f"({answer}); {way_out}"
         )
 
 
 def longest_prompt(chat: Chat, model: ModelSpec, benchmark: Benchmark) -> int:
-    """Tokens of the benchmark's longest prompt, chat template and opened thinking included."""
+    """Tokens of the benchmark's longest prompt, including chat template and opened thinking."""
     think_open = model.family.think_open
     prompts = [chat.prompt(question.prompt, think_open) for question in benchmark.questions]
     encoded = chat.tokenizer.encode_batch(prompts, add_special_tokens=False)
@@ -63,7 +70,7 @@ def longest_prompt(chat: Chat, model: ModelSpec, benchmark: Benchmark) -> int:
 
 
 def count_tokens(model: ModelSpec, calibration: Calibration) -> int | None:
-    """Tokens of the documents, chat template not counted; None if the tokenizer is not here."""
+    """Tokens of the documents without chat template. None if the tokenizer is missing."""
     chat = read_chat_of(model, "prepare.calibration")
     if chat is None:
         return None
@@ -73,6 +80,6 @@ def count_tokens(model: ModelSpec, calibration: Calibration) -> int | None:
 
 
 def read_chat_of(model: ModelSpec, field: str) -> Chat | None:
-    """The model's tokenizer and chat template; None if they are not on this machine."""
+    """The model's tokenizer and chat template. None if they are missing on this machine."""
     file = local_file(model.path, model.revision, "tokenizer.json")
     return None if file is None else read_chat(file.parent, field)

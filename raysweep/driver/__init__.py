@@ -1,5 +1,5 @@
 """The one room that starts Ray's actors and tasks: to generate, to prepare checkpoints, to reduce.
 
-It alone imports `actors`. What it does is decided in `scheduling`, so that the same decisions can be
-simulated. Ray's exceptions are read here and become kinds of loss.
+No other room imports `actors`. The decisions are made in `scheduling`, so that they can be simulated too.
+Ray's exceptions are read here and become kinds of loss.
 """

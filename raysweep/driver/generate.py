@@ -1,4 +1,4 @@
-"""Generate what is missing: the schedule over Ray actors, from the first actor to the last receipt."""
+"""Generate missing samples: the schedule over Ray actors, from the first actor to the last receipt."""
 
 from collections.abc import Callable, Iterable
 from contextlib import closing
@@ -11,6 +11,7 @@ from raysweep.planning.jobs import jobs_of, learnt_from
 from raysweep.run_config import Cluster, Generation
 from raysweep.scheduling import loop
 from raysweep.scheduling.loop import Event
+from raysweep.scheduling.loss_kinds import LossKind
 from raysweep.scheduling.losses import Failure
 from raysweep.scheduling.schedule import Schedule
 from raysweep.shard import Shard
@@ -19,19 +20,20 @@ from raysweep.storage.store import Store
 from raysweep.system.machine import affordable_actors
 from raysweep.system.sigterm import Terminated, drained
 
-ENDING_S = 8.0  # of the grace after SIGTERM
+# Seconds of the grace period after SIGTERM that are kept for writing and for shutting Ray down.
+ENDING_S = 8.0
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What a generate stage did.
 
-    gpu_s     seconds that GPUs were held
+    gpu_s     GPU seconds of all actors
     faults    actors that were lost, by the kind of loss
-    actors    the most that ran at a time
-    warnings  what is to be known of engines as they were loaded
-    left      samples that nobody was at in the end: there was no room, or the work was stopped
-    stopped   why
+    actors    actors that ran at the same time, at most
+    warnings  warnings of engines as they were loaded
+    left      samples never started, because no node had capacity or the work was stopped
+    stopped   why the work was stopped, or ""
     """
 
     shards: int
@@ -39,7 +41,7 @@ class Outcome:
     tokens: int
     wall_s: float
     gpu_s: float
-    faults: dict[str, int]
+    faults: dict[LossKind, int]
     actors: int
     failures: tuple[Failure, ...]
     warnings: tuple[str, ...] = ()
@@ -60,13 +62,15 @@ def generate(
     ended: Callable[[Outcome], None] = lambda outcome: None,
     parts: Iterable[Part] = (),
 ) -> Outcome:
-    """Run all shards; `watch` hears of each event, and of each moment without one.
+    """Run all shards.
 
-    `ended` hears the outcome, also where an interruption or a fault ends the work before its time. `parts`
-    that are there already teach how long traces are and how fast engines. `row_tokens` are those of a row
-    at its longest, by which the plan has given each engine its GPUs.
-    Raises ConfigError where the cluster can hold no actor, LeaseLost where another driver took over,
-    ClusterLost where the cluster is gone, and Terminated when all is drained after SIGTERM.
+    row_tokens  tokens of the longest row, by which the plan has given each engine its GPUs
+    watch       called with each event, and with None after a moment without one
+    ended       called once with the outcome, also when an interruption or a fault ends the work early
+    parts       finished parts, from which trace lengths and speeds are measured
+
+    Raises ConfigError if no node can ever hold an engine's actor, LeaseLost if another driver took over,
+    ClusterLost if the cluster is gone, and Terminated once the running shards are drained after SIGTERM.
     """
     shards = tuple(shards)
     if cluster.address == "local" and not cluster.on_gpus:
@@ -86,24 +90,24 @@ def generate(
 
 @dataclass(frozen=True)
 class Drain:
-    """What SIGTERM asks for: nothing new is begun, and what is not done in time is dropped.
+    """How a run ends after SIGTERM: no work starts, and what does not finish in time is dropped.
 
-    since    seconds since SIGTERM, None before it
-    grace_s  till the program has ended; some are kept for writing, and for ending Ray
+    since    gives the seconds since SIGTERM, None before it
+    grace_s  seconds from SIGTERM within which the program must end
     """
 
     since: Callable[[], float | None]
     grace_s: float
 
     def __call__(self, schedule: Schedule) -> None:
-        """Raises Terminated when time is up."""
+        """Raise Terminated when the time is up."""
         since_s = self.since()
         schedule.draining |= since_s is not None
         if since_s is not None and since_s > self.grace_s - min(ENDING_S, self.grace_s / 2):
             raise Terminated
 
     def check(self) -> None:
-        """Raises Terminated after SIGTERM."""
+        """Raise Terminated after SIGTERM."""
         if self.since() is not None:
             raise Terminated
 

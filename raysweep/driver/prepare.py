@@ -1,7 +1,7 @@
-"""Make the quantised checkpoints that nobody has made yet, each once, as a Ray task of its own.
+"""Make the missing quantised checkpoints, each as a Ray task of its own.
 
-A checkpoint appears whole or not at all, so a killed task leaves nothing that a later run would trust,
-and what is there is never made again.
+A checkpoint appears whole or not at all, so a killed task leaves nothing that a later run would trust. A
+finished checkpoint is never made again.
 """
 
 import importlib.util
@@ -21,11 +21,12 @@ from raysweep.errors import ConfigError
 from raysweep.memory import weights_bytes
 from raysweep.run_config import Cluster
 from raysweep.system.machine import affordable_actors
+from raysweep.system.quantities import GB
 
 
 @dataclass(frozen=True)
 class Made:
-    """How the making of one checkpoint ended; `failure` says why there is none."""
+    """One checkpoint that was made, or why that failed."""
 
     making: Making
     failure: str | None = None
@@ -34,9 +35,9 @@ class Made:
 def prepare(
     makings: Sequence[Making], cluster: Cluster, ended: Callable[[Made], None]
 ) -> tuple[Made, ...]:
-    """Make all checkpoints; `ended` hears of each.
+    """Make all checkpoints, and call `ended` after each.
 
-    Raises ConfigError where the disk has no room for them, or gptqmodel is not installed.
+    Raises ConfigError if the disk has no room for them, or if gptqmodel is not installed.
     """
     check_installed(cluster)
     check_disk(makings)
@@ -45,7 +46,7 @@ def prepare(
         num_cpus=cluster.cpus_per_actor,
         num_gpus=1 if cluster.gpus_per_actor is None else cluster.gpus_per_actor,
         max_retries=1,
-        max_calls=1,  # gptqmodel keeps memory of a model that it is done with
+        max_calls=1,  # gptqmodel does not free the memory of a model, so each task gets a new process.
         runtime_env={"env_vars": {**ENVIRONMENT, **({} if cluster.on_gpus else NO_GPU)}},
     )(quantize)
     made: list[Made] = []
@@ -67,16 +68,16 @@ def _made(call: ray.ObjectRef, making: Making) -> Made:
 
 
 def check_installed(cluster: Cluster) -> None:
-    """Raise if the workers, which run here, lack gptqmodel."""
+    """Raise ConfigError if the workers run on this machine and gptqmodel is not installed."""
     if cluster.address == "local" and importlib.util.find_spec("gptqmodel") is None:
         raise ConfigError(
-            "sweep.weights: to quantise takes gptqmodel, which is not installed; "
-            "pip install 'raysweep[quantize]', or give published files in the model's `quantized`"
+            "sweep.weights: quantising needs gptqmodel, which is not installed; "
+            "pip install 'raysweep[quantize]', or name published files in the model's `quantized`"
         )
 
 
 def check_disk(makings: Sequence[Making]) -> None:
-    """Raise if the checkpoints do not fit on the disk that they go to."""
+    """Raise ConfigError if the checkpoints do not fit on their disk."""
     needed = sum(weights_bytes(m.recipe.model, m.recipe.weights) for m in makings)
     path = makings[0].checkpoint.path
     if "://" in path:
@@ -85,6 +86,6 @@ def check_disk(makings: Sequence[Making]) -> None:
     free = shutil.disk_usage(parent).free
     if needed > free:
         raise ConfigError(
-            f"prepare.checkpoints: {parent} has {free / 1e9:.1f} GB free, and the checkpoints to be made "
-            f"take {needed / 1e9:.1f} GB; make room, or name another folder"
+            f"prepare.checkpoints: {parent} has {free / GB:.1f} GB free, and the missing checkpoints "
+            f"take {needed / GB:.1f} GB; free some space, or name another folder"
         )

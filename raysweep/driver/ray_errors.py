@@ -1,4 +1,4 @@
-"""What kind of loss an exception of Ray's tells of, and its reason in one line."""
+"""Ray's exceptions, read as a kind of loss and a reason of one line."""
 
 from ray.exceptions import (
     ActorUnavailableError,
@@ -9,28 +9,34 @@ from ray.exceptions import (
     RayTaskError,
 )
 
+from raysweep.scheduling.loss_kinds import LossKind
+
 MEMORY_WORDS = "low on memory"
 NODE_WORDS = ("node has died", "node died", "node is dead", "node failure", "raylet")
 
 
-def kind_of(error: RayError) -> str:
-    """A kind of `scheduling.loop.Lost`; of a place that was not loaded, `load` is made of most of them."""
+KINDS_BY_NAME: dict[str, LossKind] = {
+    "OutOfMemoryError": "out_of_memory",
+    "StorageError": "storage",
+}
+
+
+def kind_of(error: RayError) -> LossKind:
+    """The kind of loss. `Losses` turns it into `load` if the engine was not loaded yet."""
     if isinstance(error, RayTaskError):
-        name = type(error.cause).__name__
-        kinds = {"OutOfMemoryError": "out_of_memory", "StorageError": "storage"}
-        return kinds.get(name, "error")
+        return KINDS_BY_NAME.get(type(error.cause).__name__, "error")
     if isinstance(error, ActorUnavailableError | ActorUnschedulableError | NodeDiedError):
         return "node"
     if isinstance(error, RayActorError) and error.actor_init_failed:
         return "load"
-    said = str(error).lower()
-    if MEMORY_WORDS in said:  # the actor's, as far as can be known; its node lives on
+    message = str(error).lower()
+    if MEMORY_WORDS in message:  # Ray killed the actor to protect its node, which lives on.
         return "actor"
-    return "node" if any(words in said for words in NODE_WORDS) else "actor"
+    return "node" if any(words in message for words in NODE_WORDS) else "actor"
 
 
 def reason_of(error: RayError) -> str:
-    """What happened, in one line: the actor's own exception, or the last line that Ray says."""
+    """The actor's own exception, or the last line of Ray's message, in one line."""
     if isinstance(error, RayTaskError):
         return " ".join(f"{type(error.cause).__name__}: {error.cause}".split())
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

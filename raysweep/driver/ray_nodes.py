@@ -1,4 +1,4 @@
-"""The nodes of a Ray cluster as the scheduler sees them, and how more of them are asked for."""
+"""The nodes of a Ray cluster as the scheduler sees them, and the request for more of them."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,11 +11,12 @@ from raysweep.planning.jobs import Job
 from raysweep.run_config import Cluster
 from raysweep.scheduling.nodes import Node, could
 
-TYPE_LABEL = "ray.io/accelerator-type"  # Ray gives it to nodes with GPUs that it knows
+# Ray sets this label on nodes whose kind of GPU it knows.
+TYPE_LABEL = "ray.io/accelerator-type"
 
 
 def live_nodes(cluster: Cluster) -> tuple[Node, ...]:
-    """The nodes that are alive. A node without a label has the only kind of GPU that the cluster names."""
+    """The live nodes. A node without a label has the configured kind of GPU, if there is only one."""
     types = [pool.gpu.accelerator_type for pool in cluster.pools]
     unlabelled = types[0] if len(types) == 1 else ""
     nodes = []
@@ -30,27 +31,28 @@ def live_nodes(cluster: Cluster) -> tuple[Node, ...]:
 
 
 def check_room(jobs: Iterable[Job], nodes: Sequence[Node], cluster: Cluster) -> None:
-    """Raise if an engine has no node that can ever hold it, for which Ray would wait without a word."""
+    """Raise ConfigError if no node can ever hold an engine, since Ray would wait for one in silence."""
     if cluster.autoscaling:
         return
     for job in jobs:
         if any(could(node, option.need) for option in job.options for node in nodes):
             continue
-        needs = " or ".join(in_words(option.need) for option in job.options)
-        there = "; ".join(sorted({in_words(Need(n.cpus, n.gpus, n.kind)) for n in nodes}))
+        needs = " or ".join(need_text(option.need) for option in job.options)
+        alive = "; ".join(sorted({need_text(Need(n.cpus, n.gpus, n.kind)) for n in nodes}))
         raise ConfigError(
-            f"cluster: no Ray node has the {needs} of an actor of {job.engine.engine_id}; there are nodes "
-            f"of {there or 'nothing'}; change cluster.cpus_per_actor, cluster.gpus_per_actor or "
-            "cluster.gpu, or give the cluster.address of a larger Ray"
+            f"cluster: no Ray node has the {needs} that an actor of {job.engine.engine_id} needs; the "
+            f"nodes have {alive or 'nothing'}; change cluster.cpus_per_actor, cluster.gpus_per_actor or "
+            "cluster.gpu, or give the cluster.address of a larger Ray cluster"
         )
 
 
-def in_words(need: Need) -> str:
+def need_text(need: Need) -> str:
+    """A need in words, as in `1 CPUs and 0.5 L4 GPUs`."""
     return f"{need.cpus:g} CPUs and {need.gpus:g} {need.kind}".rstrip() + " GPUs"
 
 
 def announce(needs: Sequence[Need]) -> None:
-    """Tell the autoscaler what there is work for; it keeps nodes for just that, until it is told anew."""
+    """Tell the autoscaler which needs there are. It keeps nodes for just these until it is told again."""
     request_resources(
         bundles=[bundle(need) for need in needs],
         bundle_label_selectors=[{TYPE_LABEL: need.kind} if need.kind else {} for need in needs],

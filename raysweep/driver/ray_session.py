@@ -1,4 +1,4 @@
-"""A connection to a Ray cluster, or a private Ray on this machine for as long as it is needed."""
+"""A connection to a Ray cluster, or a private Ray cluster on this machine that ends with the session."""
 
 import logging
 import math
@@ -16,20 +16,27 @@ from raysweep.errors import ConfigError
 from raysweep.run_config import Cluster
 from raysweep.system.sigterm import terminable
 
-LEAST_ADDRESS_BYTES = 3_000_000_000  # an idle actor with torch reserves 2.1 GB, and uses far less
-OBJECT_STORE_BYTES = 100_000_000  # next to Ray's least: nothing but shards and receipts travels
+# An idle actor with torch reserves 2.1 GB of addresses, although it uses far less memory.
+LEAST_ADDRESS_BYTES = 3_000_000_000
+# Close to the smallest store that Ray allows, because only shards and receipts are sent through it.
+OBJECT_STORE_BYTES = 100_000_000
 
-# Of a setting that the user has made already, the user's value stays.
+# Environment variables for Ray. If the user has set one, the user's value stays.
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_IGNORE_UNHANDLED_ERRORS": "1",  # of lost calls: the driver handles them, without asking each
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # without it Ray warns of a change to come
+    # The driver handles lost calls without asking for each, so Ray need not print them.
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",
+    # Without this Ray prints a warning that its default will change.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+
+# Environment of an actor or task without GPUs. Ray does not hide the GPUs from it by itself.
+NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
 
 
 @contextmanager
 def ray_session(cluster: Cluster) -> Iterator[None]:
-    """Ray for the context's duration; one that runs in this process already is used and left alone."""
+    """Ray for the duration of the context. If this process already runs Ray, it is used and left running."""
     if ray.is_initialized():
         yield
         return
@@ -43,7 +50,7 @@ def ray_session(cluster: Cluster) -> Iterator[None]:
             _start_local(cluster)
         else:
             _connect(cluster)
-        with terminable():  # Ray's own handler would exit without a word
+        with terminable():  # Ray's own handler of SIGTERM would exit without a message.
             yield
 
 
@@ -53,7 +60,7 @@ def _connect(cluster: Cluster) -> None:
     except (ConnectionError, ValueError) as error:
         raise ConfigError(
             f"cluster.address: no Ray cluster answers at {cluster.address!r} ({error}); "
-            "correct it, or write local"
+            "correct the address, or write local to start Ray on this machine"
         ) from error
 
 
@@ -62,9 +69,10 @@ def _init(**options: Any) -> None:
 
 
 def _start_local(cluster: Cluster) -> None:
-    """Start a Ray that only this process can talk to, and that ends with it."""
+    """Start a Ray cluster that only this process can talk to and that ends with it."""
     check_addresses()
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray writes one to ~/.ray
+    # Without a token in the environment Ray writes one to ~/.ray.
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     _init(
         address="local",
         num_cpus=math.ceil(cluster.actors * cluster.cpus_per_actor) if cluster.actors else None,
@@ -74,7 +82,7 @@ def _start_local(cluster: Cluster) -> None:
 
 
 def check_addresses() -> None:
-    """Raise ConfigError where Ray would start, and then wait in vain for processes that cannot load."""
+    """Raise ConfigError where Ray would start but wait in vain for processes that cannot load."""
     most = resource.getrlimit(resource.RLIMIT_AS)[0]
     if most != resource.RLIM_INFINITY and most < LEAST_ADDRESS_BYTES:
         raise ConfigError(
@@ -82,7 +90,3 @@ def check_addresses() -> None:
             f"raise it to {LEAST_ADDRESS_BYTES // 1000} or more, or to unlimited, in the shell that "
             "starts raysweep"
         )
-
-
-# Ray only hides the GPUs of an actor that has some; one that has none would use the first.
-NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}

@@ -1,9 +1,9 @@
-"""The world of Ray actors: the only module, beside prepare, that knows actors.
+"""The world of Ray actors, a `scheduling.loop.World`.
 
-One Ray call is one shard; the actor writes the samples, only a receipt comes back, and a second call tells
-when the actor has begun with nearly all that it was given. Ray's own retries are off: a killed node burns
-them before Ray calls it dead, so what is lost is queued again by the schedule. Actors are placed on the
-nodes that the schedule has chosen: what it decides is what happens.
+One Ray call runs one shard. The actor writes the samples, and only a receipt comes back. A second call tells
+when the actor has capacity for more. Ray's own retries are off, because a killed node uses them all up
+before Ray calls it dead. The schedule queues lost shards again instead. Each actor is placed on the node
+that the schedule has chosen, so its decisions are carried out exactly.
 """
 
 import math
@@ -41,12 +41,14 @@ from raysweep.spec import EngineSpec
 from raysweep.storage.lease import LeaseLost
 from raysweep.storage.store import Store
 
-MOMENT_S = 1.0  # that is waited for something to happen
+# Seconds to wait for an event.
+MOMENT_S = 1.0
 ANNOUNCE_EVERY_S = 10.0
-PATIENCE_S = 120.0  # for room, where nodes are gone and none are known to come
 
+# Seconds to wait for capacity when no node can hold an engine and no autoscaler is known to add one.
+PATIENCE_S = 120.0
 
-# To be set before vLLM is imported: in the actor's own process, on one thread, quietly.
+# Set before vLLM is imported, so that it runs in the actor's own process, on one thread, and quietly.
 VLLM = {
     "OMP_NUM_THREADS": "1",
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
@@ -54,11 +56,16 @@ VLLM = {
     "VLLM_LOGGING_LEVEL": "WARNING",
 }
 
-EventOf = Callable[[Any], Event | None]  # of what a call has returned
+# Makes an event from what a call has returned.
+EventOf = Callable[[Any], Event | None]
 
 
 class RayWorld:
-    """Actors of a Ray that runs; a `scheduling.loop.World`."""
+    """The actors of one run on a running Ray cluster.
+
+    longest  tokens of each engine's longest sequence
+    asked    numbers of the places that will say when they have capacity
+    """
 
     def __init__(
         self, store: Store, cluster: Cluster, longest: Mapping[str, int], hang_s: float = math.inf
@@ -67,7 +74,7 @@ class RayWorld:
         self.watchdog = Watchdog(hang_s)
         self.session = uuid.uuid4().hex[:6]
         self.actors: dict[int, Any] = {}
-        self.asked: set[int] = set()  # places that will say when they are has_capacity
+        self.asked: set[int] = set()
         self.heard: SimpleQueue[tuple[Place, EventOf, Future]] = SimpleQueue()
         self.announced: list[Need] = []
         self.view = ClusterView(partial(live_nodes, cluster))
@@ -79,7 +86,7 @@ class RayWorld:
     def nodes(self) -> tuple[Node, ...]:
         try:
             return self.view.nodes()
-        except ClusterLost:  # whatever is said to it now is waited for without end
+        except ClusterLost:  # Any further call to the cluster would wait without end.
             self.actors.clear()
             self.announced = []
             raise
@@ -95,10 +102,14 @@ class RayWorld:
             scheduling_strategy=NodeAffinitySchedulingStrategy(place.spot.node_id, soft=False),
             runtime_env={"env_vars": environment(engine, need.gpus)},
         )
-        lease = self.store.lease.lent() if self.store.lease else None
-        longest = self.longest[engine.engine_id]
         actor: Any = options.remote(
-            engine, self.store.root, place.rows, longest, need.gpus, lease, need.kind
+            spec=engine,
+            store_root=self.store.root,
+            max_rows=place.rows,
+            longest=self.longest[engine.engine_id],
+            gpus=need.gpus,
+            lease=self.store.lease.lent() if self.store.lease else None,
+            device=need.kind,
         )
         self.actors[place.number] = actor
         self.watchdog.begin(place)
@@ -123,7 +134,7 @@ class RayWorld:
             ray.kill(actor)
 
     def wait(self) -> list[Event]:
-        """What has happened within a moment. Raises LeaseLost if an actor was told so."""
+        """The events of a moment. Raises LeaseLost if an actor found that another driver took over."""
         events: list[Event] = []
         with suppress(Empty):
             events += self._events(*self.heard.get(timeout=MOMENT_S))
@@ -132,7 +143,7 @@ class RayWorld:
         return [*events, *self._hung()]
 
     def _hung(self) -> list[Event]:
-        """The places that hang; the others are asked for their pulse now and then."""
+        """The places that hang. The others are asked for their pulse at intervals."""
         if not self.watchdog.is_due(self.now()):
             return []
         to_ask, hung = self.watchdog.look(self.now())
@@ -142,7 +153,7 @@ class RayWorld:
         return [Lost(place, "hang", reason) for place, reason in hung]
 
     def goes_on(self, schedule: Schedule) -> bool:
-        """Whether room may come: nodes that are there but taken, or that an autoscaler adds."""
+        """Whether capacity may still come, from an autoscaler or from a node that is free again."""
         return self.cluster.autoscaling or self.now() - self._room_at < PATIENCE_S
 
     def ask_for_nodes(self, schedule: Schedule) -> None:
@@ -155,7 +166,7 @@ class RayWorld:
             self.announced = wanted
 
     def close(self) -> None:
-        """Take back what was announced, and look no more."""
+        """Withdraw the announced demand, and stop watching the nodes."""
         self.view.close()
         if self.announced:
             announce([])
@@ -174,9 +185,10 @@ class RayWorld:
 
 
 def events_of(place: Place, error: RayError) -> list[Event]:
-    """What a failed call tells: its actor is lost; and if that raised something itself, it was loaded.
+    """The events of a failed call: its actor is lost, and it had been loaded if it raised the error itself.
 
-    That may be heard only later, for Ray tells of calls in no order. Raises LeaseLost if the actor did.
+    Ray reports calls in no order, so the call that waits for loading may be heard of later. Raises LeaseLost
+    if the actor raised it.
     """
     lost = Lost(place, kind_of(error), reason_of(error))
     if not isinstance(error, RayTaskError):
@@ -187,14 +199,14 @@ def events_of(place: Place, error: RayError) -> list[Event]:
 
 
 def named(shard: Shard) -> str:
-    """What Ray's dashboard calls the call for a shard."""
+    """The name of a shard's call in Ray's dashboard."""
     first, last = shard.indices[0], shard.indices[-1]
     names = [shard.questions[0].question_id, shard.questions[-1].question_id]
     return f"{shard.engine.engine_id} {shard.benchmark} {'…'.join(dict.fromkeys(names))} #{first}-{last}"
 
 
 def within(needs: Iterable[Need], cluster: Cluster) -> list[Need]:
-    """Of the needs, largest work first, those for which the cluster may grow."""
+    """The first of the needs, in their order, that the cluster's configured numbers of GPUs can hold."""
     left: dict[str, float] = defaultdict(lambda: math.inf)
     for pool in cluster.pools:
         if pool.gpus is not None:
@@ -208,7 +220,7 @@ def within(needs: Iterable[Need], cluster: Cluster) -> list[Need]:
 
 
 def longest(shards: Iterable[Shard]) -> dict[str, int]:
-    """For each engine, by its id: tokens of the longest sequence that its shards may come to."""
+    """Tokens of the longest possible sequence of each engine's shards, by engine id."""
     found: dict[str, int] = {}
     for shard in shards:
         key = shard.engine.engine_id
@@ -217,7 +229,7 @@ def longest(shards: Iterable[Shard]) -> dict[str, int]:
 
 
 def environment(engine: EngineSpec, gpus: float) -> dict[str, str]:
-    """Environment variables for an actor; vLLM's own, where the user has set them, count for it too."""
+    """Environment variables for an actor. vLLM's variables that the user has set take precedence."""
     hidden = {} if gpus else NO_GPU
     if engine.backend != "vllm":
         return dict(hidden)
@@ -225,11 +237,12 @@ def environment(engine: EngineSpec, gpus: float) -> dict[str, str]:
     return {**VLLM, **users, **hidden}
 
 
-TEMPLATE_TOKENS = 256  # at most, that a chat template adds to a question
+# A chat template adds this many tokens to a question at most.
+TEMPLATE_TOKENS = 256
 
 
 def longest_sequence(shard: Shard) -> int:
-    """Tokens of a shard's longest sequence at most: no text has more tokens than bytes."""
+    """An upper bound on the tokens of a shard's longest sequence, as no text has more tokens than bytes."""
     decoding = shard.decoding
     prompt = max(len(question.prompt.encode()) for question in shard.questions) + TEMPLATE_TOKENS
     closing = len(decoding.forced_closing.encode())

@@ -1,6 +1,6 @@
-"""Partitions reduced as tasks of a Ray cluster, or in this process where there is none.
+"""Partitions reduced as tasks of a Ray cluster, or in this process if there is no cluster.
 
-A partition is reduced by a function of what lies in its folder, so where that runs makes no difference.
+Reducing a partition depends only on the files in its folder, so the result is the same wherever it runs.
 """
 
 import sys
@@ -19,27 +19,28 @@ from raysweep.run_config import Cluster, Sweep
 from raysweep.storage.store import Store
 from raysweep.system.workers import Workers
 
-TASKS_IN_FLIGHT = 256  # bounds what waits in the driver and in the object store
+# Bounds the results that wait in the driver and in the object store.
+TASKS_IN_FLIGHT = 256
 
 
 def reduce_partitions(
     partitions: Sequence[Partition], sweep: Sweep, store: Store, cluster: Cluster
 ) -> list[Reduced]:
-    """All partitions, in their order: on the Ray cluster that is configured or running, else here."""
+    """Reduce all partitions, in their order, on the configured or running Ray cluster, else here."""
     if cluster.address == "local" and not _ray_is_running():
         return reduce_here(partitions, sweep, store)
     return list(_on_ray(partitions, sweep, store.absolute, cluster))
 
 
 def _reduce_as_task(partition: Partition, sweep: Sweep, store: Store) -> Reduced:
-    """With workers of its own: a task knows nothing of the others."""
+    """Reduce one partition in a Ray task, with a worker process of its own."""
     with Workers(1) as workers:
         read = read_partition(partition, sweep, store)
         return reduce_partition(partition, sweep, read, Equivalence(workers))
 
 
 def _ray_is_running() -> bool:
-    """Whether this process is connected to Ray, which is not imported to find out."""
+    """Whether this process is connected to Ray, without importing it."""
     ray = sys.modules.get("ray")
     return ray is not None and ray.is_initialized()
 
@@ -47,7 +48,7 @@ def _ray_is_running() -> bool:
 def _on_ray(
     partitions: Sequence[Partition], sweep: Sweep, store: Store, cluster: Cluster
 ) -> Iterator[Reduced]:
-    """The partitions as Ray tasks, some of them ahead of the one that is awaited."""
+    """Reduce the partitions as Ray tasks, up to TASKS_IN_FLIGHT at a time."""
     import ray
 
     from raysweep.driver.ray_session import ray_session

@@ -14,17 +14,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import get_args
 
 from raysweep.errors import ConfigError
 from raysweep.grading import choice, code, mathematics, sandbox, words
-from raysweep.grading.outcomes import Graded, Nothing, Outcome, Said
+from raysweep.grading.outcomes import OUTCOMES, Graded, Nothing, Outcome, Said
 from raysweep.spec import Benchmark, Question
 from raysweep.system import import_path
 from raysweep.system.workers import CallError, Workers
 
 __all__ = [
     "GRADERS",
+    "OUTCOMES",
     "Graded",
     "Grader",
     "Nothing",
@@ -34,7 +34,6 @@ __all__ = [
     "word_grader",
 ]
 
-OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 ERROR = Graded(None, "error")
 
 

@@ -55,11 +55,12 @@ def value_of(value: Any) -> Any:
     """What an assignment assigns: 5 of "x = 5", {1, 2} of "x_1 = 1, x_2 = 2", (1, 2) of "x = 1, y = 2"."""
     if isinstance(value, sympy.Eq) and isinstance(value.lhs, sympy.Symbol | sympy.Tuple):
         return value.rhs
-    if isinstance(value, sympy.FiniteSet) and value.args and all(map(_is_assignment, value.args)):
-        named = {str(one.lhs): one.rhs for one in value.args}
-        if len({name.partition("_")[0] for name in named}) == len(value.args) > 1:
+    members: list[Any] = list(value.args) if isinstance(value, sympy.FiniteSet) else []
+    if members and all(map(_is_assignment, members)):
+        named = {str(one.lhs): one.rhs for one in members}
+        if len({name.partition("_")[0] for name in named}) == len(members) > 1:
             return sympy.Tuple(*(named[name] for name in sorted(named)))
-        return sympy.FiniteSet(*(one.rhs for one in value.args))
+        return sympy.FiniteSet(*(one.rhs for one in members))
     return value
 
 
@@ -158,7 +159,7 @@ def _agree(a: Any, b: Any, alike: Callable[[Any, Any], bool]) -> bool | None:
     return True if seen >= ENOUGH else None
 
 
-def _equations(one: sympy.Eq, other: sympy.Eq) -> bool | None:
+def _equations(one: Any, other: Any) -> bool | None:
     """Whether the difference of the sides is the same but for a constant factor."""
     try:
         a, b = (exact(eq.lhs - eq.rhs) for eq in (one, other))

@@ -139,13 +139,13 @@ def _plain(value: Any) -> Any:
         return sympy.Eq(_plain(value.lhs), _plain(value.rhs), evaluate=False)
     if isinstance(value, sympy.MatrixExpr):
         value = value.doit()
-    names = {symbol: sympy.Symbol(symbol.name) for symbol in value.atoms(sympy.Symbol)}
+    names = {symbol: sympy.Symbol(str(symbol)) for symbol in value.atoms(sympy.Symbol)}
     if not value.has(sympy.Sum, sympy.Product):
-        names = {symbol: sympy.I if new.name == "i" else new for symbol, new in names.items()}
+        names = {symbol: sympy.I if str(new) == "i" else new for symbol, new in names.items()}
     return value.xreplace(names)
 
 
-def _chain(value: sympy.And) -> sympy.Eq:
+def _chain(value: Any) -> Any:
     """The first and the last side of a chain of equations: m + n = 33 + 37 = 70."""
     parts = getattr(value, "_unsorted_args", value.args)
     return sympy.Eq(parts[0].lhs, parts[-1].rhs, evaluate=False)

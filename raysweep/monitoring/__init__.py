@@ -1,1 +1,1 @@
-"""What Prometheus sees of a generate stage: the snapshot of its numbers, and their names as metrics."""
+"""What Prometheus sees of a generate stage: a snapshot of its numbers, and their names as metrics."""

@@ -1,7 +1,7 @@
-"""Metrics through Ray: a `Snapshot` of the driver's becomes gauges and counters of `metric_names`.
+"""Metrics through Ray: a `Snapshot` becomes the gauges and counters of `metric_names`.
 
-Ray collects what a process records and serves it on each node's metrics port, within some fifteen seconds.
-Without a Ray that runs nothing is recorded, so that nobody need ask before.
+Ray collects what a process records and serves it on the metrics port of each node, within some fifteen
+seconds. Without a running Ray nothing is recorded, so callers need not check for one.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ Labels = Mapping[str, str]
 
 
 class Recorder:
-    """Records one side's metrics by name. Its metrics are made once Ray runs, at their first value."""
+    """Records the metrics of one side by name. They are created with the first value, once Ray runs."""
 
     def __init__(self, side: Side):
         self.side = side
@@ -29,34 +29,34 @@ class Recorder:
     def _metrics(self) -> dict[str, Counter | Gauge]:
         kinds = {"counter": Counter, "gauge": Gauge}
         return {
-            metric.name: kinds[metric.kind](metric.name, metric.says, metric.labels)
+            metric.name: kinds[metric.kind](metric.name, metric.description, metric.labels)
             for metric in METRICS
             if metric.side == self.side
         }
 
     def set(self, name: str, value: float, labels: Labels | None = None) -> None:
-        """A gauge's value now."""
+        """Set a gauge."""
         if ray.is_initialized():
             gauge = self._metrics[name]
             assert isinstance(gauge, Gauge)
             gauge.set(value, dict(labels or {}))
 
     def add(self, name: str, value: float, labels: Labels | None = None) -> None:
-        """What has come to a counter."""
+        """Add to a counter."""
         if value > 0 and ray.is_initialized():
             counter = self._metrics[name]
             assert isinstance(counter, Counter)
             counter.inc(value, dict(labels or {}))
 
     def total(self, name: str, value: float, labels: Labels | None = None) -> None:
-        """A counter's value since the start; only what is new of it is added."""
+        """Bring a counter to a value, by adding what is new since the last call."""
         key = (name, tuple(sorted((labels or {}).items())))
         self.add(name, value - self._totals.get(key, 0), labels)
         self._totals[key] = value
 
 
 class Exporter:
-    """Shows snapshots as metrics; call it with each one, about once a second."""
+    """Exports snapshots as metrics. Call it with each snapshot, about once per second."""
 
     def __init__(self) -> None:
         self.record = Recorder("driver")
@@ -69,7 +69,7 @@ class Exporter:
         self.record.total("raysweep_retries", snapshot.retries)
         self.record.set("raysweep_tokens_per_second", snapshot.tokens_s)
         self.record.set("raysweep_actors", snapshot.actors)
-        left = snapshot.seconds_left  # Ray leaves out a gauge that is not a number
+        left = snapshot.seconds_left  # Ray does not export a gauge that is not a number.
         self.record.set("raysweep_seconds_left", nan if left is None else left)
         self.record.set("raysweep_wall_seconds", snapshot.wall_s)
 
@@ -90,7 +90,7 @@ class Exporter:
 
 
 def engine_labels(engine: EngineSpec) -> dict[str, str]:
-    """The labels that name an engine, in metrics of driver and actors alike."""
+    """The labels that name an engine, in the metrics of the driver and of the actors."""
     return {
         "engine": engine.engine_id,
         "model": engine.model.name,

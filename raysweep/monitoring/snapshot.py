@@ -1,20 +1,25 @@
-"""How far a generate stage is: the numbers that displays and metrics show, at one moment.
+"""How far a generate stage is: the numbers that displays and metrics show at one moment.
 
-Totals are of this session, from its start; `waiting` and `left` are of the plan's missing shards. The driver
-makes a snapshot, whoever shows it reads it: it holds plain values only and knows nothing of Ray.
+Totals count from the start of this session. Numbers of waiting shards and of tokens left refer to the shards
+that the plan lists as missing. A snapshot holds plain values only and does not depend on Ray.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-PROGRESS = "progress.json"  # where the driver notes one, now and then
+from raysweep.scheduling.loss_kinds import LossKind
+
+# The file into which the driver writes a snapshot at intervals.
+PROGRESS = "progress.json"
 
 
 @dataclass(frozen=True)
 class EngineProgress:
-    """One engine on one benchmark. Tokens are decoded ones; those left are the plan's estimate.
+    """One engine on one benchmark.
 
-    model, weights and kv_policy are the names and slugs that the engine's id is made of.
+    model, weights, kv_policy  the name and slugs that make up the engine's id
+    tokens                     decoded tokens of the samples written
+    tokens_left                estimated tokens of the samples that are running or waiting
     """
 
     engine_id: str
@@ -35,15 +40,15 @@ class EngineProgress:
 class Snapshot:
     """The whole session.
 
-    faults        lost actors, by the kind of their loss
+    faults        lost actors, by the kind of loss
     retries       shards that were queued again
-    seconds_left  None while nobody can tell
+    seconds_left  None while there is no estimate
     """
 
     engines: tuple[EngineProgress, ...]
     actors: int
     tokens_s: float
-    faults: Mapping[str, int] = field(default_factory=dict)
+    faults: Mapping[LossKind, int] = field(default_factory=dict)
     retries: int = 0
     seconds_left: float | None = None
     wall_s: float = 0.0

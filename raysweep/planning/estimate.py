@@ -1,8 +1,9 @@
 """What a plan costs: where each engine runs, for how long, and for how much.
 
-Tokens are those that finished traces make likely, at most those of the budgets; their time is the cost
-model's, as much slower as the finished parts were. An engine runs on the kind of GPU on which a token of
-it is cheapest. Counted is work, and one load of each engine; not the tail in which GPUs idle.
+The expected tokens follow the lengths of finished traces and never exceed the budgets. The expected time is
+the cost model's time, multiplied by the slowness of finished parts. An engine runs on the kind of GPU on
+which its tokens are cheapest. The cost includes the work and one load per engine. It leaves out the idle
+time of GPUs at the end of a run.
 """
 
 from collections import defaultdict
@@ -22,7 +23,7 @@ HOUR_S = 3600
 
 @dataclass(frozen=True)
 class Tokens:
-    """Of an engine's shards: at most, and expected. Forks count."""
+    """Tokens of an engine's shards, forks included: the largest and the expected number."""
 
     at_most: float = 0.0
     expected: float = 0.0
@@ -33,11 +34,12 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Estimate:
-    """An engine's work, and where it is done.
+    """An engine's work, and where it runs.
 
-    placement  None: it fits on no GPU of the cluster
-    whole      all of its shards; `to_do` those that are not finished
-    slowness   measured seconds a token over modelled ones
+    placement  None if the engine fits on no GPU of the cluster
+    whole      tokens of all its shards
+    to_do      tokens of its unfinished shards
+    slowness   measured seconds per token divided by modelled ones
     """
 
     engine: EngineSpec
@@ -47,7 +49,7 @@ class Estimate:
     slowness: float
 
     def gpu_hours(self, tokens: Tokens) -> float | None:
-        """Of work and one load; None where there is no GPU, or no telling which."""
+        """GPU-hours of the work and one load. None without a GPU of a known kind."""
         place = self.placement
         if place is None or place.gpu is None:
             return None
@@ -57,7 +59,7 @@ class Estimate:
 
 
 def estimates(config: RunConfig, plan: Plan) -> tuple[Estimate, ...]:
-    """One for each engine of the plan."""
+    """The estimate of each engine of the plan."""
     generation, cluster, tokens = config.generation, config.cluster, row_tokens(config)
     options = {
         engine.engine_id: placements(engine, generation, cluster, tokens) for engine in plan.engines
@@ -91,7 +93,7 @@ def benchmarks_of(config: RunConfig, engines: Iterable[EngineSpec]) -> dict[str,
 def tokens_of(
     config: RunConfig, shards: Iterable[PlannedShard], learnt: Learnt
 ) -> tuple[Mapping[str, Tokens], Mapping[str, Tokens]]:
-    """The tokens of all shards, and of those to do, by engine."""
+    """The tokens of all shards and of the unfinished ones, by engine."""
     at_most: dict[tuple[str, str, bool], int] = defaultdict(int)
     samples: dict[tuple[str, str, bool], int] = defaultdict(int)
     for shard in shards:

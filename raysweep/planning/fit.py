@@ -1,10 +1,9 @@
-"""What fits on which GPU: weights, the KV cache of the rows that decode together, and an allowance.
+"""Which GPUs hold an engine: its weights, the KV cache of the rows that decode together, an allowance.
 
     memory of the GPUs >= share of the weights + rows * (share of a row's cache + its logits) + allowance
 
-A row is a sequence that has used the largest token budget; its cache counts at its fullest. An engine gets
-the share of a GPU that its bytes are of the memory, so engines whose shares sum to 1 or less lie side by
-side.
+A row is a sequence that has used the largest token budget. Its cache counts at its peak. An engine's share
+of a GPU is its share of the GPU's memory, so engines whose shares sum to 1 or less fit on one GPU.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,23 +14,24 @@ from raysweep.memory import architecture_bytes, kv_peak_bytes, share, workspace_
 from raysweep.run_config import Cluster, Gpu, Pool, RunConfig
 from raysweep.spec import EngineSpec, sequence_tokens
 
-GPU_COUNTS = (1, 2, 4, 8)  # of one node, over which an engine is split
-STEPS = 20  # a share of a GPU is so many twentieths
-LARGEST_SHARE = STEPS // 2  # beyond which a second engine would hardly fit beside it
-ENOUGH_ROWS = (
-    8  # that share the reading of the weights; a step for a single row costs nearly as much
-)
-
+# An engine may be split over these numbers of GPUs of one node.
+GPU_COUNTS = (1, 2, 4, 8)
+# Shares of a GPU are multiples of 1/20.
+STEPS = 20
+# An engine with a larger share gets a whole GPU, because a second engine would rarely fit beside it.
+LARGEST_SHARE = STEPS // 2
+# With fewer rows than this, an engine wastes its GPUs: a step reads all weights even for one row.
+ENOUGH_ROWS = 8
 
 NO_GPU = Gpu("", 0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How an engine lies on GPUs of a kind; bytes are those of one GPU.
+    """How an engine is laid out on GPUs of one kind. Bytes are bytes per GPU.
 
-    gpus  whole GPUs, or the share of one; 0 on a CPU
-    rows  sequences that decode together at most
+    gpus  whole GPUs, or a share of one; 0 on a CPU
+    rows  the most sequences that decode together
     """
 
     gpus: float
@@ -41,9 +41,9 @@ class Fit:
 
 
 def fit_on(engine: EngineSpec, gpu: Gpu, gpus: int, tokens: int) -> Fit:
-    """The engine split over `gpus` of a kind, with as many rows of `tokens` tokens as there is room for.
+    """The engine split over `gpus` GPUs, with as many rows of `tokens` tokens as fit.
 
-    Raises ValueError if its heads or features do not split over so many.
+    Raises ValueError if its heads or features do not split over so many GPUs.
     """
     a = share(engine.model.architecture, gpus)
     weights = architecture_bytes(a, engine.weights)
@@ -54,7 +54,7 @@ def fit_on(engine: EngineSpec, gpu: Gpu, gpus: int, tokens: int) -> Fit:
 
 
 def fits(engine: EngineSpec, gpu: Gpu, tokens: int) -> Iterator[Fit]:
-    """The engine on each number of GPUs over which it splits, be there room for a row or not."""
+    """The engine on each number of GPUs over which it splits, even if no row fits."""
     for gpus in GPU_COUNTS:
         try:
             yield fit_on(engine, gpu, gpus, tokens)
@@ -63,17 +63,17 @@ def fits(engine: EngineSpec, gpu: Gpu, tokens: int) -> Iterator[Fit]:
 
 
 def least_fit(engine: EngineSpec, gpu: Gpu, tokens: int) -> Fit | None:
-    """The engine on as few GPUs of a node as hold it with one row; None if no node does."""
+    """The engine on the fewest GPUs of a node that hold it with one row. None if no node does."""
     return next((fit for fit in fits(engine, gpu, tokens) if fit.rows), None)
 
 
 def placed(
     engine: EngineSpec, gpu: Gpu | None, max_rows: int, tokens: int, most_gpus: int | None = None
 ) -> Fit | None:
-    """The GPUs of an actor that holds the engine with up to `max_rows` rows; None if no node holds one row.
+    """The GPUs of an actor that holds the engine with up to `max_rows` rows. None if no node holds a row.
 
-    A share where half a GPU or less holds all rows; else as few whole GPUs as hold enough rows to be
-    worth a reading of the weights; else as few as hold one. On a CPU (None) memory is not looked at.
+    The actor gets a share of a GPU if half a GPU or less holds all rows. Otherwise it gets the fewest whole
+    GPUs that hold ENOUGH_ROWS, or else the fewest that hold one row. On a CPU (None) memory is not checked.
     """
     if gpu is None:
         return replace(fit_on(engine, NO_GPU, 1, tokens), gpus=0, rows=max_rows)
@@ -89,7 +89,7 @@ def placed(
 
 
 def shared(engine: EngineSpec, gpu: Gpu, max_rows: int, tokens: int) -> Fit | None:
-    """The engine on the least share of a GPU that holds all its rows; None if that is more than half."""
+    """The engine on the smallest share of a GPU that holds all rows. None if it exceeds LARGEST_SHARE."""
     fit = fit_on(engine, gpu, 1, tokens)
     a = engine.model.architecture
     needed = fit.weights_bytes + workspace_bytes(a, 0) + max_rows * fit.row_bytes
@@ -98,7 +98,7 @@ def shared(engine: EngineSpec, gpu: Gpu, max_rows: int, tokens: int) -> Fit | No
 
 
 def given(engine: EngineSpec, gpu: Gpu, gpus: float, max_rows: int, tokens: int) -> Fit | None:
-    """The engine on just the GPUs, or the share of one, that an actor is given; None if it does not fit."""
+    """The engine on exactly the GPUs, or the share of one, that an actor has. None if it does not fit."""
     part = replace(gpu, memory_bytes=int(gpu.memory_bytes * min(1, gpus)))
     try:
         fit = replace(fit_on(engine, part, max(1, int(gpus)), tokens), gpus=gpus)
@@ -112,10 +112,10 @@ def capped(fit: Fit, max_rows: int) -> Fit:
 
 
 def row_tokens(config: RunConfig) -> int:
-    """Tokens of a row at its longest over all benchmarks of the sweep; the prompt is not counted.
+    """The longest row over all benchmarks of the sweep, in tokens without the prompt.
 
-    Plan and jobs both take this number, so an engine keeps its GPUs when only the benchmark with shorter
-    answers is left.
+    The plan and the jobs both use this number. So an engine keeps its GPUs when only the benchmark with
+    shorter answers is left.
     """
     budget = config.sweep.token_budgets[-1]
     return max(sequence_tokens(0, budget, 0, b.answer_tokens) for b in config.sweep.benchmarks)
@@ -124,7 +124,7 @@ def row_tokens(config: RunConfig) -> int:
 def fit_of(
     engine: EngineSpec, pool: Pool, cluster: Cluster, max_rows: int, tokens: int
 ) -> Fit | None:
-    """How an actor of an engine lies on GPUs of a pool; None if they do not hold it."""
+    """How an actor of an engine is laid out on GPUs of a pool. None if they do not hold it."""
     gpus = cluster.gpus_per_actor
     if gpus is None:
         return placed(engine, pool.gpu, max_rows, tokens, pool.gpus)
@@ -134,9 +134,9 @@ def fit_of(
 
 
 def check_fit(config: RunConfig, engines: Iterable[EngineSpec], known: Iterable[Gpu] = ()) -> None:
-    """Raise if an engine fits on no GPU that its actor may get, where their kinds are known.
+    """Raise if an engine fits on no GPU of the cluster. Without known kinds of GPU nothing is checked.
 
-    known  kinds of GPU that are suggested instead
+    known  kinds of GPU that may be suggested instead
     """
     cluster, known = config.cluster, tuple(known)
     if not cluster.pools or not cluster.on_gpus:
@@ -148,9 +148,9 @@ def check_fit(config: RunConfig, engines: Iterable[EngineSpec], known: Iterable[
 
 
 def refusal(config: RunConfig, engine: EngineSpec, known: Iterable[Gpu]) -> str:
-    """That an engine fits nowhere, what would hold it, and the way out."""
+    """The message that an engine fits nowhere, with the GPUs that would hold it."""
     cluster, tokens = config.cluster, row_tokens(config)
-    names = " or ".join(in_words(pool) for pool in cluster.pools)
+    names = " or ".join(pool_name(pool) for pool in cluster.pools)
     field, share = "cluster.gpu", f"no node of {names} holds"
     if cluster.gpus_per_actor is not None:
         field, share = "cluster.gpus_per_actor", f"{cluster.gpus_per_actor:g} {names} cannot hold"
@@ -161,18 +161,18 @@ def refusal(config: RunConfig, engine: EngineSpec, known: Iterable[Gpu]) -> str:
     )
 
 
-def in_words(pool: Pool) -> str:
+def pool_name(pool: Pool) -> str:
     """`l4-24`, or `2 l4-24` where it is known how many there are."""
     return pool.gpu.name if pool.gpus is None else f"{pool.gpus} {pool.gpu.name}"
 
 
 def what_would(gpus: Iterable[Gpu], engine: EngineSpec, tokens: int) -> str:
-    """The fewest GPUs of a node that hold an engine, for each kind, in words; the first of a name counts."""
+    """The fewest GPUs of each kind that hold an engine, in words. The first kind of a name counts."""
     kinds: dict[str, Gpu] = {}
     for gpu in gpus:
         kinds.setdefault(gpu.name, gpu)
     found = {name: least_fit(engine, gpu, tokens) for name, gpu in kinds.items()}
     counts = [f"{fit.gpus:g} {name}" for name, fit in found.items() if fit is not None]
     if not counts:
-        return "no node that is known does; lower the largest token budget"
-    return f"{', '.join(counts)} would"
+        return "no known node holds it; lower the largest token budget"
+    return f"use {' or '.join(counts)}"

@@ -1,4 +1,4 @@
-"""Where an actor of an engine may run: on each kind of GPU of the cluster that holds it, and how fast."""
+"""Where an engine's actor may run: each kind of GPU of the cluster that holds it, with its speed there."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from raysweep.spec import EngineSpec
 
 @dataclass(frozen=True)
 class Need:
-    """What an actor takes: CPUs, and a share of one GPU (below 1) or a number of whole ones of a kind."""
+    """What an actor occupies: CPUs, and a share of one GPU (below 1) or whole GPUs of one kind."""
 
     cpus: float
     gpus: float
@@ -21,7 +21,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Option:
-    """A way to run an engine: what its actor takes, and how fast it is there."""
+    """A way to run an engine: what its actor occupies, and its speed."""
 
     need: Need
     speed: Speed
@@ -29,7 +29,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Placement:
-    """An actor of an engine: on GPUs of a kind, or where nothing is known of any (None) on a nominal CPU."""
+    """An engine's actor on GPUs of one kind. With no known kind (None) it is on a nominal CPU."""
 
     gpu: Gpu | None
     fit: Fit
@@ -37,17 +37,17 @@ class Placement:
 
     @property
     def token_s(self) -> float:
-        """Seconds a token by the cost model, its actor's rows all taken."""
+        """Seconds per token by the cost model, with all rows of the actor in use."""
         return 1 / self.speed.tokens_s()
 
     @property
     def token_price(self) -> tuple[float, float]:
-        """What a token costs: in dollars; in seconds of a GPU where nobody has said a price."""
+        """The price of a token as (dollars, GPU-seconds). Dollars are 0 if the price is unknown."""
         gpu_s = self.token_s * self.fit.gpus
         return (self.gpu.usd_per_hour if self.gpu else 0) * gpu_s, gpu_s
 
     def option(self, cluster: Cluster) -> Option:
-        """What an actor takes there."""
+        """What an actor occupies there, and its speed."""
         gpus, kind = cluster.gpus_per_actor or 0.0, ""
         if self.gpu is not None:
             gpus, kind = self.fit.gpus, self.gpu.accelerator_type
@@ -57,7 +57,7 @@ class Placement:
 def placements(
     engine: EngineSpec, generation: Generation, cluster: Cluster, tokens: int
 ) -> tuple[Placement, ...]:
-    """Each way to run an engine whose sequences come to `tokens` tokens, the cheapest a token first."""
+    """Each way to run an engine with sequences of `tokens` tokens, sorted by price per token."""
     rows = generation.max_rows
     fits = (
         [(pool.gpu, fit_of(engine, pool, cluster, rows, tokens)) for pool in cluster.pools]
@@ -69,14 +69,15 @@ def placements(
 
 
 def has_known_gpus(cluster: Cluster) -> bool:
-    """Whether actors run on GPUs of which the kinds are named."""
+    """Whether actors run on GPUs of named kinds."""
     return bool(cluster.pools) and cluster.on_gpus
 
 
 def modelled(options: Mapping[str, Iterable[Option]]) -> Modelled:
-    """Seconds of an engine's token on a device: a kind of GPU by Ray's label, "" for a CPU.
+    """A function that gives modelled seconds per token for an engine id and a device.
 
-    0 for a device that is no option. Of two kinds with one label the first counts.
+    A device is a kind of GPU by Ray's label, or "" for a CPU. The function gives 0 for a device that is not
+    an option. If two kinds share a label, the first counts.
     """
     found: dict[tuple[str, str], float] = {}
     for engine_id, ways in options.items():

@@ -1,4 +1,4 @@
-"""The grid of a sweep: every engine, its backend, and the stream of samples that is wanted of it."""
+"""The grid of a sweep: every engine, its backend, and the stream of samples that it shall make."""
 
 import itertools
 from collections.abc import Collection
@@ -13,7 +13,7 @@ from raysweep.spec import Benchmark, EngineSpec
 
 
 def engines(config: RunConfig) -> tuple[EngineSpec, ...]:
-    """Every engine of the grid, in the order of the configuration, with the backend that it names."""
+    """Every engine of the grid, in the configuration's order and with its backend."""
     sweep = config.sweep
     return tuple(
         EngineSpec(model, weights, policy, sweep.backend, checkpoint)
@@ -26,19 +26,19 @@ def engines(config: RunConfig) -> tuple[EngineSpec, ...]:
 def backend_of(config: RunConfig, engine: EngineSpec, streams: Collection[str]) -> Choice:
     """The backend of an engine of the grid, given the streams of samples that the folder holds.
 
-    Raises ConfigError where another backend has made the engine's samples there: they are not the same.
+    Raises ConfigError if another backend has made the engine's samples, because they would differ.
     """
     tried = AUTO if streams else ()
     makers = [backend for backend in tried if _has_made(config, engine, backend, streams)]
     if engine.backend == "auto":
-        made = "has made samples in this folder"
+        made = "made the samples in this folder"
         return Choice(makers[0], made) if makers else choose(engine, config.cluster)
     others = [maker for maker in makers if maker != engine.backend]
     if others:
         raise ConfigError(
-            f"sweep.backend: {engine.backend!r}, but the samples of {engine.engine_id} in "
-            f"{config.out}/{config.run} come from {others[0]!r}; write that or auto, or choose another "
-            "run=NAME"
+            f"sweep.backend: {engine.backend!r} cannot continue the samples of {engine.engine_id} in "
+            f"{config.out}/{config.run}, which {others[0]!r} made; write that or auto, or choose "
+            "another run=NAME"
         )
     return Choice(engine.backend, "as configured")
 
@@ -54,7 +54,7 @@ def _has_made(
 
 
 def whole_stream(config: RunConfig, engine: EngineSpec, benchmark: Benchmark) -> Shard:
-    """All that is wanted of one engine on one benchmark, as if it were one shard."""
+    """All wanted samples of one engine on one benchmark, as a single shard."""
     return Shard(
         engine=engine,
         benchmark=benchmark.name,

@@ -1,4 +1,4 @@
-"""From missing shards to jobs: for each engine its work, and the ways to run it on the cluster's nodes."""
+"""Groups missing shards into jobs: an engine, its shards, and the ways to run it on the cluster."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ from raysweep.storage.part import Part
 
 @dataclass(frozen=True)
 class Job:
-    """An engine, the ways to run it (not none), and the shards that are wanted of it."""
+    """An engine, the ways to run it (at least one), and its missing shards."""
 
     engine: EngineSpec
     options: tuple[Option, ...]
@@ -24,11 +24,11 @@ class Job:
 def jobs_of(
     shards: Iterable[Shard], generation: Generation, cluster: Cluster, row_tokens: int
 ) -> tuple[Job, ...]:
-    """The shards by their engine, each engine with its options.
+    """One job per engine of the shards.
 
-    row_tokens  tokens of a row at its longest, as the plan has it (`fit.row_tokens`)
+    row_tokens  the longest row in tokens, as in the plan (`fit.row_tokens`)
 
-    Raises ValueError for an engine that no kind of GPU of the cluster holds: `fit.check_fit` comes before.
+    Raises ValueError for an engine that fits on no GPU of the cluster. Call `fit.check_fit` before.
     """
     by_engine: dict[str, list[Shard]] = defaultdict(list)
     for shard in shards:
@@ -45,7 +45,7 @@ def _job(shards: Sequence[Shard], generation: Generation, cluster: Cluster, row_
 
 
 def learnt_from(parts: Iterable[Part], jobs: Sequence[Job]) -> Learnt:
-    """What the parts that are there say of the jobs still to do."""
+    """What finished parts tell about the jobs that remain."""
     firsts = [{shard.benchmark: shard for shard in job.shards} for job in jobs]
     streams = {shard.stream_id: name for by_name in firsts for name, shard in by_name.items()}
     return learnt_of(parts, streams, modelled({job.engine.engine_id: job.options for job in jobs}))

@@ -1,8 +1,8 @@
-"""What finished work teaches: how long traces are, and how much slower engines are than modelled.
+"""What finished work shows: the length of traces, and how much slower engines are than modelled.
 
-An engine that has finished something is known by it; another one by what its fellows did: those of the
-benchmark for its tokens, all of them for its slowness. Each call takes the same time, however much was
-noted.
+An engine with finished work is judged by that work. Any other engine is judged by the others: its tokens by
+those on the same benchmark, its slowness by all engines. The time of a call does not grow with the number of
+shards that were noted.
 """
 
 from bisect import bisect_left, insort
@@ -34,16 +34,16 @@ class Sum:
 
 @dataclass(eq=False)
 class Learnt:
-    """Sums over what was noted.
+    """Sums over the finished shards that were noted.
 
-    modelled  seconds of a token by the cost model, given engine id and device; 0 where it has no say
+    modelled  seconds per token by the cost model, given engine id and device; 0 if it does not know
     """
 
     modelled: Modelled = lambda engine_id, device: 0.0
     _lengths: dict[tuple[str, str], Sum] = field(default_factory=lambda: defaultdict(Sum))
     _of_benchmark: dict[str, Sum] = field(default_factory=lambda: defaultdict(Sum))
     _times: dict[str, Sum] = field(default_factory=dict)
-    _ratios: list[float] = field(default_factory=list)  # the engines' slowness, increasing
+    _ratios: list[float] = field(default_factory=list)  # the engines' slowness, in increasing order
 
     def note(
         self,
@@ -54,7 +54,7 @@ class Learnt:
         engine_s: float = 0.0,
         device: str = "",
     ) -> None:
-        """Take in a finished shard: its samples, the tokens decoded for them, and its engine's seconds."""
+        """Add a finished shard: its samples, the tokens decoded for them, and its engine's seconds."""
         if samples and tokens:
             self._lengths[engine_id, benchmark].add(tokens, samples)
             self._of_benchmark[benchmark].add(tokens, samples)
@@ -70,16 +70,15 @@ class Learnt:
         insort(self._ratios, time.ratio)
 
     def tokens_per_sample(self, engine_id: str, benchmark: str, at_most: float) -> float:
-        """Tokens that a sample is expected to take, its forks included.
+        """Expected tokens of a sample, forks included. It never exceeds `at_most`.
 
-        The engine's own mean; else the mean of the benchmark's other engines, whose limit is the same;
-        else `at_most`, which it never exceeds.
+        This is the engine's own mean, else the mean of all engines on the benchmark, else `at_most`.
         """
         own = self._lengths.get((engine_id, benchmark)) or self._of_benchmark.get(benchmark)
         return min(own.ratio, at_most) if own else at_most
 
     def slowness(self, engine_id: str) -> float:
-        """Measured seconds a token over modelled ones: the engine's, else the others' median, else 1."""
+        """Measured divided by modelled seconds per token: the engine's, else the median, else 1."""
         if engine_id in self._times:
             return self._times[engine_id].ratio
         return self._median
@@ -95,7 +94,10 @@ def learnt_of(
     benchmarks: Mapping[str, str],
     modelled: Modelled = lambda engine_id, device: 0.0,
 ) -> Learnt:
-    """What finished parts teach. `benchmarks`: the benchmark of each stream by its id; no others count."""
+    """What finished parts show.
+
+    benchmarks  the benchmark of each stream, by the stream's id; parts of other streams are ignored
+    """
     learnt = Learnt(modelled)
     for part in parts:
         if part.stream_id in benchmarks:

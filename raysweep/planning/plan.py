@@ -1,7 +1,7 @@
-"""From a configuration to the work that is missing: engines, shards, and their cost in tokens.
+"""From a configuration to the missing work: engines, shards, and their cost in tokens.
 
-The plan keeps the finished parts that hold wanted samples and cuts the rest into new shards (`cutting`).
-It is a function of the configuration and of the folder's parts, and of nothing else.
+The plan keeps finished parts that hold wanted samples and cuts the rest into new shards (`cutting`). It is a
+function of the configuration and the folder's parts, and of nothing else.
 """
 
 from collections import defaultdict
@@ -21,7 +21,7 @@ from raysweep.storage.part import Part
 
 @dataclass(frozen=True)
 class PlannedShard:
-    """A shard as a row of plan.parquet; `shard` is None for one that an earlier run has finished."""
+    """A shard as a row of plan.parquet. `shard` is None if the shard is finished."""
 
     shard_id: str
     engine_id: str
@@ -39,10 +39,10 @@ class PlannedShard:
 
 @dataclass(frozen=True)
 class Plan:
-    """Every shard of the run: those done, and those to do.
+    """Every shard of the run, finished or not.
 
-    backends  why each engine has its backend
-    parts     all that the folder holds, those of other runs of it too
+    backends  each engine's backend and the reason for it
+    parts     all parts in the folder, including those that this configuration does not want
     """
 
     engines: tuple[EngineSpec, ...]
@@ -56,12 +56,12 @@ class Plan:
 
     @property
     def done(self) -> int:
-        """Shards that are finished."""
+        """The number of finished shards."""
         return sum(planned.shard is None for planned in self.shards)
 
 
 def make_plan(config: RunConfig, parts: Iterable[Part]) -> Plan:
-    """The run's plan, given the parts that are finished."""
+    """The run's plan, given the finished parts."""
     parts = tuple(parts)
     finished: dict[str, list[Part]] = defaultdict(list)
     for part in parts:
@@ -83,7 +83,7 @@ def make_plan(config: RunConfig, parts: Iterable[Part]) -> Plan:
 
 
 def _plan_stream(whole: Shard, parts: list[Part], cut: Cut) -> Iterator[PlannedShard]:
-    """The shards of one stream: what is there first, then what is missing."""
+    """The shards of one stream: first the finished ones, then the missing ones."""
     finished, missing = finished_pieces(whole, parts)
     for shard_id, piece in finished:
         yield _planned(shard_id, piece, None)
@@ -93,9 +93,9 @@ def _plan_stream(whole: Shard, parts: list[Part], cut: Cut) -> Iterator[PlannedS
 
 
 def _tokens_s(config: RunConfig, engine: EngineSpec) -> float | None:
-    """Modelled tokens a second of a full actor; None without a kind of GPU that is named and holds it.
+    """Modelled tokens per second of a full actor. None without a named kind of GPU that holds it.
 
-    A nominal core's speed says nothing of this machine's.
+    The speed of a nominal CPU core is no estimate for this machine's cores.
     """
     if not has_known_gpus(config.cluster):
         return None
@@ -104,9 +104,9 @@ def _tokens_s(config: RunConfig, engine: EngineSpec) -> float | None:
 
 
 def cut_of(whole: Shard, generation: Generation, tokens_s: float | None) -> Cut:
-    """The size of a stream's shards: the configured one, or what a full actor does in `shard_minutes`.
+    """The size of a stream's shards: the configured size, or less if `shard_minutes` allow less.
 
-    All samples of a question stay together as long as they are no more than that.
+    All samples of a question stay together if a full actor makes them within `shard_minutes`.
     """
     if tokens_s is None:
         return Cut(generation.shard_questions, generation.shard_samples)

@@ -1,4 +1,4 @@
-"""engines.parquet and plan.parquet: a plan with its cost, for readers; no stage takes them for the truth."""
+"""Writes engines.parquet and plan.parquet: a plan with its cost, for people. No stage reads them."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -13,18 +13,19 @@ from raysweep.planning.gpu_options import has_known_gpus
 from raysweep.planning.plan import Plan
 from raysweep.run_config import RunConfig
 from raysweep.spec import EngineSpec
+from raysweep.storage import result_files
 from raysweep.storage.schemas import ENGINES, PLAN
 from raysweep.storage.store import Store
 
 
 def write_plan(config: RunConfig, planned: Plan, costs: Sequence[Estimate], store: Store) -> None:
     """Write engines.parquet and plan.parquet."""
-    store.write_table("engines.parquet", engines_table(config, costs))
-    store.write_table("plan.parquet", plan_table(config, planned, costs))
+    store.write_table(result_files.ENGINES, engines_table(config, costs))
+    store.write_table(result_files.PLAN, plan_table(config, planned, costs))
 
 
 def engines_table(config: RunConfig, costs: Iterable[Estimate]) -> pa.Table:
-    """engines.parquet. Tokens are those of all shards at most, hours the expected ones."""
+    """engines.parquet. Tokens are the largest possible number, hours are the expected number."""
     return pa.Table.from_pylist([_engine_row(config, cost) for cost in costs], schema=ENGINES)
 
 
@@ -36,7 +37,7 @@ def plan_table(config: RunConfig, plan: Plan, costs: Iterable[Estimate]) -> pa.T
 
 
 def gpus_of(config: RunConfig, cost: Estimate) -> float | None:
-    """GPUs of an actor of the engine, or the share of one; None if it fits on none of the cluster's."""
+    """GPUs per actor of the engine, or its share of one. None if it fits on no GPU of the cluster."""
     if not has_known_gpus(config.cluster):
         return config.cluster.gpus_per_actor
     return None if cost.placement is None else cost.placement.fit.gpus
@@ -52,7 +53,7 @@ def _engine_row(config: RunConfig, cost: Estimate) -> dict[str, Any]:
 
 
 def described(engine: EngineSpec) -> dict[str, Any]:
-    """The columns of engines.parquet that say what an engine is, whatever it costs."""
+    """The columns of engines.parquet that describe an engine without its cost."""
     model = engine.model
     return {
         "engine_id": engine.engine_id,
@@ -63,6 +64,8 @@ def described(engine: EngineSpec) -> dict[str, Any]:
         "weight_method": engine.weights.method,
         "weight_bits": engine.weights.bits,
         "weight_group_size": engine.weights.group_size,
+        "weight_symmetric": engine.weights.symmetric,
+        "weight_act_order": engine.weights.act_order,
         "kv_policy": engine.kv_policy.slug,
         "kv_params": json.dumps(parameters(engine.kv_policy)),
         "kv_kind": kind_of(engine.kv_policy),

@@ -1,1 +1,1 @@
-"""What a person sees of a run on the way: the bar in the terminal, progress.json, the stage status."""
+"""What a person sees of a run in progress: the bar in the terminal, progress.json, the stage status."""

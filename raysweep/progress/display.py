@@ -1,6 +1,7 @@
-"""How far a generate stage is, for people: samples, shards, tokens a second, faults and time left.
+"""How far a generate stage is, for people: samples, shards, tokens per second, faults and time left.
 
-A terminal has a bar that moves. Elsewhere, as in a job's log, a line is printed each minute, and at the end.
+A terminal shows a progress bar. Elsewhere, as in the log of a job, a line is printed once per minute and at
+the end.
 """
 
 import time
@@ -11,15 +12,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from raysweep.monitoring.snapshot import Snapshot
-from raysweep.system.quantities import duration
+from raysweep.system.quantities import duration, plural
 
 LINE_EVERY_S = 60.0
-TEXT_WIDTH = 88  # of everything but the bar, in a run of some ten thousand samples
+# Columns of everything but the bar, in a run of some ten thousand samples.
+TEXT_WIDTH = 88
 
 
 @contextmanager
 def show_progress(console: Console, samples: int) -> Iterator[Callable[[Snapshot], None]]:
-    """Shows progress while the context lasts; gives the function to call with each snapshot."""
+    """Show progress for the duration of the context. Gives the function to call with each snapshot."""
     shown = bar(console, samples) if console.is_terminal else print_lines(console, samples)
     with shown as show:
         yield show
@@ -31,13 +33,13 @@ def bar(console: Console, samples: int) -> Iterator[Callable[[Snapshot], None]]:
         TextColumn("[bold]generate"),
         BarColumn(bar_width=max(6, min(40, console.width - TEXT_WIDTH))),
         MofNCompleteColumn(),
-        TextColumn("samples · {task.fields[said]}"),
+        TextColumn("samples · {task.fields[state]}"),
     )
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task("", total=samples, said="waiting for actors")
+        task = progress.add_task("", total=samples, state="waiting for actors")
 
         def show(snapshot: Snapshot) -> None:
-            progress.update(task, completed=samples_done(snapshot), said=in_words(snapshot))
+            progress.update(task, completed=samples_done(snapshot), state=snapshot_text(snapshot))
 
         yield show
 
@@ -46,48 +48,46 @@ def bar(console: Console, samples: int) -> Iterator[Callable[[Snapshot], None]]:
 def print_lines(
     console: Console, samples: int, now: Callable[[], float] = time.monotonic
 ) -> Iterator[Callable[[Snapshot], None]]:
-    """A line for the first snapshot, for one a minute, and for the last."""
+    """Print a line for the first snapshot, for one per minute, and for the last."""
     printed_at = float("-inf")
-    unsaid: Snapshot | None = None
+    unprinted: Snapshot | None = None
 
-    def say(snapshot: Snapshot) -> None:
+    def print_line(snapshot: Snapshot) -> None:
         done = f"{samples_done(snapshot):,}/{samples:,} samples"
-        line = f"generate  {done} · {in_words(snapshot)}"
+        line = f"generate  {done} · {snapshot_text(snapshot)}"
         console.print(line, soft_wrap=True, highlight=False, markup=False)
 
     def show(snapshot: Snapshot) -> None:
-        nonlocal printed_at, unsaid
-        unsaid = snapshot
+        nonlocal printed_at, unprinted
+        unprinted = snapshot
         if now() - printed_at >= LINE_EVERY_S:
-            printed_at, unsaid = now(), None
-            say(snapshot)
+            printed_at, unprinted = now(), None
+            print_line(snapshot)
 
     try:
         yield show
     finally:
-        if unsaid is not None:
-            say(unsaid)
+        if unprinted is not None:
+            print_line(unprinted)
 
 
 def samples_done(snapshot: Snapshot) -> int:
     return sum(engine.samples for engine in snapshot.engines)
 
 
-def in_words(snapshot: Snapshot) -> str:
-    """Actors, shards, speed, faults, and the time left."""
+def snapshot_text(snapshot: Snapshot) -> str:
+    """Shards, actors, speed, faults and the time left, in one line."""
     engines = snapshot.engines
     done = sum(engine.shards_done for engine in engines)
     running = sum(engine.shards_running for engine in engines)
     waiting = sum(engine.shards_waiting for engine in engines)
-    said = [
+    faults = sum(snapshot.faults.values())
+    parts = [
         f"{done:,}/{done + running + waiting:,} shards",
-        f"{snapshot.actors:,} actors"
-        if snapshot.actors
-        else "waiting for nodes"
-        if waiting
-        else "",
+        plural(snapshot.actors, "actor") if snapshot.actors else "",
+        "waiting for nodes" if waiting and not snapshot.actors else "",
         f"{snapshot.tokens_s:,.0f} tokens/s",
-        f"{sum(snapshot.faults.values()):,} faults" if snapshot.faults else "",
+        plural(faults, "fault") if faults else "",
         "" if snapshot.seconds_left is None else f"{duration(snapshot.seconds_left)} left",
     ]
-    return " · ".join(filter(None, said))
+    return " · ".join(filter(None, parts))

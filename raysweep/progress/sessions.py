@@ -1,21 +1,22 @@
-"""Sessions of a run, as summary.json adds them up: time, GPU time, faults, and drivers that were killed."""
+"""The sessions of a run, as summary.json adds them up: time, GPU time, faults, and killed drivers."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from raysweep.monitoring.snapshot import PROGRESS
+from raysweep.scheduling.loss_kinds import LossKind
 from raysweep.storage.record import add_to_summary, read_mapping, read_summary
 from raysweep.storage.store import Store
 
 
 def note_killed_session(store: Store) -> None:
-    """Add what is known of the session of a driver that was killed, or that this one took over from."""
+    """Add the session of a driver that was killed or displaced, as far as progress.json tells of it."""
     before = store.lease.displaced if store.lease else None
     if not before:
         return
     progress = read_mapping(store, PROGRESS)
     known = progress if progress.get("epoch") == before.get("epoch") else {}
-    faults = {**known.get("faults", {}), "driver": 1}
+    faults: dict[LossKind, int] = {**known.get("faults", {}), "driver": 1}
     note_session(store, known.get("wall_s", 0.0), 0.0, faults)
 
 
@@ -23,10 +24,10 @@ def note_session(
     store: Store,
     wall_s: float,
     gpu_s: float,
-    faults: Mapping[str, int],
+    faults: Mapping[LossKind, int],
     warnings: Iterable[str] = (),
 ) -> None:
-    """Add a generate stage's time, GPU time, faults by kind and warnings to those of sessions before."""
+    """Add a generate stage's time, GPU time, faults and warnings to those of earlier sessions."""
     before = read_summary(store)
     by_kind = Counter(before.get("faults_by_kind", {})) + Counter(faults)
     noted = {

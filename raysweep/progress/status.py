@@ -1,7 +1,7 @@
-"""How far a run is: what is there and what is missing, by engine. Needs no Ray, and writes no file.
+"""How far a run is: finished and missing samples by engine. It needs no Ray and writes no file.
 
-The one idea: what has been done is what lies in the folder, so a run can be looked at while it goes on,
-from any machine that reaches the folder, with the command line that started it.
+The one idea: the folder holds all that has been done. A run can therefore be looked at while it goes on, from
+any machine that reaches the folder, with the command line that started it.
 """
 
 import json
@@ -14,18 +14,22 @@ from typing import Any
 
 from raysweep.monitoring.snapshot import PROGRESS, EngineProgress, Snapshot
 from raysweep.planning.plan import Plan, PlannedShard
-from raysweep.progress.display import in_words
+from raysweep.progress.display import snapshot_text
+from raysweep.storage import result_files
 from raysweep.storage.record import read_summary
 from raysweep.storage.store import Store
 from raysweep.system.quantities import duration, plural
 
-MOST_NAMED = 12  # engines with work left, those with most of it first
-SAMPLES, RESULTS, PAGE = "samples", "scenarios.parquet", "report/index.html"
+# Lists this many unfinished engines at most, those with most work left first.
+MOST_NAMED = 12
+
+# The folder of samples, and the table that stands for the results of reduce.
+SAMPLES, RESULTS = "samples", result_files.SCENARIOS
 
 
 @dataclass(frozen=True)
 class Progress:
-    """progress.json: how far a generate stage was, and when."""
+    """The contents of progress.json: how far a generate stage was, and when."""
 
     when: datetime
     snapshot: Snapshot
@@ -33,7 +37,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class EngineStatus:
-    """Samples of an engine over all benchmarks: those there, and those wanted."""
+    """The finished and the wanted samples of an engine over all benchmarks."""
 
     engine_id: str
     backend: str
@@ -46,9 +50,9 @@ class EngineStatus:
 class Status:
     """A run's folder as it is now.
 
-    written   when the newest part of samples, and each of the results that are there, was written
-    summary   summary.json, which the stages that have ended add to
-    progress  of the generate stage that goes on, or of the last one
+    written   when the newest part of samples, the results and the page were written, as far as they exist
+    summary   summary.json, to which each stage adds when it has ended
+    progress  progress of the generate stage that is running, or of the last one
     """
 
     engines: tuple[EngineStatus, ...]
@@ -58,12 +62,12 @@ class Status:
 
     @property
     def left(self) -> int:
-        """Shards of the run that are not there."""
+        """Missing shards of the run."""
         return sum(engine.shards_left for engine in self.engines)
 
 
 def read_status(planned: Plan, store: Store) -> Status:
-    """What the plan says of the samples, and what else the folder holds."""
+    """The status of a run, from its plan and its folder."""
     engines = tuple(by_engine(planned))
     return Status(engines, last_written(store), read_summary(store), read_progress(store))
 
@@ -80,13 +84,15 @@ def by_engine(planned: Plan) -> Iterator[EngineStatus]:
 
 
 def last_written(store: Store) -> dict[str, datetime]:
-    """When the newest part and the results were written, of those that are there."""
-    found = {name: store.folder.last_written(name) for name in (SAMPLES, RESULTS, PAGE)}
+    """When the newest part, the results and the page were written, as far as they exist."""
+    found = {
+        name: store.folder.last_written(name) for name in (SAMPLES, RESULTS, result_files.PAGE)
+    }
     return {name: when for name, when in found.items() if when is not None}
 
 
 def read_progress(store: Store) -> Progress | None:
-    """What the generate stage that goes on, or the last one, has noted; None if it cannot be read."""
+    """What the running generate stage, or the last one, has written; None if it cannot be read."""
     try:
         noted = json.loads(store.read_text(PROGRESS)) if store.exists(PROGRESS) else None
         if noted is None:
@@ -100,16 +106,20 @@ def read_progress(store: Store) -> Progress | None:
 
 
 def lines(status: Status, now: float | None = None) -> Iterator[tuple[str, str]]:
-    """What there is to say, as (label, text), most important first."""
+    """The status as lines of (label, text), most important first."""
     samples, wanted = (
         sum(getattr(e, name) for e in status.engines) for name in ("samples", "wanted")
     )
-    yield "samples", f"{samples:,} of {wanted:,} are there; {plural(status.left, 'shard')} left"
+    missing = f"; {plural(status.left, 'shard')} missing" if status.left else ""
+    yield "samples", f"{samples:,} of {wanted:,} are finished{missing}"
     now = time.time() if now is None else now
     if newest := status.written.get(SAMPLES):
-        yield "newest", f"part written {ago(newest, now)}"
+        yield "newest", f"part was written {ago(newest, now)}"
     if status.progress is not None:
-        yield "progress", f"{in_words(status.progress.snapshot)} ({ago(status.progress.when, now)})"
+        yield (
+            "progress",
+            f"{snapshot_text(status.progress.snapshot)} ({ago(status.progress.when, now)})",
+        )
     yield from engine_lines(status.engines)
     if "wall_s" in status.summary:
         yield "so far", spent(status.summary)
@@ -123,40 +133,40 @@ def ago(when: datetime, now: float) -> str:
 
 
 def engine_lines(engines: Iterable[EngineStatus]) -> Iterator[tuple[str, str]]:
-    """Engines with work left, most first, and how many have none."""
+    """How many engines are finished, and the others with most work left first."""
     engines = tuple(engines)
-    open_ones = sorted((e for e in engines if e.shards_left), key=lambda e: e.samples - e.wanted)
-    yield "engines", f"{len(engines) - len(open_ones):,} of {len(engines):,} complete"
-    for engine in open_ones[:MOST_NAMED]:
+    unfinished = sorted((e for e in engines if e.shards_left), key=lambda e: e.samples - e.wanted)
+    yield "engines", f"{len(engines) - len(unfinished):,} of {len(engines):,} are finished"
+    for engine in unfinished[:MOST_NAMED]:
         yield (
             "",
             f"{engine.engine_id} ({engine.backend}): {engine.samples:,} of {engine.wanted:,} samples, "
-            f"{plural(engine.shards_left, 'shard')} left",
+            f"{plural(engine.shards_left, 'shard')} missing",
         )
-    if len(open_ones) > MOST_NAMED:
-        yield "", f"and {len(open_ones) - MOST_NAMED:,} other engines with work left"
+    if len(unfinished) > MOST_NAMED:
+        yield "", f"and {len(unfinished) - MOST_NAMED:,} other engines with missing shards"
 
 
 def spent(summary: Mapping[str, Any]) -> str:
-    """Time and faults of the generate stages that have ended; one that runs still is not in it."""
+    """Time and faults of the generate stages that have ended."""
     hours = f", {summary['gpu_hours']:.2f} GPU-hours" if summary.get("gpu_hours") else ""
     faults = plural(summary.get("faults_survived", 0), "fault")
     kinds = ", ".join(
         f"{count:,} {kind}" for kind, count in summary.get("faults_by_kind", {}).items()
     )
-    said = f"{faults} survived" + (f" ({kinds})" if kinds else "")
-    return f"{duration(summary['wall_s'])} of generating{hours}, {said}"
+    survived = f"{faults} survived" + (f" ({kinds})" if kinds else "")
+    return f"{duration(summary['wall_s'])} of generating{hours}, {survived}"
 
 
 def results(status: Status) -> str:
-    """Whether the results are there and as new as the samples."""
-    written = status.written
+    """Whether there are results, and whether they are as new as the samples."""
+    written, page = status.written, result_files.PAGE
     if RESULTS not in written:
-        return "none yet: stages=[reduce,report] makes them of the samples that are there"
-    if written[RESULTS] < written.get("samples", written[RESULTS]):
-        return "older than the newest samples: stages=[reduce,report] makes them anew"
-    if PAGE not in written:
-        return f"{RESULTS}; no report yet: stages=[report]"
-    if written[PAGE] < written[RESULTS]:
-        return f"{RESULTS}; the report is older: stages=[report]"
-    return f"{RESULTS} and {PAGE}, of all samples that are there"
+        return "none yet; stages=[reduce,report] makes them from the finished samples"
+    if written[RESULTS] < written.get(SAMPLES, written[RESULTS]):
+        return "older than the newest samples; stages=[reduce,report] makes them again"
+    if page not in written:
+        return f"{RESULTS}, and no report yet; stages=[report] makes it"
+    if written[page] < written[RESULTS]:
+        return f"{RESULTS}, and an older report; stages=[report] makes it again"
+    return f"{RESULTS} and {page} cover all finished samples"

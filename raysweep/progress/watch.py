@@ -1,6 +1,6 @@
-"""Who watches a generate stage: the terminal, progress.json, Ray's metrics, and the lease.
+"""What runs beside a generate stage: the progress display, progress.json, Ray's metrics and the lease.
 
-All show the same `Snapshot`, which is made of the schedule once a second.
+All of them use the same `Snapshot`, which is taken from the schedule once per second.
 """
 
 import json
@@ -16,6 +16,7 @@ from raysweep.monitoring.ray_metrics import Exporter
 from raysweep.monitoring.snapshot import PROGRESS, EngineProgress, Snapshot
 from raysweep.progress.display import show_progress
 from raysweep.scheduling.loop import Event
+from raysweep.scheduling.loss_kinds import LossKind
 from raysweep.scheduling.queues import EngineQueue
 from raysweep.scheduling.schedule import Schedule
 from raysweep.shard import Shard
@@ -29,14 +30,14 @@ SHOW_EVERY_S, WRITE_EVERY_S = 1.0, 15.0
 def watching(
     store: Store, console: Console, shards: Sequence[Shard]
 ) -> Iterator[Callable[[Schedule, Event | None], None]]:
-    """Shows how far a schedule is, as long as the context lasts; gives what is to be called of each event.
+    """Show how far a schedule is, for the duration of the context.
 
-    Raises LeaseLost there once another driver has taken over the folder.
+    Gives the function to call with each event, which raises LeaseLost once another driver has taken over.
     """
     with show_progress(console, sum(shard.samples for shard in shards)) as show:
         exporter, started = Exporter(), time.monotonic()
         shown = written = 0.0
-        noted: dict[str, int] = {}
+        noted: dict[LossKind, int] = {}
         last: Schedule | None = None
 
         def watch(schedule: Schedule, event: Event | None) -> None:
@@ -63,7 +64,7 @@ def watching(
 
 
 def write_progress(store: Store, snapshot: Snapshot) -> None:
-    """progress.json: the snapshot, when it was taken, and by the driver of which epoch."""
+    """Write progress.json: the snapshot, its time, and the epoch of the driver that took it."""
     noted = {
         "written_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "epoch": store.lease.epoch if store.lease else 0,
@@ -73,7 +74,7 @@ def write_progress(store: Store, snapshot: Snapshot) -> None:
 
 
 def snapshot_of(schedule: Schedule, wall_s: float) -> Snapshot:
-    """How far a schedule is, `wall_s` seconds after its beginning."""
+    """How far a schedule is, `wall_s` seconds after its start."""
     failed = Counter((failure.engine_id, failure.benchmark) for failure in schedule.failures)
     engines = tuple(
         _progress(queue, benchmark, failed[queue.engine.engine_id, benchmark])
@@ -112,9 +113,9 @@ def _progress(queue: EngineQueue, benchmark: str, failed: int) -> EngineProgress
 
 
 def seconds_left(schedule: Schedule) -> float | None:
-    """The time of all that is left at the speeds that were measured, on as many actors as there are now.
+    """The time for the remaining work at the measured speeds, on the actors that run now.
 
-    What runs counts by half. None before something has come back, and without actors.
+    Running shards count as half done. None before the first shard is finished, and while no actor runs.
     """
     if not schedule.places or not schedule.done.shards:
         return None

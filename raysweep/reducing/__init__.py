@@ -1,4 +1,4 @@
-"""From samples to results: parts are read, become votes, then scenarios, then tables.
+"""From samples to results: parts are read and become votes, then scenarios, then tables.
 
-Each partition (one engine on one benchmark) is reduced by itself. Where that runs is decided elsewhere.
+Each partition (one engine on one benchmark) is reduced by itself. The caller decides where that runs.
 """

@@ -1,8 +1,8 @@
-"""The samples of one engine on one benchmark made into scenarios.
+"""How the samples of one engine on one benchmark become scenarios.
 
-The one idea: a partition is reduced by a function of what lies in its folder, so it does not matter where
-that runs. Of the parts only the columns that are counted are read, strings as dictionaries; what comes
-back are rows and scores, a thousandth of what was read.
+The one idea: reducing a partition is a function of the files in its folder, so it can run anywhere. Only
+the columns that are counted are read, strings as dictionaries. The result is rows and scores, about a
+thousandth of what was read.
 """
 
 import os
@@ -28,10 +28,10 @@ from raysweep.system.workers import Workers
 
 @dataclass(frozen=True)
 class Partition:
-    """What the plan knows of one engine on one benchmark.
+    """What the plan knows about one engine on one benchmark.
 
     described  the engine's row of engines.parquet
-    finished   the question ids that count, of each shard that is there
+    finished   for each finished shard, the ids of the questions that count
     """
 
     engine: EngineSpec
@@ -45,8 +45,11 @@ class Partition:
 class Reduced:
     """The scenarios of a partition, and how much was read.
 
-    reused_tokens, recomputed_tokens  thinking before answers that were prompts of their own
-    seeded_samples                    those that another batch may round otherwise
+    outcomes                          the number of answers of each outcome, in the order of OUTCOMES
+    finishes                          the number of traces by the way they ended
+    set_aside                         parts that could not be read, by their new paths
+    reused_tokens, recomputed_tokens  thinking tokens before answers that were prompts of their own
+    seeded_samples                    samples that may change if they run in another batch
     """
 
     engine_id: str
@@ -57,16 +60,16 @@ class Reduced:
     samples: int
     samples_missing: int
     tokens_generated: int
-    outcomes: Ints  # [OUTCOMES] answers
-    finishes: Mapping[str, int]  # how many traces ended in which way
-    set_aside: tuple[str, ...]  # parts that could not be read, by their new paths
+    outcomes: Ints
+    finishes: Mapping[str, int]
+    set_aside: tuple[str, ...]
     reused_tokens: int
     recomputed_tokens: int
     seeded_samples: int
 
 
 def reduce_here(partitions: Sequence[Partition], sweep: Sweep, store: Store) -> list[Reduced]:
-    """All partitions, in their order, in this process; the next one is read while one is counted."""
+    """Reduce all partitions in this process, in order. The next one is read while one is counted."""
     with Workers(os.cpu_count() or 1) as workers:
         known = Equivalence(workers)
         reads = _read_ahead(partitions, sweep, store)
@@ -76,7 +79,7 @@ def reduce_here(partitions: Sequence[Partition], sweep: Sweep, store: Store) -> 
 
 @dataclass(frozen=True)
 class Read:
-    """The samples that the run asks for, each once, and the parts that were set aside on the way."""
+    """The samples that the run asks for, each once, and the damaged parts that were set aside."""
 
     samples: pa.Table
     set_aside: tuple[str, ...]
@@ -112,12 +115,12 @@ def _benchmark(partition: Partition, sweep: Sweep) -> Benchmark:
 
 
 def _sum(column: pa.ChunkedArray) -> int:
-    """Of a column of whole numbers; nulls count for nothing."""
+    """The sum of a column of whole numbers; nulls count as 0."""
     return int(column.fill_null(0).to_numpy().sum())
 
 
 def _read_ahead(partitions: Sequence[Partition], sweep: Sweep, store: Store) -> Iterator[Read]:
-    """What each partition holds; the next one is read while one is counted."""
+    """The samples of each partition. The next one is read while one is counted."""
     with ThreadPoolExecutor(1) as reader:
         coming: deque[Future[Read]] = deque()
         for partition in partitions:
@@ -129,7 +132,7 @@ def _read_ahead(partitions: Sequence[Partition], sweep: Sweep, store: Store) -> 
 
 
 def read_partition(partition: Partition, sweep: Sweep, store: Store) -> Read:
-    """A partition's samples from its parts; damaged parts are set aside."""
+    """Read a partition's samples from its parts; set damaged parts aside."""
     engine_id = partition.engine.engine_id
     parts, set_aside = [], []
     for shard_id, question_ids in partition.finished.items():
@@ -150,8 +153,8 @@ def read_partition(partition: Partition, sweep: Sweep, store: Store) -> Read:
 def _wanted(samples: pa.Table, benchmark: Benchmark, n_samples: int) -> pa.Table:
     """The samples that the run asks for, each once, by question and index.
 
-    Parts may hold more than is asked for, and two attempts may have made the same sample twice,
-    which must not vote twice.
+    Parts may hold more than is asked for, and two attempts may have generated the same sample twice. It
+    must not vote twice.
     """
     samples = samples.unify_dictionaries()
     question_ids = [question.question_id for question in benchmark.questions]

@@ -1,9 +1,9 @@
 """From samples to results: scenarios, frontiers, thresholds, and the counts for summary.json.
 
-The one idea: a scenario is computed, not run. Partition by partition, a partition being the samples of
-one engine on one benchmark, samples shrink to votes (`tally`) and votes become scenarios; no two
-partitions' samples are in memory together. A missing shard makes a result incomplete, never wrong: what
-is there is reduced, and what cannot be said from it is counted.
+The one idea: a scenario is computed, not run. A partition is the samples of one engine on one benchmark.
+Partition by partition, samples shrink to votes (`tally`), and votes become scenarios, so the samples of
+two partitions are never in memory together. A missing shard makes a result incomplete, never wrong: the
+samples that exist are reduced, and the scenarios that lack samples are counted.
 """
 
 from collections import Counter
@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from raysweep.analysis.threshold import find_thresholds
 from raysweep.analysis.uncertainty import bootstrap_weights
+from raysweep.grading.outcomes import OUTCOMES
 from raysweep.reducing.frontier_tables import frontier_tables
 from raysweep.reducing.partitions import Reduced
 from raysweep.reducing.result_tables import (
@@ -26,35 +27,35 @@ from raysweep.reducing.result_tables import (
     thresholds_found,
 )
 from raysweep.reducing.scenarios import Scenario, by_benchmark
-from raysweep.reducing.tally import OUTCOMES
 from raysweep.run_config import Sweep
+from raysweep.storage import result_files
 from raysweep.storage.record import add_to_summary
 from raysweep.storage.store import Store
 
 BOOTSTRAP_DRAWS = 1000
-BOOTSTRAP_SEED = 1  # fixed: the same samples give the same results
 
-Row = dict[str, Any]
+# The seed is fixed, so that the same samples give the same results.
+BOOTSTRAP_SEED = 1
 
 
 @dataclass(frozen=True)
 class Reduction:
-    """The tables as written, by file name, and what was merged into summary.json."""
+    """The tables as they were written, by file name, and what was merged into summary.json."""
 
     tables: Mapping[str, pa.Table]
-    summary: Row
+    summary: dict[str, Any]
 
     @property
     def scenarios(self) -> pa.Table:
-        return self.tables["scenarios.parquet"]
+        return self.tables[result_files.SCENARIOS]
 
     @property
     def frontier(self) -> pa.Table:
-        return self.tables["frontier.parquet"]
+        return self.tables[result_files.FRONTIER]
 
 
 def write_results(reduced: Sequence[Reduced], sweep: Sweep, store: Store) -> Reduction:
-    """From the partitions' scenarios to the tables of results, and to summary.json."""
+    """Write the result tables of the partitions' scenarios, and add to summary.json."""
     scenarios = [scenario for one in reduced for scenario in one.scenarios]
     reduction = _results(scenarios, reduced, sweep)
     for name, table in reduction.tables.items():
@@ -78,19 +79,21 @@ def _results(scenarios: Sequence[Scenario], reduced: Sequence[Reduced], sweep: S
         ).items()
     }
     tables = {
-        "scenarios.parquet": scenario_table(benchmarks),
-        "scores.parquet": score_table(benchmarks),
-        "questions.parquet": question_table(sweep.benchmarks),
-        "frontier.parquet": frontier,
-        "frontiers.parquet": frontiers,
-        "thresholds.parquet": threshold_table(thresholds),
+        result_files.SCENARIOS: scenario_table(scenarios, benchmarks),
+        result_files.SCORES: score_table(benchmarks),
+        result_files.QUESTIONS: question_table(sweep.benchmarks),
+        result_files.FRONTIER: frontier,
+        result_files.FRONTIERS: frontiers,
+        result_files.THRESHOLDS: threshold_table(thresholds),
     }
     summary = _summary(reduced, scenarios, sweep)
     return Reduction(tables, {**summary, "thresholds": thresholds_found(thresholds)})
 
 
-def _summary(reduced: Sequence[Reduced], scenarios: Sequence[Scenario], sweep: Sweep) -> Row:
-    """What summary.json says of the samples and the scenarios."""
+def _summary(
+    reduced: Sequence[Reduced], scenarios: Sequence[Scenario], sweep: Sweep
+) -> dict[str, Any]:
+    """The counts of samples and scenarios for summary.json."""
     outcomes = np.sum([one.outcomes for one in reduced], axis=0).tolist()
     wanted = len(reduced) * len(sweep.token_budgets) * len(sweep.group_sizes)
     return {
@@ -116,8 +119,8 @@ def _summary(reduced: Sequence[Reduced], scenarios: Sequence[Scenario], sweep: S
     }
 
 
-def _prefix_cache(reduced: Sequence[Reduced]) -> Row:
-    """Of the thinking before answers that were prompts of their own, what was computed twice."""
+def _prefix_cache(reduced: Sequence[Reduced]) -> dict[str, Any]:
+    """How much thinking was computed twice because an answer was a prompt of its own."""
     recomputed = sum(one.recomputed_tokens for one in reduced)
     whole = recomputed + sum(one.reused_tokens for one in reduced)
     share = round(recomputed / whole, 4) if whole else None

@@ -1,35 +1,35 @@
 """The result tables as they are written: scenarios, scores, questions, thresholds."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from raysweep.analysis.candidates import Candidates
+from raysweep.analysis.candidates import KEY, Candidates
 from raysweep.analysis.threshold import Threshold
-from raysweep.frontier import pareto
-from raysweep.reducing.scenarios import KEY
+from raysweep.reducing.scenarios import Scenario
 from raysweep.spec import Benchmark
 from raysweep.storage.schemas import QUESTIONS, SCENARIOS, SCORES, THRESHOLDS
 
 
-def scenario_table(benchmarks: Mapping[str, Candidates]) -> pa.Table:
-    """scenarios.parquet, in the order of KEY; `on_frontier` is said within a benchmark."""
-    rows = []
-    for candidates in benchmarks.values():
-        on_frontier = pareto(candidates.memory_bytes(batch_size=1), candidates.accuracy)
-        pairs = zip(candidates.rows, on_frontier.tolist(), strict=True)
-        rows += [{**row, "on_frontier": on} for row, on in pairs]
-    rows.sort(key=lambda row: tuple(row[name] for name in KEY))
+def scenario_table(scenarios: Sequence[Scenario], benchmarks: Mapping[str, Candidates]) -> pa.Table:
+    """scenarios.parquet, in the order of KEY; `on_frontier` is among those of the same benchmark."""
+    best = {
+        candidates.members[point].key
+        for candidates in benchmarks.values()
+        for point in candidates.frontier(batch_size=1).tolist()
+    }
+    ordered = sorted(scenarios, key=lambda one: one.key)
+    rows = [{**one.row, "on_frontier": one.key in best} for one in ordered]
     return pa.Table.from_pylist(rows, schema=SCENARIOS)
 
 
 def score_table(benchmarks: Mapping[str, Candidates]) -> pa.Table:
-    """scores.parquet: each question's accuracy, for whatever compares scenarios in pairs."""
+    """scores.parquet: each question's accuracy, from which scenarios are compared in pairs."""
     tables = []
     for candidates in benchmarks.values():
-        keys = [{name: row[name] for name in KEY} for row in candidates.rows]
+        keys = [dict(zip(KEY, member.key, strict=True)) for member in candidates.members]
         n_questions, n_rows = candidates.scores.shape
         flat = pa.array(candidates.scores.T.ravel(), from_pandas=True)  # NaN becomes null
         offsets = pa.array(np.arange(n_rows + 1, dtype=np.int32) * n_questions)
@@ -39,11 +39,12 @@ def score_table(benchmarks: Mapping[str, Candidates]) -> pa.Table:
     return pa.concat_tables([SCORES.empty_table(), *tables])
 
 
-Thresholds = Mapping[tuple[str, int], Threshold]  # by benchmark and batch size
+# By benchmark and batch size.
+Thresholds = Mapping[tuple[str, int], Threshold]
 
 
 def threshold_table(thresholds: Thresholds) -> pa.Table:
-    """thresholds.parquet: what each answer rests on."""
+    """thresholds.parquet: the advantages that each threshold is judged by."""
     rows = [
         {
             "benchmark": benchmark,
@@ -61,7 +62,7 @@ def threshold_table(thresholds: Thresholds) -> pa.Table:
 
 
 def thresholds_found(thresholds: Thresholds) -> list[dict[str, Any]]:
-    """The answers, for summary.json."""
+    """The thresholds, for summary.json."""
     return [
         {
             "benchmark": benchmark,

@@ -1,7 +1,7 @@
-"""From votes to rows: what each scenario achieves and takes. Pure: no I/O.
+"""From votes to rows: how accurate each scenario is and how much memory it takes. Pure: no I/O.
 
 The one idea: a tally becomes scenarios once group sizes are chosen. A scenario's accuracy is the mean
-over questions of maj@G, its memory that of G caches besides the weights, and it keeps each question's
+over questions of maj@G, and its memory is that of the weights and G caches. It keeps each question's
 score, so that all scenarios of a benchmark are compared on the same draws of the questions.
 """
 
@@ -13,24 +13,26 @@ from typing import Any
 import numpy as np
 
 from raysweep import memory
-from raysweep.analysis.candidates import Candidates
+from raysweep.analysis.candidates import KEY, Candidates
+from raysweep.analysis.configurations import Row
 from raysweep.analysis.uncertainty import mean_score, run_spread, score_interval, standard_error
+from raysweep.grading.outcomes import OUTCOMES
 from raysweep.metrics import Floats, maj_at_k, pass_at_k
-from raysweep.reducing.tally import OUTCOMES, Tally
+from raysweep.reducing.tally import Tally
 from raysweep.storage.schemas import SCENARIOS
-
-KEY = ("engine_id", "benchmark", "token_budget", "group_size")
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A row of scenarios.parquet without `on_frontier`, and what the row does not say."""
+    """A row of scenarios.parquet without `on_frontier`, and what the row does not hold.
+
+    scores      the accuracy of each question, NaN where it has no sample
+    run_tokens  tokens that generating this scenario by itself would have taken
+    """
 
     row: Row
-    scores: Floats  # the accuracy of each question, NaN where it has no sample
-    run_tokens: float  # that generating this scenario by itself would have taken
+    scores: Floats
+    run_tokens: float
 
     @property
     def key(self) -> tuple:
@@ -42,7 +44,7 @@ def make_scenarios(
 ) -> list[Scenario]:
     """The tally at every budget and group size that its samples allow.
 
-    samples    how many of each question were asked for
+    samples    how many were asked for per question
     described  the engine's row of engines.parquet
     """
     scores = _scores(tally, group_sizes)  # [questions, group sizes, budgets]
@@ -93,13 +95,13 @@ def _number(value: np.float64) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _engine_columns(described: Row) -> Row:
-    """The columns that engines.parquet has too, but for the bytes."""
+def _engine_columns(described: Row) -> dict[str, Any]:
+    """The columns that engines.parquet has too, except the bytes of the weights."""
     names = set(SCENARIOS.names) & described.keys() - {"weights_bytes"}
     return {name: described[name] for name in names}
 
 
-def _budget_columns(tally: Tally, at: int, samples: int) -> Row:
+def _budget_columns(tally: Tally, at: int, samples: int) -> dict[str, Any]:
     """The columns that all group sizes of the budget with index `at` share."""
     answers = max(1, int(tally.outcomes[at].sum()))
     share = dict(zip(OUTCOMES, (tally.outcomes[at] / answers).tolist(), strict=True))
@@ -117,7 +119,7 @@ def _budget_columns(tally: Tally, at: int, samples: int) -> Row:
     }
 
 
-def _memory_columns(tally: Tally, token_budget: int, group_size: int) -> Row:
+def _memory_columns(tally: Tally, token_budget: int, group_size: int) -> dict[str, Any]:
     """Bytes of the weights and of the group's caches at the budget, after the longest prompt."""
     engine = tally.engine
     tokens = tally.longest_prompt_tokens + token_budget
@@ -133,13 +135,16 @@ def _memory_columns(tally: Tally, token_budget: int, group_size: int) -> Row:
 
 
 def by_benchmark(scenarios: Iterable[Scenario]) -> dict[str, Candidates]:
-    """In the order of KEY, so that the first of two equal points is always the same one."""
+    """The candidates of each benchmark, in the order of KEY.
+
+    The order is fixed so that the first of two equal points is always the same one.
+    """
     groups: dict[str, list[Scenario]] = defaultdict(list)
     for scenario in sorted(scenarios, key=lambda one: one.key):
         groups[scenario.row["benchmark"]].append(scenario)
     return {
-        benchmark: Candidates(
-            tuple(scenario.row for scenario in members),
+        benchmark: Candidates.of_rows(
+            (scenario.row for scenario in members),
             np.stack([scenario.scores for scenario in members], axis=1),
         )
         for benchmark, members in groups.items()

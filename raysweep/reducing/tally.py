@@ -1,8 +1,8 @@
-"""From samples to votes: what each question's samples said at each token budget. Pure: no I/O.
+"""From samples to votes: what each question's samples answer at each token budget. Pure: no I/O.
 
-The one idea: a sample carries one answer per token budget, in a list of structs. Flattened once, all
-answers of an engine on a benchmark are counted into *cells*, one for each budget and question, and what
-remains, a `Tally`, is a few integers a cell, from which every group size follows without touching a
+The one idea: a sample holds one answer per token budget, in a list of structs. The lists are flattened
+once, and all answers of an engine on a benchmark are counted into *cells*, one per budget and question.
+The result, a `Tally`, is a few integers per cell. Every group size follows from it without reading a
 sample again.
 """
 
@@ -15,12 +15,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from raysweep.grading.equivalence import Equivalence
+from raysweep.grading.outcomes import OUTCOMES
 from raysweep.spec import Benchmark, EngineSpec
 
-OUTCOMES = ("correct", "wrong", "unanswered", "cut_off", "error")
-CORRECT, WRONG = 0, 1  # these two cast a vote; the others stay in the denominator
+# These two outcomes cast a vote. The others do not, but stay in the denominator.
+CORRECT, WRONG = 0, 1
 
-# All that is read of a part: texts and token ids, which are nearly all of its bytes, are not.
+# All that is read of a part. Texts and token ids, which are nearly all of its bytes, are not.
 ANSWER_COLUMNS = tuple(
     f"answers.list.element.{leaf}"
     for leaf in ("token_budget", "thinking_tokens", "forced", "answer", "outcome", "answer_tokens")
@@ -42,24 +43,33 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Tally:
-    """All that scenarios need of one engine's samples of a benchmark. Budgets and questions are in
-    the order of the sweep and of the benchmark."""
+    """All that scenarios need of one engine's samples of a benchmark.
+
+    Budgets are in the order of the sweep, and questions in that of the benchmark.
+
+    correct           samples that are correct: [budgets, questions]
+    wrong             samples of each distinct wrong answer, then zeros: [budgets, questions, classes]
+    absent            samples that cast no vote: [budgets, questions]
+    outcomes          answers of each outcome: [budgets, OUTCOMES]
+    thinking_tokens   the sum over the samples: [budgets]
+    run_tokens        the tokens of one independent sample of every question: [budgets]
+    tokens_generated  in traces and in the answers of forks; an unforced answer is part of its trace
+    finishes          the number of traces by the way they ended
+    """
 
     engine: EngineSpec
     benchmark: Benchmark
     token_budgets: tuple[int, ...]
-    correct: Ints  # [budgets, questions] samples
-    wrong: Ints  # [budgets, questions, classes] samples of each distinct wrong answer, then zeros
-    absent: Ints  # [budgets, questions] samples without a vote
-    outcomes: Ints  # [budgets, OUTCOMES] answers
-    thinking_tokens: Ints  # [budgets] summed over the samples
-    run_tokens: NDArray[np.float64]  # [budgets] of one independent sample of every question
+    correct: Ints
+    wrong: Ints
+    absent: Ints
+    outcomes: Ints
+    thinking_tokens: Ints
+    run_tokens: NDArray[np.float64]
     longest_prompt_tokens: int
-    tokens_generated: (
-        int  # traces, and the answers of forks: an unforced answer is part of its trace
-    )
+    tokens_generated: int
     n_samples_read: int
-    finishes: Mapping[str, int]  # how many traces ended in which way
+    finishes: Mapping[str, int]
 
     @cached_property
     def samples(self) -> Ints:
@@ -68,7 +78,7 @@ class Tally:
 
     @cached_property
     def n_questions(self) -> Ints:
-        """Questions that have a sample, [budgets]; the others have no say."""
+        """The number of questions that have a sample: [budgets]. The others are left out."""
         return (self.samples > 0).sum(axis=1)
 
     @cached_property
@@ -80,7 +90,7 @@ class Tally:
 
 
 def positions(texts: pa.Array | pa.ChunkedArray, known: Sequence[str]) -> Ints:
-    """Where in `known` each text is, -1 for one that is not there."""
+    """The place of each text in `known`, -1 for one that is missing."""
     array = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
     encoded = array.dictionary_encode()
     place = {text: index for index, text in enumerate(known)}
@@ -95,9 +105,9 @@ def tally(
     token_budgets: Sequence[int],
     equivalence: Equivalence | None = None,
 ) -> Tally:
-    """Count samples (COLUMNS) that are all of the benchmark's questions, each there once.
+    """Count samples (COLUMNS) of the benchmark's questions, none of which may occur twice.
 
-    Answers at other token budgets are passed over. Raises ValueError for an unknown outcome.
+    Answers at other token budgets are ignored. Raises ValueError for an unknown outcome.
     """
     shape = (len(token_budgets), len(benchmark.questions))
     answers = _flatten(samples, benchmark, token_budgets, equivalence)
@@ -136,11 +146,11 @@ def _finishes(finish: pa.ChunkedArray) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class _Answers:
-    """The answers of many samples, one array a column."""
+    """The answers of many samples, one array per column."""
 
     cell: Ints  # budget * questions + question
     outcome: Ints  # index into OUTCOMES
-    choice: Ints  # equal where the extracted strings are
+    choice: Ints  # equal where the extracted answers are equal
     forced: NDArray[np.bool_]
     thinking_tokens: Ints
     answer_tokens: Ints
@@ -152,7 +162,7 @@ def _flatten(
     token_budgets: Sequence[int],
     equivalence: Equivalence | None,
 ) -> _Answers:
-    """Answers are one choice if their texts are equal, and where `equivalence` finds them so."""
+    """Two answers are the same choice if their texts are equal or `equivalence` finds them equal."""
     samples = samples.unify_dictionaries()
     lists = samples["answers"].combine_chunks()
     structs = lists.flatten()
@@ -166,13 +176,13 @@ def _flatten(
     def numbers(name: str) -> NDArray:
         return structs.field(name).to_numpy(zero_copy_only=False)[kept]
 
-    said = structs.field("answer").dictionary_encode()
-    choice, outcome = _codes(said)[kept], _outcomes(structs.field("outcome"))[kept]
+    texts = structs.field("answer").dictionary_encode()
+    choice, outcome = _codes(texts)[kept], _outcomes(structs.field("outcome"))[kept]
     if equivalence is not None:
         wrong = np.flatnonzero((outcome == WRONG) & (choice >= 0))
         choice[wrong] = equivalence.merged(
             *(benchmark.name, benchmark.grader, question[kept][wrong], choice[wrong]),
-            said.dictionary.to_pylist(),
+            texts.dictionary.to_pylist(),
         )
     return _Answers(
         cell=(budget * len(question_ids) + question)[kept],
@@ -202,7 +212,9 @@ def _wrong_classes(answers: _Answers, shape: tuple[int, int]) -> Ints:
     is_wrong = answers.outcome == WRONG
     n_choices = int(answers.choice.max(initial=0)) + 2
     keys = answers.cell[is_wrong] * n_choices + answers.choice[is_wrong] + 1
-    distinct, sizes = np.unique(keys, return_counts=True)  # sorted, so a cell's lie together
+    distinct, sizes = np.unique(
+        keys, return_counts=True
+    )  # sorted, so a cell's choices are adjacent
     cell = distinct // n_choices
     rank = np.arange(len(cell)) - np.searchsorted(cell, cell)
     classes = np.zeros((shape[0] * shape[1], int(rank.max(initial=-1)) + 1), dtype=np.int64)
@@ -211,7 +223,7 @@ def _wrong_classes(answers: _Answers, shape: tuple[int, int]) -> Ints:
 
 
 def _run_tokens(answers: _Answers, shape: tuple[int, int]) -> NDArray[np.float64]:
-    """Sum over the questions of the mean tokens of a sample that is run for one budget alone."""
+    """Per budget, the sum over the questions of the mean tokens of a sample run for it alone."""
     n_cells = shape[0] * shape[1]
     samples = np.bincount(answers.cell, minlength=n_cells)
     spent = answers.thinking_tokens + answers.answer_tokens

@@ -1,29 +1,33 @@
-"""What a model, a KV policy and a precision look like: the same on the page and in the figures.
+"""What a model, a KV policy and a precision look like, on the page and in the figures alike.
 
-A model's size is an ordered hue, from indigo (small) to orange (large), whose lightness rises
-with it, so that the order survives colour blindness and a grey print. A KV policy is a marker and a
-dash, a precision is how full the marker is.
+A model's size is an ordered hue, from indigo (small) to orange (large). Lightness rises with size, so
+the order survives colour blindness and a grey print. A KV policy is a marker and a dash, and a precision
+is how full the marker is.
 """
 
 import itertools
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from raysweep.system.quantities import weights_label
+from raysweep.reporting.results import weights_column
+from raysweep.spec import WeightSpec
 
-LIGHT_RAMP = ("#1b0c8c", "#6f0ca8", "#b7318c", "#e05e5a", "#e08a1e")  # on a white page
-DARK_RAMP = ("#6a74ff", "#a468ee", "#e5699f", "#fb9a5f", "#ffdd66")  # on a black one
+# The colours of models on a white page and on a black one.
+LIGHT_RAMP = ("#1b0c8c", "#6f0ca8", "#b7318c", "#e05e5a", "#e08a1e")
+DARK_RAMP = ("#6a74ff", "#a468ee", "#e5699f", "#fb9a5f", "#ffdd66")
 
-# Precisions and group sizes where they are what is coloured: ordered too. For light and dark.
+# Precisions and group sizes are ordered too. These ramps, for light and dark, colour by them.
 PRECISION_RAMPS = (("#0b4f6c", "#1a8a6c", "#b8860b"), ("#5ab4d6", "#4fd1a5", "#f2c14e"))
 GROUP_RAMPS = (("#3d5a80", "#8e5aa8", "#c8472f"), ("#9db8e0", "#d39bea", "#ff9478"))
 
-SERIAL, PARALLEL = ("#0072b2", "#56b4e9"), ("#c84e00", "#ff8c42")  # one sample, and votes
+# One sample, and votes, on a white page and on a black one.
+SERIAL, PARALLEL = ("#0072b2", "#56b4e9"), ("#c84e00", "#ff8c42")
 
-# A KV policy's method, on a white page and on a black one.
+# The methods of KV policies, on a white page and on a black one.
 LIGHT, DARK = 0, 1
 FULL_COLOUR = ("#1c1e21", "#e9ebee")
 METHOD_COLOURS = (
@@ -35,7 +39,7 @@ METHOD_COLOURS = (
 
 @dataclass(frozen=True)
 class Marker:
-    """One shape, as matplotlib and SVG (in a box from -6 to 6) name it."""
+    """One shape, as matplotlib names it and as SVG draws it in a box from -6 to 6."""
 
     matplotlib: str
     svg_path: str
@@ -43,7 +47,7 @@ class Marker:
 
 @dataclass(frozen=True)
 class Dash:
-    """One line pattern; `lengths` in pixels, as in SVG's stroke-dasharray, none if solid."""
+    """One line pattern. `lengths` are pixels, as in SVG's stroke-dasharray; a solid line has none."""
 
     lengths: tuple[int, ...]
 
@@ -80,7 +84,7 @@ DASHES = (
 
 
 def models(scenarios: pd.DataFrame) -> dict[str, int]:
-    """Number of parameters of each model, smallest first."""
+    """The number of parameters of each model, smallest first."""
     sizes = scenarios.drop_duplicates("model").sort_values(["params", "model"])
     return {name: int(size) for name, size in zip(sizes.model, sizes.params, strict=True)}
 
@@ -92,12 +96,13 @@ def model_colours(scenarios: pd.DataFrame, stops: Sequence[str] = LIGHT_RAMP) ->
 
 
 def policies(scenarios: pd.DataFrame) -> list[str]:
-    """KV policies: `full` first, the others by method and then by number."""
+    """The KV policies: `full` first, the others by method and then by number."""
     return sorted(scenarios.kv_policy.unique(), key=_policy_order)
 
 
 def _policy_order(name: str) -> tuple:
-    pieces = re.split(r"(\d+)", name)  # text and numbers alternate, so that tuples compare
+    # Text and numbers alternate, so that any two lists can be compared.
+    pieces = re.split(r"(\d+)", name)
     return name != "full", [int(piece) if i % 2 else piece for i, piece in enumerate(pieces)]
 
 
@@ -113,14 +118,18 @@ def _method(policy: str) -> str:
 
 
 def precisions(scenarios: pd.DataFrame) -> list[str]:
-    """Weight precisions, most bits first."""
-    kinds = set(zip(scenarios.weight_bits, scenarios.weight_method, strict=True))
-    ordered = sorted(kinds, key=lambda kind: (-kind[0], kind[1]))
-    return [weights_label(method, bits) for bits, method in ordered]
+    """The precisions of the weights, most bits first; smaller groups of weights come before larger."""
+    distinct = weights_column(scenarios.drop_duplicates("engine_id"))
+    return list(dict.fromkeys(weights.slug for weights in sorted(distinct, key=_weights_order)))
+
+
+def _weights_order(weights: WeightSpec) -> tuple:
+    group = weights.group_size if weights.group_size >= 0 else math.inf
+    return -weights.bits, weights.method, group, weights.slug
 
 
 def policy_styles(policies: Sequence[str]) -> dict[str, PolicyStyle]:
-    """A style for each KV policy; 45 differ, because the two cycles have no common factor."""
+    """A style for each KV policy. 45 of them differ, since the two cycles have no common factor."""
     return {
         name: PolicyStyle(MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)])
         for i, name in enumerate(policies)
@@ -135,7 +144,7 @@ def fills(labels: Sequence[str]) -> dict[str, str]:
 
 
 def ramp(stops: Sequence[str], count: int) -> tuple[str, ...]:
-    """`count` colours spread evenly over a ramp; one alone is taken from the middle."""
+    """`count` colours spread evenly over a ramp. A single one is taken from the middle."""
     positions = [0.5] if count == 1 else [i / (count - 1) for i in range(count)]
     return tuple(_colour_at(stops, position) for position in positions)
 

@@ -1,4 +1,4 @@
-"""What all figures are drawn with: canvas, axes, legend, and the looks they share."""
+"""What all figures share: canvas, axes, legend and style."""
 
 import itertools
 import math
@@ -21,12 +21,24 @@ from matplotlib.ticker import (
 from raysweep.reporting.appearance import PolicyStyle, model_colours, models, precisions
 from raysweep.system.quantities import human_bytes, human_count
 
-MOST_PANELS, PANEL = 4, 3.2  # side by side; inches of one
-MANTISSAS = ((1, 2, 5), (1, 3), (1,))  # ticks of a power of ten
-LEAST_FACTOR, MOST_LETTERS = 1.25, 40
-LEGEND_LINE = 0.19  # inches
+# At most this many panels stand side by side. A panel is this many inches wide.
+MOST_PANELS, PANEL = 4, 3.2
+
+# The ticks within a power of ten, from many to few.
+MANTISSAS = ((1, 2, 5), (1, 3), (1,))
+
+# An axis is logarithmic if each value exceeds the one before by this factor.
+LEAST_FACTOR = 1.25
+
+# The labels of an axis have at most this many letters in all; more are thinned out.
+MOST_LETTERS = 40
+
+# Inches of a line of the legend.
+LEGEND_LINE = 0.19
 INK, GREY, GRID = "#1c1e21", "#5c6169", "#e4e6ea"
-LINES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))  # precisions, most bits first
+
+# The lines of precisions, most bits first.
+LINES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": GREY,
@@ -39,13 +51,16 @@ STYLE: dict[Any, Any] = {
     "axes.titleweight": "bold",
     "figure.constrained_layout.use": True,
     "figure.dpi": 100,
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same glyphs on every machine
+    # This font comes with matplotlib, so every machine has the same glyphs.
+    "font.family": "DejaVu Sans",
     "font.size": 9,
     "grid.color": GRID,
     "legend.frameon": False,
     "savefig.dpi": 200,
-    "svg.hashsalt": "raysweep",  # names the SVG's inner ids, otherwise random
-    "text.parse_math": False,  # a $ in a name is a $
+    # Without a salt, the ids within an SVG would be random.
+    "svg.hashsalt": "raysweep",
+    # A $ in a name is a $.
+    "text.parse_math": False,
     "xtick.color": GREY,
     "ytick.color": GREY,
 }
@@ -70,7 +85,7 @@ def accuracy_axis(axes: Axes, highs: pd.Series) -> None:
 
 
 def bytes_axis(axes: Axes, label: str, inches: float = 5.0) -> None:
-    """The x axis in bytes, after all is drawn; `inches` is how long it is, about."""
+    """Make the x axis one of bytes. Call it after drawing; `inches` is the axis' rough length."""
     low, high = axes.get_xlim() if axes.get_xscale() == "log" else axes.dataLim.intervalx
     decades = math.log10(max(high / low, 1.1))
     labels = next((set_ for set_ in MANTISSAS if decades * len(set_) <= inches / 0.7), (1,))
@@ -82,7 +97,7 @@ def bytes_axis(axes: Axes, label: str, inches: float = 5.0) -> None:
 
 
 def choice_axis(axes: Axes, values: pd.Series, label: str) -> None:
-    """The x axis of a choice's values: log if they grow by factors, else linear."""
+    """Make the x axis one of a choice's values: logarithmic if they grow by factors, else linear."""
     ticks = sorted(values.unique())
     axes.set_xlabel(label)
     if all(after / before > LEAST_FACTOR for before, after in itertools.pairwise(ticks)):
@@ -135,7 +150,10 @@ def _is_heading(handle: Line2D) -> bool:
 
 
 def outside_legend(figure: Figure, handles: list[Line2D]) -> None:
-    """One legend to the right of the axes, which grow with it; entries without a mark are its headings."""
+    """Draw a legend to the right of the axes and make the figure high enough for it.
+
+    Entries without a mark are headings.
+    """
     figure.set_figheight(max(figure.get_figheight(), LEGEND_LINE * (len(handles) + 2)))
     legend = figure.legend(handles=handles, loc="outside right upper", handlelength=1.8)
     texts = zip(handles, legend.get_texts(), strict=True)
@@ -149,7 +167,7 @@ def outside_legend(figure: Figure, handles: list[Line2D]) -> None:
 
 
 def panels_of(names: Sequence[str]) -> tuple[Figure, dict[str, Axes]]:
-    """A figure with a panel for each name, in rows, sharing their y axes."""
+    """A figure with a panel per name, in rows that share their y axes."""
     columns, rows = min(len(names), MOST_PANELS), -(-len(names) // MOST_PANELS)
     figure = Figure(figsize=(2.2 + PANEL * columns, 0.9 + 3.3 * rows))
     grid = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()

@@ -1,9 +1,9 @@
 """The figures of a run: pure functions from one benchmark's results to matplotlib figures.
 
-Four that show all scenarios are here: what does memory buy, what do thinking tokens buy, what do
-parallel samples buy (these two per model, with the full KV cache), and what does a byte of KV cache buy
-under each policy. Those that answer the study's questions are in `study_figures`. No global state is
-touched and no date is written, so equal tables give equal bytes.
+Four figures that show all scenarios are here: accuracy over memory, over the token budget and over the
+number of votes (the last two per model, with the full KV cache), and over the bytes of the KV cache under
+each policy. The figures that answer the study's questions are in `study_figures`. No global state is
+changed and no date is written, so equal tables give equal bytes.
 """
 
 import io
@@ -46,15 +46,15 @@ from raysweep.reporting.drawing import (
     panels_of,
     titled,
 )
-from raysweep.reporting.results import Point, Results, points_of, where
+from raysweep.reporting.results import Point, Results, points_of, weights_column, where
 from raysweep.spec import content_hash
-from raysweep.system.quantities import weights_label
 
-MANY_DOTS = 3000  # more are drawn as an image within the SVG and PDF
+# More dots than this are drawn as an image within the SVG and PDF.
+MANY_DOTS = 3000
 
 
 def all_figures(results: Results) -> Iterator[tuple[str, dict[str, bytes]]]:
-    """(file name without ending, bytes by ending) of each figure of each benchmark, smallest batch."""
+    """Each figure of each benchmark, at the smallest batch size: its file's stem, and its bytes by ending."""
     for benchmark in sorted(results.scenarios.benchmark.unique()):
         own = results.of(benchmark)
         for name in FIGURES:
@@ -63,19 +63,19 @@ def all_figures(results: Results) -> Iterator[tuple[str, dict[str, bytes]]]:
 
 
 def draw(name: str, own: Results, batch_size: int) -> Figure | None:
-    """A figure of one benchmark's results; None where they cannot be asked its question."""
+    """A figure of one benchmark's results; None where these results cannot answer its question."""
     with matplotlib.rc_context(STYLE):
         return FIGURES[name](own, batch_size)
 
 
 def file_stem(name: str) -> str:
-    """A benchmark's name if it is plain, else its plain part and a hash."""
+    """A benchmark's name if it is plain, otherwise its plain part and a hash."""
     plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:40]
     return plain if plain == name else f"{plain}-{content_hash(name)}"
 
 
 def encoded(figure: Figure) -> dict[str, bytes]:
-    """The figure's bytes by file ending: equal figures, equal bytes."""
+    """The figure's bytes by file ending. Equal figures give equal bytes."""
     metadata = {
         "svg": {"Date": None, "Creator": None},
         "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
@@ -92,10 +92,10 @@ def _saved(figure: Figure, ending: str, metadata: dict) -> bytes:
 
 
 def memory_figure(own: Results, batch_size: int) -> Figure:
-    """Accuracy over memory: every scenario, and the frontier. Memory is of one question of a batch."""
+    """Accuracy over the memory of one question of a batch: every scenario, and the frontier."""
     scenarios, points = own.scenarios, points_of(where(own.frontier, batch_size=batch_size))
     colours, styles = model_colours(scenarios), policy_styles(policies(scenarios))
-    figure, axes = canvas(titled(scenarios, "what memory buys"), width=8.0, height=4.6)
+    figure, axes = canvas(titled(scenarios, "accuracy by memory"), width=8.0, height=4.6)
     memory = scenarios.weights_bytes / batch_size + scenarios.kv_bytes
     many = len(scenarios) > MANY_DOTS
     for model, policy in itertools.product(colours, styles):
@@ -122,8 +122,8 @@ def _draw_frontier(
             point.memory_bytes,
             point.accuracy,
             yerr=[[point.accuracy - point.accuracy_lo], [point.accuracy_hi - point.accuracy]],
-            fmt=styles[point.kv_policy].marker.matplotlib,
-            color=colours[point.model],
+            fmt=styles[point.configuration.kv_policy].marker.matplotlib,
+            color=colours[point.configuration.model],
             markeredgecolor=INK,
             markeredgewidth=0.8,
             markersize=6,
@@ -133,11 +133,11 @@ def _draw_frontier(
 
 
 def token_budget_figure(own: Results, batch_size: int) -> Figure:
-    """Accuracy of one sample over the token budget, a line per model and precision."""
+    """Accuracy of one sample over the token budget, with a line per model and precision."""
     scenarios = own.scenarios
     policy, group = policies(scenarios)[0], scenarios.group_size.min()
     rows = where(scenarios, kv_policy=policy, group_size=group)
-    figure, axes = canvas(titled(scenarios, "what thinking tokens buy"), width=6.4, height=4.0)
+    figure, axes = canvas(titled(scenarios, "accuracy by thinking tokens"), width=6.4, height=4.0)
     _draw_lines(axes, rows, "token_budget", model_colours(scenarios))
     accuracy_axis(axes, rows.accuracy_hi)
     choice_axis(axes, rows.token_budget, f"Token budget ({policy} KV, G = {group})")
@@ -146,11 +146,11 @@ def token_budget_figure(own: Results, batch_size: int) -> Figure:
 
 
 def group_size_figure(own: Results, batch_size: int) -> Figure:
-    """Accuracy over the number of parallel samples at the largest token budget; pass@G dotted."""
+    """Accuracy over the number of parallel samples at the largest token budget; pass@G is dotted."""
     scenarios = own.scenarios
     policy, budget = policies(scenarios)[0], scenarios.token_budget.max()
     rows = where(scenarios, kv_policy=policy, token_budget=budget)
-    figure, axes = canvas(titled(scenarios, "what parallel samples buy"), width=6.4, height=4.0)
+    figure, axes = canvas(titled(scenarios, "accuracy by parallel samples"), width=6.4, height=4.0)
     colours = model_colours(scenarios)
     _draw_lines(axes, rows, "group_size", colours)
     for _, line in rows.sort_values("group_size").groupby("engine_id", sort=False):
@@ -161,18 +161,18 @@ def group_size_figure(own: Results, batch_size: int) -> Figure:
     handles = [
         heading("Score"),
         Line2D([], [], color=GREY, marker="o", ms=4, label="majority vote"),
-        Line2D([], [], color=GREY, lw=1, ls=":", label="pass@G: any right"),
+        Line2D([], [], color=GREY, lw=1, ls=":", label="pass@G: any correct"),
     ]
     outside_legend(figure, line_handles(scenarios) + handles)
     return figure
 
 
 def _draw_lines(axes: Axes, rows: pd.DataFrame, x: str, colours: dict[str, str]) -> None:
-    """A line per engine; those of the most bits have their 95% interval as a band."""
+    """Draw a line per engine. Those of the most bits have their 95% interval as a band."""
     dashes = dict(zip(precisions(rows), LINES * len(rows), strict=False))
     for _, line in rows.sort_values(x).groupby("engine_id", sort=False):
         colour = colours[line.model.iloc[0]]
-        dash = dashes[weights_label(line.weight_method.iloc[0], line.weight_bits.iloc[0])]
+        dash = dashes[weights_column(line.head(1))[0].slug]
         if dash == LINES[0]:
             bounds = (line.accuracy_lo, line.accuracy_hi)
             axes.fill_between(line[x], *bounds, color=colour, alpha=0.1, lw=0)
@@ -180,14 +180,14 @@ def _draw_lines(axes: Axes, rows: pd.DataFrame, x: str, colours: dict[str, str])
 
 
 def kv_policy_figure(own: Results, batch_size: int) -> Figure | None:
-    """Accuracy of one sample over its KV bytes, a panel per model and a line per policy."""
+    """Accuracy of one sample over its KV bytes, with a panel per model and a line per policy."""
     scenarios = own.scenarios
     if len(policies(scenarios)) < 2:
         return None
     group, sizes = scenarios.group_size.min(), models(scenarios)
     colours, styles = policy_colours(policies(scenarios), LIGHT), policy_styles(policies(scenarios))
     figure, panels = panels_of(list(sizes))
-    title = titled(scenarios, "what a byte of KV cache buys")
+    title = titled(scenarios, "accuracy by bytes of KV cache")
     figure.suptitle(title, x=0.01, ha="left", weight="bold")
     for model, axes in panels.items():
         rows = where(scenarios, model=model, group_size=group)

@@ -1,8 +1,8 @@
-"""What the frontier says, in words: every sentence is computed from the tables.
+"""What the frontier says, in words. Every sentence is computed from the tables.
 
-A frontier is a staircase: with M bytes the best configuration is its last point at or below M. So a
-few round memory points, and where a choice (a model, more than one sample) first appears on the way
-up, tell most of the story.
+A frontier is a staircase: with M bytes the best configuration is its last point at or below M. So it is
+summarised by the best at a few round memories, and by the memories at which a choice (a model, more than
+one sample) first appears.
 """
 
 import math
@@ -10,19 +10,24 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from raysweep.frontier import best_within
 from raysweep.reporting.results import Point, Results, points_of
 from raysweep.reporting.study_findings import study_notes
 from raysweep.system.quantities import human_bytes, interval, percent, plural
 
-MEMORY_POINTS = 4  # in the summary of a benchmark
-LIKELY = 0.5  # a place on the frontier held in at least this share of the bootstrap draws
+# The number of memories in the summary of a benchmark.
+MEMORY_POINTS = 4
 
-Points = Sequence[Point]  # least memory first
+# A place on the frontier is likely if at least this share of the bootstrap draws confirms it.
+LIKELY = 0.5
+
+# The points of a frontier, least memory first.
+Points = Sequence[Point]
 
 
 @dataclass(frozen=True)
 class Pick:
-    """The best configuration for a memory, all in words."""
+    """The best configuration within a memory, in words."""
 
     memory: str
     configuration: str
@@ -32,7 +37,7 @@ class Pick:
 
 @dataclass(frozen=True)
 class Finding:
-    """What one benchmark's frontiers say. `picks` are at the smallest batch size of the run."""
+    """What the frontiers of one benchmark say. `picks` are at the smallest batch size of the run."""
 
     benchmark: str
     headline: str
@@ -49,7 +54,7 @@ def find(results: Results) -> tuple[Finding, ...]:
 
 
 def _finding(points: Points, study: Sequence[str]) -> Finding:
-    """`points` are of one benchmark, `study` is what the study's questions found there."""
+    """The finding of one benchmark's points; `study` holds the answers to the study's questions."""
     alone = at_batch(points, min(point.batch_size for point in points))
     memories = memory_points([point.memory_bytes for point in alone], MEMORY_POINTS)
     notes = (
@@ -75,9 +80,9 @@ def at_batch(points: Points, batch_size: int) -> list[Point]:
 
 
 def memory_points(memories_bytes: Sequence[float], count: int) -> tuple[float, ...]:
-    """At most `count` round numbers of bytes, from the first frontier point to past the last.
+    """At most `count` round numbers of bytes, from the first frontier point to beyond the last.
 
-    Of two round numbers with the same best configuration the smaller is kept.
+    Of two round numbers with the same best configuration, the smaller is kept.
     """
     ordered = sorted(memories_bytes)
     rounds = _round_numbers(ordered[0], ordered[-1])
@@ -90,45 +95,41 @@ def memory_points(memories_bytes: Sequence[float], count: int) -> tuple[float, .
 
 
 def _round_numbers(low: float, high: float) -> list[float]:
-    """1, 2, 5, 10, ... times a power of ten: those at or above `low`, up to the first past `high`."""
+    """1, 2 and 5 times the powers of ten, from `low` up to the first number at or above `high`."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     rounds = [float(mantissa * 10**power) for power in powers for mantissa in (1, 2, 5)]
     last = next(number for number in rounds if number >= high)
     return [number for number in rounds if low <= number <= last]
 
 
-def best_within(points: Points, memory_bytes: float) -> Point | None:
-    """The point with most accuracy at or below a memory, None if there is none."""
-    affordable = [point for point in points if point.memory_bytes <= memory_bytes]
-    return max(affordable, key=lambda point: point.accuracy, default=None)
+def best_point(points: Points, memory_bytes: float) -> Point | None:
+    """The most accurate point within a memory; None if none fits."""
+    memory, accuracy = ([getattr(p, name) for p in points] for name in ("memory_bytes", "accuracy"))
+    best = best_within(memory, accuracy, memory_bytes)
+    return None if best is None else points[best]
 
 
 def _pick(points: Points, memory_bytes: float) -> Pick | None:
-    best = best_within(points, memory_bytes)
+    best = best_point(points, memory_bytes)
     return best and Pick(
         memory=human_bytes(memory_bytes),
-        configuration=_in_words(best),
+        configuration=best.configuration.in_words(),
         accuracy=percent(best.accuracy),
         interval=interval(best.accuracy_lo, best.accuracy_hi),
     )
-
-
-def _in_words(point: Point) -> str:
-    tokens, samples = plural(point.token_budget, "token"), plural(point.group_size, "sample")
-    return f"{point.model}, {point.weights}, {point.kv_policy} KV, {tokens}, {samples}"
 
 
 def _headline(points: Points) -> str:
     first, last = points[0], points[-1]
     if len(points) == 1:
         return (
-            f"One configuration beats all others: {percent(first.accuracy)} "
+            f"One configuration is better than all others: {percent(first.accuracy)} "
             f"with {human_bytes(first.memory_bytes)}."
         )
     return (
-        f"Accuracy climbs from {percent(first.accuracy)} with {human_bytes(first.memory_bytes)} "
-        f"to {percent(last.accuracy)} with {human_bytes(last.memory_bytes)}, "
-        f"over {plural(len(points), 'configuration')}."
+        f"Accuracy rises from {percent(first.accuracy)} at {human_bytes(first.memory_bytes)} "
+        f"to {percent(last.accuracy)} at {human_bytes(last.memory_bytes)}, "
+        f"over {plural(len(points), 'configuration')} on the frontier."
     )
 
 
@@ -139,52 +140,56 @@ def _half_of_the_gain(points: Points) -> str:
     half = (first.accuracy + last.accuracy) / 2
     reached = next(point for point in points if point.accuracy >= half)
     return (
-        f"Half of that gain is reached with {human_bytes(reached.memory_bytes)}, "
-        f"{reached.memory_bytes / last.memory_bytes:.0%} of the memory of the most accurate."
+        f"Half of that gain takes {human_bytes(reached.memory_bytes)}, "
+        f"{reached.memory_bytes / last.memory_bytes:.0%} of the memory of the most accurate one."
     )
 
 
 def _models(points: Points) -> str:
-    entries = {point.model: point for point in reversed(points)}  # the first point of each
-    if len(entries) == 1:
-        return f"Every configuration on the frontier uses {points[0].model}."
-    ordered = sorted(entries.values(), key=lambda point: point.memory_bytes)
-    steps = [f"{point.model} from {human_bytes(point.memory_bytes)}" for point in ordered]
-    return "Models join the frontier in this order: " + ", ".join(steps) + "."
+    # Walking down, the last point that is kept for a model is its first on the frontier.
+    first_of = {point.configuration.model: point for point in reversed(points)}
+    if len(first_of) == 1:
+        return f"Every configuration on the frontier uses {points[0].configuration.model}."
+    ordered = sorted(first_of.items(), key=lambda entry: entry[1].memory_bytes)
+    steps = [f"{model} from {human_bytes(point.memory_bytes)}" for model, point in ordered]
+    return "Models appear on the frontier in this order: " + ", ".join(steps) + "."
 
 
 def _samples(points: Points) -> str:
-    several = [point for point in points if point.group_size > 1]
-    vote = "votes" if len(several) == 1 else "vote"
-    if not several:
-        return "One sample is enough: no point of the frontier votes over several."
-    largest = max(point.group_size for point in several)
+    voting = [point for point in points if point.configuration.votes]
+    if not voting:
+        return "No configuration on the frontier votes over several samples."
+    use = "uses" if len(voting) == 1 else "use"
+    largest = max(point.configuration.group_size for point in voting)
     return (
-        "Voting over several samples first reaches the frontier at "
-        f"{human_bytes(several[0].memory_bytes)}; {len(several)} of "
-        f"{plural(len(points), 'point')} {vote}, over at most {largest} samples."
+        f"{len(voting)} of {plural(len(points), 'configuration')} on the frontier {use} voting, "
+        f"the first at {human_bytes(voting[0].memory_bytes)}, over at most {largest} samples."
     )
 
 
 def _kv_policies(points: Points) -> str:
-    counts = Counter(point.kv_policy for point in points).most_common()
+    counts = Counter(point.configuration.kv_policy for point in points).most_common()
     if len(counts) == 1:
-        return f"KV policy: {counts[0][0]} at every point."
-    parts = [f"{name} at {count}" for name, count in counts]
-    return "KV policy: " + ", ".join(parts) + f" of {plural(len(points), 'point')}."
+        return f"Every configuration on the frontier uses the KV policy {counts[0][0]}."
+    parts = [f"{name} ({count})" for name, count in counts]
+    return (
+        "KV policies on the frontier, with their number of configurations: "
+        + ", ".join(parts)
+        + "."
+    )
 
 
 def _batch(points: Points, memory_bytes: float) -> str:
-    """How sharing the weights among the largest batch changes the best choice at one memory."""
+    """How the largest batch, which shares the weights, changes the best choice at one memory."""
     sizes = [point.batch_size for point in points]
-    alone = best_within(at_batch(points, min(sizes)), memory_bytes)
-    shared = best_within(at_batch(points, max(sizes)), memory_bytes)
+    alone = best_point(at_batch(points, min(sizes)), memory_bytes)
+    shared = best_point(at_batch(points, max(sizes)), memory_bytes)
     if alone is None or shared is None or shared.accuracy <= alone.accuracy:
         return ""
     return (
-        f"With the weights shared by a batch of {max(sizes)}, {human_bytes(memory_bytes)} a question "
-        f"reach {percent(shared.accuracy)} instead of {percent(alone.accuracy)}: "
-        f"{_in_words(shared)}."
+        f"If a batch of {max(sizes)} shares the weights, {human_bytes(memory_bytes)} per question give "
+        f"{percent(shared.accuracy)} instead of {percent(alone.accuracy)}, with "
+        f"{shared.configuration.in_words()}."
     )
 
 
@@ -193,8 +198,8 @@ def _certainty(points: Points) -> str:
     if not known:
         return ""
     likely = sum(share >= LIKELY for share in known)
-    keep = "keeps its place" if likely == 1 else "keep their place"
+    stay = "stays" if likely == 1 else "stay"
     return (
-        f"{likely} of {plural(len(known), 'point')} {keep} on the frontier in at least "
+        f"{likely} of {plural(len(known), 'configuration')} {stay} on the frontier in at least "
         "half of the bootstrap draws of the questions."
     )

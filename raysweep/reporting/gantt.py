@@ -1,4 +1,4 @@
-"""The Gantt figure of a schedule: a line for each GPU, coloured by the model that it holds."""
+"""The Gantt figure of a schedule: a line per GPU, coloured by the model that it holds."""
 
 from collections.abc import Iterable, Mapping
 
@@ -16,13 +16,16 @@ from raysweep.spec import EngineSpec
 from raysweep.system.quantities import duration
 
 LOADING, LOST = "#c9ccd1", "#c1121f"
-HEIGHT = 4.6  # inches
 
-Lines = Mapping[tuple[str, int], int]  # of a GPU (node, device), from below
+# Inches.
+HEIGHT = 4.6
+
+# The line of each GPU (node, device), counted from below.
+Lines = Mapping[tuple[str, int], int]
 
 
 def gantt_figure(found: Simulation, engines: Iterable[EngineSpec]) -> Figure:
-    """Time in hours to the right, GPUs upwards; loads are grey, lost actors end in red."""
+    """GPUs over time in hours. Loading is grey, and the bar of a lost actor ends in red."""
     models = {engine.model.name: engine.model.params for engine in engines}
     by_size = sorted(models, key=lambda name: models[name])
     colours = dict(zip(by_size, ramp(LIGHT_RAMP, len(by_size)), strict=True))
@@ -30,66 +33,69 @@ def gantt_figure(found: Simulation, engines: Iterable[EngineSpec]) -> Figure:
     with rc_context(STYLE):
         title = (
             f"{found.gpus:,} GPUs, {duration(found.makespan_s)}: "
-            f"{found.makespan_s / max(found.bound_s, 1e-9):.3f} × the least possible"
+            f"{found.makespan_s / max(found.bound_s, 1e-9):.3f} × the lower bound"
         )
         figure, axes = canvas(title, 9.0, HEIGHT)
-        draw_intervals(axes, found.intervals, {key: colours[m] for key, m in model_of.items()})
+        draw_bars(axes, found.intervals, {key: colours[m] for key, m in model_of.items()})
         bound = axes.axvline(found.bound_s / 3600, color=INK, linewidth=1, linestyle=(0, (4, 3)))
-        axes.set_xlabel("hours")
+        axes.set_xlabel("Time (hours)")
         axes.set_ylabel("GPUs")
         axes.grid(visible=False)
         patches = [Line2D([], [], color=colours[name], linewidth=6) for name in by_size]
         patches += [Line2D([], [], color=colour, linewidth=6) for colour in (LOADING, LOST)]
-        names = [*by_size, "loading", "actor lost", "least possible"]
+        names = [*by_size, "loading", "actor lost", "lower bound"]
         figure.legend([*patches, bound], names, loc="outside right upper", fontsize=8)
     return figure
 
 
-def draw_intervals(axes: Axes, intervals: Iterable[Bar], colours: Mapping[str, str]) -> None:
-    """Each place as a bar on its GPUs; those that share one share its line's height."""
-    intervals = sorted(intervals, key=lambda interval: interval.start)
-    lines = numbered(intervals)
-    bars, faces = [], []
-    lanes: dict[tuple[str, int], list[float]] = {}  # when each lane of a shared GPU is free
-    for interval in intervals:
-        share = min(1.0, interval.gpus)
-        for device in interval.devices:
-            lane = _lane(lanes.setdefault((interval.node_id, device), []), interval)
-            low = lines[interval.node_id, device] + min(lane * share, 1 - share)
-            for start, end, colour in _pieces(interval, colours[interval.engine_id]):
-                bars.append(_bar(start / 3600, end / 3600, low, low + share))
+def draw_bars(axes: Axes, bars: Iterable[Bar], colours: Mapping[str, str]) -> None:
+    """Draw each actor as a bar on its GPUs. Actors that share a GPU share the height of its line."""
+    bars = sorted(bars, key=lambda bar: bar.start)
+    lines = numbered(bars)
+    shapes, faces = [], []
+    # The times at which the lanes of each shared GPU become free.
+    lanes: dict[tuple[str, int], list[float]] = {}
+    for bar in bars:
+        share = min(1.0, bar.gpus)
+        for device in bar.devices:
+            lane = _lane(lanes.setdefault((bar.node_id, device), []), bar)
+            low = lines[bar.node_id, device] + min(lane * share, 1 - share)
+            for start, end, colour in _pieces(bar, colours[bar.engine_id]):
+                shapes.append(_rectangle(start / 3600, end / 3600, low, low + share))
                 faces.append(colour)
-    axes.add_collection(PolyCollection(bars, facecolors=faces, edgecolors="none", rasterized=True))
-    axes.set_xlim(0, max((i.end for i in intervals), default=1.0) / 3600 * 1.01)
+    axes.add_collection(
+        PolyCollection(shapes, facecolors=faces, edgecolors="none", rasterized=True)
+    )
+    axes.set_xlim(0, max((bar.end for bar in bars), default=1.0) / 3600 * 1.01)
     axes.set_ylim(0, max(1, len(lines)))
     axes.tick_params(colors=GREY)
 
 
-def numbered(intervals: Iterable[Bar]) -> Lines:
-    devices = {(i.node_id, device) for i in intervals for device in i.devices}
+def numbered(bars: Iterable[Bar]) -> Lines:
+    devices = {(bar.node_id, device) for bar in bars for device in bar.devices}
     return {device: line for line, device in enumerate(sorted(devices))}
 
 
-def _lane(free_at: list[float], interval: Bar) -> int:
-    """The first lane of a GPU that is free when the interval begins; it is then taken until its end."""
+def _lane(free_at: list[float], bar: Bar) -> int:
+    """The first lane of a GPU that is free when the bar starts. It is then occupied until its end."""
     for lane, time in enumerate(free_at):
-        if time <= interval.start:
-            free_at[lane] = interval.end
+        if time <= bar.start:
+            free_at[lane] = bar.end
             return lane
-    free_at.append(interval.end)
+    free_at.append(bar.end)
     return len(free_at) - 1
 
 
-def _pieces(interval: Bar, colour: str) -> list[tuple[float, float, str]]:
+def _pieces(bar: Bar, colour: str) -> list[tuple[float, float, str]]:
     pieces = [
-        (interval.start, interval.loaded, LOADING),
-        (interval.loaded, interval.end, colour),
+        (bar.start, bar.loaded, LOADING),
+        (bar.loaded, bar.end, colour),
     ]
-    if interval.lost:
-        mark = 0.02 * (interval.end - interval.start)
-        pieces.append((interval.end - mark, interval.end, LOST))
+    if bar.lost:
+        mark = 0.02 * (bar.end - bar.start)
+        pieces.append((bar.end - mark, bar.end, LOST))
     return pieces
 
 
-def _bar(left: float, right: float, low: float, high: float) -> list[tuple[float, float]]:
+def _rectangle(left: float, right: float, low: float, high: float) -> list[tuple[float, float]]:
     return [(left, low), (right, low), (right, high), (left, high)]

@@ -1,8 +1,8 @@
 """The report: one self-contained page and the figures, from what `reduce` wrote.
 
-The page carries its data as JSON, packed, and its scripts inline, so that it opens from a disk, years
-later, with no network; a content security policy in it forbids any request. Names from the data reach
-it through Jinja's autoescape, or as JSON that the scripts write as text: never as markup.
+The page holds its data as packed JSON and its scripts inline, so that it opens from a disk, years later,
+without a network. Its content security policy forbids any request. Names from the data reach it through
+Jinja's autoescape, or as JSON that the scripts write as text. They are never markup.
 """
 
 import base64
@@ -18,19 +18,18 @@ from raysweep.reporting.figures import all_figures
 from raysweep.reporting.findings import find
 from raysweep.reporting.page_data import page_data
 from raysweep.reporting.provenance import facts, lead
-from raysweep.reporting.quality import gaps, quality, survived
-from raysweep.reporting.results import Results, read_results
+from raysweep.reporting.quality import gaps, notes, quality
+from raysweep.reporting.results import Results
+from raysweep.storage.result_files import PAGE
 from raysweep.storage.store import Store
 from raysweep.system.quantities import tied
 
-PAGE = "report/index.html"
 WEB = Path(__file__).parent / "web"
 SCRIPTS = ("words.js", "sums.js", "chart.js", "tables.js", "figures.js", "page.js")
 
 
-def write_report(store: Store) -> str:
-    """Write the page and the figures into the run's folder; where the page is."""
-    results = read_results(store)
+def write_report(results: Results, store: Store) -> str:
+    """Write the page and the figures into the run's folder, and return the page's address."""
     store.write_text(PAGE, render(results))
     for stem, encodings in all_figures(results):
         for ending, data in encodings.items():
@@ -54,7 +53,7 @@ def render(results: Results) -> str:
         lead=lead(results.scenarios, results.summary),
         findings=find(results),
         gaps=gaps(results.summary),
-        survived=survived(results.summary),
+        quality_notes=notes(results.summary),
         quality=quality(results.scenarios),
         facts=facts(results.summary),
         data=data,
@@ -65,7 +64,7 @@ def render(results: Results) -> str:
 
 
 def packed(data: Any) -> str:
-    """Data as the page's scripts unpack it: JSON, gzip, base64. Equal data, equal text."""
+    """Data as the page's scripts unpack it: JSON, gzip, base64. Equal data give equal text."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 

@@ -1,8 +1,8 @@
-"""The page's data: everything that its scripts draw, as JSON's types.
+"""The page's data: everything that its scripts draw, in JSON's types.
 
-Scenarios go by column, and what repeats is named once and then meant by its place in a list, so that
-tens of thousands fit into a page. Accuracy and bytes are exact, because the page finds frontiers by
-them; what is only shown is rounded.
+Scenarios are stored by column. A name that repeats is stored once and then referred to by its place in a
+list, so that tens of thousands of scenarios fit into a page. Accuracy and bytes are exact, because the
+page computes frontiers from them. Numbers that are only shown are rounded.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from raysweep.analysis import study
+from raysweep.analysis.candidates import KEY
 from raysweep.reporting.advice import Advice, advise
 from raysweep.reporting.appearance import (
     DARK,
@@ -27,12 +28,17 @@ from raysweep.reporting.appearance import (
     precisions,
     ramp,
 )
-from raysweep.reporting.results import Results
-from raysweep.system.quantities import human_count, weights_label
+from raysweep.reporting.results import Results, weights_column
+from raysweep.system.quantities import human_count
 
-SLIDER_BATCHES = tuple(2**power for power in range(9))  # and those of the sweep
-MANY_ENGINES = 24  # from here on the page begins with what is on a frontier
-PLACES = 6  # digits of a share that is only shown
+# The batch sizes of the slider. Those of the sweep are added.
+SLIDER_BATCHES = tuple(2**power for power in range(9))
+
+# With more engines than this, the page at first shows only what is on a frontier.
+MANY_ENGINES = 24
+
+# Decimal places of a share that is only shown.
+PLACES = 6
 
 EXACT = ("token_budget", "group_size", "weights_bytes", "kv_bytes", "kv_peak_bytes", "accuracy")
 COUNTS = ("n_questions", "n_samples")
@@ -41,7 +47,7 @@ BOUNDS = ("accuracy_lo", "accuracy_hi")
 
 
 def page_data(results: Results) -> dict[str, Any]:
-    """What the scripts draw: the axes of the sweep with their looks, the scenarios, what was found."""
+    """What the scripts draw: the choices of the sweep with their looks, the scenarios, the findings."""
     scenarios = results.scenarios.reset_index(drop=True)
     batch_sizes = sorted({*SLIDER_BATCHES, *results.batch_sizes})
     engines = _engines(scenarios)
@@ -70,11 +76,10 @@ def _distinct(values: pd.Series) -> list[int]:
 
 
 def _looks(scenarios: pd.DataFrame, frontier: pd.DataFrame, hide: bool) -> dict[str, list[dict]]:
-    """For each choice its values in order, how they look, and whether they are shown at first."""
-    labels = {_weights(row) for row in _kinds(frontier)}
+    """The values of each choice in order, how they look, and whether they are shown at first."""
     on_frontier = {
         "model": set(frontier.model),
-        "weights": labels,
+        "weights": {weights.slug for weights in weights_column(frontier)},
         "policy": set(frontier.kv_policy),
         "group": set(map(str, frontier.group_size)),
     }
@@ -86,10 +91,10 @@ def _looks(scenarios: pd.DataFrame, frontier: pd.DataFrame, hide: bool) -> dict[
     }
     return {
         choice: [
-            {**entry, "shown": not hide or not len(frontier) or entry["name"] in there}
+            {**entry, "shown": not hide or not len(frontier) or entry["name"] in names}
             for entry in looks[choice]
         ]
-        for choice, there in on_frontier.items()
+        for choice, names in on_frontier.items()
     }
 
 
@@ -136,30 +141,22 @@ def _ramped(ramps: Sequence[Sequence[str]], count: int) -> list[dict[str, str]]:
     return [{"light": a, "dark": b} for a, b in zip(light, dark, strict=True)]
 
 
-def _kinds(table: pd.DataFrame) -> set[tuple[str, int]]:
-    return set(zip(table.weight_method, table.weight_bits, strict=True))
-
-
-def _weights(kind: tuple[str, int]) -> str:
-    return weights_label(*kind)
-
-
 def _engines(scenarios: pd.DataFrame) -> list[dict[str, str]]:
-    """Each engine with its choices by name, smallest model first."""
+    """Each engine with the names of its choices, smallest model first."""
     distinct = scenarios.drop_duplicates("engine_id").sort_values(["params", "engine_id"])
     return [
         {
             "id": row["engine_id"],
             "model": row["model"],
-            "weights": weights_label(row["weight_method"], row["weight_bits"]),
+            "weights": weights.slug,
             "policy": row["kv_policy"],
         }
-        for row in distinct.to_dict("records")
+        for row, weights in zip(distinct.to_dict("records"), weights_column(distinct), strict=True)
     ]
 
 
 def _scenarios(scenarios: pd.DataFrame, engine_ids: Sequence[str]) -> dict[str, list]:
-    """By column; `engine` and `benchmark` are places in their lists."""
+    """The scenarios by column. `engine` and `benchmark` are places in their lists."""
     place = {engine_id: index for index, engine_id in enumerate(engine_ids)}
     benchmarks = sorted(scenarios.benchmark.unique())
     shown = {name: _rounded(scenarios[name].tolist()) for name in (*BOUNDS, *SHARES)}
@@ -173,8 +170,8 @@ def _scenarios(scenarios: pd.DataFrame, engine_ids: Sequence[str]) -> dict[str, 
 
 
 def _stays(scenarios: pd.DataFrame, frontier: pd.DataFrame) -> list[tuple[int, int, Any]]:
-    """(batch size, scenario, share of draws in which it stays on the frontier)."""
-    keys = ["engine_id", "benchmark", "token_budget", "group_size"]
+    """Batch size, scenario, and the share of draws in which it stays on the frontier."""
+    keys = list(KEY)
     place = {key: index for index, key in enumerate(scenarios[keys].itertuples(False, None))}
     rows = [place[key] for key in frontier[keys].itertuples(False, None)]
     shares = _rounded(frontier.p_on_frontier.tolist())
@@ -182,10 +179,10 @@ def _stays(scenarios: pd.DataFrame, frontier: pd.DataFrame) -> list[tuple[int, i
 
 
 def _advice(advice: Advice) -> dict[str, Any]:
-    """Indices are of the benchmark's scenarios, in their order."""
+    """The advice in JSON's types. Indices are places among the benchmark's scenarios."""
     return {
         "comparable": list(advice.comparable),
-        "not_told_apart": advice.not_told_apart,
+        "indistinguishable": advice.indistinguishable,
         "at_batch": {
             at.batch_size: {
                 "steps": [[step.best, step.behind_lo, step.behind_hi] for step in at.steps],
@@ -197,7 +194,7 @@ def _advice(advice: Advice) -> dict[str, Any]:
 
 
 def _comparisons(results: Results, question: Any) -> list[dict[str, Any]]:
-    """A question of the study, put to each benchmark at each batch size of the sweep."""
+    """The answers to a question of the study, for each benchmark and batch size of the sweep."""
     return [
         {"benchmark": name, "batch_size": batch_size, **_plain(row)}
         for name, candidates in results.candidates.items()
@@ -219,5 +216,5 @@ def _rounded(values: Iterable[float]) -> list[float | None]:
 
 
 def _json_value(value: Any) -> Any:
-    """What is not a number is null."""
+    """The value; null if it is not a number."""
     return None if isinstance(value, float) and value != value else value

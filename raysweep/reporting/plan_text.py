@@ -1,4 +1,4 @@
-"""A plan for the terminal: what a user must know before it is run. How much, on what, for how much."""
+"""A plan for the terminal: how much work a run is, on which GPUs, and what it costs."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from rich.text import Text
 
 from raysweep.memory import kv_peak_bytes, weights_bytes
 from raysweep.planning.estimate import Estimate
-from raysweep.planning.fit import in_words, row_tokens, what_would
+from raysweep.planning.fit import pool_name, row_tokens, what_would
 from raysweep.planning.gpu_options import has_known_gpus
 from raysweep.planning.plan import Plan
 from raysweep.planning.speed import BANDWIDTH_EFFICIENCY, FLOPS_EFFICIENCY
@@ -16,8 +16,11 @@ from raysweep.reporting.terminal import empty_table
 from raysweep.run_config import Gpu, Pool, RunConfig
 from raysweep.system.quantities import human_bytes, human_count
 
-MOST_ROWS = 24  # of a table; more engines are put together by model and precision
-MOST_NAMED = 3  # engines that fit nowhere
+# A table has at most this many rows. More engines are grouped by model and precision.
+MOST_ROWS = 24
+
+# At most this many engines that fit nowhere are named.
+MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -30,15 +33,15 @@ class Line:
 def plan_lines(
     config: RunConfig, plan: Plan, costs: Sequence[Estimate], known: Sequence[Gpu]
 ) -> Iterator[Line]:
-    """The plan in lines, of which some may be long. `known` are kinds of GPU to suggest."""
+    """The plan in lines, some of which may be long. `known` are kinds of GPU to suggest."""
     yield Line("plan", amount(config, plan))
     if plan.done:
-        yield Line("done", learnt(plan, costs))
+        yield Line("done", progress_so_far(plan, costs))
     for benchmark in config.sweep.benchmarks:
         if benchmark.stands_in:
             count = len(benchmark.questions)
-            said = f"{benchmark.name} is not on this machine: planned with its {count:,} questions"
-            yield Line("absent", f"{said}, as if none were done" if plan.parts else said)
+            text = f"{benchmark.name} is not on this machine, so {count:,} stand-in questions are planned"
+            yield Line("absent", f"{text}, as if none were done" if plan.parts else text)
     if config.sweep.backend == "auto":
         yield from backend_lines(plan)
     if has_known_gpus(config.cluster):
@@ -57,14 +60,14 @@ def amount(config: RunConfig, plan: Plan) -> str:
     )
 
 
-def learnt(plan: Plan, costs: Sequence[Estimate]) -> str:
-    """What is there already, and what it says of the rest."""
+def progress_so_far(plan: Plan, costs: Sequence[Estimate]) -> str:
+    """What is finished, and the tokens that the rest should take, judging by the traces so far."""
     expected = sum(cost.to_do.expected for cost in costs)
     measured = any(part.tokens for part in plan.parts)
-    said = f"{plan.done:,} of {len(plan.shards):,} shards"
+    done = f"{plan.done:,} of {len(plan.shards):,} shards"
     if not plan.to_do or not measured:
-        return said
-    return f"{said}; with traces as long as theirs, {human_count(expected)} tokens are to come"
+        return done
+    return f"{done}; the rest should take {human_count(expected)} tokens, by the lengths of their traces"
 
 
 def backend_lines(plan: Plan) -> Iterator[Line]:
@@ -73,76 +76,77 @@ def backend_lines(plan: Plan) -> Iterator[Line]:
     for backend in sorted({choice.backend for choice in choices}):
         theirs = [choice.reason for choice in choices if choice.backend == backend]
         reasons = "; ".join(dict.fromkeys(theirs))
-        said = f"{backend} for {len(theirs)} of {len(choices)} engines: {reasons}"
-        yield Line("backend", said)
+        yield Line("backend", f"{backend} for {len(theirs)} of {len(choices)} engines: {reasons}")
 
 
 def cost_lines(config: RunConfig, costs: Sequence[Estimate]) -> Iterator[Line]:
-    """GPU-hours, money and wall time of what is to do, for each kind of GPU that is used."""
+    """GPU-hours, money and wall time of the remaining work, for each kind of GPU that is used."""
     pools = config.cluster.pools
     by_pool = [(pool, hours_on(pool, costs)) for pool in pools]
     for pool, hours in by_pool:
         if hours or len(pools) == 1:
             yield Line("cost", pool_cost(pool, hours))
     if len(pools) > 1:
-        yield Line("", "each engine is counted on the kind of GPU where its tokens are cheapest")
+        yield Line("", "each engine is counted on the kind of GPU on which its tokens are cheapest")
     slowness = sorted(cost.slowness for cost in costs)[len(costs) // 2]
     corrected = (
-        f"as measured, {slowness:.2g} times as slow" if slowness != 1 else "nothing is measured yet"
+        f"corrected by {slowness:.2g}, the slowness measured so far"
+        if slowness != 1
+        else "not corrected, since nothing has been measured yet"
     )
     yield Line(
         "",
-        f"by a roofline at {BANDWIDTH_EFFICIENCY:.0%} of the bandwidth and {FLOPS_EFFICIENCY:.0%} of the "
-        f"FLOPs ({corrected}); prices as in cluster.gpu",
+        f"times come from a roofline model at {BANDWIDTH_EFFICIENCY:.0%} of the bandwidth and "
+        f"{FLOPS_EFFICIENCY:.0%} of the FLOPs, {corrected}; prices come from cluster.gpu",
     )
 
 
 def hours_on(pool: Pool, costs: Iterable[Estimate]) -> float:
-    """GPU-hours of what is to do on the pool."""
+    """GPU-hours of the remaining work on the pool."""
     theirs = (cost for cost in costs if cost.placement and cost.placement.gpu == pool.gpu)
     return sum(cost.gpu_hours(cost.to_do) or 0.0 for cost in theirs)
 
 
 def pool_cost(pool: Pool, hours: float) -> str:
     gpu = pool.gpu
-    said = f"{gpu.name}: {human_hours(hours)} GPU-hours"
+    text = f"{gpu.name}: {human_hours(hours)} GPU-hours"
     if gpu.usd_per_hour:
-        said += f", {human_usd(hours * gpu.usd_per_hour)} at ${gpu.usd_per_hour:g} an hour"
+        text += f", {human_usd(hours * gpu.usd_per_hour)} at ${gpu.usd_per_hour:g} per hour"
     if pool.gpus is None:
-        return said
-    return f"{said}; {human_hours(hours / pool.gpus)} hours on {pool.gpus:,} GPUs kept busy"
+        return text
+    return f"{text}; {human_hours(hours / pool.gpus)} hours if {pool.gpus:,} GPUs are always busy"
 
 
 def nowhere_lines(
     config: RunConfig, costs: Sequence[Estimate], known: Sequence[Gpu]
 ) -> Iterator[Line]:
-    """The engines that no GPU of the cluster holds, and what would."""
-    homeless = [cost.engine for cost in costs if cost.placement is None]
-    if not homeless:
+    """The engines that fit on no GPU of the cluster, and the GPUs that would hold them."""
+    unplaced = [cost.engine for cost in costs if cost.placement is None]
+    if not unplaced:
         return
-    names = " or ".join(map(in_words, config.cluster.pools))
-    said = f"{len(homeless):,} engines on {names}, and the stage generate refuses them"
-    yield Line("no room", f"{said}; leave them out, or change cluster.gpu", urgent=True)
+    names = " or ".join(map(pool_name, config.cluster.pools))
+    text = f"{len(unplaced):,} engines do not fit on {names}, and the stage generate refuses them"
+    yield Line("no room", f"{text}; leave them out, or change cluster.gpu", urgent=True)
     gpus = [*(pool.gpu for pool in config.cluster.pools), *known]
-    for engine in homeless[:MOST_NAMED]:
+    for engine in unplaced[:MOST_NAMED]:
         yield Line("", f"{engine.engine_id}: {what_would(gpus, engine, row_tokens(config))}", True)
-    if len(homeless) > MOST_NAMED:
-        yield Line("", f"and {len(homeless) - MOST_NAMED:,} others", urgent=True)
+    if len(unplaced) > MOST_NAMED:
+        yield Line("", f"and {len(unplaced) - MOST_NAMED:,} others", urgent=True)
 
 
 def engines_table(config: RunConfig, costs: Sequence[Estimate]) -> Table:
-    """Memory, GPUs and cost of each engine, or of a model at a precision over all of its KV policies."""
+    """Memory, GPUs and cost of each engine, or of all KV policies of a model at a precision."""
     tokens, several = row_tokens(config), len(config.cluster.pools) > 1
     groups = grouped(costs)
     title = (
-        f"memory with sequences of {tokens:,} tokens, the GPUs of an actor, the sequences that decode "
-        "together, and GPU-hours to do"
+        f"per engine: memory of the weights and of the KV cache of a sequence of {tokens:,} tokens, GPUs "
+        "per actor, sequences per batch, and the GPU-hours that remain"
     )
     if len(groups) < len(costs):
-        title += "; from the smallest KV policy to the largest"
-    names = ["engine", "weights", "KV each", *(["on"] if several else [])]
-    names += ["GPUs", "together", "hours", "USD"]
-    table = empty_table(Text(title), names, words=("engine", "on"))
+        title += "; ranges are over KV policies"
+    names = ["engine", "weights", "KV", *(["GPU kind"] if several else [])]
+    names += ["GPUs", "batch", "hours", "USD"]
+    table = empty_table(Text(title), names, words=("engine", "GPU kind"))
     for name, group in groups:
         cells = [name, *bytes_cells(group, tokens), *([on_kinds(group)] if several else [])]
         table.add_row(*(Text(cell) for cell in [*cells, *place_cells(group), *cost_cells(group)]))
@@ -150,7 +154,7 @@ def engines_table(config: RunConfig, costs: Sequence[Estimate]) -> Table:
 
 
 def grouped(costs: Sequence[Estimate]) -> list[tuple[str, list[Estimate]]]:
-    """The table's rows: engines, or where they are many those of a model at a precision."""
+    """The table's rows: an engine each, or if there are many, a model at a precision each."""
     by_engine = len(costs) <= MOST_ROWS
     groups: dict[str, list[Estimate]] = {}
     for cost in costs:
@@ -176,10 +180,10 @@ def on_kinds(group: Iterable[Estimate]) -> str:
 
 def place_cells(group: Sequence[Estimate]) -> tuple[str, str]:
     fits = [cost.placement.fit for cost in group if cost.placement]
-    homeless = len(group) - len(fits)
+    unplaced = len(group) - len(fits)
     gpus = [span([fit.gpus for fit in fits], lambda count: f"{count:g}")] if fits else []
-    if homeless:
-        gpus.append("none" if len(group) == 1 else f"{homeless} none")
+    if unplaced:
+        gpus.append("none" if len(group) == 1 else f"{unplaced} none")
     return ", ".join(gpus), span([fit.rows for fit in fits], lambda count: f"{count:,.0f}")
 
 
@@ -193,7 +197,7 @@ def cost_cells(group: Iterable[Estimate]) -> tuple[str, str]:
 
 
 def span(values: Sequence[float], shown: Callable[[float], str]) -> str:
-    """`0.25–2`: the least and the largest; nothing of nothing."""
+    """`0.25–2`: the least and the largest value; empty if there are none."""
     if not values:
         return ""
     least, largest = shown(min(values)), shown(max(values))

@@ -1,4 +1,4 @@
-"""Where results come from: summary.json in words. Whatever a run did not write is left out."""
+"""Where results come from: summary.json in words. What a run did not record is left out."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,11 +7,20 @@ import pandas as pd
 
 from raysweep.system.quantities import duration, human_count, plural
 
+# The values of the column `finish` in words.
+ENDINGS = {
+    "stop": "by themselves",
+    "budget": "at the largest token budget",
+    "loop": "in endless repetition",
+    "end": "with the text, without an answer",
+    "deadline": "given up as too slow",
+}
+
 
 def lead(scenarios: pd.DataFrame, summary: dict[str, Any]) -> str:
-    """What was studied, in a sentence."""
+    """What was measured, in a sentence."""
     if scenarios.empty:
-        return "No scenario has been computed yet."
+        return "This run has no scenarios yet."
     grid = ", ".join(
         plural(len(set(scenarios[column])), noun)
         for column, noun in (
@@ -26,7 +35,7 @@ def lead(scenarios: pd.DataFrame, summary: dict[str, Any]) -> str:
 
 
 def facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
-    """(label, value) of everything that summary.json says."""
+    """Everything that summary.json holds, as pairs of a label and a value."""
     return [
         *_work(summary),
         *_time(summary),
@@ -47,8 +56,8 @@ def _work(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Tokens generated", human_count(generated)
     separate = summary.get("tokens_one_run_per_scenario")
     if separate is not None:
-        ratio = f": {separate / generated:.1f} times as many" if generated else ""
-        yield "Tokens of one run per scenario", human_count(separate) + ratio
+        ratio = f", {separate / generated:.1f} times as many" if generated else ""
+        yield "Tokens if each scenario were run by itself", human_count(separate) + ratio
 
 
 def _time(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -72,7 +81,8 @@ def _finishes(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
     finishes = summary.get("finishes") or {}
     if finishes:
         counted = sorted(finishes.items(), key=lambda entry: -entry[1])
-        yield "Traces ended by", ", ".join(f"{name} {count:,}" for name, count in counted)
+        parts = [f"{count:,} {ENDINGS.get(name, name)}" for name, count in counted]
+        yield "How thinking ended", ", ".join(parts)
 
 
 def _origin(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""How far the data can be used: what was asked and not answered, and what is not there."""
+"""How far the data can be trusted: answers that do not count as correct, and results that are missing."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,24 +9,29 @@ import pandas as pd
 from raysweep.reporting.appearance import models
 from raysweep.system.quantities import percent, plural
 
-MOST_NAMED = 8  # engines or files
+# At most this many engines or files are named in a sentence.
+MOST_NAMED = 8
 
 
 @dataclass(frozen=True)
 class Quality:
-    """How far one model's answers on one benchmark can be used. Shares are of all answers."""
+    """How far one model's answers on one benchmark can be trusted.
+
+    shares      the mean and the worst share of all answers over engines and budgets, in words
+    incomplete  scenarios in which some question lacks samples
+    """
 
     benchmark: str
     model: str
     questions: int
     fewest_samples: int
-    shares: dict[str, tuple[str, str]]  # mean and worst over engines and budgets, in words
+    shares: dict[str, tuple[str, str]]
     incomplete: int
     scenarios: int
 
 
 def quality(scenarios: pd.DataFrame) -> list[Quality]:
-    """A row for each benchmark and model, models by size."""
+    """One per benchmark and model, smaller models first."""
     order = list(models(scenarios))
     groups = scenarios.groupby(["benchmark", "model"])
     rows = [_quality(rows) for _, rows in groups]
@@ -34,8 +39,9 @@ def quality(scenarios: pd.DataFrame) -> list[Quality]:
 
 
 def _quality(rows: pd.DataFrame) -> Quality:
-    """`rows` are of one benchmark and model."""
-    answers = rows.drop_duplicates(["engine_id", "token_budget"])  # shared by all group sizes
+    """The quality of one benchmark and model; `rows` are its scenarios."""
+    # All group sizes share the same answers.
+    answers = rows.drop_duplicates(["engine_id", "token_budget"])
     return Quality(
         rows.benchmark.iloc[0],
         rows.model.iloc[0],
@@ -55,8 +61,14 @@ def _mean_and_worst(shares: list[float]) -> tuple[str, str]:
 
 
 def gaps(summary: Mapping[str, Any]) -> list[str]:
-    """What is not there, or not as it should be, a sentence each; empty if nothing is amiss."""
-    return [*_missing(summary), *_quarantined(summary), *_damaged(summary), *_loops(summary)]
+    """A sentence for each kind of result that is missing; empty if all results exist."""
+    return [*_missing(summary), *_quarantined(summary), *_damaged(summary)]
+
+
+def notes(summary: Mapping[str, Any]) -> list[str]:
+    """A sentence for each remark that is no cause for alarm."""
+    nothing_missing = [] if gaps(summary) else ["No shard is missing, and no file was damaged."]
+    return [*nothing_missing, *_loops(summary), *_survived(summary)]
 
 
 def _missing(summary: Mapping[str, Any]) -> Iterator[str]:
@@ -64,15 +76,15 @@ def _missing(summary: Mapping[str, Any]) -> Iterator[str]:
         skipped = plural(summary.get("scenarios_skipped", 0), "scenario")
         yield (
             f"{shards:,} of {plural(summary['shards'], 'shard')} are missing, so {skipped} could not be "
-            "computed. The same command goes on with them."
+            "computed. Run the same command again to generate them."
         )
     if incomplete := summary.get("incomplete"):
         named = [f"{name} ({plural(count, 'sample')})" for name, count in incomplete.items()]
-        yield f"Samples are missing from {_some(named)}."
+        yield f"Samples are missing from {_first_few(named)}."
 
 
 def _quarantined(summary: Mapping[str, Any]) -> Iterator[str]:
-    """Questions that took their engine down each time, and were given up."""
+    """Questions that crashed their engine every time, and were given up."""
     if count := summary.get("quarantined_questions"):
         named = [
             f"{one['question_id']} of {one['benchmark']} on {one['engine_id']}"
@@ -80,31 +92,33 @@ def _quarantined(summary: Mapping[str, Any]) -> Iterator[str]:
         ]
         were = "was" if count == 1 else "were"
         yield (
-            f"{plural(count, 'question')} took down the engine each time and {were} given up: "
-            f"{_some(named, count)}."
+            f"{plural(count, 'question')} crashed the engine every time and {were} given up: "
+            f"{_first_few(named, count)}."
         )
 
 
-def survived(summary: Mapping[str, Any]) -> str:
-    """The faults that the run has survived, in a sentence; "" if there were none."""
-    count = summary.get("faults_survived")
-    kinds = ", ".join(f"{n:,} {kind}" for kind, n in summary.get("faults_by_kind", {}).items())
-    said = f" ({kinds})" if kinds else ""
-    return f"The run survived {plural(count, 'fault')}{said}." if count else ""
+def _survived(summary: Mapping[str, Any]) -> Iterator[str]:
+    if count := summary.get("faults_survived"):
+        kinds = ", ".join(f"{n:,} {kind}" for kind, n in summary.get("faults_by_kind", {}).items())
+        yield f"The run survived {plural(count, 'fault')}{f' ({kinds})' if kinds else ''}."
 
 
 def _damaged(summary: Mapping[str, Any]) -> Iterator[str]:
     if damaged := summary.get("parts_set_aside"):
-        yield f"Files that could not be read were set aside: {_some(damaged)}."
+        yield f"These damaged files were set aside: {_first_few(damaged)}."
 
 
 def _loops(summary: Mapping[str, Any]) -> Iterator[str]:
-    """Traces that a backend ended because they repeated themselves, where it says so."""
+    """Traces whose thinking a backend closed because they repeated themselves, if it records that."""
     if loops := summary.get("finishes", {}).get("loop"):
-        yield f"{plural(loops, 'trace')} of {summary['samples']:,} went round in a loop."
+        were = "was" if loops == 1 else "were"
+        yield (
+            f"Of {plural(summary['samples'], 'trace')}, {loops:,} {were} stopped because the text "
+            "repeated itself endlessly."
+        )
 
 
-def _some(names: list[str], count: int | None = None) -> str:
-    """The first of the names; `count` is of how many, if not all are given."""
+def _first_few(names: list[str], count: int | None = None) -> str:
+    """The first names; `count` is their number if some are left out already."""
     others = (count or len(names)) - MOST_NAMED
     return ", ".join(names[:MOST_NAMED]) + (f" and {others:,} others" if others > 0 else "")

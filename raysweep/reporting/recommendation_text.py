@@ -1,7 +1,7 @@
-"""The stage recommend: the recommendation of each benchmark, how it is served, and both in words.
+"""The stage recommend: the recommendation for each benchmark and how to serve it, as text and as JSON.
 
-`recommend` chooses and `serving` says how to run it; here they are given what lies in the run's folder,
-and their answer becomes recommendation.json and a text for the terminal.
+`recommend` chooses a configuration and `serving` says how to run it. This module gives them what the
+run's folder holds, and turns their answers into recommendation.json and a text for the terminal.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.text import Text
 
-from raysweep.analysis.candidates import Candidates, Row
+from raysweep.analysis.candidates import Candidate, Candidates
 from raysweep.analysis.recommend import Alternative, Recommendation, recommend
 from raysweep.errors import ConfigError
 from raysweep.planning.grid import engines
@@ -20,21 +20,25 @@ from raysweep.reporting.serving import Serving, serving
 from raysweep.run_config import RunConfig
 from raysweep.spec import Benchmark, EngineSpec
 from raysweep.storage.store import Store
-from raysweep.system.quantities import human_bytes, interval, percent, plural, weights_label
+from raysweep.system.quantities import human_bytes, interval, percent, percentage_points, plural
 from raysweep.system.safe_text import printable
 
 FILE = "recommendation.json"
-MOST_SHOWN = 3  # alternatives in the terminal
-MOST_KEPT = 20  # and in the file
-DESCRIBED = (
-    *("engine_id", "model", "weight_method", "weight_bits", "kv_policy"),
-    *("token_budget", "group_size", "weights_bytes", "kv_bytes", "kv_peak_bytes"),
-)
+
+# The number of alternatives in the terminal and in the file.
+MOST_SHOWN, MOST_KEPT = 3, 20
+
+# The columns of a candidate that recommendation.json leaves out.
+LEFT_OUT = ("benchmark", "kv_kind", "prompt_tokens", "complete")
+ACCURACY = ("accuracy", "accuracy_lo", "accuracy_hi")
+
+# A smaller selection bias than this would be shown as 0.0 points.
+SMALLEST_BIAS = 0.0005
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What is recommended, and how it is served."""
+class ServedRecommendation:
+    """What is recommended, and how to serve it."""
 
     recommendation: Recommendation
     serving: Serving
@@ -56,9 +60,9 @@ class Answer:
             "optimism": found.optimism,
             "considered": found.considered,
             "not_told_apart": len(found.alternatives),
-            "alternatives": [_choice(one) for one in found.alternatives[:MOST_KEPT]],
-            "with_less_memory": found.less and _choice(found.less),
-            "with_more_memory": found.more and _choice(found.more),
+            "alternatives": [_alternative(one) for one in found.alternatives[:MOST_KEPT]],
+            "with_less_memory": found.less and _alternative(found.less),
+            "with_more_memory": found.more and _alternative(found.more),
             "serving": {
                 "backend": served.backend,
                 "command": served.command,
@@ -68,8 +72,8 @@ class Answer:
         }
 
 
-def answers(config: RunConfig, store: Store) -> list[Answer]:
-    """An answer for each benchmark that is asked for.
+def recommendations(config: RunConfig, store: Store) -> list[ServedRecommendation]:
+    """A recommendation for each benchmark that is asked for.
 
     Raises ConfigError where nothing fits the memory, or nothing of the sweep has been reduced.
     """
@@ -81,44 +85,45 @@ def answers(config: RunConfig, store: Store) -> list[Answer]:
         if wish.benchmark in (None, benchmark.name):
             own = _of_the_sweep(reduced.get(benchmark.name), known, benchmark)
             chosen = recommend(own, wish.memory_bytes, wish.batch_size, wish.max_token_budget)
-            found.append(Answer(chosen, _serving(chosen, known, benchmark)))
+            found.append(ServedRecommendation(chosen, _serving(chosen, known, benchmark)))
     return found
 
 
-def write_recommendations(found: list[Answer], store: Store) -> str:
-    """Write recommendation.json; where it is."""
-    store.write_text(FILE, json.dumps([answer.as_json() for answer in found], indent=2) + "\n")
+def write_recommendations(found: list[ServedRecommendation], store: Store) -> str:
+    """Write recommendation.json, and return its address."""
+    store.write_text(FILE, json.dumps([one.as_json() for one in found], indent=2) + "\n")
     return store.path(FILE)
 
 
 def _of_the_sweep(
     reduced: Candidates | None, known: dict[str, EngineSpec], benchmark: Benchmark
 ) -> Candidates:
-    """The scenarios of engines that are in the sweep: a folder may hold those of a larger one."""
-    rows = reduced.rows if reduced else ()
-    own = [index for index, row in enumerate(rows) if row["engine_id"] in known]
+    """The candidates whose engines are in the sweep. The folder may hold those of a larger sweep."""
+    chosen = reduced.configurations if reduced else ()
+    own = [index for index, one in enumerate(chosen) if one.engine_id in known]
     if not own or reduced is None:
         raise ConfigError(
-            f"recommend.benchmark: {benchmark.name!r} has no scenario yet; run the stages 'generate' and "
-            "'reduce' first"
+            f"recommend.benchmark: {benchmark.name!r} has no scenarios yet; run the stages 'generate' "
+            "and 'reduce' first"
         )
     return reduced.take(own)
 
 
 def _serving(chosen: Recommendation, known: dict[str, EngineSpec], benchmark: Benchmark) -> Serving:
-    engine = known[chosen.best["engine_id"]]
+    engine = known[chosen.best.configuration.engine_id]
     return serving(engine, benchmark, chosen.best, chosen.batch_size, engine.checkpoint)
 
 
-def _described(row: Row) -> dict[str, Any]:
-    return {name: row[name] for name in DESCRIBED}
+def _described(candidate: Candidate) -> dict[str, Any]:
+    columns = candidate.columns()
+    return {name: columns[name] for name in columns if name not in (*LEFT_OUT, *ACCURACY)}
 
 
-def _choice(one: Alternative) -> dict[str, Any]:
+def _alternative(one: Alternative) -> dict[str, Any]:
     return {
-        **_described(one.row),
+        **_described(one.candidate),
         "memory_bytes": one.memory_bytes,
-        "accuracy": one.row["accuracy"],
+        "accuracy": one.candidate.accuracy,
         "behind": one.behind,
         "behind_lo": one.behind_lo,
         "behind_hi": one.behind_hi,
@@ -126,14 +131,14 @@ def _choice(one: Alternative) -> dict[str, Any]:
 
 
 def _lines(found: Recommendation, served: Serving) -> Iterator[str]:
-    batch = "" if found.batch_size == 1 else f", {found.batch_size} questions at once"
+    batch = "" if found.batch_size == 1 else f" for a batch of {found.batch_size} questions"
     yield f"{found.benchmark} within {human_bytes(found.memory_bytes)}{batch}:"
-    yield f"  {in_words(found.best)}"
+    yield f"  {found.best.configuration.in_words()}"
     yield (
-        f"  takes {human_bytes(found.best_memory_bytes)}; expected {percent(found.accuracy)} "
-        f"({interval(found.accuracy_lo, found.accuracy_hi)}), the best of "
-        f"{plural(found.considered, 'configuration')} that fit, which measured {percent(found.measured)}"
+        f"  takes {human_bytes(found.best_memory_bytes)}; expected accuracy {percent(found.accuracy)}, "
+        f"95% interval {interval(found.accuracy_lo, found.accuracy_hi)}"
     )
+    yield f"  {measured_in_words(found.measured, found.considered, found.optimism)}"
     yield from _alternatives(found)
     yield from _neighbours(found)
     yield f"  serve it with {served.backend}:"
@@ -144,44 +149,55 @@ def _lines(found: Recommendation, served: Serving) -> Iterator[str]:
     yield ""
 
 
+def measured_in_words(measured: float, considered: int, optimism: float) -> str:
+    """`measured 68.8% (best of 525 that fit; 1.2 points of selection bias subtracted)`."""
+    if optimism < SMALLEST_BIAS:
+        bias = "no selection bias to subtract"
+    else:
+        bias = f"{percentage_points(optimism)} points of selection bias subtracted"
+    of = "the only one that fits" if considered == 1 else f"best of {considered:,} that fit"
+    return f"measured {percent(measured)} ({of}; {bias})"
+
+
 def _alternatives(found: Recommendation) -> Iterator[str]:
     if not found.alternatives:
-        yield "  every other one that fits is worse by more than chance"
+        yield "  every other configuration that fits is significantly worse"
         return
-    yield f"  not told apart from it: {plural(len(found.alternatives), 'other')}, among them"
-    frugal = min(found.alternatives, key=lambda one: one.memory_bytes)
+    yield f"  {indistinguishable_in_words(len(found.alternatives))}, among them"
+    smallest = min(found.alternatives, key=lambda one: one.memory_bytes)
     shown = list(found.alternatives[:MOST_SHOWN])
-    for one in [*shown, *([frugal] if frugal not in shown else [])]:
+    for one in [*shown, *([smallest] if smallest not in shown else [])]:
         yield (
-            f"    {in_words(one.row)}: {human_bytes(one.memory_bytes)}, {percent(one.row['accuracy'])}, "
-            f"behind by {_points(one)}"
+            f"    {one.candidate.configuration.in_words()}: {human_bytes(one.memory_bytes)}, "
+            f"{percent(one.candidate.accuracy)}, {_behind(one)}"
         )
 
 
+def indistinguishable_in_words(count: int) -> str:
+    """`2 others are statistically indistinguishable`."""
+    are = "is" if count == 1 else "are"
+    return f"{plural(count, 'other')} {are} statistically indistinguishable"
+
+
 def _neighbours(found: Recommendation) -> Iterator[str]:
-    if found.less:
+    if less := found.less:
         yield (
-            f"  with less, {human_bytes(found.less.memory_bytes)}: {in_words(found.less.row)}, "
-            f"behind by {_points(found.less)}"
+            f"  with less memory, {human_bytes(less.memory_bytes)}: "
+            f"{less.candidate.configuration.in_words()}, {_behind(less)}"
         )
     if found.more is None:
         yield "  with more memory: nothing better was measured"
         return
     more = found.more
     yield (
-        f"  with more, {human_bytes(more.memory_bytes)}: {in_words(more.row)}, ahead by "
-        f"{percent(-more.behind)} ({interval(-more.behind_hi, -more.behind_lo)})"
+        f"  with more memory, {human_bytes(more.memory_bytes)}: "
+        f"{more.candidate.configuration.in_words()}, {percentage_points(-more.behind)} points better "
+        f"(95% interval {percentage_points(-more.behind_hi)} to {percentage_points(-more.behind_lo)})"
     )
 
 
-def _points(one: Alternative) -> str:
-    return f"{percent(one.behind)} ({interval(one.behind_lo, one.behind_hi)})"
-
-
-def in_words(row: Row) -> str:
-    """`qwen3-8b gptq4, full KV, 18,000 tokens, 4 samples`."""
-    weights = weights_label(row["weight_method"], row["weight_bits"])
+def _behind(one: Alternative) -> str:
     return (
-        f"{row['model']} {weights}, {row['kv_policy']} KV, {plural(row['token_budget'], 'token')}, "
-        f"{plural(row['group_size'], 'sample')}"
+        f"{percentage_points(one.behind)} points worse "
+        f"(95% interval {percentage_points(one.behind_lo)} to {percentage_points(one.behind_hi)})"
     )

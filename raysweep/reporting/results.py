@@ -1,18 +1,21 @@
-"""Results as they are read back: the tables of `reduce`, and a frontier's rows as plain values."""
+"""Results as they are read back: the tables of `reduce`, and a frontier's rows as points."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from raysweep.analysis.candidates import Candidates
+from raysweep.analysis.candidates import KEY, Candidates
+from raysweep.analysis.configurations import WEIGHT_COLUMNS, Configuration, Row, weights_of
+from raysweep.spec import WeightSpec
+from raysweep.storage import result_files
 from raysweep.storage.record import read_summary
 from raysweep.storage.schemas import THRESHOLDS
 from raysweep.storage.store import Store
-from raysweep.system.quantities import weights_label
 
 
 def _no_thresholds() -> pd.DataFrame:
@@ -21,7 +24,7 @@ def _no_thresholds() -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Results:
-    """What `reduce` wrote: its tables in the columns of `tables`, and summary.json.
+    """What `reduce` wrote: its tables in the columns of storage/schemas.py, and summary.json.
 
     candidates  the scenarios of each benchmark with every question's score, in the order of the table
     """
@@ -33,7 +36,7 @@ class Results:
     thresholds: pd.DataFrame = field(default_factory=_no_thresholds)
 
     def of(self, benchmark: str) -> "Results":
-        """The same of one benchmark alone."""
+        """The results of one benchmark alone."""
         return Results(
             where(self.scenarios, benchmark=benchmark),
             where(self.frontier, benchmark=benchmark),
@@ -44,52 +47,70 @@ class Results:
 
     @property
     def batch_sizes(self) -> list[int]:
-        """Those of the sweep."""
+        """The batch sizes of the sweep."""
         return sorted(self.frontier.batch_size.unique().tolist()) or [1]
 
 
 @dataclass(frozen=True)
 class Point:
-    """A row of frontier.parquet."""
+    """A row of frontier.parquet. `p_on_frontier` is NaN where it is unknown."""
 
     benchmark: str
     batch_size: int
-    engine_id: str
-    model: str
-    weight_method: str
-    weight_bits: int
-    kv_policy: str
-    token_budget: int
-    group_size: int
+    configuration: Configuration
     memory_bytes: float
     accuracy: float
     accuracy_lo: float
     accuracy_hi: float
-    p_on_frontier: float  # NaN where it is not known
-
-    @property
-    def weights(self) -> str:
-        """`bf16`, `gptq4`."""
-        return weights_label(self.weight_method, self.weight_bits)
+    p_on_frontier: float
 
 
 def read_results(store: Store) -> Results:
     """The results of a run."""
+    table = store.read_table(result_files.SCENARIOS)
+    scenarios = table.to_pandas()
     return Results(
-        store.read_table("scenarios.parquet").to_pandas(),
-        store.read_table("frontier.parquet").to_pandas(),
+        scenarios,
+        with_weights(store.read_table(result_files.FRONTIER).to_pandas(), scenarios),
         read_summary(store),
-        read_candidates(store),
-        store.read_table("thresholds.parquet").to_pandas(),
+        _candidates(table, store.read_table(result_files.SCORES)),
+        store.read_table(result_files.THRESHOLDS).to_pandas(),
     )
+
+
+def with_weights(frontier: pd.DataFrame, scenarios: pd.DataFrame) -> pd.DataFrame:
+    """A frontier with all columns of the weights.
+
+    Older versions left some out of frontier.parquet. They are those of the same engine's scenarios.
+    """
+    engines = scenarios.drop_duplicates("engine_id").set_index("engine_id")
+    lacking = [name for name in WEIGHT_COLUMNS if name in engines and name not in frontier]
+    return frontier.assign(**{name: frontier.engine_id.map(engines[name]) for name in lacking})
 
 
 def points_of(frontier: pd.DataFrame) -> tuple[Point, ...]:
     """The rows of a frontier table, least memory first."""
-    names = [field.name for field in fields(Point)]
-    columns = [frontier[name].tolist() for name in names]
-    points = [Point(*values) for values in zip(*columns, strict=True)]
+    points = [_point(row) for row in frontier.to_dict("records")]
     return tuple(sorted(points, key=lambda point: point.memory_bytes))
+
+
+def _point(row: Row) -> Point:
+    return Point(
+        benchmark=row["benchmark"],
+        batch_size=row["batch_size"],
+        configuration=Configuration.of_row(row),
+        memory_bytes=row["memory_bytes"],
+        accuracy=row["accuracy"],
+        accuracy_lo=row["accuracy_lo"],
+        accuracy_hi=row["accuracy_hi"],
+        p_on_frontier=row["p_on_frontier"],
+    )
+
+
+def weights_column(table: pd.DataFrame) -> list[WeightSpec]:
+    """The precision of the weights of each row."""
+    own = [name for name in WEIGHT_COLUMNS if name in table]
+    return [weights_of(row) for row in table.loc[:, own].to_dict("records")]
 
 
 def where(table: pd.DataFrame, **wanted: Hashable) -> pd.DataFrame:
@@ -99,24 +120,25 @@ def where(table: pd.DataFrame, **wanted: Hashable) -> pd.DataFrame:
     return table
 
 
-SCORE_KEY = ("engine_id", "benchmark", "token_budget", "group_size")
-
-
 def read_candidates(store: Store) -> dict[str, Candidates]:
     """The scenarios of each benchmark with their scores, in the order of scenarios.parquet."""
-    table = store.read_table("scores.parquet")
-    lists = table.column("scores").combine_chunks()
-    keys = zip(*(table.column(name).to_pylist() for name in SCORE_KEY), strict=True)
+    return _candidates(
+        store.read_table(result_files.SCENARIOS), store.read_table(result_files.SCORES)
+    )
+
+
+def _candidates(scenarios: pa.Table, scores: pa.Table) -> dict[str, Candidates]:
+    lists = scores.column("scores").combine_chunks()
+    keys = zip(*(scores.column(name).to_pylist() for name in KEY), strict=True)
     starts = lists.offsets.to_numpy()
     values = lists.values.to_numpy(zero_copy_only=False).astype(np.float64)
-    scores = {key: values[starts[i] : starts[i + 1]] for i, key in enumerate(keys)}
-    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in store.read_table("scenarios.parquet").to_pylist():
+    score_of = {key: values[starts[i] : starts[i + 1]] for i, key in enumerate(keys)}
+    groups: dict[str, list[Row]] = defaultdict(list)
+    for row in scenarios.to_pylist():
         groups[row["benchmark"]].append(row)
     return {
-        benchmark: Candidates(
-            tuple(rows),
-            np.stack([scores[tuple(row[name] for name in SCORE_KEY)] for row in rows], axis=1),
+        benchmark: Candidates.of_rows(
+            rows, np.stack([score_of[tuple(row[name] for name in KEY)] for row in rows], axis=1)
         )
         for benchmark, rows in groups.items()
     }

@@ -1,8 +1,8 @@
-"""How a recommended configuration is served: vLLM's command where vLLM can do it, else raysweep's engine.
+"""How to serve a recommended configuration: by vLLM where it can, otherwise by raysweep's engine.
 
-vLLM neither evicts tokens nor stores them as raysweep's packed policies do: the full cache and vLLM's own
-formats are served by vLLM, the rest by raysweep's engine. Thinking is limited by vLLM's own token budget,
-which ends it with the family's closing token.
+vLLM serves the full cache and its own KV formats. It neither evicts tokens nor packs them as raysweep's
+policies do, so those run on raysweep's engine. vLLM limits thinking by a token budget of its own, and
+closes it with the family's closing token.
 """
 
 import json
@@ -12,21 +12,27 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from raysweep import memory
+from raysweep.analysis.candidates import Candidate
+from raysweep.analysis.configurations import Configuration
 from raysweep.checkpoints.hub import repository_of
 from raysweep.kv_policy import method_of, parameters
 from raysweep.planning.backends import kv_cache_dtype
 from raysweep.spec import Benchmark, Checkpoint, EngineSpec, WeightSpec, sequence_tokens
 
-# By weight method: the kernels that vLLM chooses for such checkpoints on an NVIDIA GPU.
+# The kernels that vLLM chooses on an NVIDIA GPU, by the method of the weights.
 QUANTIZATION = {"gptq": "gptq_marlin", "awq": "awq_marlin", "fp8": "fp8"}
-BLOCK_TOKENS = 16  # vLLM gives out its cache in blocks
+
+# vLLM allocates its cache in blocks of this many tokens.
+BLOCK_TOKENS = 16
 
 
 @dataclass(frozen=True)
 class Serving:
-    """How to serve a configuration. `backend` is vllm or torch; `request` goes with every question.
+    """How to serve a configuration.
 
-    notes  what will differ from what was measured, or why it is not vLLM
+    backend  `vllm` or `torch`
+    request  the parameters of every request
+    notes    how it differs from what was measured, or why vLLM cannot serve it
     """
 
     backend: str
@@ -38,32 +44,34 @@ class Serving:
 def serving(
     engine: EngineSpec,
     benchmark: Benchmark,
-    scenario: Mapping[str, Any],
+    candidate: Candidate,
     batch_size: int,
     checkpoint: Checkpoint,
 ) -> Serving:
-    """How `scenario`, a row of scenarios.parquet, is served to a batch of questions.
+    """How to serve a candidate to a batch of questions.
 
+    engine      the candidate's engine
     checkpoint  the files of the engine's weights at its precision
     """
     if kv_cache_dtype(engine.kv_policy) is None:
-        return _by_torch(engine, scenario, batch_size, checkpoint)
-    return _by_vllm(engine, benchmark, scenario, batch_size, checkpoint)
+        return _by_torch(engine, candidate.configuration, batch_size, checkpoint)
+    return _by_vllm(engine, benchmark, candidate, batch_size, checkpoint)
 
 
 def _by_vllm(
     engine: EngineSpec,
     benchmark: Benchmark,
-    scenario: Mapping[str, Any],
+    candidate: Candidate,
     batch_size: int,
     checkpoint: Checkpoint,
 ) -> Serving:
-    family, budget = engine.model.family, scenario["token_budget"]
-    # A closing of n characters has at most n tokens in UTF-8 bytes.
+    family, chosen = engine.model.family, candidate.configuration
+    budget = chosen.token_budget
+    # A closing of n bytes in UTF-8 has at most n tokens.
     closing = len((family.think_close + benchmark.answer_opener).encode())
-    tokens = sequence_tokens(scenario["prompt_tokens"], budget, closing, benchmark.answer_tokens)
+    tokens = sequence_tokens(candidate.prompt_tokens, budget, closing, benchmark.answer_tokens)
     blocks = -(-tokens // BLOCK_TOKENS)
-    rows = batch_size * scenario["group_size"]
+    rows = batch_size * chosen.group_size
     longest = memory.kv_bytes(engine.model.architecture, engine.kv_policy, blocks * BLOCK_TOKENS)
     quantization = QUANTIZATION.get(engine.weights.method)
     reasoning = {
@@ -86,25 +94,25 @@ def _by_vllm(
         "vllm",
         shlex.join(["vllm", "serve", repository or checkpoint.path, *words]),
         {
-            "n": scenario["group_size"],
+            "n": chosen.group_size,
             "thinking_token_budget": budget,
-            "max_tokens": tokens - scenario["prompt_tokens"],
+            "max_tokens": tokens - candidate.prompt_tokens,
             "temperature": family.sampling.temperature,
             "top_p": family.sampling.top_p,
             "top_k": family.sampling.top_k,
         },
         (
-            f"vLLM closes thinking with {family.think_close!r} alone; what was measured opens the "
-            f"answer with {benchmark.answer_opener!r} too",
+            f"vLLM closes thinking with {family.think_close!r} only; the measured accuracy had the "
+            f"answer opened with {benchmark.answer_opener!r} as well",
         ),
     )
 
 
 def _by_torch(
-    engine: EngineSpec, scenario: Mapping[str, Any], batch_size: int, checkpoint: Checkpoint
+    engine: EngineSpec, chosen: Configuration, batch_size: int, checkpoint: Checkpoint
 ) -> Serving:
     model, weights, policy = engine.model, engine.weights, engine.kv_policy
-    group_size = scenario["group_size"]
+    group_size = chosen.group_size
     described = {"method": method_of(policy), **parameters(policy)}
     repository = repository_of(checkpoint.path)
     place = (
@@ -119,7 +127,7 @@ def _by_torch(
         f"sweep.models=[{_flow(source)}]",
         f"sweep.weights=[{_flow(_described(weights))}]",
         f"sweep.kv_policies=[{_flow(described)}]",
-        f"sweep.token_budgets=[{scenario['token_budget']}]",
+        f"sweep.token_budgets=[{chosen.token_budget}]",
         f"sweep.group_sizes=[{group_size}]",
         f"sweep.samples={group_size}",
         f"generation.max_rows={batch_size * group_size}",
@@ -128,7 +136,7 @@ def _by_torch(
         "torch",
         shlex.join(["python", "-m", "raysweep", *overrides]),
         {},
-        (f"vLLM has no {policy.slug}: this is raysweep's own engine, which runs a benchmark",),
+        (f"vLLM has no KV policy {policy.slug}, so raysweep's own engine runs the benchmark",),
     )
 
 
@@ -137,7 +145,7 @@ def _described(weights: WeightSpec) -> dict[str, Any]:
 
 
 def _flow(value: Any) -> str:
-    """A value as a configuration override has it: `{method: r_kv, budget: 4096}`."""
+    """A value as it is written in an override: `{method: r_kv, budget: 4096}`."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {_flow(entry)}" for key, entry in value.items()) + "}"
     return (

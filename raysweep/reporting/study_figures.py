@@ -1,6 +1,6 @@
-"""The figures that answer the study's questions: what `study` and `threshold` found, drawn.
+"""The figures that answer the study's questions: the answers of `study` and `threshold`, drawn.
 
-Each is for one benchmark and a batch size, and None where the scenarios cannot be asked.
+Each is for one benchmark and a batch size. It is None where the scenarios cannot answer its question.
 """
 
 import pandas as pd
@@ -42,12 +42,12 @@ from raysweep.reporting.results import Results, where
 from raysweep.reporting.study_findings import is_of, threshold_in_words
 from raysweep.system.quantities import human_bytes
 
-SIDES = {"parallel": "votes (number: G)", "serial": "one sample", "neither": "not told apart"}
+SIDES = {"parallel": "votes (number: G)", "serial": "one sample", "neither": "not significant"}
 FAVOURS = {"parallel": PARALLEL[LIGHT], "serial": SERIAL[LIGHT], "neither": GREY}
 
 
 def composition_figure(own: Results, batch_size: int) -> Figure | None:
-    """What the frontier's configurations are made of, over memory: a panel for each choice."""
+    """What the frontier's configurations are made of, over memory, with a panel per choice."""
     rows = _asked(study.composition, own, batch_size)
     if rows.empty:
         return None
@@ -57,7 +57,7 @@ def composition_figure(own: Results, batch_size: int) -> Figure | None:
     figure = Figure(figsize=(8.6, 5.6))
     panels = figure.subplots(2, 2, sharex=True).ravel()
     figure.suptitle(
-        titled(own.scenarios, "what the best are made of"), x=0.01, ha="left", weight="bold"
+        titled(own.scenarios, "what the frontier is made of"), x=0.01, ha="left", weight="bold"
     )
     columns = {
         "weights_bytes": "Effective size",
@@ -71,7 +71,7 @@ def composition_figure(own: Results, batch_size: int) -> Figure | None:
             marker, colour = styles[row["kv_policy"]].marker.matplotlib, colours[row["model"]]
             axes.plot(row["memory_bytes"], row[column], marker, color=colour, ms=5)
         axes.set_title(title, pad=4, fontsize=9)
-        bytes_axis(axes, "Memory of a question", inches=2.6)
+        bytes_axis(axes, "Memory per question", inches=2.6)
         axes.set_xlabel(axes.get_xlabel() if axes in panels[2:] else "")
         _values_axis(axes, rows[column].tolist(), column, names)
     outside_legend(figure, memory_handles(colours, styles, own.scenarios)[:-2])
@@ -79,7 +79,7 @@ def composition_figure(own: Results, batch_size: int) -> Figure | None:
 
 
 def _values_axis(axes: Axes, values: list[int], column: str, names: list[str]) -> None:
-    """The y axis of a choice: names, bytes, or numbers that each have a tick."""
+    """Make the y axis one of names, of bytes, or of numbers that each have a tick."""
     if column == "policy_place":
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(-0.5, len(names) - 0.5)
@@ -89,13 +89,13 @@ def _values_axis(axes: Axes, values: list[int], column: str, names: list[str]) -
     axes.yaxis.set_major_locator(
         LogLocator(subs=(1, 2, 5)) if is_bytes else FixedLocator(sorted(set(values)))
     )
-    said = human_bytes if is_bytes else "{:,.0f}".format
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: said(value)))
+    label_of = human_bytes if is_bytes else "{:,.0f}".format
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: label_of(value)))
     axes.yaxis.set_minor_locator(NullLocator())
 
 
 def parallel_figure(own: Results, batch_size: int) -> Figure | None:
-    """The best of one sample and the best that votes, over memory, and which is ahead by how much."""
+    """The best of one sample and the best that votes, over memory, and the difference between them."""
     rows = _asked(study.parallel_scaling, own, batch_size)
     if rows.empty:
         return None
@@ -109,18 +109,18 @@ def parallel_figure(own: Results, batch_size: int) -> Figure | None:
     for favours, colour in FAVOURS.items():
         _differences(below, where(rows, favours=favours), colour)
     _label_groups(below, where(rows, favours="parallel"))
-    _difference_axis(below, "Votes ahead by")
-    bytes_axis(below, "Memory of a question")
+    _difference_axis(below, "Votes better by")
+    bytes_axis(below, "Memory per question")
     handles = [
-        Line2D([], [], color=FAVOURS[side], marker="o", ms=4, label=said)
-        for side, said in SIDES.items()
+        Line2D([], [], color=FAVOURS[side], marker="o", ms=4, label=label)
+        for side, label in SIDES.items()
     ]
     outside_legend(figure, [heading("Best within the memory"), *handles])
     return figure
 
 
 def _label_groups(axes: Axes, rows: pd.DataFrame) -> None:
-    """G over each interval."""
+    """Write G above each interval."""
     for row in rows.to_dict("records"):
         axes.annotate(
             str(row["parallel_group_size"]),
@@ -133,14 +133,14 @@ def _label_groups(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def batches_figure(own: Results, batch_size: int) -> Figure | None:
-    """How many questions fit a device at once, against how well they are answered: the frontier of both,
-    for a few sizes of device."""
+    """Accuracy against the number of questions that fit a device at once: the frontier of both, for a few
+    sizes of device."""
     candidates = _only(own)
     if candidates is None:
         return None
     totals = (candidates.weights_bytes + candidates.kv_bytes).tolist()
     devices = memory_points(totals, 4)
-    figure, axes = canvas(titled(own.scenarios, "how many questions at once"), 7.4, 4.4)
+    figure, axes = canvas(titled(own.scenarios, "questions at once, and their accuracy"), 7.4, 4.4)
     shades = [
         str(round(0.75 - 0.75 * i / max(1, len(devices) - 1), 2)) for i in range(len(devices))
     ]
@@ -166,7 +166,7 @@ def batches_figure(own: Results, batch_size: int) -> Figure | None:
 
 
 def eviction_figure(own: Results, batch_size: int) -> Figure | None:
-    """How far evicting is ahead of fewer bits at equal memory: a panel per model, coloured by precision."""
+    """How much better evicting is than fewer bits at equal memory, per model and precision."""
     rows = _asked(study.eviction_or_bits, own, batch_size)
     if rows.empty:
         return None
@@ -180,15 +180,15 @@ def eviction_figure(own: Results, batch_size: int) -> Figure | None:
     for model, axes in panels.items():
         for kind, colour in colours.items():
             _differences(axes, where(rows, model=model, weights=kind), colour)
-        _difference_axis(axes, "Evicting ahead by" if is_leftmost(axes) else "")
-        bytes_axis(axes, "Memory of a question", inches=PANEL - 0.5)
+        _difference_axis(axes, "Evicting better by" if is_leftmost(axes) else "")
+        bytes_axis(axes, "Memory per question", inches=PANEL - 0.5)
     handles = [Line2D([], [], color=colours[kind], marker="o", ms=4, label=kind) for kind in kinds]
     outside_legend(figure, [heading("Weights"), *handles])
     return figure
 
 
 def threshold_figure(own: Results, batch_size: int) -> Figure | None:
-    """By how much more weights beat more tokens at each effective size, and where that changes sign."""
+    """How much better more weights are than more tokens at each effective size, and the threshold."""
     rows = where(own.thresholds, batch_size=batch_size)
     if rows.empty:
         return None
@@ -206,8 +206,8 @@ def threshold_figure(own: Results, batch_size: int) -> Figure | None:
         axes.axvline(threshold["weights_bytes"], color=INK, lw=1, ls="--")
     _intervals(axes, rows.weights_bytes, rows.advantage, rows.advantage_lo, rows.advantage_hi, INK)
     axes.plot(rows.weights_bytes, rows.advantage, color=GREY, lw=0.8, zorder=1)
-    _difference_axis(axes, "Weights ahead by")
-    bytes_axis(axes, "Effective size: bytes of the weights")
+    _difference_axis(axes, "Weights better by")
+    bytes_axis(axes, "Effective size (bytes of the weights)")
     if threshold:
         figure.supxlabel(threshold_in_words(threshold), fontsize=8, color=GREY, x=0.01, ha="left")
     return figure
@@ -218,7 +218,7 @@ def _only(own: Results) -> Candidates | None:
 
 
 def _asked(question, own: Results, batch_size: int) -> pd.DataFrame:
-    """What a question of the study finds, as a table; empty if it cannot be asked."""
+    """The answer to a question of the study, as a table; empty if the scenarios cannot answer it."""
     candidates = _only(own)
     return pd.DataFrame(question(candidates, batch_size) if candidates is not None else [])
 

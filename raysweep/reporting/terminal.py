@@ -1,4 +1,4 @@
-"""The frontier as a table for the terminal, when a run ends."""
+"""The frontier as a table for the terminal, at the end of a run."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 def frontier_table(frontier: "pd.DataFrame", benchmark: str, batch_size: int) -> Table:
     """The frontier of a benchmark at a batch size, least memory first.
 
-    `frontier` has the columns of `tables.FRONTIER`. Names are literal text, never markup.
+    `frontier` has the columns of `schemas.FRONTIER`. Names are literal text, never markup.
     """
-    names = ("memory", "model, weights", "KV policy", "tokens", "G", "accuracy", "95%")
+    names = ("memory", "model, weights", "KV policy", "tokens", "G", "accuracy", "interval")
     table = empty_table(_title(benchmark, batch_size), names, words=("model, weights", "KV policy"))
     for point in points_of(where(frontier, benchmark=benchmark, batch_size=batch_size)):
         table.add_row(*(Text(printable(cell)) for cell in _cells(point)))
@@ -29,23 +29,26 @@ def frontier_table(frontier: "pd.DataFrame", benchmark: str, batch_size: int) ->
 
 def _title(benchmark: str, batch_size: int) -> Text:
     batch = "" if batch_size == 1 else f", weights shared by a batch of {batch_size}"
-    return Text(f"{printable(benchmark)}: most accuracy for a memory budget{batch}")
+    return Text(
+        f"{printable(benchmark)}: the best accuracy for each memory, with 95% intervals{batch}"
+    )
 
 
 def _cells(point: Point) -> tuple[str, ...]:
+    chosen = point.configuration
     return (
         human_bytes(point.memory_bytes),
-        f"{point.model} {point.weights}",
-        point.kv_policy,
-        f"{point.token_budget:,}",
-        str(point.group_size),
+        f"{chosen.model} {chosen.precision}",
+        chosen.kv_policy,
+        f"{chosen.token_budget:,}",
+        str(chosen.group_size),
         percent(point.accuracy),
         interval(point.accuracy_lo, point.accuracy_hi),
     )
 
 
 def empty_table(title: Text, names: Iterable[str], words: Iterable[str]) -> Table:
-    """A table without rows; columns of `words` stand left, numbers right."""
+    """A table without rows. Columns in `words` are aligned left, numbers right."""
     table = Table(
         title=title,
         title_justify="left",
@@ -56,7 +59,7 @@ def empty_table(title: Text, names: Iterable[str], words: Iterable[str]) -> Tabl
     )
     for name in names:
         is_word = name in words
-        # Only words may fold where the terminal is narrow: a number is whole or useless.
+        # In a narrow terminal only words may fold, since part of a number would mislead.
         table.add_column(
             name, justify="left" if is_word else "right", no_wrap=not is_word, overflow="fold"
         )

@@ -1,10 +1,13 @@
-"""Which engine runs where, and on what: the same code over Ray actors and under a virtual clock.
+"""Which engine runs on which node and GPUs. The same code drives Ray actors and a virtual clock.
 
-nodes       machines and what is free on them
-queues      the waiting work of each engine
-places      the actors that engines hold
-schedule    the decisions: who starts, who is fed, who is given back
-loop        decisions to actions, actions to events; what a world of actors is
-simulation  a world under a virtual clock
-bound       what no schedule can beat
+nodes            machines and their free capacity
+queues           the waiting work of each engine
+places           the actors that engines hold
+schedule         the decisions: which actor starts, gets work, or is stopped
+losses           what the loss of an actor means; its kinds are in loss_kinds
+watchdog         which actors hang
+loop             the loop between the schedule and a world of actors
+simulated_world  a world of actors under a virtual clock, with trace_lengths
+simulate         a whole run under that clock
+bound            a lower bound on the time of any schedule
 """

@@ -1,4 +1,7 @@
-"""What no schedule can beat: the work on all machines without a pause, and the longest trace by itself."""
+"""A lower bound on the time of any schedule.
+
+All machines work without a pause, and no engine ends before its longest trace.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -13,11 +16,12 @@ def least_makespan(
     lengths: Lengths,
     slowness: Callable[[str], float] = lambda engine_id: 1.0,
 ) -> float:
-    """Seconds: each engine is loaded once at least, and decodes no faster than with its batch full.
+    """Seconds that every schedule takes at least, as the largest of three bounds.
 
-    Three bounds: the time of GPUs over their number, the same of CPUs, each engine where it costs least;
-    and an engine's load with its longest trace, which decodes fastest alone. Loads count at the model's
-    time, decoding at what it takes in truth: `slowness` times the model's.
+    The first two are the GPU seconds of all engines over the number of GPUs, and likewise for CPUs. Each
+    engine counts with its cheapest option, one load, and decoding with a full batch. The third is an
+    engine's load and its longest trace, which decodes fastest alone. Loads take the modelled time, and
+    decoding takes `slowness` times the modelled time.
     """
     gpu_s = cpu_s = longest_s = 0.0
     for job in jobs:

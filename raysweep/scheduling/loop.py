@@ -1,9 +1,13 @@
-"""Decisions to actions, actions to events: one loop for Ray actors and for the virtual clock."""
+"""The loop of a run: ask the schedule for actions, carry them out, tell the schedule what happened.
+
+The same loop drives Ray actors and simulated ones, which are both a `World`.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from raysweep.scheduling.loss_kinds import LossKind
 from raysweep.scheduling.nodes import Node
 from raysweep.scheduling.places import Place, RunTask, Start, Stop
 from raysweep.scheduling.queues import Task
@@ -18,14 +22,14 @@ class Loaded:
 
 @dataclass(frozen=True)
 class HasCapacity:
-    """An actor has begun with nearly all that it was given, and could take on more."""
+    """An actor has started nearly all of its samples and can take on more."""
 
     place: Place
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A task's samples are in the store."""
+    """The samples of a task are in the store."""
 
     place: Place
     task: Task
@@ -34,14 +38,10 @@ class Finished:
 
 @dataclass(frozen=True)
 class Lost:
-    """An actor is no more.
-
-    kind  `load` (its engine), `actor` (its process died), `node`, `error` (its engine raised),
-          `out_of_memory` (of its GPU), `hang`, or `storage` (its samples could not be written)
-    """
+    """An actor was lost, and the tasks that it ran with it."""
 
     place: Place
-    kind: str
+    kind: LossKind
     reason: str
 
 
@@ -49,39 +49,43 @@ Event = Loaded | HasCapacity | Finished | Lost
 
 
 class World(Protocol):
-    """Actors, and the machines they run on."""
+    """Actors, and the nodes they run on."""
 
     def now(self) -> float:
-        """Seconds, from whatever beginning."""
+        """Seconds since some fixed moment."""
         ...
 
     def nodes(self) -> tuple[Node, ...]:
-        """The machines that are there now; the same tuple as long as nothing has changed."""
+        """The live nodes. It is the same tuple object until something changes."""
         ...
 
     def start(self, place: Place) -> None:
-        """Begin to load a place's engine."""
+        """Start a place's actor, which begins to load its engine."""
         ...
 
     def run(self, place: Place, task: Task) -> None:
-        """Hand a task to a place, which may be loading still."""
+        """Hand a task to a place, which may still be loading."""
         ...
 
     def stop(self, place: Place) -> None:
-        """End a place's actor, whatever it is at."""
+        """End a place's actor, with whatever it runs."""
         ...
 
     def wait(self) -> list[Event]:
-        """What has happened; blocks until something has, or for a moment."""
+        """The new events. Blocks until there is one, or for a moment."""
         ...
 
     def goes_on(self, schedule: Schedule) -> bool:
-        """Whether to wait for room, where there is work and no place."""
+        """Whether to wait for capacity when work is left and no place is held."""
         ...
 
 
 def run(schedule: Schedule, world: World, watch: Callable[[Schedule, Event | None], None]) -> None:
-    """Run a schedule to its end; `watch` hears of each event that counts, and of each wait without one."""
+    """Run a schedule to its end.
+
+    watch  is called after each event of a place that is held, and with None after a wait without events.
+           Events of places that were given back are ignored.
+    """
     seen: tuple[Node, ...] = ()
     try:
         while True:
@@ -96,7 +100,7 @@ def run(schedule: Schedule, world: World, watch: Callable[[Schedule, Event | Non
                 return
             events = world.wait()
             for event in events:
-                if event.place.number in schedule.places:  # else it is old news
+                if event.place.number in schedule.places:
                     _take_in(schedule, world, event)
                     watch(schedule, event)
             if not events:

@@ -1,7 +1,8 @@
-"""Machines, and what is free on them: CPUs, and of each GPU a share.
+"""Machines and their free capacity: CPUs, and a share of each GPU.
 
-A place takes whole GPUs of one node, or a share of one GPU: the fullest that has it, so that whole ones
-stay whole. Ray packs shares of a node alike, so that what fits here fits there.
+A place takes whole GPUs of one node, or a share of one GPU. A share comes from the fullest GPU that has it
+free, so that whole GPUs stay free for engines that need them. Ray packs shares in the same way, so an actor
+that fits here also fits there.
 """
 
 from collections.abc import Collection, Iterable
@@ -9,12 +10,13 @@ from dataclasses import dataclass
 
 from raysweep.planning.gpu_options import Need
 
-NOTHING = 1e-9  # below which a share of something is rounding
+# A share of a GPU or CPU below this is a rounding error.
+NOTHING = 1e-9
 
 
 @dataclass(frozen=True)
 class Node:
-    """A machine that is there: its CPUs, and its GPUs, all of one kind ("" if it has none)."""
+    """A machine that is alive: its CPUs, and its GPUs, all of one kind ("" if it has none)."""
 
     node_id: str
     cpus: float
@@ -24,7 +26,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Spot:
-    """Where a need is met: some GPUs of a node, by their numbers."""
+    """Where a need is met: a node, and the numbers of the GPUs it takes there."""
 
     node_id: str
     need: Need
@@ -32,7 +34,7 @@ class Spot:
 
     @property
     def share(self) -> float:
-        """What is taken of each of the devices."""
+        """The share that it takes of each of the devices."""
         return min(1.0, self.need.gpus)
 
 
@@ -43,7 +45,7 @@ class _Free:
     devices: list[float]
 
     def devices_for(self, need: Need) -> tuple[int, ...] | None:
-        """GPUs that meet a need; None if they cannot."""
+        """The numbers of the GPUs that meet a need, or None if none do."""
         if need.kind not in ("", self.node.kind) or self.cpus < need.cpus - NOTHING:
             return None
         if not need.gpus:
@@ -54,12 +56,12 @@ class _Free:
         return tuple(fullest_first[:count]) if len(fitting) >= count else None
 
     def left_after(self, need: Need) -> tuple[float, float]:
-        """How much would stay unused: the least is the best fit."""
+        """The GPUs and CPUs that would stay free. The smallest is the best fit."""
         return sum(self.devices) - need.gpus, self.cpus - need.cpus
 
 
-class Room:
-    """What is free on the nodes that are there."""
+class Capacity:
+    """The free CPUs and GPUs of all live nodes."""
 
     def __init__(self) -> None:
         self._free: dict[str, _Free] = {}
@@ -69,18 +71,18 @@ class Room:
         return tuple(free.node for free in self._free.values())
 
     def see(self, nodes: Iterable[Node]) -> set[str]:
-        """Take in which nodes are there now; the ids of those that were, and are no more."""
-        there = {node.node_id: node for node in nodes}
-        gone = set(self._free) - set(there)
+        """Note which nodes are alive now. Gives the ids of those that have gone since the last call."""
+        alive = {node.node_id: node for node in nodes}
+        gone = set(self._free) - set(alive)
         for node_id in gone:
             del self._free[node_id]
-        for node_id, node in there.items():
+        for node_id, node in alive.items():
             if node_id not in self._free:
                 self._free[node_id] = _Free(node, node.cpus, [1.0] * node.gpus)
         return gone
 
     def find(self, need: Need, avoid: Collection[str] = ()) -> Spot | None:
-        """The fullest node that has room for a need, or None."""
+        """The best fit for a need, outside the nodes to `avoid`. None if no node has the capacity."""
         best: tuple[tuple[float, float], Spot] | None = None
         for node_id, free in self._free.items():
             if node_id in avoid:
@@ -94,7 +96,7 @@ class Room:
         return best[1] if best else None
 
     def emptiest(self, need: Need, avoid: Collection[str] = ()) -> str | None:
-        """Of the nodes that could meet a need if nothing else ran there, the one with most GPUs free."""
+        """The node with the most free GPUs among those that could meet a need if they were empty."""
         able = [
             f for f in self._free.values() if f.node.node_id not in avoid and could(f.node, need)
         ]
@@ -105,7 +107,7 @@ class Room:
         self._change(spot, -1)
 
     def give(self, spot: Spot) -> None:
-        """Give back what was taken; nothing happens if the node is gone."""
+        """Give back what was taken. Does nothing if the node has gone."""
         if spot.node_id in self._free:
             self._change(spot, +1)
 
@@ -117,5 +119,5 @@ class Room:
 
 
 def could(node: Node, need: Need) -> bool:
-    """Whether a node can meet a need as long as nothing else runs there."""
+    """Whether a node can meet a need when nothing else runs there."""
     return _Free(node, node.cpus, [1.0] * node.gpus).devices_for(need) is not None

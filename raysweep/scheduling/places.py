@@ -1,4 +1,4 @@
-"""Places that engines hold, and what may be done with one: begin it, hand it a task, give it back."""
+"""Places that engines hold, and the three actions on one: start it, run a task on it, stop it."""
 
 import math
 from dataclasses import dataclass, field
@@ -7,7 +7,8 @@ from raysweep.planning.gpu_options import Option
 from raysweep.scheduling.nodes import Spot
 from raysweep.scheduling.queues import EngineQueue, Task
 
-# Of an actor's rows: samples that wait in it for a free row, and the least piece that is cut.
+# An actor holds this share of its rows as waiting samples, so that a free row is filled at once. No piece
+# of a shard that is cut for it is smaller.
 SPARE = 1 / 10
 
 
@@ -17,10 +18,12 @@ def spare(rows: int) -> int:
 
 @dataclass(eq=False)
 class Place:
-    """An actor of an engine: where it is, how many rows it decodes together, and what it is at.
+    """An actor of an engine: where it runs, how many rows it decodes together, and its tasks.
 
-    rows_divisor  by which the rows were fewer than modelled, for lack of memory, when it started
-    wanted        samples that it could take on now
+    rows_divisor  the modelled rows are divided by this, after earlier actors ran out of memory
+    wanted        samples that it can take on now
+    begun         its actor was started, which happens with its first task
+    in_flight     its tasks, in the order in which they were handed out
     """
 
     number: int
@@ -32,7 +35,7 @@ class Place:
     wanted: int = 0
     begun: bool = False
     loaded: bool = False
-    in_flight: dict[Task, None] = field(default_factory=dict)  # in the order of their handing out
+    in_flight: dict[Task, None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.wanted = self.full
@@ -43,7 +46,7 @@ class Place:
 
     @property
     def full(self) -> int:
-        """Samples that it takes on when it has nothing."""
+        """Samples that it takes on when it has none."""
         return self.rows + spare(self.rows)
 
 

@@ -1,7 +1,7 @@
-"""The waiting work of an engine: tasks, what they cost, and what happened to them.
+"""The waiting work of an engine: its tasks, their cost, and the losses they had.
 
-A task is a shard on its way. Its samples are cells like any others, so that a task may be handed out in
-pieces: fair pieces when an engine's work runs out, and halves in search of a question that kills.
+A task is a shard with its history in this run. A task can be split between its samples: into fair pieces
+near the end of an engine's work, and into halves to find a question that kills its actor.
 """
 
 import math
@@ -18,16 +18,16 @@ from raysweep.spec import EngineSpec
 
 @dataclass(eq=False)
 class Task:
-    """A shard to run, and how often an actor was lost with it.
+    """A shard to run, and how often an actor was lost that ran it.
 
-    tries   beside other tasks, so that nobody knows by whose fault
-    deaths  with nothing beside it
-    alone   it may take others down with it
+    lost_with_others  losses of an actor that also ran other tasks, any of which may be the cause
+    lost_alone        losses of an actor that ran nothing else
+    alone             it waits in quarantine and runs alone, because it may kill its actor
     """
 
     shard: Shard
-    tries: int = 0
-    deaths: int = 0
+    lost_with_others: int = 0
+    lost_alone: int = 0
     alone: bool = False
 
     @property
@@ -56,23 +56,23 @@ Amounts = dict[str, Amount]  # by benchmark
 class EngineQueue:
     """An engine's tasks, and its history in this run.
 
-    suspects         tasks that run alone, when no other waits
-    poisoned         questions that were given up
-    actors           places that hold the engine now
-    to_do, running, done  how much, by benchmark
-    rows_divisor     2 for each time that the GPU's memory was too small
-    failed_loads     attempts to load the engine that failed since the last success
-    failed_at        when the last one did
-    bad_nodes        where that happened
-    deaths           places that were lost after that, since the last success
+    quarantine             tasks that run alone, once no other task waits
+    quarantined_questions  ids of the questions that were given up
+    actors                 places that hold the engine now
+    to_do, running, done   amounts of work, by benchmark
+    rows_divisor           doubled each time that the GPU's memory was too small
+    failed_loads           failed attempts to load the engine since the last success
+    failed_at              time of the last of them
+    bad_nodes              nodes on which they happened
+    losses_in_a_row        loaded places that the work or the engine killed since the last success
     """
 
     engine: EngineSpec
     options: tuple[Option, ...]
     learnt: Learnt
     waiting: deque[Task] = field(default_factory=deque)
-    suspects: deque[Task] = field(default_factory=deque)
-    poisoned: set[str] = field(default_factory=set)
+    quarantine: deque[Task] = field(default_factory=deque)
+    quarantined_questions: set[str] = field(default_factory=set)
     actors: int = 0
     to_do: Amounts = field(default_factory=lambda: defaultdict(Amount))
     running: Amounts = field(default_factory=lambda: defaultdict(Amount))
@@ -81,23 +81,26 @@ class EngineQueue:
     failed_loads: int = 0
     failed_at: float = -math.inf
     bad_nodes: set[str] = field(default_factory=set)
-    deaths: int = 0
+    losses_in_a_row: int = 0
 
     def __post_init__(self) -> None:
         self._at_most: dict[str, float] = {}
 
     def add(self, tasks: Iterable[Task], first: bool = False) -> None:
-        """Queue tasks, last or first of all."""
+        """Queue tasks at the end, or at the front if `first`."""
         for task in reversed(list(tasks)) if first else tasks:
-            queue = self.suspects if task.alone else self.waiting
+            queue = self.quarantine if task.alone else self.waiting
             (queue.appendleft if first else queue.append)(task)
             self._count(task, +1)
 
     def take(self, most: int, beside: Collection[Task]) -> Task | None:
-        """The next task for a place that is at those `beside` it, of about `most` samples; None: none."""
+        """The next task for a place that runs the tasks `beside`; None if there is none for it.
+
+        A task of more than `most` samples is split, unless it is in quarantine.
+        """
         if any(task.alone for task in beside):
             return None
-        queue = self.waiting or (self.suspects if not beside else None)
+        queue = self.waiting or (self.quarantine if not beside else None)
         if not queue:
             return None
         task = queue.popleft()
@@ -109,26 +112,26 @@ class EngineQueue:
         return task
 
     def clear(self) -> Iterator[Task]:
-        """Take out all that waits."""
-        for queue in (self.waiting, self.suspects):
+        """Remove and give all waiting tasks."""
+        for queue in (self.waiting, self.quarantine):
             while queue:
                 task = queue.popleft()
                 self._count(task, -1)
                 yield task
 
     def drop(self, question_id: str) -> list[Shard]:
-        """Give up a question of this engine: what waited of it is taken out."""
-        self.poisoned.add(question_id)
+        """Give up a question of this engine. Gives the shards that waited for it, which are removed."""
+        self.quarantined_questions.add(question_id)
         good, bad = self.sift(list(self.clear()))
         self.add(good)
         return bad
 
     def sift(self, tasks: Iterable[Task]) -> tuple[list[Task], list[Shard]]:
-        """The tasks without the questions that were given up; what they were to make of each of those."""
+        """The tasks without the questions that were given up, and a shard for each question left out."""
         good, bad = [], []
         for task in tasks:
             questions = task.shard.questions
-            kept = tuple(q for q in questions if q.question_id not in self.poisoned)
+            kept = tuple(q for q in questions if q.question_id not in self.quarantined_questions)
             bad += [replace(task.shard, questions=(q,)) for q in questions if q not in kept]
             if len(kept) == len(questions):
                 good.append(task)
@@ -142,12 +145,12 @@ class EngineQueue:
 
     @property
     def waiting_tokens(self) -> float:
-        """Tokens that what waits will come to, by what is known of their lengths."""
+        """Estimated tokens of the waiting samples, from the lengths measured so far."""
         return self._tokens_of(self.to_do)
 
     @property
     def running_tokens(self) -> float:
-        """Tokens that what runs comes to in all, likewise."""
+        """Estimated tokens of the running samples, those already decoded included."""
         return self._tokens_of(self.running)
 
     def _tokens_of(self, amounts: Amounts) -> float:
@@ -160,15 +163,15 @@ class EngineQueue:
         return self.learnt.tokens_per_sample(self.engine.engine_id, benchmark, at_most)
 
     def waiting_s(self, option: Option) -> float:
-        """Seconds that one actor would take for what waits, its batch full."""
+        """Seconds that one actor with a full batch needs for the waiting work."""
         return self.seconds_of(self.waiting_tokens, option)
 
     def seconds_of(self, tokens: float, option: Option) -> float:
-        """Seconds that an actor takes for so many tokens, its batch full, by what is known of its speed."""
+        """Seconds that one actor with a full batch needs for `tokens`, by the speed measured so far."""
         return tokens / option.speed.tokens_s() * self._slowness
 
     def longest_s(self, option: Option) -> float:
-        """Seconds of a trace that is as long as may be, in a full batch."""
+        """Seconds that the longest possible trace takes in a full batch."""
         tokens = max(self._at_most.values(), default=0.0)
         return tokens * option.speed.rows / option.speed.tokens_s() * self._slowness
 
@@ -180,7 +183,7 @@ class EngineQueue:
         self.running[task.shard.benchmark].add(1, task.samples)
 
     def end(self, task: Task) -> None:
-        """A task runs no more, however it went."""
+        """Note that a task has stopped running, finished or not."""
         self.running[task.shard.benchmark].add(-1, -task.samples)
 
     def finish(self, task: Task, tokens: int) -> None:

@@ -1,10 +1,10 @@
 """The decisions: which engine starts where, what an actor runs next, and when its place is given back.
 
-Engines start longest-remaining-work first, those that no place holds before replicas; a replica starts
-where there is room and the others would be at the waiting work for longer than it takes to load. An
-engine too large for what is free keeps the emptiest node from filling up again. Near the end of an
-engine's work its places get fair pieces of what is left. No clock is read here and nobody is called:
-what is to be done comes out as actions, what has happened goes in as events (`loop`).
+Engines start in the order of their remaining work, longest first, and an engine without a place goes before
+a replica. A replica starts if there is capacity for it and the waiting work would keep the other places busy
+for longer than the replica takes to load. For an engine that needs more free GPUs than any node has, the
+emptiest node is reserved. Near the end of an engine's work its places get fair pieces of the rest.
+This module reads no clock and calls no actor. Decisions come out as actions, and events go in (`loop`).
 """
 
 import math
@@ -14,20 +14,30 @@ from collections.abc import Iterable, Iterator
 from raysweep.planning.gpu_options import Need, Option
 from raysweep.planning.jobs import Job
 from raysweep.planning.measured import Learnt
+from raysweep.scheduling.loss_kinds import LossKind
 from raysweep.scheduling.losses import Failure, Loss, Losses
-from raysweep.scheduling.nodes import Node, Room, Spot
+from raysweep.scheduling.nodes import Capacity, Node, Spot
 from raysweep.scheduling.places import Action, Place, RunTask, Start, Stop, spare
 from raysweep.scheduling.queues import Amount, EngineQueue, Task
 from raysweep.shard import Receipt
 
-SHY_S = 20.0  # a node whose actors were lost is left alone so long: Ray takes 15 s to call it dead
-TAIL = 3.0  # long traces for which the end of an engine's work has to leave time, by benchmarks.scheduler
+# Seconds for which a node gets no actor after one was lost with it. Ray takes 15 s to call a node dead.
+COOL_DOWN_S = 20.0
+
+# Time for this many longest traces is reserved at the end of an engine's work (tuned with
+# benchmarks.scheduler).
+TAIL = 3.0
 
 
 class Schedule:
-    """All engines with work, the places they hold, and the room that is left.
+    """All engines with work, the places they hold, and the free capacity.
 
-    most_places  that are held at a time, None for as many as there is room for
+    most_places  places held at a time at most, None for as many as the nodes hold
+    gpu_s        GPU seconds of the places that were given back
+    draining     no more work is started
+
+    A node that is cooling down gets no actor until the time that is kept with its id. Places to feed may get
+    work, or are given back if there is none for them.
     """
 
     def __init__(
@@ -44,28 +54,28 @@ class Schedule:
             queue.add(Task(shard) for shard in job.shards)
             self.queues.append(queue)
         self.losses = Losses(max_attempts)
-        self.room = Room()
+        self.capacity = Capacity()
         self.places: dict[int, Place] = {}
         self.started = 0
         self._held = self.most_held = 0
-        self.gpu_s = 0.0  # of places that were given back
+        self.gpu_s = 0.0
         self.warnings: set[str] = set()
-        self.draining = False  # nothing new is begun
-        self._shy: dict[str, float] = {}
-        self._hungry: dict[Place, None] = {}
+        self.draining = False
+        self._cooling_down: dict[str, float] = {}
+        self._to_feed: dict[Place, None] = {}
         self._may_start = True
 
-    # What is to be done.
+    # Decisions.
 
     def decide(self, now: float) -> Iterator[Action]:
-        """What is to be done at this moment; each action is taken for done."""
-        self._trust_again(now)
-        while self._may_start or self._hungry:
+        """The actions to carry out now. Each counts as done once it is yielded."""
+        self._end_cool_downs(now)
+        while self._may_start or self._to_feed:
             if self._may_start:
                 self._may_start = False
-                self._fill_room(now)
-            has_capacity, self._hungry = self._hungry, {}
-            for place in has_capacity:
+                self._take_places(now)
+            to_feed, self._to_feed = self._to_feed, {}
+            for place in to_feed:
                 yield from self._feed(place)
                 if not place.in_flight:
                     self.leave(place, now)
@@ -74,12 +84,12 @@ class Schedule:
 
     @property
     def waits(self) -> bool:
-        """Whether there is work that nobody is at, and somebody is to be."""
+        """Whether work waits that may still be started."""
         return not self.draining and any(queue.waiting_samples for queue in self.queues)
 
     @property
     def done(self) -> Amount:
-        """What has come back, of all engines."""
+        """The finished work of all engines."""
         total = Amount()
         for queue in self.queues:
             for amount in queue.done.values():
@@ -91,12 +101,12 @@ class Schedule:
         return self.losses.failures
 
     @property
-    def faults(self) -> Counter[str]:
+    def faults(self) -> Counter[LossKind]:
         """Places that were lost, by kind."""
         return self.losses.faults
 
     def demand(self) -> list[Need]:
-        """What the engines would take if there were room for all that pays, largest work first."""
+        """The needs of all places that would pay if the nodes had the capacity, most work first."""
         needs = []
         for queue in sorted(self.queues, key=priority, reverse=True):
             places = queue.actors
@@ -105,11 +115,11 @@ class Schedule:
             needs += [queue.options[0].need] * places
         return needs[: self.most_places]
 
-    # What has happened.
+    # Events.
 
     def see(self, nodes: Iterable[Node], now: float) -> list[Place]:
-        """Take in which nodes are there; the places that are gone with those that are not."""
-        gone = self.room.see(nodes)
+        """Note which nodes are alive. Gives the places that were lost with nodes that have gone."""
+        gone = self.capacity.see(nodes)
         self._may_start = True
         lost = [place for place in self.places.values() if place.spot.node_id in gone]
         for place in lost:
@@ -120,12 +130,12 @@ class Schedule:
         place.loaded = True
 
     def has_capacity(self, place: Place) -> None:
-        """A place has begun with nearly all that it was given."""
+        """A place has started nearly all of its samples."""
         place.wanted = max(place.wanted, spare(place.rows))
-        self._hungry[place] = None
+        self._to_feed[place] = None
 
     def finished(self, place: Place, task: Task, receipt: Receipt) -> None:
-        """A task came back; the engine works."""
+        """A place has finished a task, so its engine works."""
         del place.in_flight[task]
         queue, shard = place.queue, task.shard
         queue.end(task)
@@ -139,103 +149,103 @@ class Schedule:
         )
         if not place.in_flight:
             place.wanted = place.full
-        self._hungry[place] = None
+        self._to_feed[place] = None
 
-    def lost(self, place: Place, kind: str, reason: str, now: float) -> None:
-        """A place is no more, and what it was at runs again elsewhere."""
+    def lost(self, place: Place, kind: LossKind, reason: str, now: float) -> None:
+        """A place was lost, and `losses` decides on its tasks."""
         tasks, node_id = tuple(place.in_flight), place.spot.node_id
         self.leave(place, now)
         if kind == "node":
-            self._shy[node_id] = now + SHY_S
+            self._cooling_down[node_id] = now + COOL_DOWN_S
         loss = Loss(tasks, node_id, kind, reason, place.loaded, place.rows_divisor, place.since)
         self.losses.take_in(place.queue, loss, now)
         self.draining |= bool(self.losses.stopped)
         for other in self.places.values():
             if other.queue is place.queue:
-                self._hungry[other] = None
+                self._to_feed[other] = None
 
     def leave(self, place: Place, now: float) -> None:
-        """Give back a place; whatever it is at is nobody's then."""
+        """Give back a place. The caller keeps what it was running."""
         del self.places[place.number]
         self._held -= place.begun
-        self._hungry.pop(place, None)
+        self._to_feed.pop(place, None)
         place.queue.actors -= 1
         for task in place.in_flight:
             place.queue.end(task)
         place.in_flight.clear()
         self.gpu_s += (now - place.since) * place.spot.need.gpus
-        self.room.give(place.spot)
+        self.capacity.give(place.spot)
         self._may_start = True
 
     # Starting.
 
-    def _trust_again(self, now: float) -> None:
-        """Use nodes again that have been left alone for long enough."""
-        for node_id in [node_id for node_id, until in self._shy.items() if until <= now]:
-            del self._shy[node_id]
+    def _end_cool_downs(self, now: float) -> None:
+        """Use nodes again whose cool-down has ended."""
+        for node_id in [node_id for node_id, until in self._cooling_down.items() if until <= now]:
+            del self._cooling_down[node_id]
             self._may_start = True
 
-    def _fill_room(self, now: float) -> None:
-        """Take places for the engines that have most work waiting; they begin with their first task."""
+    def _take_places(self, now: float) -> None:
+        """Take places for the engines with most waiting work. An actor starts with its first task."""
         if self.draining:
             return
         while self.most_places is None or len(self.places) < self.most_places:
-            found = self._next(set(self._shy))
+            found = self._next(set(self._cooling_down))
             if found is None:
                 return
             queue, option, spot = found
-            self.room.take(spot)
+            self.capacity.take(spot)
             queue.actors += 1
             self.started += 1
             place = Place(self.started, queue, option, spot, queue.rows_divisor, now)
             self.places[place.number] = place
-            self._hungry[place] = None
+            self._to_feed[place] = None
 
-    def _next(self, shy: set[str]) -> tuple[EngineQueue, Option, Spot] | None:
-        """The engine that is to start next, how, and where; None if none has work and room."""
+    def _next(self, avoid: set[str]) -> tuple[EngineQueue, Option, Spot] | None:
+        """The engine that starts next, its option, and its spot. None if no engine can start."""
         reserved: set[str] = set()
-        full: set[object] = set()  # needs without room
+        unmet: set[Need] = set()
         for queue in sorted(self._paying(), key=priority, reverse=True):
             for option in queue.options:
-                if option.need in full:
+                if option.need in unmet:
                     continue
-                spot = self._spot(queue, option, shy | reserved)
+                spot = self._spot(queue, option, avoid | reserved)
                 if spot:
                     return queue, option, spot
-                full.add(option.need)
+                unmet.add(option.need)
                 if option.need.gpus > 1 and (not queue.actors or not reserved):
-                    node = self.room.emptiest(option.need, shy | reserved)
+                    node = self.capacity.emptiest(option.need, avoid | reserved)
                     reserved |= {node} if node else set()
         return None
 
     def _spot(self, queue: EngineQueue, option: Option, avoid: set[str]) -> Spot | None:
-        """Room for an engine, where it has failed to load only if there is no other."""
-        spot = self.room.find(option.need, avoid | queue.bad_nodes)
-        return spot or (self.room.find(option.need, avoid) if queue.bad_nodes else None)
+        """A spot for an engine. Nodes on which it failed to load are the last choice."""
+        spot = self.capacity.find(option.need, avoid | queue.bad_nodes)
+        return spot or (self.capacity.find(option.need, avoid) if queue.bad_nodes else None)
 
     def _paying(self) -> list[EngineQueue]:
         return [queue for queue in self.queues if self._pays(queue, queue.actors)]
 
     def _pays(self, queue: EngineQueue, places: int) -> bool:
-        """Whether one more place beside so many would begin with its work before that is done."""
+        """Whether one more place, beside so many, would load before they finish the waiting work."""
         if not queue.waiting_samples or not places:
             return queue.waiting_samples > 0
         option = queue.options[0]
         if queue.waiting:
             unfed = queue.waiting_samples > places * spare(option.speed.rows)
         else:
-            unfed = len(queue.suspects) > places - self._at_work(queue)
+            unfed = len(queue.quarantine) > places - self._busy_places(queue)
         return unfed and queue.waiting_s(option) > places * option.speed.load_s
 
-    def _at_work(self, queue: EngineQueue) -> int:
+    def _busy_places(self, queue: EngineQueue) -> int:
         return sum(place.queue is queue and bool(place.in_flight) for place in self.places.values())
 
-    # Feeding.
+    # Handing out tasks.
 
     def _feed(self, place: Place) -> Iterator[Start | RunTask]:
-        """Hand out tasks, and in smaller pieces as the queue runs out.
+        """Hand tasks to a place, in smaller pieces as the queue runs out.
 
-        (Guided self-scheduling: Polychronopoulos and Kuck, IEEE Transactions on Computers 36, 1987.)
+        This is guided self-scheduling (Polychronopoulos and Kuck, IEEE Transactions on Computers 36, 1987).
         """
         queue, least = place.queue, spare(place.rows)
         while place.wanted > 0 and not self.draining:
@@ -257,7 +267,7 @@ class Schedule:
 
 
 def priority(queue: EngineQueue) -> tuple[bool, float]:
-    """Engines that no place holds go first; then those that would be done last, long traces included."""
+    """The key by which engines start: those without a place first, then those that would finish last."""
     option = queue.options[0]
     left_s = queue.waiting_s(option) / (queue.actors + 1)
     return queue.actors == 0, left_s + TAIL * queue.longest_s(option)

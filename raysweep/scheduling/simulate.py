@@ -1,8 +1,8 @@
-"""A run on the clusters that one does not have: its schedule under a virtual clock.
+"""A run on a cluster that one need not have: its schedule under a virtual clock.
 
-The decisions are those of a real run; actors, their speed by the cost model, their faults and the length
-of their traces are simulated. What comes out is how long it takes, how busy the GPUs are, and how far the
-schedule is from what none can beat.
+The scheduler is that of a real run. The actors, their speed (by the roofline model), their faults and the
+lengths of their traces are simulated. The result says how long the run takes, how busy the GPUs are, and
+how far the schedule is from a lower bound.
 """
 
 from collections import defaultdict
@@ -16,6 +16,7 @@ from raysweep.planning.plan import Plan
 from raysweep.run_config import Cluster, RunConfig
 from raysweep.scheduling import loop
 from raysweep.scheduling.bound import least_makespan
+from raysweep.scheduling.loss_kinds import LossKind
 from raysweep.scheduling.nodes import Node
 from raysweep.scheduling.schedule import Schedule
 from raysweep.scheduling.simulated_world import Bar, Luck, SimulatedWorld
@@ -23,18 +24,23 @@ from raysweep.scheduling.trace_lengths import Stream, TraceLengths
 from raysweep.storage.part import Part
 from raysweep.storage.store import Store
 
-GPUS_A_NODE = 8
-CPUS_A_GPU = 16
-LOAD_SPREAD, SPEED_SPREAD = 0.2, 0.1  # of the logarithms of what the cost model says
-MOST_PARTS = 8  # of a stream, in which lengths are looked up
+GPUS_PER_NODE = 8
+CPUS_PER_GPU = 16
+
+# Standard deviations of the logarithms of load time and step time around the model.
+LOAD_SPREAD, SPEED_SPREAD = 0.2, 0.1
+
+# Trace lengths are read from this many parts of a stream at most.
+MOST_PARTS = 8
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """What a simulated run came to; times in seconds, `intervals` for the Gantt figure.
+    """The result of a simulated run, with times in seconds.
 
-    bound_s      no schedule ends sooner
-    busy_share   of the GPUs' time, in which something was decoded
+    bound_s     no schedule can end sooner
+    busy_share  share of the GPUs' time in which they decoded
+    intervals   the bars of the Gantt figure
     """
 
     gpus: int
@@ -47,7 +53,7 @@ class Simulation:
     gpu_hours: float
     actors: int
     loads: int
-    faults: dict[str, int]
+    faults: dict[LossKind, int]
     given_up: int
     intervals: tuple[Bar, ...] = ()
 
@@ -57,16 +63,16 @@ class Simulation:
 
 
 def simulate(config: RunConfig, plan: Plan, store: Store) -> Simulation:
-    """Simulate what is to do of a plan, on the cluster's GPUs.
+    """Simulate the unfinished work of a plan on the cluster's GPUs.
 
-    Raises ConfigError where nobody said how many there are.
+    Raises ConfigError if the configuration does not say how many GPUs there are.
     """
     nodes = nodes_of(config.cluster)
     jobs = jobs_of(plan.to_do, config.generation, config.cluster, row_tokens(config))
-    wish = config.simulate
+    assumed = config.simulate
     measured = measured_lengths(plan, store)
-    lengths = TraceLengths(wish.mean_length, wish.length_spread, wish.seed, measured)
-    luck = Luck(wish.seed, wish.faults, LOAD_SPREAD, SPEED_SPREAD)
+    lengths = TraceLengths(assumed.mean_length, assumed.length_spread, assumed.seed, measured)
+    luck = Luck(assumed.seed, assumed.faults, LOAD_SPREAD, SPEED_SPREAD)
     world = SimulatedWorld(nodes, lengths, luck)
     learnt = learnt_from(plan.parts, jobs)
     schedule = Schedule(jobs, learnt, config.generation.max_attempts, config.cluster.actors)
@@ -90,18 +96,18 @@ def simulate(config: RunConfig, plan: Plan, store: Store) -> Simulation:
 
 
 def nodes_of(cluster: Cluster) -> tuple[Node, ...]:
-    """The nodes that a cluster's GPUs are in, eight in each."""
+    """Nodes for the cluster's GPUs, eight GPUs per node."""
     if not cluster.pools or any(pool.gpus is None for pool in cluster.pools):
         raise ConfigError(
-            "cluster.gpus: missing, and a simulation needs to know how many there are; write, say, "
+            "cluster.gpus: missing, and a simulation needs the number of GPUs; write for example "
             "cluster.gpu=h100-80 cluster.gpus=64"
         )
     return tuple(
-        Node(f"{pool.gpu.name}/{first // GPUS_A_NODE}", count * CPUS_A_GPU, count, kind)
+        Node(f"{pool.gpu.name}/{first // GPUS_PER_NODE}", count * CPUS_PER_GPU, count, kind)
         for pool in cluster.pools
         for kind in [pool.gpu.accelerator_type]
-        for first in range(0, pool.gpus or 0, GPUS_A_NODE)
-        for count in [min(GPUS_A_NODE, (pool.gpus or 0) - first)]
+        for first in range(0, pool.gpus or 0, GPUS_PER_NODE)
+        for count in [min(GPUS_PER_NODE, (pool.gpus or 0) - first)]
     )
 
 
@@ -116,7 +122,7 @@ def measured_lengths(plan: Plan, store: Store) -> dict[Stream, list[int]]:
 
 
 def _lengths(parts: Sequence[Part], store: Store) -> list[int]:
-    """Traces with an equal share of what all the forks of their part took."""
+    """The trace lengths of some parts. The tokens of a part's forks are spread evenly over its traces."""
     lengths: list[int] = []
     for part in parts:
         table = store.read_part(part.engine_id, part.shard_id, ["trace_tokens"])

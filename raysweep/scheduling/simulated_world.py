@@ -1,9 +1,9 @@
-"""A world under a virtual clock: actors that load, decode and die as real ones do, in no time.
+"""A world under a virtual clock: its actors load, decode and die as real ones do, without taking real time.
 
-An actor decodes up to `rows` traces together; a step takes `step_s + rows * row_s` and gives each of them
-a token (`cost.Speed`). So time runs in steps: a trace of n tokens that begins at step s ends at s + n,
-and only the ends of traces are events. Faults and lengths are drawn from what names the work, never from
-the order of events: two schedules are compared on the same luck.
+An actor decodes up to `rows` traces together. A step takes `step_s + rows * row_s` and gives each trace a
+token (`planning.speed.Speed`). A trace of n tokens that begins at step s therefore ends at step s + n, and
+only the ends of traces are events. Faults and lengths depend on the seed and on the names of engine and
+shard, never on the order of events, so two schedules are compared under the same random deviations.
 """
 
 import heapq
@@ -21,16 +21,17 @@ from raysweep.scheduling.queues import Task
 from raysweep.scheduling.schedule import Schedule
 from raysweep.shard import Receipt, Shard
 
-Lengths = Callable[[Shard], Sequence[int]]  # tokens of each of a shard's traces, forks included
+# Gives the tokens of each trace of a shard, its forks included.
+Lengths = Callable[[Shard], Sequence[int]]
 
 
 @dataclass(frozen=True)
 class Luck:
-    """What goes otherwise than modelled.
+    """Random deviations from the model, the same for every schedule with the same seed.
 
-    shard_faults  share of the shards that are lost; an actor's death takes all that it is at
-    load_spread, speed_spread  standard deviation of the logarithm of an actor's time to load, and of an
-                  engine's time for a step
+    shard_faults  share of the shards that kill their actor, and with it all the tasks it runs
+    load_spread   standard deviation of the logarithm of an actor's time to load
+    speed_spread  standard deviation of the logarithm of an engine's time per step
     """
 
     seed: int = 0
@@ -42,7 +43,7 @@ class Luck:
         return random.Random(repr((self.seed, *what)))
 
     def slowness(self, engine_id: str) -> float:
-        """An engine's time for a step over the modelled one."""
+        """An engine's time per step, divided by the modelled one."""
         return math.exp(self.draw("speed", engine_id).gauss(0.0, self.speed_spread))
 
 
@@ -62,7 +63,17 @@ class Bar:
 
 @dataclass(eq=False)
 class _Actor:
-    """An engine that decodes: which traces, at which step, and when it was last looked at."""
+    """An engine that decodes.
+
+    at          time up to which its state is computed
+    step        decoding steps until then
+    queued      traces that wait for a row, each with its tokens and its task
+    ends        heap of the traces that are decoded, by the step at which they end
+    left        traces of each task that have not ended
+    dies_after  for a task that kills the actor: traces that are left when it does
+    version     raised when its next event changes, so that older heap entries are ignored
+    busy_s      seconds in which it decoded, of which `counted_s` are in a receipt
+    """
 
     place: Place
     slowness: float
@@ -86,14 +97,14 @@ class _Actor:
         return (speed.step_s + len(self.ends) * speed.row_s) * self.slowness
 
     def advance(self, now: float) -> None:
-        """Decode until `now`, in which no trace ends."""
+        """Decode until `now`. No trace ends before."""
         if self.ends and now > self.at:
             self.step += (now - self.at) / self.step_s
             self.busy_s += now - self.at
         self.at = max(self.at, now)
 
     def fill(self, numbers: "itertools.count[int]") -> None:
-        """Begin with waiting traces, as far as there are rows."""
+        """Start queued traces in the free rows."""
         while self.queued and len(self.ends) < self.place.rows:
             tokens, task = self.queued.popleft()
             heapq.heappush(self.ends, (self.step + tokens, next(numbers), task))
@@ -104,10 +115,10 @@ class _Actor:
 
 
 class SimulatedWorld:
-    """Actors on nodes that are all there from the start.
+    """Simulated actors on nodes that are all alive from the start.
 
-    intervals  what each place was, once it is over
-    busy_s     GPU seconds in which something was decoded
+    intervals  a bar for each place that has ended
+    busy_s     GPU seconds in which a place that has ended was decoding
     """
 
     def __init__(self, nodes: Sequence[Node], lengths: Lengths, luck: Luck):
@@ -143,7 +154,7 @@ class SimulatedWorld:
         actor = self._actors[place.number]
         lengths = self._lengths(task.shard)
         actor.left[task], actor.tokens[task] = len(lengths), sum(lengths)
-        luck = self._luck.draw("fault", *named(task.shard), task.tries, task.deaths)
+        luck = self._luck.draw("fault", *named(task.shard), task.lost_with_others, task.lost_alone)
         if luck.random() * max(1, len(place.in_flight)) < self._luck.shard_faults:
             actor.dies_after[task] = luck.randrange(len(lengths))
         actor.has_capacity = False
@@ -173,7 +184,7 @@ class SimulatedWorld:
         )
 
     def wait(self) -> list[Event]:
-        """The next thing that happens to a task or an actor."""
+        """The next events of an actor."""
         while self._heap:
             self._now, _, actor, version, loads = heapq.heappop(self._heap)
             if actor.version != version or actor.place.number not in self._actors:
@@ -181,14 +192,14 @@ class SimulatedWorld:
             self.events += 1
             if loads:
                 self._go_on(actor)
-                return [Loaded(actor.place), *self._hungry(actor)]
+                return [Loaded(actor.place), *self._capacity_event(actor)]
             actor.advance(self._now)
-            events = [*self._trace_ended(actor), *self._hungry(actor)]
+            events = [*self._trace_ended(actor), *self._capacity_event(actor)]
             if events:
                 return events
-        raise RuntimeError("nothing more can happen, and there are places still")
+        raise RuntimeError("no event is left, and places are still held")
 
-    def _hungry(self, actor: _Actor) -> Iterator[Event]:
+    def _capacity_event(self, actor: _Actor) -> Iterator[Event]:
         if not actor.has_capacity and len(actor.queued) < spare(actor.place.rows):
             actor.has_capacity = True
             yield HasCapacity(actor.place)
@@ -199,7 +210,7 @@ class SimulatedWorld:
         actor.left[task] -= 1
         if actor.left[task] == actor.dies_after.get(task, -1):
             actor.lost = True
-            yield Lost(actor.place, "actor", "drawn to die")
+            yield Lost(actor.place, "actor", "its death was drawn at random")
             return
         self._go_on(actor)
         if not actor.left[task]:
@@ -218,7 +229,7 @@ class SimulatedWorld:
 
 
 def named(shard: Shard) -> tuple[object, ...]:
-    """What names a shard among those of a simulation; its hash would take longer than the simulation."""
+    """A key for a shard within a simulation. Its hash would take longer than the simulation itself."""
     first, last = shard.questions[0].question_id, shard.questions[-1].question_id
     cells = (first, last, shard.sample_start, shard.sample_count)
     return shard.engine.engine_id, shard.benchmark, *cells

@@ -1,8 +1,8 @@
-"""How long the traces of a simulation are: as long as measured ones, or drawn.
+"""How long the traces of a simulation are: drawn from measured ones, or from a log-normal distribution.
 
-Drawn lengths are log-normal, as those of reasoning models nearly are, and end at the largest budget. Where
-an early end of thinking is extended (`Forcing.extension`) every trace fills it. Each sample has a length of
-its own, whatever the order in which it is asked for.
+The lengths of reasoning traces are nearly log-normal. A drawn length is cut at the largest budget. With an
+extension (`Forcing.extension`) every trace fills that budget. The length of a sample depends on the seed and
+its name only, not on the order in which samples are asked for.
 """
 
 import math
@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from raysweep.shard import Shard
 from raysweep.spec import Decoding
 
-FORK_SHARE = 0.25  # of the tokens that an answer may have, that it has
+# An answer is assumed to use this share of the tokens that it may have.
+FORK_SHARE = 0.25
 
 Stream = tuple[str, str]  # engine id, benchmark
 
@@ -22,9 +23,9 @@ Stream = tuple[str, str]  # engine id, benchmark
 class TraceLengths:
     """Tokens of each trace of a shard, its forks included.
 
-    mean      of a drawn length, as a share of the largest budget, before it is cut there
+    mean      mean of a drawn length before it is cut, as a share of the largest budget
     spread    standard deviation of its logarithm
-    measured  lengths of finished traces, from which those of the same stream are drawn
+    measured  lengths of finished traces, by stream
     """
 
     mean: float
@@ -42,7 +43,7 @@ class TraceLengths:
         ]
 
     def _of_question(self, shard: Shard, question_id: str, count: int) -> list[int]:
-        """The lengths of a question's samples, from the first on."""
+        """The lengths of a question's first `count` samples, or more."""
         key = (shard.engine.engine_id, shard.benchmark, question_id)
         drawn = self._drawn.get(key)
         if drawn is None or len(drawn) < count:
@@ -62,5 +63,5 @@ class TraceLengths:
 
 
 def fork_tokens(decoding: Decoding) -> int:
-    """Tokens of a trace's answers, about."""
+    """The estimated tokens of a trace's answers."""
     return round(FORK_SHARE * len(decoding.token_budgets) * decoding.answer_tokens)

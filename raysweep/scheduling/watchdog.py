@@ -1,9 +1,9 @@
-"""Which actors hang: they live, and their engines take no step any more.
+"""Which actors hang: their processes live, but their engines take no more steps.
 
-Each place is asked for its pulse now and then; one question is open at a time. A place with work whose
-steps stay the same, or that answers nothing, is hung once that has lasted `hang_s`; while it loads nothing
-is expected of it for `LOADING` times as long. Only time in which somebody looked counts, at most twice the
-usual pause a look: a driver that was stopped itself, or a clock that jumped, makes no actor hang.
+Each place is asked for its pulse (the number of steps so far) at intervals, with one open question at a
+time. A place with work hangs if it took no step, or gave no answer, for `hang_s`. A place that loads has
+`LOADING` times as long. A look counts for no more than twice the usual interval, so that no actor seems to
+hang because the driver itself was stopped or its clock jumped.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,11 +11,14 @@ from dataclasses import dataclass
 
 from raysweep.scheduling.places import Place
 
+# Seconds between two looks, at most.
 ASK_EVERY_S = 15.0
-LOADING = 4  # checkpoints are fetched, kernels are compiled
 
+# Loading may take this many times `hang_s`: checkpoints are fetched, and kernels are compiled.
+LOADING = 4
 
-Pulse = tuple[int, int]  # steps of an engine so far; shards that wait for more, not to be written
+# The steps of an engine so far, and the number of its shards that still wait for tokens.
+Pulse = tuple[int, int]
 
 
 @dataclass(eq=False)
@@ -27,7 +30,7 @@ class _Watched:
     asked: bool = False
 
     def passed(self, seconds: float) -> None:
-        """Nothing is expected of a place without work, and the silence of loading is no silence after it."""
+        """Add to the silence. It starts at zero without work, and again once the engine is loaded."""
         place = self.place
         fresh = place.loaded and not (self.loaded and place.in_flight)
         self.silent_s = 0.0 if fresh else self.silent_s + seconds
@@ -35,7 +38,7 @@ class _Watched:
 
 
 class Watchdog:
-    """Watches places from the moment that they are started; no clock is read here."""
+    """Watches places from their start. It reads no clock itself."""
 
     def __init__(self, hang_s: float):
         self.hang_s = hang_s
@@ -53,7 +56,7 @@ class Watchdog:
         return self._looked_at is None or now - self._looked_at >= self.every_s
 
     def look(self, now: float) -> tuple[Sequence[Place], Sequence[tuple[Place, str]]]:
-        """The places that are to be asked for their pulse, and those that hang, each with the reason."""
+        """The places to ask for their pulse, and the places that hang with the reasons."""
         passed_s = min(
             now - (now if self._looked_at is None else self._looked_at), 2 * self.every_s
         )
@@ -66,7 +69,7 @@ class Watchdog:
         return [watched.place for watched in to_ask], list(self._hung())
 
     def heard(self, place: Place, pulse: Pulse) -> None:
-        """Take in an answer: a step more, or nothing to step for, is a sign of life."""
+        """Note an answer. A new step is a sign of life, and so is having no shard to step for."""
         watched = self._watched.get(place.number)
         if watched is None:
             return

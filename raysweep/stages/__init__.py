@@ -1,12 +1,13 @@
-"""The stages of a run, in order: each reads files of the run's folder and writes files there.
+"""The stages of a run, in order. Each reads files of the run's folder and writes files there.
 
     plan -> prepare -> (regrade ->) generate -> reduce -> report (-> recommend)
 
-and two that print and write no file: `show`, what a model is asked, and `status`, how far the run is.
+Four more check or describe: `show` prints what a model is asked, `status` how far the run is, `verify`
+whether the folder is sound, and `simulate` how long the run takes on a given cluster.
 
-A stage takes nothing from the one before but what it wrote, so any of them may be run alone, later:
-generate and reduce start from the parts that lie in the folder, whatever an earlier plan said.
-Each is a module here, which is imported when its turn has come.
+A stage uses only files that earlier stages wrote, so each can be run alone and later. Generate and reduce
+start from the finished parts in the folder, not from an earlier plan. Each stage is a module in this folder,
+which is imported when it runs.
 """
 
 import sys
@@ -18,23 +19,25 @@ from pathlib import Path
 from rich.console import Console
 
 from raysweep.run_config import RunConfig
-from raysweep.stages.context import DONE, RED, WORK_REMAINS, Context
+from raysweep.stages.context import RED, Context
 from raysweep.stages.folder import check_folder, claim_folder
 from raysweep.stages.folder_view import FolderView
 from raysweep.storage.address import below
 from raysweep.storage.lease import LeaseLost, leased
 from raysweep.storage.record import Document
 from raysweep.storage.store import Store
+from raysweep.system.exit_status import DONE, WORK_REMAINS
 
-SAMPLE_STAGES = {"status", "plan", "generate", "reduce"}  # those that look at parts
+# The stages for which damaged parts are set aside first.
+SAMPLE_STAGES = {"status", "plan", "generate", "reduce"}
 
 
 def run_stages(config: RunConfig, document: Document, definitions: tuple[Path, ...] = ()) -> int:
-    """Run the configured stages; the exit status.
+    """Run the configured stages. Gives the exit status.
 
-    definitions  folders that hold definitions; empty: raysweep's own
+    definitions  folders of definitions, raysweep's own if empty
 
-    Raises ConfigError where the folder holds another run, or lacks what a stage reads.
+    Raises ConfigError if the folder holds another run, or if a file that a stage reads is missing.
     """
     store = Store(below(config.out, config.run))
     run = Context(
@@ -53,7 +56,7 @@ def run_stages(config: RunConfig, document: Document, definitions: tuple[Path, .
 
 
 def drives(config: RunConfig) -> bool:
-    """Whether the run writes or moves samples."""
+    """Whether the run writes, rewrites or moves samples, for which it takes the lease."""
     repairs = "verify" in config.stages and config.verify.repair
     return repairs or bool({"generate", "regrade"} & set(config.stages))
 
@@ -64,7 +67,7 @@ def _run_stages(run: Context) -> int:
         for path in run.folder.look():
             run.say(
                 "damaged",
-                f"{path} cannot be read: set aside, its samples are to be made again",
+                f"{path} cannot be read; it was set aside, and its samples count as missing",
                 RED,
             )
     status = DONE
@@ -74,5 +77,5 @@ def _run_stages(run: Context) -> int:
 
 
 def stage_named(name: str) -> Callable[[Context], int]:
-    """The function of a stage, which gives an exit status."""
+    """The function that runs a stage and gives an exit status."""
     return import_module(f"{__name__}.{name}").run_stage

@@ -1,4 +1,4 @@
-"""What every stage is given: the run, its folder as it was looked at, and a way to speak."""
+"""What every stage is given: the configuration, the run's folder, and a way to print a line."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,20 +15,24 @@ from raysweep.storage.record import Document
 from raysweep.storage.store import Store
 from raysweep.system.safe_text import printable, without_secrets
 
-DONE, WORK_REMAINS = 0, 3
 RED = "red"
 
 
 @dataclass(frozen=True)
 class Context:
-    """What every stage is given."""
+    """What every stage is given.
+
+    document     the run as config.yaml describes it
+    folder       the parts in the run's folder, and the plan that follows from them
+    definitions  folders of definitions, the user's own included; empty for raysweep's alone
+    """
 
     config: RunConfig
     document: Document
     store: Store
     console: Console
     folder: FolderView
-    definitions: tuple[Path, ...] = ()  # folders that hold definitions, the user's own too
+    definitions: tuple[Path, ...] = ()
 
     @property
     def known_gpus(self) -> tuple[Gpu, ...]:
@@ -36,13 +40,14 @@ class Context:
         return known_gpus(self.definitions or (conf_folder(),))
 
     def say(self, label: str, text: str, style: str = "bold") -> None:
-        """Print a line in literal text: ids, paths and reasons are not ours, and no markup."""
+        """Print a line. Its text is literal, since ids, paths and reasons may look like markup."""
         line = Text.assemble((f"{label:<10}", style), printable(without_secrets(text)))
         self.console.print(line, soft_wrap=True)
 
 
 def need(run: Context, name: str, stage: str) -> None:
+    """Raise ConfigError if a file that an earlier stage writes is missing."""
     if not run.store.exists(name):
         raise ConfigError(
-            f"stages: {run.store.path(name)} is not there; run the stage {stage!r} first"
+            f"stages: {run.store.path(name)} is missing; run the stage {stage!r} first"
         )

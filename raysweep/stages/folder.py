@@ -1,7 +1,7 @@
-"""A run and its folder: may the run use it, and what does the folder say of the run.
+"""A run and its folder: whether the run may use it, and what the folder records about the run.
 
-A run may use a folder only if nothing differs that both name in their `identity`. Only a run that may
-make samples describes itself there, and the versions are those with which samples were last made.
+A run may use a folder only if no field differs that both have in their `identity`. Only a run that may make
+samples is recorded there. The recorded versions are those with which samples were last made.
 """
 
 from typing import Any
@@ -15,27 +15,27 @@ ORIGIN = ("versions", "git_revision")
 
 
 def check_folder(store: Store, config: RunConfig) -> None:
-    """Refuse to mix the run with another one's samples."""
+    """Raise ConfigError if the folder holds the samples of another run."""
     check_same_run(config, read_record(store).get("identity", {}))
 
 
 def claim_folder(store: Store, config: RunConfig, document: Document) -> None:
-    """Make the folder this run's; it has been checked."""
+    """Record the run in its folder, which has been checked."""
     recorded = read_record(store)
     identity = recorded.get("identity", {})
     if {"plan", "generate"} & set(config.stages):
         origin = {key: recorded[key] for key in ORIGIN if key in recorded}
-        # What an earlier, larger run of this folder was made of stays on record.
+        # The identity of an earlier, larger run in this folder stays on record.
         merged = {**identity, **document["identity"]}
         write_record(store, {**document, **origin, "identity": merged})
 
 
 def note_origin(store: Store, document: Document) -> None:
-    """Put on record that the samples to come are made with the document's versions."""
+    """Record that the samples to come are made with the versions of `document`."""
     write_record(store, {**read_record(store), **{key: document.get(key) for key in ORIGIN}})
 
 
 def origin(store: Store, config: RunConfig) -> dict[str, Any]:
-    """What summary.json says about where the samples come from."""
+    """What summary.json says about the origin of the samples."""
     recorded = read_record(store)
     return {"run": config.run, "seed": config.seed, **{key: recorded.get(key) for key in ORIGIN}}

@@ -1,7 +1,7 @@
-"""What a run's folder holds and what is left to do, looked at once for all stages of a command.
+"""What a run's folder holds and what is left to do, read once for all stages of a command.
 
-The footer of each part is read once. A later look lists the folder again and reads the footers of new
-parts alone. The plan and its cost follow from the parts, and are made anew only when those have changed.
+The footer of each part is read once. A later look lists the folder again and reads only the footers of new
+parts. The plan and its cost follow from the parts, and are made again only if the parts have changed.
 """
 
 from raysweep.planning.estimate import Estimate, estimates
@@ -17,9 +17,7 @@ class FolderView:
 
     def __init__(self, config: RunConfig, store: Store):
         self.config, self.store = config, store
-        self._notes: dict[str, Part] | None = (
-            None  # what each part says of itself, by its file's name
-        )
+        self._notes: dict[str, Part] | None = None  # what each footer says, by file name
         self._plan: Plan | None = None
         self._costs: tuple[Estimate, ...] | None = None
         self._written: Plan | None = None
@@ -27,7 +25,7 @@ class FolderView:
     def look(self) -> list[str]:
         """List the folder and read the footers of new parts. Gives the paths of damaged parts.
 
-        A damaged part is renamed, so that it counts no more. Raises ConfigError for a part of another
+        A damaged part is renamed, so that it no longer counts. Raises ConfigError for a part of another
         schema version.
         """
         before = self._notes or {}
@@ -43,7 +41,7 @@ class FolderView:
         return aside
 
     def forget(self) -> None:
-        """Read every footer anew at the next look: parts were rewritten under their names."""
+        """Read every footer again at the next look, because parts were rewritten under their names."""
         self._notes = None
 
     @property
@@ -56,7 +54,7 @@ class FolderView:
 
     @property
     def plan(self) -> Plan:
-        """Every shard of the run, finished or to do."""
+        """Every shard of the run, finished or missing."""
         parts = self.parts
         if self._plan is None:
             self._plan = make_plan(self.config, parts)
@@ -64,14 +62,14 @@ class FolderView:
 
     @property
     def costs(self) -> tuple[Estimate, ...]:
-        """What the plan costs, one estimate for each engine."""
+        """The cost of the plan, one estimate per engine."""
         plan = self.plan
         if self._costs is None:
             self._costs = estimates(self.config, plan)
         return self._costs
 
     def write_plan(self) -> None:
-        """Write engines.parquet and plan.parquet, unless this plan was written already."""
+        """Write engines.parquet and plan.parquet, unless this plan has been written already."""
         if self._written is not self.plan:
             write_plan(self.config, self.plan, self.costs, self.store)
             self._written = self.plan

@@ -13,9 +13,10 @@ from raysweep.planning.fit import check_fit, row_tokens
 from raysweep.progress.sessions import note_killed_session, note_session
 from raysweep.run_config import RunConfig
 from raysweep.scheduling.losses import Failure
-from raysweep.stages.context import DONE, RED, WORK_REMAINS, Context
+from raysweep.stages.context import RED, Context
 from raysweep.stages.folder import note_origin
 from raysweep.storage.record import add_to_summary
+from raysweep.system.exit_status import DONE, WORK_REMAINS
 from raysweep.system.quantities import plural
 from raysweep.system.workers import Workers
 from raysweep.upkeep.regrade import check_graders
@@ -34,14 +35,14 @@ def run_stage(run: Context) -> int:
     if shards:
         check_grading(config)
     else:
-        run.say("generate", "nothing to do: every shard is there")
+        run.say("generate", "nothing to do: every shard is finished")
         return DONE
     check_fit(config, planned.engines, run.known_gpus)
     shards, waiting = ready_shards(config, shards)
     if waiting:
         run.say(
             "",
-            f"{len(waiting):,} shards wait for checkpoints, which the stage prepare makes",
+            f"{plural(len(waiting), 'shard')} cannot run before the stage prepare makes their checkpoints",
             RED,
         )
     if not shards:
@@ -66,9 +67,9 @@ def run_stage(run: Context) -> int:
             config.generation,
             config.cluster,
             row_tokens(config),
-            watch,
-            ended,
-            parts,
+            watch=watch,
+            ended=ended,
+            parts=parts,
         )
     run.folder.look()
     show_outcome(run, outcome, len(shards))
@@ -76,38 +77,41 @@ def run_stage(run: Context) -> int:
 
 
 def show_outcome(run: Context, outcome: "Outcome", shards: int) -> None:
-    """What went otherwise than planned."""
+    """Print warnings, and which shards failed or were never started."""
     for warning in outcome.warnings:
         run.say("warning", warning, style="yellow")
-    for label, said in lines(outcome.failures):
-        run.say(label, said, style=RED)
+    for label, text in lines(outcome.failures):
+        run.say(label, text, style=RED)
     if outcome.left:
-        why = outcome.stopped or "no node had room for their engine"
-        run.say("", f"{outcome.left:,} samples were not begun: {why}", RED)
+        why = outcome.stopped or "no node had capacity for their engine"
+        run.say("", f"{plural(outcome.left, 'sample')} never started: {why}", RED)
     if outcome.failures or outcome.left:
-        run.say("", f"of {shards:,} shards some remain; the same command goes on with them")
+        run.say("", f"some of {shards:,} shards remain; repeat the same command to continue")
 
 
 def check_grading(config: RunConfig) -> None:
-    """Raise ConfigError before there is an answer that could not be graded."""
+    """Raise ConfigError if the answers to come could not be graded."""
     with Workers(os.cpu_count() or 1) as workers:
         for index, benchmark in enumerate(config.sweep.benchmarks):
             field = f"sweep.benchmarks[{index}].grader"
-            if config.cluster.address == "local":  # elsewhere it is the actors' machines that grade
+            if config.cluster.address == "local":  # Otherwise the actors' machines do the grading.
                 grading.check_works(benchmark.grader, field, workers)
             if question := grading.ungradable_gold(benchmark, workers):
                 raise ConfigError(
                     f"{field}: {benchmark.grader!r} cannot read the gold answer {shown(question.gold)} of "
-                    f"{question.question_id}; correct it, or choose another grader"
+                    f"{question.question_id}; correct the answer, or choose another grader"
                 )
 
 
+# Failures are printed in this many lines at most.
 MOST_LINES = 8
+
+# summary.json names this many quarantined questions at most.
 MOST_NOTED = 100
 
 
 def lines(failures: Iterable[Failure]) -> Iterator[tuple[str, str]]:
-    """(label, text) for each reason of each engine, those of most shards first; the rest in one line."""
+    """A line of (label, text) per engine and reason, those with most shards first, the rest in one line."""
     groups: dict[tuple[str, str, str, str | None], int] = defaultdict(int)
     for failure in failures:
         groups[failure.engine_id, failure.benchmark, failure.reason, failure.question_id] += 1
@@ -116,11 +120,11 @@ def lines(failures: Iterable[Failure]) -> Iterator[tuple[str, str]]:
         label = "given up" if question else "failed"
         yield label, f"{plural(count, 'shard')} of {engine_id} on {benchmark}: {reason}"
     if rest := [count for _, count in ordered[MOST_LINES:]]:
-        yield "failed", f"{plural(sum(rest), 'shard')} more, for {len(rest):,} other reasons"
+        yield "failed", f"{sum(rest):,} more shards, for {plural(len(rest), 'other reason')}"
 
 
 def quarantined(failures: Iterable[Failure]) -> dict[str, Any]:
-    """What summary.json says of questions that kill: how many, and the first of them."""
+    """The entry of summary.json on questions that were given up: how many, and the first of them."""
     found: Sequence[tuple[str, str, str]] = sorted(
         {(f.engine_id, f.benchmark, f.question_id) for f in failures if f.question_id}
     )

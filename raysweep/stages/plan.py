@@ -1,16 +1,17 @@
-"""The stage plan: what is to do, what it costs, and what is done already."""
+"""The stage plan: what the run consists of, what it costs, and what is already finished."""
 
 from raysweep.planning.gpu_options import has_known_gpus
 from raysweep.reporting.plan_text import engines_table, plan_lines
-from raysweep.stages.context import DONE, RED, Context
+from raysweep.stages.context import RED, Context
+from raysweep.system.exit_status import DONE
 
 
 def run_stage(run: Context) -> int:
-    """What is to do, what it costs, and what is done already."""
+    """Write the plan, and print it with its cost."""
     run.folder.write_plan()
     planned, costs = run.folder.plan, run.folder.costs
-    homeless = any(cost.placement is None for cost in costs)
-    known = run.known_gpus if homeless else ()
+    unplaced = any(cost.placement is None for cost in costs)
+    known = run.known_gpus if unplaced else ()
     for line in plan_lines(run.config, planned, costs, known):
         run.say(line.label, line.text, RED if line.urgent else "bold")
     if has_known_gpus(run.config.cluster):

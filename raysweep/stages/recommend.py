@@ -1,14 +1,16 @@
 """The stage recommend: the best configuration for a memory, in words and as recommendation.json."""
 
-from raysweep.reporting.recommendation_text import answers, write_recommendations
-from raysweep.stages.context import DONE, Context, need
+from raysweep.reporting.recommendation_text import recommendations, write_recommendations
+from raysweep.stages.context import Context, need
+from raysweep.storage import result_files
+from raysweep.system.exit_status import DONE
 
 
 def run_stage(run: Context) -> int:
     """The best configuration for a memory, in words and as recommendation.json."""
-    need(run, "scores.parquet", "reduce")
-    found = answers(run.config, run.store)
-    for answer in found:
-        run.console.print(answer.text(), soft_wrap=True, highlight=False)
+    need(run, result_files.SCORES, "reduce")
+    found = recommendations(run.config, run.store)
+    for one in found:
+        run.console.print(one.text(), soft_wrap=True, highlight=False)
     run.say("recommend", write_recommendations(found, run.store))
     return DONE

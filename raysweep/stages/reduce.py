@@ -1,4 +1,4 @@
-"""The stage reduce: samples to scenarios and frontiers."""
+"""The stage reduce: from samples to scenarios and frontiers."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -11,38 +11,44 @@ from raysweep.reducing.partitions import Partition
 from raysweep.reducing.reduce import Reduction, write_results
 from raysweep.run_config import RunConfig
 from raysweep.spec import Benchmark, EngineSpec
-from raysweep.stages.context import DONE, RED, WORK_REMAINS, Context
+from raysweep.stages.context import RED, Context
 from raysweep.stages.folder import origin
 from raysweep.stages.folder_view import FolderView
 from raysweep.storage.record import add_to_summary
+from raysweep.system.exit_status import DONE, WORK_REMAINS
 from raysweep.upkeep.regrade import check_graders
 
-MOST_NAMED = 3  # incomplete engines that are named
+# Names this many incomplete engines at most.
+MOST_NAMED = 3
 
 
 def run_stage(run: Context) -> int:
-    """Samples to scenarios and frontiers."""
+    """Reduce the samples, and print what is missing."""
     check_graders(run.config, run.folder.parts)
     summary = reduce_folder(run.folder).summary
     graders = {b.name: grading.tag(b.grader) for b in run.config.sweep.benchmarks}
     add_to_summary(run.store, {**origin(run.store, run.config), "graders": graders})
     run.say("reduce", f"{summary['scenarios']:,} scenarios from {summary['samples']:,} samples")
     for path in summary["parts_set_aside"]:
-        run.say("damaged", f"{path}: set aside, its samples are to be made again", RED)
+        run.say(
+            "damaged",
+            f"{path} cannot be read; it was set aside, and its samples count as missing",
+            RED,
+        )
     if not summary["shards_missing"]:
         return DONE
     run.say(
         "",
         f"{summary['shards_missing']:,} of {summary['shards']:,} shards are missing, so "
-        f"{summary['scenarios_skipped']:,} scenarios could not be computed for lack of samples; "
-        "the stage generate makes them",
+        f"{summary['scenarios_skipped']:,} scenarios could not be computed; "
+        "the stage generate makes the missing samples",
     )
     run.say("", _incomplete(summary["incomplete"]))
     return WORK_REMAINS
 
 
 def _incomplete(missing: Mapping[str, int]) -> str:
-    """The first few engines that lack samples, and how many do."""
+    """The first engines with missing samples, and the number of others."""
     named = [f"{name} ({count:,} samples)" for name, count in list(missing.items())[:MOST_NAMED]]
     others = len(missing) - len(named)
     return "incomplete: " + ", ".join(named) + (f" and {others:,} others" if others else "")
@@ -54,14 +60,14 @@ def reduce_folder(folder: FolderView) -> Reduction:
     folder.write_plan()
     wanted = partitions(config, folder.plan)
     reduced = reduce_partitions(wanted, config.sweep, store, config.cluster)
-    if any(one.set_aside for one in reduced):  # their shards are to be run again
+    if any(one.set_aside for one in reduced):  # The shards of damaged parts are missing now.
         folder.look()
         folder.write_plan()
     return write_results(reduced, config.sweep, store)
 
 
 def partitions(config: RunConfig, planned: Plan) -> list[Partition]:
-    """Each engine on each benchmark, with the shards that the plan has for it."""
+    """One partition per engine and benchmark, with the finished shards of the plan."""
     shards: dict[tuple[str, str], list[PlannedShard]] = defaultdict(list)
     for shard in planned.shards:
         shards[shard.engine_id, shard.benchmark].append(shard)

@@ -1,16 +1,19 @@
 """The stage report: the page, the figures, and the frontier in the terminal."""
 
 from raysweep.reporting.page import write_report
+from raysweep.reporting.results import read_results
 from raysweep.reporting.terminal import frontier_table
-from raysweep.stages.context import DONE, Context, need
+from raysweep.stages.context import Context, need
+from raysweep.storage import result_files
+from raysweep.system.exit_status import DONE
 
 
 def run_stage(run: Context) -> int:
     """The page, the figures, and the frontier in the terminal."""
-    need(run, "scores.parquet", "reduce")
-    path = write_report(run.store)
-    frontier = run.store.read_table("frontier.parquet").to_pandas()
+    need(run, result_files.SCORES, "reduce")
+    results, batch_size = read_results(run.store), run.config.sweep.batch_sizes[0]
+    path = write_report(results, run.store)
     for benchmark in run.config.sweep.benchmarks:
-        run.console.print(frontier_table(frontier, benchmark.name, run.config.sweep.batch_sizes[0]))
+        run.console.print(frontier_table(results.frontier, benchmark.name, batch_size))
     run.say("report", path)
     return DONE

@@ -1,7 +1,7 @@
-"""The stage show: a question exactly as a model is asked it, and how it is made to answer at each budget.
+"""The stage show: the exact prompt of a question, and how the model is made to answer at each token budget.
 
-Texts stand as they are, and below each its tokens with id and vocabulary entry. What the model thinks is
-the one thing that is unknown before it does.
+Each text is printed unchanged, with its tokens below it, as ids and vocabulary entries. Only the model's
+thinking is not known in advance.
 """
 
 from collections.abc import Iterator
@@ -11,12 +11,13 @@ from raysweep.configuration.token_checks import read_chat_of
 from raysweep.errors import ConfigError, shown
 from raysweep.run_config import RunConfig
 from raysweep.spec import Benchmark, ModelSpec, Question
-from raysweep.stages.context import DONE, Context
+from raysweep.stages.context import Context
+from raysweep.system.exit_status import DONE
 from raysweep.system.safe_text import printable
 
 
 def run_stage(run: Context) -> int:
-    """What a model is asked, and how it is made to answer."""
+    """Print what a model is asked, and how it is made to answer."""
     for line in shown_question(run.config):
         run.console.out(printable(line, lines=True), highlight=False)
     return DONE
@@ -29,7 +30,7 @@ def shown_question(config: RunConfig) -> Iterator[str]:
     chat = read_chat_of(model, "show.model")
     if chat is None:
         raise ConfigError(
-            f"show.model: the tokenizer of {model.name} is not on this machine; fetch {model.path}"
+            f"show.model: the tokenizer of {model.name} is not on this machine; fetch {model.path} first"
         )
     prompt = chat.prompt(question.prompt, decoding.think_open)
     closing = decoding.forced_closing
@@ -39,18 +40,18 @@ def shown_question(config: RunConfig) -> Iterator[str]:
     yield from text_and_tokens("closing", closing, chat)
     if decoding.extension:
         yield from text_and_tokens("extension", decoding.extension, chat)
-        yield "          in place of an early end of thinking, until the budget is full"
+        yield "          replaces an early end of thinking, until the budget is used up"
     before, forced = len(chat.encode(prompt)), len(chat.encode(closing))
     for budget in decoding.token_budgets:
         most = decoding.sequence_tokens(before, forced, budget)
         yield (
             f"fork      at {budget:,}: {before} tokens of prompt, {budget:,} of thinking, {forced} of "
-            f"closing, then an answer of up to {decoding.answer_tokens:,}: {most:,} at most"
+            f"closing and up to {decoding.answer_tokens:,} of answer, {most:,} at most in all"
         )
 
 
 def looked_up(config: RunConfig) -> tuple[ModelSpec, Benchmark, Question]:
-    """The nouns of the names that are to be shown; the configuration has checked that they are there."""
+    """The model, benchmark and question to show. The configuration has checked that they exist."""
     show, sweep = config.show, config.sweep
     model = next(m for m in sweep.models if show.model in (None, m.name))
     benchmark = next(b for b in sweep.benchmarks if show.benchmark in (None, b.name))
@@ -59,7 +60,7 @@ def looked_up(config: RunConfig) -> tuple[ModelSpec, Benchmark, Question]:
 
 
 def text_and_tokens(label: str, text: str, chat: Chat) -> Iterator[str]:
-    """A text between two rules, and its tokens."""
+    """A text between two lines, and its tokens."""
     tokens = chat.encode(text)
     yield f"{label:<10}{len(tokens)} tokens"
     yield "─" * 40

@@ -6,20 +6,21 @@ from raysweep.planning.fit import check_fit
 from raysweep.reporting.figures import encoded
 from raysweep.reporting.gantt import gantt_figure
 from raysweep.scheduling.simulate import Simulation, nodes_of, simulate
-from raysweep.stages.context import DONE, Context
-from raysweep.system.quantities import duration, human_count
+from raysweep.stages.context import Context
+from raysweep.system.exit_status import DONE
+from raysweep.system.quantities import duration, human_count, plural
 
 RESULT, FIGURE = "simulation/simulation.json", "simulation/schedule"
 
 
 def run_stage(run: Context) -> int:
-    """Simulate what is to do; prints, and writes simulation.json and the Gantt figure."""
+    """Simulate the missing shards, print the result, and write simulation.json and the Gantt figure."""
     config = run.config
     nodes_of(config.cluster)
     planned = run.folder.plan
     check_fit(config, planned.engines, run.known_gpus)
     if not planned.to_do:
-        run.say("simulate", "nothing to do: every shard is there")
+        run.say("simulate", "nothing to do: every shard is finished")
         return DONE
     with run.console.status("simulating"):
         found = simulate(config, planned, run.store)
@@ -40,11 +41,12 @@ def show(run: Context, found: Simulation) -> None:
     )
     run.say(
         "",
-        f"{found.makespan_s / max(found.bound_s, 1e-9):.3f} times the least that is possible "
-        f"({duration(found.bound_s)}); decoding {found.busy_share:.1%} of the GPUs' time",
+        f"{found.makespan_s / max(found.bound_s, 1e-9):.3f} times the lower bound of "
+        f"{duration(found.bound_s)}; the GPUs decode {found.busy_share:.1%} of the time",
     )
     run.say(
         "",
-        f"{found.gpu_hours:,.1f} GPU-hours; up to {found.actors:,} actors at a time, {found.loads:,} loads, "
-        f"{faults:,} faults, {found.given_up:,} shards given up",
+        f"{found.gpu_hours:,.1f} GPU-hours, up to {plural(found.actors, 'actor')} at a time, "
+        f"{plural(found.loads, 'load')}, {plural(faults, 'fault')}, "
+        f"{plural(found.given_up, 'shard')} given up",
     )

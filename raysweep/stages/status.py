@@ -1,11 +1,12 @@
 """The stage status: how far the run is, and what is missing."""
 
 from raysweep.progress.status import lines, read_status
-from raysweep.stages.context import DONE, WORK_REMAINS, Context
+from raysweep.stages.context import Context
+from raysweep.system.exit_status import DONE, WORK_REMAINS
 
 
 def run_stage(run: Context) -> int:
-    """How far the run is, and what is missing."""
+    """Print how far the run is, and what is missing."""
     found = read_status(run.folder.plan, run.store)
     for label, text in lines(found):
         run.say(label, text)

@@ -1,4 +1,4 @@
-"""Where a run's files lie: addresses, files on any file system, what to do when storage fails, and seals.
+"""A run's files: addresses, access to any file system, retries when storage fails, leases and seals.
 
-`Store` (raysweep/storage/store.py) is what the rest of raysweep sees of it.
+The rest of raysweep uses it through `Store` (raysweep/storage/store.py).
 """

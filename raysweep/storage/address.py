@@ -2,7 +2,7 @@
 
     s3://bucket/runs?endpoint_override=localhost:9000&scheme=http
 
-What lies below it has its name before the query, so a name is never simply appended.
+The name of a file below goes before the query, so a name is never simply appended.
 """
 
 import os
@@ -24,11 +24,11 @@ def below(address: str, name: str) -> str:
 
 
 def unfolded(address: str) -> str:
-    """The address with its query last, also if one was appended to, as by `${out}/checkpoints`."""
+    """The address with its query last, even if a name was appended to it as in `${out}/checkpoints`."""
     found = None if is_local(address) else FOLDED.match(address)
     return f"{found[1].rstrip('/')}/{found[3]}{found[2]}" if found else address
 
 
 def absolute(address: str) -> str:
-    """The same folder for a process that may have another working directory."""
+    """The address of the same folder for a process with another working directory."""
     return os.path.abspath(address) if is_local(address) else unfolded(address)

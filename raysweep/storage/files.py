@@ -1,9 +1,9 @@
-"""Files below a folder, on any file system that pyarrow knows; each is published whole or not at all.
+"""Files below a folder, on any file system that pyarrow knows. Each is published whole or not at all.
 
-On a disk, and on NFS, a file is written beside its target, synced, renamed over it, and its folder synced:
-no locks, and no reader sees half of it. An object store publishes an upload when it is closed, whole, and
-pyarrow closes it whatever happens; so what is published is in memory before the upload begins, and nothing
-interrupts the thread that does it. Transient errors are tried again (`trouble`).
+On a disk and on NFS, a file is written beside its target, synced and renamed over it, and then its folder is
+synced. This needs no locks, and no reader sees half a file. An object store publishes an upload whole when
+it is closed, and pyarrow closes it even after an error. So a file is complete in memory before its upload
+begins, and nothing interrupts the thread that uploads it. Transient errors are retried (`trouble`).
 """
 
 import os
@@ -32,8 +32,8 @@ Result = TypeVar("Result")
 class Folder:
     """The folder at `address`: a local path, or a URI that pyarrow knows (`s3://…`, `gs://…`).
 
-    What the file system says of trouble that waiting does not mend is raised as ConfigError; of trouble
-    that lasts, as StorageError.
+    Permanent errors of the file system are raised as ConfigError. Transient errors that last are raised as
+    StorageError.
     """
 
     address: str
@@ -46,8 +46,8 @@ class Folder:
             filesystem, path = fs.FileSystem.from_uri(unfolded(self.address))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
             raise ConfigError(
-                f"out: {shown(self.address)} is no address that pyarrow knows ({error}); "
-                "write a folder, or file://, s3:// or gs://"
+                f"out: {shown(self.address)} is not an address that pyarrow knows ({error}); "
+                "write a folder, or a file://, s3:// or gs:// address"
             ) from error
         path = path.rstrip("/")
         if not path and not isinstance(filesystem, fs.LocalFileSystem):
@@ -57,29 +57,29 @@ class Folder:
         return filesystem, path
 
     def _do(self, name: str, act: Callable[[fs.FileSystem, str], Result]) -> Result:
-        """What `act` gives for the file system and the path of `name`; it may be called again."""
+        """The result of `act` for the file system and the path of `name`. It may be called again."""
 
         def attempt() -> Result:
             filesystem, root = self._located
             return act(filesystem, f"{root}/{name}")
 
         try:
-            return persistently(attempt, f"{name} in the run's folder")
+            return persistently(attempt, f"access to {name} in the run's folder")
         except OSError as error:
             raise ConfigError(
-                f"out: {name} in the run's folder cannot be read or written ({error}); give a folder "
-                "or an address where it can, or remove the file if it is damaged"
+                f"out: {name} in the run's folder cannot be read or written ({error}); choose another "
+                "folder or address, or remove the file if it is damaged"
             ) from error
 
     def size(self, name: str) -> int | None:
-        """Bytes of a file; None if it is not there."""
+        """The size of a file in bytes. None if it is missing."""
         return self._do(name, lambda filesystem, path: filesystem.get_file_info(path).size)
 
     def exists(self, name: str) -> bool:
         return self._do(name, _is_file)
 
     def read(self, name: str, how: Callable[[pa.NativeFile], Result]) -> Result:
-        """What `how` makes of the open file, which it may be given anew."""
+        """The result of `how` for the open file. After an error it is called again."""
 
         def act(filesystem: fs.FileSystem, path: str) -> Result:
             with filesystem.open_input_file(path) as file:
@@ -88,11 +88,11 @@ class Folder:
         return self._do(name, act)
 
     def write(self, name: str, data: bytes) -> None:
-        """Publish a file whole, replacing one of that name."""
+        """Publish a whole file and replace any file of that name."""
         self._do(name, lambda filesystem, path: _publish(filesystem, path, data))
 
     def names(self, below: str) -> list[str]:
-        """The files in the folder `below` and its folders, in order; none if it is not there."""
+        """The files at any depth in the folder `below`, sorted. Empty if the folder is missing."""
 
         def act(filesystem: fs.FileSystem, path: str) -> list[str]:
             selector = fs.FileSelector(path, allow_not_found=True, recursive=True)
@@ -103,7 +103,7 @@ class Folder:
         return self._do(below, act)
 
     def last_written(self, name: str) -> datetime | None:
-        """When a file, or the newest file below a folder, was written; None if there is none."""
+        """When a file, or the newest file below a folder, was written. None if there is no file."""
 
         def act(filesystem: fs.FileSystem, path: str) -> datetime | None:
             found = [filesystem.get_file_info(path)]
@@ -118,21 +118,20 @@ class Folder:
     def move(self, name: str, new_name: str) -> None:
         def act(filesystem: fs.FileSystem, path: str) -> None:
             target = f"{path.removesuffix(name)}{new_name}"
-            with suppress(
-                FileNotFoundError
-            ):  # an attempt that was told to have failed has moved it
+            # An earlier attempt may have moved the file although it reported an error.
+            with suppress(FileNotFoundError):
                 filesystem.move(path, target)
 
         self._do(name, act)
 
     def remove_leftovers(self, below: str, pattern: str, age_s: float) -> None:
-        """Remove what killed writers left half written; object stores keep no such files."""
+        """Remove the unfinished files of killed writers. Object stores keep no such files."""
 
         def act(filesystem: fs.FileSystem, path: str) -> None:
             if not isinstance(filesystem, fs.LocalFileSystem):
                 return
             for file in Path(path).rglob(pattern):
-                with suppress(FileNotFoundError):  # published or removed by another run
+                with suppress(FileNotFoundError):  # another run has published or removed it
                     if time.time() - file.stat().st_mtime > age_s:
                         file.unlink()
 
@@ -151,7 +150,7 @@ def _publish(filesystem: fs.FileSystem, path: str, data: bytes) -> None:
 
 
 def _publish_local(target: str, data: bytes) -> None:
-    """Write beside the target and rename into place; a failure leaves nothing behind."""
+    """Write beside the target and rename into place. A failure leaves no file behind."""
     folder, name = os.path.split(target)
     os.makedirs(folder, exist_ok=True)
     temporary = f"{folder}/.{name}.{uuid.uuid4().hex}.tmp"
@@ -169,7 +168,7 @@ def _publish_local(target: str, data: bytes) -> None:
 
 
 def _sync_folder(folder: str) -> None:
-    """Make a rename outlast a power cut; some file systems cannot, and say that it is no file."""
+    """Make a rename survive a power cut. Some file systems cannot sync a folder and raise OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         with suppress(OSError):
@@ -184,9 +183,9 @@ def _upload(filesystem: fs.FileSystem, path: str, data: bytes) -> None:
 
 
 def _uninterrupted(act: Callable[[], None]) -> None:
-    """Do it in a thread of its own: an interruption of this one would close an upload half way.
+    """Call `act` in its own thread, because an interruption of this one would close an unfinished upload.
 
-    The thread is waited for, so an interruption comes after it.
+    The thread is always waited for, so an interruption takes effect after it.
     """
     errors: list[BaseException] = []
 

@@ -1,14 +1,15 @@
 """Who may write to a run's folder: the newest driver, by a lease with an epoch.
 
-An operator's retry may overlap the old attempt. So each driver that makes samples takes a lease: a file of
-its own in `leases/`, named by an epoch above all that are there. **The last name in the folder holds the
-lease**, and whoever finds another one there stops. That asks nothing of a store but that a listing shows
-what has been written (S3 and Google's store promise it, a disk too; NFS once its cache of the folder is
-renewed, by default within a minute): no locks, no conditional writes, no clocks. Two that start at once take
-the same epoch, and their ids decide.
+An operator's retry may overlap the old attempt. So each driver that makes samples takes a lease: its own
+file in `leases/`, named by an epoch above all existing ones. **The last name in the folder holds the
+lease**, and a driver that finds another name there stops. This needs no locks, conditional writes or clocks.
+It only needs a listing that shows every written file. S3, Google's store and a disk guarantee that, and NFS
+does once its folder cache is renewed, by default within a minute. If two drivers start at once, they take
+the same epoch and their ids decide.
 
-A driver that is told to go has looked at most `LOOK_EVERY_S` ago, so that long it may go on publishing
-parts. These are the same, whoever makes them. Tables and summaries are looked before each.
+A driver checks its lease every `LOOK_EVERY_S` while it publishes parts, so it may publish for that long after
+it has lost the lease. This is harmless, because parts are the same whoever makes them. The lease is checked
+before every table and summary.
 """
 
 import json
@@ -31,8 +32,8 @@ LOOK_EVERY_S = 5.0
 RENEW_EVERY_S = 30.0
 
 
-class LeaseLost(RuntimeError):  # noqa: N818 - it is no fault
-    """Another driver has taken over the run; its message is one line."""
+class LeaseLost(RuntimeError):  # noqa: N818 - it is not a bug
+    """Another driver has taken over the run. The message is one line."""
 
     def __init__(self, message: str):
         super().__init__(one_line(message))
@@ -40,11 +41,11 @@ class LeaseLost(RuntimeError):  # noqa: N818 - it is no fault
 
 @dataclass(eq=False)
 class Lease:
-    """The right to write to a folder for as long as `name` is the last one in its `leases/`.
+    """The right to write to a folder as long as `name` is the last one in its `leases/`.
 
     epoch      0 without a driver
-    note       who took it, as in its file; None: nobody's own, see `watch`
-    displaced  the note of the driver from which it was taken while it had not released it
+    note       the driver that took it, as in its file; None if no driver did, see `watch`
+    displaced  the note of the previous driver if it had not released its lease
     """
 
     folder: Folder
@@ -56,7 +57,7 @@ class Lease:
     renewed_at: float = field(default=0.0, repr=False)
 
     def check(self, every_s: float = 0.0) -> None:
-        """Raise LeaseLost if another driver took over; looks only if it has not for `every_s`."""
+        """Raise LeaseLost if another driver took over. Looks at most once every `every_s` seconds."""
         now = time.monotonic()
         if every_s and now - self.looked_at < every_s:
             return
@@ -69,17 +70,17 @@ class Lease:
             self._write()
 
     def lent(self) -> "Lease":
-        """For a process that writes on the driver's behalf: it checks, and does not renew."""
+        """The lease for a process that writes on the driver's behalf. It checks but does not renew."""
         return Lease(self.folder, self.name, self.epoch)
 
     def release(self) -> None:
-        """Put on record that its driver has ended; nothing if it was lost."""
+        """Record that the driver has ended. Does nothing if the lease was lost."""
         if self.note and self.name and self.name == _newest(self.folder):
             self.name = self.name.removesuffix(".json") + ".released.json"
             self._write()
 
     def _write(self) -> None:
-        """The note, with a time that tells a person when its driver last lived, and decides nothing."""
+        """Write the note with the current time. The time informs people and decides nothing."""
         assert self.name is not None
         noted = {
             **(self.note or {}),
@@ -89,7 +90,7 @@ class Lease:
 
 
 def take_lease(folder: Folder) -> Lease:
-    """Take the folder over, from whoever has it. Raises LeaseLost if another takes it at the same time."""
+    """Take over the folder from any other driver. Raises LeaseLost if one takes it at the same time."""
     before = _newest(folder)
     epoch = _epoch(before) + 1
     driver = uuid.uuid4().hex[:8]
@@ -103,13 +104,16 @@ def take_lease(folder: Folder) -> Lease:
 
 
 def watch(folder: Folder) -> Lease:
-    """For who makes no samples, and may not disturb a driver: lost once one begins or ends."""
+    """A lease for stages that make no samples and must not disturb a driver.
+
+    It is lost when a driver starts or ends.
+    """
     newest = _newest(folder)
     return Lease(folder, newest, _epoch(newest))
 
 
 def holder(folder: Folder) -> dict[str, Any] | None:
-    """The note of the driver that is at work on the folder, or was killed at it; None if there is none."""
+    """The note of the driver that is running or was killed. None if there is no such driver."""
     newest = _newest(folder)
     return None if newest is None or newest.endswith(".released.json") else _note(folder, newest)
 
@@ -122,9 +126,9 @@ def said(note: dict[str, Any]) -> str:
 
 def _taken_over(folder: Folder, newest: str | None) -> str:
     if newest is None:
-        return "the run's leases were removed, so nobody knows who may write to it; start again"
+        return "the run's leases were removed, so no driver may write to the run; start it again"
     who = said(_note(folder, newest))
-    return f"another driver took over the run ({who}); this one stops, and leaves the rest to it"
+    return f"another driver took over the run ({who}); this driver stops and leaves the rest to it"
 
 
 def _newest(folder: Folder) -> str | None:
@@ -138,7 +142,7 @@ def _epoch(name: str | None) -> int:
 
 
 def _note(folder: Folder, name: str) -> dict[str, Any]:
-    """What stands in a lease's file; its epoch alone if that cannot be read."""
+    """The contents of a lease's file, or only its epoch if the file cannot be read."""
     try:
         note = json.loads(folder.read(name, lambda file: file.read()))
     except (ValueError, ConfigError):
@@ -148,23 +152,25 @@ def _note(folder: Folder, name: str) -> dict[str, Any]:
 
 @contextmanager
 def leased(folder: Folder, drives: bool, say: Callable[[str, str], None]) -> Iterator[Lease]:
-    """A lease for the context's duration; `say` hears (label, text) of a driver that was found.
+    """A lease for the duration of the context.
 
-    drives  samples are to be made
+    drives  whether samples will be made
+    say     called with (label, text) if another driver is found
     """
     if not drives:
         if driver := holder(folder):
-            say("note", f"a driver is at work on this run, or was killed at it ({said(driver)})")
+            say("note", f"a driver of this run is running, or was killed ({said(driver)})")
         yield watch(folder)
         return
     lease = take_lease(folder)
     if lease.displaced:
         before = said(lease.displaced)
         say(
-            "took over", f"from a driver that had not ended ({before}); if it still lives, it stops"
+            "took over",
+            f"from a driver that had not ended ({before}); it stops if it is still running",
         )
     try:
         yield lease
     finally:
-        with suppress(StorageError, ConfigError):  # what ends the run is to be heard, not this
+        with suppress(StorageError, ConfigError):  # do not hide the error that ended the run
             lease.release()

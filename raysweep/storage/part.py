@@ -1,4 +1,4 @@
-"""A part: what a finished shard's file says of itself, in its own metadata, and where it lies."""
+"""A part is the file of a finished shard. Its metadata describe it, and its name follows from the shard."""
 
 import json
 import re
@@ -10,7 +10,8 @@ from typing import Any
 from raysweep.spec import Question, content_hash
 
 PART_KEY = b"raysweep.part"
-LONGEST_GOLD = 200  # characters of a gold answer that are kept in a note
+# A longer gold answer is named by its hash in the metadata.
+LONGEST_GOLD = 200
 PART_NAME = re.compile(r"/shard-[^/]*\.parquet$")
 
 
@@ -18,25 +19,24 @@ PART_NAME = re.compile(r"/shard-[^/]*\.parquet$")
 class Part:
     """What a finished part holds.
 
-    tokens    decoded for it, forks included; 0 if not noted
-    engine_s  seconds in which its engine decoded, since the part before it
-    device    the kind of GPU that did, "" for a CPU or an unnamed one
-    epoch     of the lease under which it was written; 0 without one
-    golds     question id -> the gold answer of its answers' grades, as `gold_name` names it
-    former_golds  question id -> the gold answer before the last correction
+    questions     hash of what each question asks (`Question.asked`), by question id; version 0.1.0 has
+                  `Question.content`
+    graders       the grader and version (`grading.tag`) of each question's answers, by question id
+    tokens        tokens decoded for the part, forks included; 0 if unknown
+    engine_s      seconds that the engine decoded since its previous part
+    device        the kind of GPU on which it ran; "" for a CPU or an unknown kind
+    epoch         epoch of the lease under which the part was written; 0 without a lease
+    golds         the gold answer by which answers are graded, named by `gold_name`, by question id
+    former_golds  the gold answer before its last correction, by question id
     """
 
     engine_id: str
     shard_id: str
     stream_id: str
-    questions: dict[
-        str, str
-    ]  # question id -> `Question.asked`; `Question.content` in version 0.1.0
+    questions: dict[str, str]
     sample_start: int
     sample_count: int
-    graders: dict[str, str] = field(
-        default_factory=dict
-    )  # question id -> `grading.tag` of its answers
+    graders: dict[str, str] = field(default_factory=dict)
     tokens: int = 0
     engine_s: float = 0.0
     device: str = ""
@@ -45,19 +45,19 @@ class Part:
     former_golds: dict[str, str] = field(default_factory=dict)
 
     def holds(self, question: Question) -> bool:
-        """Whether its samples of that question were asked what the question asks now."""
+        """Whether it has samples of that question, asked as the question is now."""
         return self.questions.get(question.question_id) in (question.asked, question.content)
 
     def gold_of(self, question: Question) -> str:
-        """By which gold answer its answers to that question were graded, as `gold_name` names it.
+        """The gold answer by which its answers to that question were graded, named by `gold_name`.
 
-        A part of version 0.1.0 names its question by prompt and gold, so it holds the gold of today.
+        A part of version 0.1.0 names a question by prompt and gold answer, so its gold is the current one.
         """
         return self.golds.get(question.question_id, gold_name(question.gold))
 
     @property
     def cells(self) -> Iterator[tuple[str, int]]:
-        """(question id, sample index) of each of its samples."""
+        """The (question id, sample index) of each sample."""
         return product(
             self.questions, range(self.sample_start, self.sample_start + self.sample_count)
         )
@@ -68,7 +68,7 @@ class Part:
 
     @property
     def name(self) -> str:
-        """Where its file is, in the run's folder."""
+        """The name of its file in the run's folder."""
         return part_name(self.engine_id, self.shard_id)
 
 
@@ -77,7 +77,7 @@ def part_name(engine_id: str, shard_id: str) -> str:
 
 
 def gold_name(gold: str) -> str:
-    """A gold answer in a part's note: itself, or its hash where it is long (a program's tests)."""
+    """The name of a gold answer in a part's metadata: itself, or its hash if it is long."""
     return gold if len(gold) <= LONGEST_GOLD else f"hash {content_hash(gold)}"
 
 
@@ -86,14 +86,14 @@ def encoded(part: Part) -> bytes:
 
 
 def decoded(data: bytes) -> Part:
-    """A part as it was written; what a newer raysweep adds to it is left out. Raises ValueError."""
+    """A part from its metadata. Unknown fields of a newer raysweep are ignored. Raises ValueError."""
     values = json.loads(data)
     if not isinstance(values, Mapping):
         raise ValueError("it does not say what it holds")
     known = {one.name: values[one.name] for one in fields(Part) if one.name in values}
     for name, value in known.items():
         if not _fits(name, value):
-            raise ValueError(f"its {name} is no {EXPECTED[name].__name__}")
+            raise ValueError(f"its {name} is not of type {EXPECTED[name].__name__}")
     try:
         return Part(**known)
     except TypeError as error:

@@ -1,8 +1,8 @@
-"""What a run's folder says of itself: config.yaml, what its samples are made of, and summary.json.
+"""What a run's folder records about itself: config.yaml and summary.json.
 
-A run may use a folder only if nothing differs that both name in their `identity`. Only a run that may
-make samples describes itself there, and the versions are those with which samples were last made.
-summary.json is added to by every stage; a damaged one is taken for one that is not there.
+A run may use a folder only if both agree on every field that their `identity` shares. Only a run that may
+make samples writes config.yaml, so the versions in it are those that made samples last. Every stage adds to
+summary.json. A damaged summary.json is treated as missing.
 """
 
 import json
@@ -20,17 +20,17 @@ Document = Mapping[str, Any]
 
 
 def read_record(store: Store) -> Document:
-    """config.yaml, which says what the folder's samples were made of; nothing in a new folder."""
+    """config.yaml, which describes the folder's samples. Empty for a new folder."""
     if not store.exists(CONFIG):
         return {}
     try:
         recorded = yaml.safe_load(store.read_text(CONFIG))
         if isinstance(recorded["identity"], Mapping):
             return recorded
-        raise TypeError("its identity is no mapping")
+        raise TypeError("its identity is not a mapping")
     except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"run: {store.path(CONFIG)} cannot be read, so nobody knows what its samples are; "
+            f"run: {store.path(CONFIG)} cannot be read, so it is unknown how its samples were made; "
             "choose another run"
         ) from error
 
@@ -40,12 +40,12 @@ def write_record(store: Store, record: Document) -> None:
 
 
 def read_summary(store: Store) -> dict[str, Any]:
-    """summary.json; empty if there is none, or none that can be read."""
+    """summary.json. Empty if the file is missing or cannot be read."""
     return read_mapping(store, SUMMARY)
 
 
 def read_mapping(store: Store, name: str) -> dict[str, Any]:
-    """The mapping in a JSON file; empty if the file is missing or cannot be read."""
+    """The mapping in a JSON file. Empty if the file is missing or cannot be read."""
     try:
         found = json.loads(store.read_text(name)) if store.exists(name) else {}
     except ValueError:
@@ -54,5 +54,5 @@ def read_mapping(store: Store, name: str) -> dict[str, Any]:
 
 
 def add_to_summary(store: Store, noted: Mapping[str, Any]) -> None:
-    """Write values into summary.json, beside those of the other stages."""
+    """Add values to summary.json and keep those of the other stages."""
     store.write_text(SUMMARY, json.dumps({**read_summary(store), **noted}, indent=2) + "\n")

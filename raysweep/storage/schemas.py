@@ -1,7 +1,8 @@
 """Schemas of a run's Parquet files: the data contract that users' own tools may rely on.
 
 A change that removes or redefines a column raises SCHEMA_VERSION, which every file carries in its
-metadata. Bytes are bytes, tokens are tokens, `wall_s` is seconds.
+metadata. Columns named `..._bytes` are in bytes, `..._tokens` in tokens, and `wall_s` in seconds. The comment
+of a column is its description in docs/data-contract.md.
 """
 
 import pyarrow as pa
@@ -13,50 +14,52 @@ _string, _int, _float = pa.string(), pa.int64(), pa.float64()
 ENGINES = pa.schema(
     {
         "engine_id": _string,  # model.precision.kv_policy, unique within a run
-        "engine_hash": _string,  # of all that determines its samples
-        "family": _string,
+        "engine_hash": _string,  # hash of everything that determines the engine's samples
+        "family": _string,  # the model's family
         "model": _string,
-        "params": _int,  # of the model, a tied head counted once
-        "weight_method": _string,  # bf16, gptq, awq, fp8
-        "weight_bits": _int,
-        "weight_group_size": _int,  # input features that share a scale; -1 all, 0 no scales
-        "kv_policy": _string,  # its slug: `r_kv-4096`
-        "kv_params": _string,  # JSON
-        "kv_kind": _string,  # full, evicting, quantized, evicting_quantized
-        "backend": _string,
-        "weights_bytes": _int,  # the "effective size"
-        "kv_bytes_per_token": _int,  # of one token in 16 bit, over all layers
-        "gpus": _float,  # of an actor, or its share of one; null where it fits on none of the cluster's
-        "est_tokens": _int,  # to be decoded for the whole run, at most
-        "est_gpu_hours": _float,  # expected; null where no kind of GPU is named
+        "params": _int,  # number of parameters of the model; a tied head counts once
+        "weight_method": _string,  # bf16, gptq, awq or fp8
+        "weight_bits": _int,  # bits per weight
+        "weight_group_size": _int,  # input features that share a scale; -1: all, 0: no scales
+        "weight_symmetric": pa.bool_(),  # whether the zero point lies in the middle
+        "weight_act_order": pa.bool_(),  # whether groups follow the order of activations
+        "kv_policy": _string,  # short name of the policy with its parameters, such as `r_kv-4096`
+        "kv_params": _string,  # parameters of the policy, as JSON
+        "kv_kind": _string,  # full, evicting, quantized or evicting_quantized
+        "backend": _string,  # vllm, torch or fake
+        "weights_bytes": _int,  # size of the weights (the "effective size")
+        "kv_bytes_per_token": _int,  # size of one token's keys and values in 16 bit, all layers together
+        "gpus": _float,  # GPUs per actor, or its share of one; null if it fits on no GPU of the cluster
+        "est_tokens": _int,  # upper limit of the tokens that the engine decodes for the whole run
+        "est_gpu_hours": _float,  # expected GPU-hours for the whole run; null if no kind of GPU is named
     }
 )
 
 PLAN = pa.schema(
     {
-        "shard_id": _string,
+        "shard_id": _string,  # hash of everything that determines the shard's samples
         "engine_id": _string,
         "benchmark": _string,
         "question_ids": pa.list_(_string),
         "sample_start": _int,  # index of the first sample of each question
-        "sample_count": _int,
-        "est_tokens": _int,  # at most
-        "gpus": _float,
+        "sample_count": _int,  # number of samples per question
+        "est_tokens": _int,  # upper limit of the tokens to decode
+        "gpus": _float,  # as in engines.parquet
     }
 )
 
 ANSWER = pa.struct(
     {
-        "token_budget": _int,
-        "thinking_tokens": _int,  # that came before it: fewer than the budget if thinking ended by itself
-        "forced": pa.bool_(),  # thinking was closed by force at the budget
-        "text": _string,  # all after the thinking's close, from which the rest is graded
-        "ended": pa.bool_(),  # the text ended by itself, not at its limit
-        "given_up": pa.bool_(),  # its generation took too long, so its outcome is error
-        "answer": _string,  # extracted, in its canonical form; null where there is none
-        "outcome": _string,  # correct, wrong, unanswered, cut_off, error
-        "answer_tokens": _int,  # decoded for it
-        "kv_bytes": _int,  # live bytes of prompt and thinking at this budget
+        "token_budget": _int,  # the budget after which the answer was given
+        "thinking_tokens": _int,  # thinking before the answer; below the budget if thinking stopped early
+        "forced": pa.bool_(),  # whether thinking was closed by force at the budget
+        "text": _string,  # everything after the close of the thinking; the grader reads only this
+        "ended": pa.bool_(),  # whether the text ended by itself and not at its limit
+        "given_up": pa.bool_(),  # whether its generation took too long, which makes its outcome error
+        "answer": _string,  # the extracted answer in canonical form; null if none was found
+        "outcome": _string,  # correct, wrong, unanswered, cut_off or error
+        "answer_tokens": _int,  # tokens decoded for the answer
+        "kv_bytes": _int,  # size of the KV cache of prompt and thinking at this budget
     }
 )
 
@@ -65,21 +68,21 @@ SAMPLES = pa.schema(
         "engine_id": _string,
         "benchmark": _string,
         "question_id": _string,
-        "sample_index": _int,
-        "seed": _int,  # of its randomness: a function of seed, question and sample index
-        "prompt_tokens": _int,  # chat template and opened thinking included
-        "trace_tokens": _int,  # thinking, and the answer that the trace gave by itself
-        "finish": _string,  # stop: thinking ended by itself; budget: closed at the largest one;
-        # loop: closed in endless repetition; end: the text ended in mid-thinking, without an answer;
+        "sample_index": _int,  # number of the sample among those of its question, from 0
+        "seed": _int,  # seed of the sample's randomness, from the run's seed, question and sample index
+        "prompt_tokens": _int,  # length of the prompt, with chat template and opened thinking
+        "trace_tokens": _int,  # length of the thinking and of the answer that the trace gave by itself
+        "finish": _string,  # why thinking ended. stop: by itself; budget: closed at the largest budget;
+        # loop: closed in endless repetition; end: the text ended during thinking, without an answer;
         # deadline: given up as too slow
-        "waits": _int,  # how often an early end of thinking was answered with an extension
-        "token_ids": pa.list_(pa.int32()),  # of the trace; forced closings are left out
-        "answers": pa.list_(ANSWER),  # one for each token budget, smallest first
-        "reused_tokens": _int,  # thinking that the answers' forks found in the KV cache
-        "recomputed_tokens": _int,  # thinking that was computed again for them
-        "reproducible": _string,  # batch_invariant: the same whatever runs beside it; seeded: drawn
-        # with its own seed from logits that another batch may round otherwise
-        "wall_s": _float,  # from its first to its last token, beside the rest of its batch
+        "waits": _int,  # how often an early end of thinking was replaced by the extension
+        "token_ids": pa.list_(pa.int32()),  # tokens of the trace, without forced closings
+        "answers": pa.list_(ANSWER),  # one answer for each token budget, smallest first
+        "reused_tokens": _int,  # thinking tokens that forks for answers found in the KV cache
+        "recomputed_tokens": _int,  # thinking tokens that were computed again for these forks
+        "reproducible": _string,  # batch_invariant: the sample does not depend on its batch; seeded: it
+        # is drawn with its own seed, but from logits whose rounding may depend on the batch
+        "wall_s": _float,  # seconds from first to last token, decoded together with the rest of the batch
     }
 )
 
@@ -92,67 +95,72 @@ SCENARIOS = pa.schema(
         "weight_method": _string,
         "weight_bits": _int,
         "weight_group_size": _int,
+        "weight_symmetric": pa.bool_(),
+        "weight_act_order": pa.bool_(),
         "kv_policy": _string,
         "kv_params": _string,
         "kv_kind": _string,
         "benchmark": _string,
-        "token_budget": _int,  # thinking tokens at most
-        "group_size": _int,  # samples that vote together
-        "n_questions": _int,
-        "n_samples": _int,  # the fewest samples that any of the questions has
-        "complete": pa.bool_(),  # every question has all the samples asked for
-        "accuracy": _float,  # of the majority vote, exactly over all subsets of the samples
-        "accuracy_lo": _float,  # 95% interval over questions
-        "accuracy_hi": _float,
+        "token_budget": _int,  # limit on thinking tokens
+        "group_size": _int,  # number of samples that vote together
+        "n_questions": _int,  # number of questions with samples
+        "n_samples": _int,  # smallest number of samples over the questions
+        "complete": pa.bool_(),  # whether every question has all requested samples
+        "accuracy": _float,  # expected accuracy of the majority vote, exact over all subsets of samples
+        "accuracy_lo": _float,  # lower end of the 95% interval over questions
+        "accuracy_hi": _float,  # upper end of the 95% interval over questions
         "accuracy_se": _float,  # standard error, clustered by question; null for a single question
-        "run_sd": _float,  # standard deviation of one run's accuracy, the questions being the same
-        "pass_at_1": _float,  # share of right answers
-        "pass_at_g": _float,  # probability that one of the group is right
-        "unanswered": _float,  # shares of all answers at this budget
-        "cut_off": _float,
-        "errors": _float,
-        "mean_trace_tokens": _float,  # thinking tokens spent at this budget, mean over samples
-        "prompt_tokens": _int,  # of the longest prompt, which memory is reckoned with
-        "weights_bytes": _int,
-        "kv_bytes": _int,  # of the whole group, at the budget
-        "kv_peak_bytes": _int,  # the same with the policy's buffers at their fullest on the way there
+        "run_sd": _float,  # standard deviation of a run's accuracy when its questions stay the same
+        "pass_at_1": _float,  # share of correct answers
+        "pass_at_g": _float,  # probability that at least one answer of the group is correct
+        "unanswered": _float,  # share of unanswered among all answers at this budget
+        "cut_off": _float,  # share of cut_off among all answers at this budget
+        "errors": _float,  # share of error among all answers at this budget
+        "mean_trace_tokens": _float,  # thinking tokens used at this budget, averaged over samples
+        "prompt_tokens": _int,  # length of the longest prompt, on which the memory is based
+        "weights_bytes": _int,  # size of the weights
+        "kv_bytes": _int,  # size of the KV caches of the whole group at the budget
+        "kv_peak_bytes": _int,  # the same with the policy's buffers at their largest
         "total_bytes": _int,  # weights_bytes + kv_bytes
-        "on_frontier": pa.bool_(),  # of its benchmark, at batch size 1
+        "on_frontier": pa.bool_(),  # whether it is on the frontier of its benchmark at batch size 1
     }
 )
 
 FRONTIER = pa.schema(
     {
         "benchmark": _string,
-        "batch_size": _int,
+        "batch_size": _int,  # number of questions that share the weights' memory
         "engine_id": _string,
         "model": _string,
         "weight_method": _string,
         "weight_bits": _int,
+        "weight_group_size": _int,
+        "weight_symmetric": pa.bool_(),
+        "weight_act_order": pa.bool_(),
         "kv_policy": _string,
         "token_budget": _int,
         "group_size": _int,
         "memory_bytes": _float,  # weights_bytes / batch_size + kv_bytes
-        "accuracy": _float,
-        "accuracy_lo": _float,  # 95% interval over questions
-        "accuracy_hi": _float,
-        "complete": pa.bool_(),  # every question has all the samples asked for
-        "p_on_frontier": _float,  # share of bootstrap draws of the questions with it on the frontier
+        "accuracy": _float,  # expected accuracy of the majority vote
+        "accuracy_lo": _float,  # lower end of the 95% interval over questions
+        "accuracy_hi": _float,  # upper end of the 95% interval over questions
+        "complete": pa.bool_(),  # whether every question has all requested samples
+        "p_on_frontier": _float,  # share of bootstrap draws of questions that put it on the frontier
     }
 )
 
-# The frontiers among some of the scenarios: `axis` is one of model, precision, kv_policy and votes (the
-# last with the values serial, G = 1, and parallel, G > 1), `value` is what they share.
+# Frontiers among scenarios that share a value. `axis` is model, precision, kv_policy or votes, and `value`
+# is the shared value. For votes it is serial (G = 1) or parallel (G > 1).
 FRONTIERS = pa.schema([pa.field("axis", _string), pa.field("value", _string), *FRONTIER])
 
-# One row a scenario: the accuracy of each question, in the order of QUESTIONS, null where it has none.
+# One row per scenario. `scores` is each question's accuracy in the order of QUESTIONS, null without samples.
 SCORES = pa.schema(
     {
         "engine_id": _string,
         "benchmark": _string,
         "token_budget": _int,
         "group_size": _int,
-        "scores": pa.list_(_float),
+        "scores": pa.list_(_float),  # accuracy per question, in the order of questions.parquet
     }
 )
 
@@ -163,10 +171,10 @@ THRESHOLDS = pa.schema(
     {
         "benchmark": _string,
         "batch_size": _int,
-        "weights_bytes": _int,  # the effective size
-        "contests": _int,  # memories at which the best configuration has this size
-        "advantage": _float,  # accuracy of doubling the memory for weights rather than for tokens
-        "advantage_lo": _float,  # 95% interval, by the bootstrap over questions
-        "advantage_hi": _float,
+        "weights_bytes": _int,  # size of the weights (the "effective size")
+        "contests": _int,  # number of memory sizes at which the best configuration has this size
+        "advantage": _float,  # accuracy gained by doubling the memory for weights rather than for tokens
+        "advantage_lo": _float,  # lower end of the 95% interval, by a bootstrap over questions
+        "advantage_hi": _float,  # upper end of the 95% interval
     }
 )

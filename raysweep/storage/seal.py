@@ -1,8 +1,8 @@
-"""Seals of Parquet files: damage anywhere in a file shows, in its footer too.
+"""Seals of Parquet files, which detect damage anywhere in a file.
 
-Parquet's own checksums cover pages, not the footer that says what and where they are. Readers find the
-footer from the file's end and the pages by their offsets, so bytes between the two disturb nobody. There
-lies a seal: digests of the footer and of the whole rest, and a mark.
+Parquet's own checksums cover pages, but not the footer that describes them. Readers find the footer from the
+file's end and the pages by their offsets, so they ignore bytes between pages and footer. The seal is there:
+a digest of the footer, a digest of pages and footer, and a mark.
 
     PAR1  pages …  | digest of the footer | digest of pages and footer | mark |  footer  length  PAR1
 """
@@ -21,26 +21,28 @@ MAGIC = b"PAR1"
 MARK = b"raysweep"
 DIGEST_BYTES = 16
 SEAL_BYTES = 2 * DIGEST_BYTES + len(MARK)
-END_BYTES = 8  # the footer's length, and the magic
-FIRST_READ = 1 << 16  # holds a part's footer, mostly
+# A Parquet file ends with the footer's length and the magic, which take 8 bytes together.
+END_BYTES = 8
+# The first read of a file's end. It holds the footer of most parts.
+FIRST_READ = 1 << 16
 
 
 class BrokenSealError(ValueError):
-    """The file is not what was written."""
+    """The file has changed since it was written."""
 
 
 def seal(data: bytes) -> bytes:
-    """A whole Parquet file, sealed."""
+    """The bytes of a Parquet file with a seal added."""
     start = len(data) - END_BYTES - int.from_bytes(data[-END_BYTES : -len(MAGIC)], "little")
     pages, footer = data[:start], data[start:]
     return b"".join([pages, _seal(pages, footer), footer])
 
 
 def sealed_metadata(file: pa.NativeFile) -> "FileMetaData":
-    """A file's metadata, once its footer is found to be what was written.
+    """A file's metadata, after its footer has been checked against the seal.
 
-    A file without a seal is one of somebody else, or from before there were seals, and is taken as it is.
-    Raises BrokenSealError, and whatever pyarrow raises for what is no Parquet.
+    A file without a seal comes from another program or an early raysweep and is accepted. Raises
+    BrokenSealError, and pyarrow's errors if the file is not Parquet.
     """
     size = file.size()
     tail = file.read_at(min(size, FIRST_READ), max(0, size - FIRST_READ))
@@ -54,19 +56,19 @@ def sealed_metadata(file: pa.NativeFile) -> "FileMetaData":
 
 
 def check_whole(data: bytes) -> bool:
-    """Whether a file has a seal. Raises BrokenSealError unless all of it is what was sealed."""
+    """Whether a file has a seal. Raises BrokenSealError if the file does not match it."""
     end = len(data) - _footer_bytes(data, len(data))
     start = max(0, end - SEAL_BYTES)
     pages, seal, footer = data[:start], data[start:end], data[end:]
     if not seal.endswith(MARK):
         return False
     if seal != _seal(pages, footer):
-        raise BrokenSealError("it is not what was written")
+        raise BrokenSealError("it has changed since it was written")
     return True
 
 
 def _footer_bytes(tail: bytes, size: int) -> int:
-    """How long the footer is, with the length and the magic behind it."""
+    """The length of the footer, including the length field and the magic after it."""
     if not tail.endswith(MAGIC) or size < len(MAGIC) + END_BYTES:
         raise BrokenSealError("it does not end as a Parquet file does")
     length = int.from_bytes(tail[-END_BYTES : -len(MAGIC)], "little") + END_BYTES

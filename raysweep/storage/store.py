@@ -1,8 +1,9 @@
 """A run's folder: Parquet parts published atomically, tables and texts, on any pyarrow filesystem.
 
-The one idea: a part is whole or not there (`storage.files` says how). A reader never sees half a file, a
-retry replaces instead of adding, and what has been done is what lies in the folder. Every Parquet file is
-sealed (`storage.seal`), so that damage shows; a store that holds a lease writes only as long as it does.
+The one idea: a part is either complete or missing (see `storage.files`). A reader never sees half a file, a
+retry replaces a file instead of adding one, and the files in the folder are the only record of finished
+work. Every Parquet file is sealed (`storage.seal`), so damage is detected. A store with a lease stops writing
+when it loses the lease.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,25 +24,23 @@ from raysweep.system.safe_text import without_secrets
 
 __all__ = ["PART_KEY", "DamagedPartError", "Part", "Store", "part_name"]
 
-LEFTOVER_AGE_S = 3600  # a younger file may still be written to
+# A temporary file that is younger than this may still be in use.
+LEFTOVER_AGE_S = 3600
 VERSION_KEY = b"raysweep.schema_version"
 EPOCH_KEY = b"raysweep.epoch"
-ASIDE = ".damaged"  # appended to the name of a part that cannot be read
+# The suffix of a damaged part's new name.
+ASIDE = ".damaged"
 
-Damage = (
-    pa.ArrowException,
-    ConfigError,
-    KeyError,
-    ValueError,
-)  # as reading a bad part may raise it
+# What reading a damaged part may raise.
+Damage = (pa.ArrowException, ConfigError, KeyError, ValueError)
 
 
 class DamagedPartError(ConfigError):
-    """A file where a part should be; `name` is where it lies in the run's folder."""
+    """The file `name` in the run's folder should be a part but cannot be read as one."""
 
     def __init__(self, name: str, path: str, reason: object):
         super().__init__(
-            f"{path}: not a whole part of a run ({reason}); remove it, and its samples are made again"
+            f"{path}: is not a whole part of a run ({reason}); remove it, and its samples are made again"
         )
         self.name, self.reason = name, reason
 
@@ -50,8 +49,8 @@ class DamagedPartError(ConfigError):
 class Store:
     """The folder `root`: a local path, or a URI that pyarrow knows (`s3://…`, `gs://…`).
 
-    With a `lease`, what it writes is stamped with the lease's epoch, and LeaseLost is raised instead of
-    writing once another driver has taken over. Storage that fails for minutes is a StorageError.
+    With a `lease`, every Parquet file carries the lease's epoch, and LeaseLost is raised instead of writing
+    when another driver has taken over. Storage that fails for minutes is a StorageError.
     """
 
     root: str
@@ -63,15 +62,15 @@ class Store:
 
     @property
     def absolute(self) -> "Store":
-        """The same folder, for a process that may have another working directory."""
+        """The same folder for a process with another working directory."""
         return replace(self, root=absolute(self.root))
 
     def path(self, name: str) -> str:
-        """Where a person finds `name`: a path, or a URI without its secrets."""
+        """The place of `name` as people see it: a path, or a URI without secrets."""
         return without_secrets(below(self.root, name))
 
     def fence(self, every_s: float = 0.0) -> None:
-        """Raise LeaseLost if the store's lease is lost; looks at most every so often."""
+        """Raise LeaseLost if the store's lease is lost. Looks at most once every `every_s` seconds."""
         if self.lease is not None:
             self.lease.check(every_s)
 
@@ -79,7 +78,7 @@ class Store:
         return self.folder.exists(name)
 
     def size(self, name: str) -> int | None:
-        """Bytes of a file; None if it is not there."""
+        """The size of a file in bytes. None if it is missing."""
         return self.folder.size(name)
 
     def read_bytes(self, name: str) -> bytes:
@@ -92,12 +91,12 @@ class Store:
         self.write_bytes(name, text.encode())
 
     def write_bytes(self, name: str, data: bytes) -> None:
-        """Publish a file whole, replacing one of that name."""
+        """Publish a whole file and replace any file of that name."""
         self.fence()
         self.folder.write(name, data)
 
     def write_table(self, name: str, table: pa.Table) -> None:
-        """Publish a Parquet file whole; it carries the schema version and the lease's epoch."""
+        """Publish a whole Parquet file. It carries the schema version and the lease's epoch."""
         self.write_bytes(name, self._encoded(table, {}))
 
     def _encoded(self, table: pa.Table, metadata: dict[bytes, bytes]) -> bytes:
@@ -122,8 +121,8 @@ class Store:
             if isinstance(error, ConfigError):
                 raise
             raise ConfigError(
-                f"{self.path(name)}: not a whole Parquet file ({error}); "
-                "remove it, and have its stage write it again"
+                f"{self.path(name)}: is not a whole Parquet file ({error}); "
+                "remove it, and run its stage again"
             ) from error
 
     def write_part(self, part: Part, samples: pa.Table) -> None:
@@ -141,9 +140,12 @@ class Store:
         columns: Sequence[str],
         dictionaries: Sequence[str] = (),
     ) -> pa.Table:
-        """Columns of a part, nested ones by their path; `dictionaries` come dictionary-encoded.
+        """The named columns of a part.
 
-        Raises DamagedPartError if the file is there, but cannot be read as a part.
+        columns       nested columns are named by their path
+        dictionaries  columns that are read dictionary-encoded
+
+        Raises DamagedPartError if the file exists but cannot be read as a part.
         """
         name = part_name(engine_id, shard_id)
 
@@ -159,17 +161,17 @@ class Store:
         return table.replace_schema_metadata(None)
 
     def read_whole_part(self, name: str) -> tuple[Part, pa.Table, bool]:
-        """A part with all its columns, every byte of it checked, and whether it has a seal.
+        """A part, its table with every byte checked, and whether it has a seal.
 
-        Raises DamagedPartError for one that is not as it was written, and ConfigError for one of another
-        schema version.
+        Raises DamagedPartError if the part has changed since it was written, and ConfigError if it has
+        another schema version.
         """
         part = self.read_note(name)
         table, sealed = self._read_whole(name)
         return part, table, sealed
 
     def read_whole_table(self, name: str) -> pa.Table:
-        """A table, every byte of it checked. Raises DamagedPartError if it is not as written."""
+        """A table with every byte checked. Raises DamagedPartError if it changed since it was written."""
         return self._read_whole(name)[0]
 
     def _read_whole(self, name: str) -> tuple[pa.Table, bool]:
@@ -181,25 +183,25 @@ class Store:
             raise DamagedPartError(name, self.path(name), error) from error
 
     def parts(self) -> Iterator[Part]:
-        """All finished parts, in order of their names.
+        """All finished parts, sorted by name.
 
-        Raises DamagedPartError for a file that raysweep did not write, or that was damaged since, and
-        ConfigError for one of another schema version.
+        Raises DamagedPartError for a damaged file or one that raysweep did not write, and ConfigError for
+        a part of another schema version.
         """
         for name in self.part_names():
             yield self.read_note(name)
 
     def set_aside(self, name: str) -> str:
-        """Rename a damaged part: nothing is lost, and its samples are to be made again; its path."""
+        """Rename a damaged part, so its samples are made again. Returns its new path."""
         self.folder.move(name, name + ASIDE)
         return self.path(name + ASIDE)
 
     def part_names(self) -> list[str]:
-        """The files that lie where parts do, by their names in the run's folder."""
+        """The names of all files that should be parts, relative to the run's folder."""
         return [name for name in self.folder.names("samples") if PART_NAME.search(name)]
 
     def read_note(self, name: str) -> Part:
-        """What the part in a file says of itself; raises as `parts` does."""
+        """The part that a file's metadata describe. Raises as `parts` does."""
         try:
             metadata = self.folder.read(name, sealed_metadata).metadata or {}
             version, part = metadata[VERSION_KEY].decode(), decoded(metadata[PART_KEY])
@@ -207,30 +209,30 @@ class Store:
             raise self._damaged(name, error) from error
         if version != str(SCHEMA_VERSION):
             raise ConfigError(
-                f"{self.path(name)}: of schema version {version}, and this raysweep reads "
-                f"{SCHEMA_VERSION}; go on with the raysweep that wrote it, or choose another run"
+                f"{self.path(name)}: has schema version {version}, but this raysweep reads only "
+                f"{SCHEMA_VERSION}; use the raysweep that wrote it, or choose another run"
             )
         if part.name != name:
-            raise DamagedPartError(name, self.path(name), "it is the part of another name")
+            raise DamagedPartError(name, self.path(name), "its metadata belong to another part")
         return part
 
     def _damaged(self, name: str, error: Exception) -> DamagedPartError:
-        """The error for a part that is not to be read; raises if it is the way to it that is at fault."""
+        """The error for a part that cannot be read. Raises if the storage is at fault, not the part."""
         self.read_bytes(name)
         return DamagedPartError(name, self.path(name), error)
 
     def remove_leftovers(self) -> None:
-        """Remove what killed writers left half written."""
+        """Remove the unfinished files of killed writers."""
         self.folder.remove_leftovers("samples", ".shard-*.tmp", LEFTOVER_AGE_S)
 
     def read_samples(
         self, engine_id: str, shard_ids: Sequence[str], columns: Sequence[str]
     ) -> pa.Table:
-        """The samples of an engine's shards; a part that is not there adds no rows."""
+        """The samples of an engine's shards. A missing part adds no rows."""
         names = [part_name(engine_id, shard_id) for shard_id in shard_ids]
         tables = [self.read_table(name, columns) for name in names if self.exists(name)]
         empty = SAMPLES.empty_table().select(list(columns))
-        # A part that was written before a column was thought of has nulls there.
+        # Parts that are older than a column have nulls in it.
         return pa.concat_tables(
             [empty, *(table.replace_schema_metadata(None) for table in tables)],
             promote_options="default",
@@ -238,7 +240,7 @@ class Store:
 
 
 def _opened(file: pa.NativeFile, dictionaries: Sequence[str] = ()) -> pq.ParquetFile:
-    """A Parquet file with its footer checked; its pages are when they are read."""
+    """A Parquet file with its footer checked. Pages are checked when they are read."""
     metadata = sealed_metadata(file)
     return pq.ParquetFile(
         file,

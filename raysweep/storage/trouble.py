@@ -1,9 +1,9 @@
-"""Storage that fails, is slow or is full: what passes is waited for, what does not is told at once.
+"""Retries for storage that fails, is slow or is full. Permanent errors are raised at once.
 
-An error is transient if trying again may help: a time-out, a lost connection, a server's 5xx, a stale
-handle of NFS. It is tried again with exponential back-off and jitter for `PATIENCE_S`; a full disk for
-`FULL_PATIENCE_S`, since whoever is told of it needs time to make room. Each wait is logged. All other
-errors (rights, a bucket that is not there, a damaged file) are raised as they come.
+An error is transient if a retry may help: a time-out, a lost connection, a server's 5xx, a stale NFS handle.
+Transient errors are retried with exponential back-off and jitter for `PATIENCE_S`. A full disk is retried
+for `FULL_PATIENCE_S`, because its operator needs time to make room. Each wait is logged. All other errors
+(permissions, a missing bucket, a damaged file) are raised at once.
 """
 
 import errno
@@ -28,7 +28,7 @@ TRANSIENT = FULL | {
     *(errno.ECONNRESET, errno.ECONNREFUSED, errno.ECONNABORTED, errno.EPIPE),
     *(errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.EREMOTEIO),
 }
-# pyarrow tells what an object store answered in words: those of AWS's SDK, and Google's status codes.
+# pyarrow gives an object store's answer only as text: the words of AWS's SDK or Google's status codes.
 TOLD_AS_TRANSIENT = re.compile(
     r"NETWORK_CONNECTION|REQUEST_TIMEOUT|SLOW_DOWN|THROTTLING|SERVICE_UNAVAILABLE|INTERNAL_FAILURE"
     r"|REQUEST_EXPIRED|HTTP status (5\d\d|429)|curlCode: \d+"
@@ -39,21 +39,21 @@ log = logging.getLogger("raysweep.storage")
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same call may do better later."""
+    """Whether the same call may succeed later."""
     if not isinstance(error, OSError):
         return False
     return error.errno in TRANSIENT or bool(TOLD_AS_TRANSIENT.search(str(error)))
 
 
 def patience_s(error: BaseException | None) -> float:
-    """How long a call that failed like this is tried again."""
+    """For how many seconds a call with this error is retried."""
     return FULL_PATIENCE_S if isinstance(error, OSError) and error.errno in FULL else PATIENCE_S
 
 
 def persistently(call: Callable[[], Result], what: str) -> Result:
-    """What `call` returns, tried again while its errors are transient; `what` names it in messages.
+    """The result of `call`, which is retried while its errors are transient.
 
-    `call` must be safe to repeat. Raises StorageError when patience ends.
+    `call` must be safe to repeat, and `what` names it in messages. Raises StorageError when time is up.
     """
     retrying = Retrying(
         retry=retry_if_exception(is_transient),
@@ -70,8 +70,8 @@ def persistently(call: Callable[[], Result], what: str) -> Result:
         if not is_transient(error):
             raise
         raise StorageError(
-            f"storage: {what} failed for {patience_s(error):g} s ({error}); see to the storage, "
-            "and the same command goes on"
+            f"storage: {what} failed for {patience_s(error):g} s ({error}); repair the storage, and run "
+            "the same command to continue"
         ) from error
 
 
@@ -86,4 +86,4 @@ def _patience_is_over(state: RetryCallState) -> bool:
 def _tell(what: str, state: RetryCallState) -> None:
     error, wait_s = _error(state), state.next_action.sleep if state.next_action else 0.0
     way_out = "make room" if patience_s(error) == FULL_PATIENCE_S else "it may pass"
-    log.warning("storage: %s failed (%s); %s: trying again in %.1f s", what, error, way_out, wait_s)
+    log.warning("storage: %s failed (%s); %s, next try in %.1f s", what, error, way_out, wait_s)

@@ -1,7 +1,7 @@
-"""What a user wrote, by the import path that a configuration gives: `my_package.my_module.name`.
+"""Imports a user's own code by the import path in a configuration: `my_package.my_module.name`.
 
-It may lie wherever Python looks: in the folder in which raysweep is started, on PYTHONPATH, or installed.
-Actors and workers must find the same, so that on a cluster it is installed on every node.
+Python must find it: in the folder where raysweep is started, on PYTHONPATH, or as an installed package.
+Actors and workers must find the same code, so on a cluster it has to be installed on every node.
 """
 
 import importlib
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def load(path: str) -> Any:
-    """The thing of that name in its module. Raises ValueError if there is none."""
+    """The object at an import path. Raises ValueError if it cannot be imported."""
     module_name, _, name = path.rpartition(".")
     try:
         return getattr(importlib.import_module(module_name), name)

@@ -1,11 +1,12 @@
-"""What this machine can give to actors: CPUs and memory, within its container's limits."""
+"""What this machine has for actors: CPUs and memory, within its container's limits."""
 
 import math
 import os
 import re
 from pathlib import Path
 
-ACTOR_BYTES = 1_000_000_000  # torch, an engine of the embedded family, and its samples
+# The memory of one actor: torch, an engine of the embedded family, and its samples.
+ACTOR_BYTES = 1_000_000_000
 
 CPUINFO = Path("/proc/cpuinfo")
 CGROUP = Path("/sys/fs/cgroup")
@@ -13,37 +14,38 @@ MEMINFO = Path("/proc/meminfo")
 
 
 def affordable_actors(shards: int) -> int:
-    """As many actors as CPUs and memory allow, and no more than there are shards."""
+    """The number of actors that CPUs and memory allow, but at least 1 and at most one per shard."""
     return max(1, min(usable_cpus(), shards, available_bytes() // ACTOR_BYTES))
 
 
 def usable_cpus() -> int:
-    """CPUs that this process may use: its affinity, within its container's quota."""
+    """The number of CPUs that this process may use, by its affinity and its container's quota."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     try:
         quota, period = (CGROUP / "cpu.max").read_text().split()
         granted = math.ceil(int(quota) / int(period))
-    except (OSError, ValueError):  # no such file, or the quota is "max"
+    except (OSError, ValueError):  # the file is missing, or the quota is "max"
         return cpus or 1
     return max(1, min(cpus or 1, granted))
 
 
 def available_bytes() -> int:
-    """Memory that can be taken without swapping, within the container's limit; plenty if unknown."""
+    """Memory that is free without swapping, within the container's limit. 2^62 if it is unknown."""
     free = [2**62]
     try:
         found = re.search(r"MemAvailable: +(\d+) kB", MEMINFO.read_text())
         free += [int(found[1]) * 1024] if found else []
         limit = int((CGROUP / "memory.max").read_text())
         used = re.search(r"^anon (\d+)", (CGROUP / "memory.stat").read_text(), re.MULTILINE)
-        free += [limit - int(used[1])] if used else []  # file pages are given back when needed
-    except (OSError, ValueError):  # no such file, or the limit is "max"
+        # Pages of files do not count as used, because the kernel frees them when needed.
+        free += [limit - int(used[1])] if used else []
+    except (OSError, ValueError):  # the file is missing, or the limit is "max"
         pass
     return min(free)
 
 
 def cpu_has(flag: str) -> bool:
-    """Whether this machine's CPU has an instruction set, by Linux's name for it (`avx512f`)."""
+    """Whether this machine's CPU has an instruction set, named as in Linux (`avx512f`)."""
     try:
         found = re.search(r"^flags\s*:(.*)$", CPUINFO.read_text(), re.MULTILINE)
     except OSError:

@@ -1,6 +1,6 @@
 """How quantities are written for people: on the page, in figures, in the terminal.
 
-Three significant digits are all that the data bear. Halves are rounded up, as in page.js, which has
+Three significant digits are all that the data support. Halves are rounded up, as in words.js, which has
 twins of these functions. Bytes are decimal: GB = 1e9 bytes.
 """
 
@@ -8,7 +8,8 @@ import re
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Context, Decimal
 
-from raysweep.spec import WeightSpec
+# Bytes of a gigabyte, the one constant for this.
+GB = 1e9
 
 BYTE_UNITS = ("B", "kB", "MB", "GB", "TB")
 COUNT_UNITS = ("", "k", "M", "B", "T")
@@ -48,6 +49,11 @@ def interval(low: float, high: float) -> str:
     return f"{_tenths(100 * low)}–{_tenths(100 * high)}"
 
 
+def percentage_points(share: float) -> str:
+    """`−1.5`: a difference of accuracies, in percentage points."""
+    return str(_tenths(100 * share)).replace("-", "−")
+
+
 def _tenths(value: float) -> Decimal:
     return Decimal(float(value)).quantize(Decimal("0.1"), ROUND_HALF_UP)
 
@@ -65,8 +71,3 @@ def duration(seconds: float) -> str:
 def plural(count: int, noun: str) -> str:
     """`1 point`, `1,204 points`."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
-
-
-def weights_label(method: str, bits: int) -> str:
-    """`bf16`, `gptq4`: an engine's id says the group size too, where it is unusual."""
-    return WeightSpec(method, int(bits)).precision

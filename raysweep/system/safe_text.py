@@ -1,8 +1,8 @@
-"""Text of others on its way to a person: control characters made visible, secrets masked.
+"""Makes text from outside safe to show: control characters become visible, and secrets are masked.
 
-A model's name, a path, an answer or an error may hold anything. On a terminal an escape sequence rewrites
-what stands there already, and a right-to-left mark turns it round, so both are printed as what they are
-(`\\x1b`). What looks like a secret, by its key or inside an address, is masked wherever it would be seen.
+A model's name, a path, an answer or an error may contain anything. On a terminal, an escape sequence can
+rewrite earlier text and a right-to-left mark can reverse it, so both are printed as escapes (`\\x1b`).
+Anything that looks like a secret, by its key or inside an address, is masked wherever it would be shown.
 """
 
 import re
@@ -11,26 +11,21 @@ from collections.abc import Mapping
 from typing import Any
 
 MASK = "***"
-UNSEEN = {
-    "Cc",
-    "Cf",
-    "Cs",
-    "Zl",
-    "Zp",
-}  # Unicode's control, format, surrogate and separator characters
+# Unicode's categories of control, format, surrogate and separator characters.
+UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 SECRET_KEY = re.compile(
     r"secret|password|credential|access_?key|api_?key|(^|[-_])(token|key|passwd|sig|signature)$",
     re.IGNORECASE,
 )
-# `user:password@`, also where the password has a slash in it that it should not have.
+# `user:password@`, even if the password contains a slash, which is not allowed.
 USER_IN_ADDRESS = re.compile(r"(?<=://)(?:[^/?#\s'\"]+|[^/\s'\"]*:[^\s'\"]*)(?=@)")
 QUERY_VALUE = re.compile(r"(?<=[?&])([^=&\s?]+)=([^&\s'\"]+)")
 
 
 def printable(text: str, lines: bool = False) -> str:
-    """`text` with what a terminal would obey, or not show, written as its escape.
+    """`text` with escapes in place of characters that a terminal would obey or not show.
 
-    lines  line ends and tabs stay
+    lines  whether line ends and tabs stay
     """
     if text.isprintable():
         return text
@@ -38,7 +33,7 @@ def printable(text: str, lines: bool = False) -> str:
 
 
 def is_whole(text: str) -> bool:
-    """Whether a text has no half of a character in it, as JSON can say one, and no file can hold one."""
+    """Whether a text has no unpaired surrogate. JSON can contain one, but UTF-8 files cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -55,7 +50,7 @@ def _escape(character: str) -> str:
 
 
 def without_secrets(value: Any) -> Any:
-    """`value`, a text or plain values, with what looks like a secret masked."""
+    """`value` (a text or plain values) with everything masked that looks like a secret."""
     if isinstance(value, Mapping):
         return {
             key: MASK

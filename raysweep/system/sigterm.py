@@ -1,4 +1,4 @@
-"""SIGTERM, as cluster managers send it: what runs ends as by Ctrl-C, or where it can, is drained first."""
+"""Handles SIGTERM from cluster managers. The program ends as after Ctrl-C, or drains its work first."""
 
 import signal
 import time
@@ -9,7 +9,7 @@ from typing import Any
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """SIGTERM raises Terminated as long as the context lasts, whatever handlers others have installed."""
+    """SIGTERM raises Terminated within the context, whatever handler was installed before."""
     received: list[int] = []
 
     def interrupt(number: int, frame: Any) -> None:
@@ -20,7 +20,7 @@ def terminable() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as interruption:
-        # What a handler raises within Ray's calls comes out of them as a plain KeyboardInterrupt.
+        # Ray turns an exception that a handler raises inside its calls into a plain KeyboardInterrupt.
         if received and not isinstance(interruption, Terminated):
             raise Terminated from interruption
         raise
@@ -30,9 +30,9 @@ def terminable() -> Iterator[None]:
 
 @contextmanager
 def drained() -> Iterator[Callable[[], float | None]]:
-    """The first SIGTERM is taken note of: gives a function that tells the seconds since, None before it.
+    """The first SIGTERM is only recorded, and a second one has its usual effect.
 
-    At the second one, what would have been done at the first is done.
+    Yields a function that returns the seconds since the first SIGTERM, or None before it.
     """
     received: list[float] = []
 
@@ -49,4 +49,4 @@ def drained() -> Iterator[Callable[[], float | None]]:
 
 
 class Terminated(KeyboardInterrupt):
-    """An interruption by SIGTERM, as cluster managers send it: everything is tidied up alike."""
+    """An interruption by SIGTERM. As a KeyboardInterrupt, it cleans up like Ctrl-C."""

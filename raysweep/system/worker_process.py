@@ -1,9 +1,9 @@
-"""A worker process: calls named functions for its parent, one after the other, until that hangs up.
+"""A worker process: calls named functions for its parent, one after the other, until the input ends.
 
-Requests and replies are lines of JSON on standard input and output. The worker cannot outlive its
-parent for long: a thread ends it when the input does, and where a call holds the interpreter so that no
-thread runs, the kernel's CPU timer ends it (SIGPROF, whose default action kills). Calls run in the main
-thread, as libraries that use signals want it.
+Requests and replies are lines of JSON on standard input and output. The worker cannot outlive its parent for
+long, because a thread ends it when the input ends. If a call holds the interpreter so that no thread runs,
+the kernel's CPU timer ends it (SIGPROF, whose default action kills). Calls run in the main thread, because
+libraries that use signals require it.
 """
 
 import importlib
@@ -20,7 +20,7 @@ from typing import Any
 
 def main() -> None:
     replies = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a function prints is no reply
+    os.dup2(2, 1)  # so that prints of a function do not mix with replies
     logging.disable()
     for request in requests():
         replies.write(reply(request) + "\n")
@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def requests() -> Iterator[dict[str, Any]]:
-    """What the parent asks for; the process ends with its input, even in the middle of a call."""
+    """The parent's requests. The process ends when its input ends, even during a call."""
     waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def listen() -> None:
@@ -42,7 +42,7 @@ def requests() -> Iterator[dict[str, Any]]:
 
 
 def reply(request: dict[str, Any]) -> str:
-    """The call's result, or what it raised, within its CPU seconds (0: no limit)."""
+    """The call's result or error as JSON. The call may take `cpu_s` CPU seconds (0: no limit)."""
     signal.setitimer(signal.ITIMER_PROF, request["cpu_s"])
     try:
         return json.dumps({"result": named(request["function"])(*request["arguments"])})

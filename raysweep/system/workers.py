@@ -1,7 +1,7 @@
-"""Worker processes for calls that may hang, crash or need a main thread; usable from any thread.
+"""Worker processes for calls that may hang, crash or need a main thread. They are usable from any thread.
 
-A call names a function and passes plain values. Its time is limited, in CPU seconds by the kernel and in
-wall seconds from here; a worker that exceeds it is killed and replaced, and only that call has failed.
+A call names a function and passes plain values. The kernel limits its CPU seconds, and this module limits
+its wall seconds. A worker that exceeds a limit is killed and replaced, and only its call fails.
 """
 
 import json
@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 6  # wall seconds that a call may take for each CPU second: machines are busy
+# Wall seconds allowed per CPU second, because machines may be busy.
+PATIENCE = 6
 ROOT = str(Path(__file__).parents[1])
 
 
 class CallError(Exception):
-    """The function raised, or its worker died or ran out of time."""
+    """The function raised an error, or its worker died or ran out of time."""
 
 
 class DeadWorkerError(CallError):
@@ -30,7 +31,7 @@ class DeadWorkerError(CallError):
 
 @dataclass(eq=False)
 class Workers:
-    """Up to `most` processes, each started when a call finds no idle one."""
+    """Up to `most` processes. A process is started when a call finds no idle one."""
 
     most: int
     idle: list["_Process"] = field(default_factory=list)
@@ -39,9 +40,9 @@ class Workers:
         self._places = threading.BoundedSemaphore(self.most)
 
     def call(self, function: str, *arguments: Any, cpu_s: float = 0) -> Any:
-        """What `module:name` returns for the arguments, in plain values. Raises CallError.
+        """The result of the function `module:name`, as plain values. Raises CallError.
 
-        cpu_s  CPU seconds that it may take; 0 for no limit
+        cpu_s  limit in CPU seconds; 0 for no limit
         """
         with self._places:
             try:
@@ -59,7 +60,7 @@ class Workers:
         return reply["result"]
 
     def close(self) -> None:
-        """End the idle processes; a later call starts new ones."""
+        """End the idle processes. A later call starts new ones."""
         while self.idle:
             self.idle.pop().kill()
 
@@ -76,13 +77,11 @@ class Workers:
 
 
 class _Process:
-    """One worker, between calls or in one."""
+    """One worker process, idle or busy."""
 
     def __init__(self) -> None:
-        paths = [
-            ROOT,
-            *filter(None, sys.path),
-        ]  # it imports what this process can, graders of users too
+        # The worker can import everything that this process can, including users' graders.
+        paths = [ROOT, *filter(None, sys.path)]
         self.popen = subprocess.Popen(
             [sys.executable, "-m", "raysweep.system.worker_process"],
             stdin=subprocess.PIPE,
@@ -98,7 +97,7 @@ class _Process:
             self.popen.stdin.write(json.dumps(request).encode() + b"\n")
             self.popen.stdin.flush()
         except BrokenPipeError as error:
-            raise DeadWorkerError(f"{function}: its worker is gone") from error
+            raise DeadWorkerError(f"{function}: its worker has ended") from error
         return json.loads(self._line(function, PATIENCE * cpu_s if cpu_s else None))
 
     def _line(self, function: str, wall_s: float | None) -> bytes:
@@ -114,7 +113,7 @@ class _Process:
                 raise DeadWorkerError(f"{function}: no reply within {wall_s:g} s")
             read = os.read(pipe, 1 << 16)
             if not read:
-                raise DeadWorkerError(f"{function}: its worker died, or took too long")
+                raise DeadWorkerError(f"{function}: its worker died or took too long")
             line += read
         return line
 

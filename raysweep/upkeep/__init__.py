@@ -1,1 +1,1 @@
-"""Care for a finished run's folder: grade its answers again, verify every byte of it."""
+"""Maintenance of a finished run's folder: grade its answers again, verify every byte of it."""

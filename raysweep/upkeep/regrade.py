@@ -1,9 +1,9 @@
-"""Grading stored answers again: what a corrected or another grader makes of a run, without a GPU.
+"""Grades stored answers again, by a corrected or a different grader, without a GPU.
 
-Grading is a function of an answer's text, its gold answer, and whether the text ended, and a part of
-samples holds them all. Each part is graded by a process of its own, as many at a time as there are cores,
-and rewritten whole if anything changed; so regrading twice changes nothing, and may be stopped anywhere.
-Parts name the grader of each question's answers, so that outcomes of two graders are never mixed.
+Grading depends only on an answer's text, its gold answer, and whether the text ended, and a part of samples
+holds all three. Each part is graded by its own worker process, and there are as many workers as cores. A
+part is rewritten whole if anything changed. So regrading twice changes nothing, and it may be stopped at any
+time. Parts name the grader of each question's answers, so outcomes of two graders are never mixed.
 """
 
 from collections import Counter, defaultdict
@@ -32,12 +32,13 @@ MOST_NAMED = 5  # questions that a message names
 
 @dataclass(frozen=True)
 class Changes:
-    """What regrading did to a benchmark's answers; `outcomes` counts by "old → new".
+    """What regrading did to a benchmark's answers.
 
-    answers  that were graded
-    reread   whose extracted answer is another, whatever its outcome
-    parts    that were rewritten
-    corrected  question id -> the gold answer before its correction
+    answers    number of graded answers
+    reread     answers whose extracted text changed, whatever their outcome
+    parts      number of rewritten parts
+    outcomes   number of answers by change of outcome, "old → new"
+    corrected  the gold answer before its correction, by question id
     """
 
     answers: int = 0
@@ -66,19 +67,19 @@ class Wanted:
 
     @property
     def other_graders(self) -> set[str]:
-        """Graders of its answers that are not the benchmark's."""
+        """The graders of its answers other than the benchmark's."""
         known = self.part.graders
         graders = {known.get(question.question_id, "unknown") for question in self.questions}
         return graders - {grading.tag(self.benchmark.grader)}
 
     @property
     def corrected(self) -> tuple[Question, ...]:
-        """Its questions whose gold answer is another than the one by which they were graded."""
+        """Its questions whose gold answer differs from the one by which they were graded."""
         return tuple(q for q in self.questions if self.part.gold_of(q) != gold_name(q.gold))
 
 
 def wanted_parts(config: RunConfig, parts: Iterable[Part]) -> Iterator[Wanted]:
-    """The parts that belong to streams of the run, in their order, whichever backend made them."""
+    """The parts that belong to streams of the run, in their order, whatever backend made them."""
     parts = tuple(parts)
     made = {part.stream_id for part in parts}
     makers = [
@@ -98,7 +99,7 @@ def wanted_parts(config: RunConfig, parts: Iterable[Part]) -> Iterator[Wanted]:
 
 
 def check_graders(config: RunConfig, parts: Iterable[Part]) -> None:
-    """Raise ConfigError if answers of the run were graded by another grader or another gold answer."""
+    """Raise ConfigError if stored answers have another grader or gold answer than the configured one."""
     others: dict[str, set[str]] = defaultdict(set)
     corrected: dict[str, set[str]] = defaultdict(set)
     for wanted in wanted_parts(config, parts):
@@ -107,24 +108,24 @@ def check_graders(config: RunConfig, parts: Iterable[Part]) -> None:
     for benchmark in config.sweep.benchmarks:
         if others[benchmark.name]:
             raise ConfigError(
-                f"sweep.benchmarks: {benchmark.name!r} is graded by {grading.tag(benchmark.grader)}, and "
-                f"answers that are there by {', '.join(sorted(others[benchmark.name]))}; add the stage "
-                "regrade, which grades the stored answers again: stages=[regrade,reduce,report]"
+                f"sweep.benchmarks: {benchmark.name!r} is graded by {grading.tag(benchmark.grader)}, but "
+                f"stored answers were graded by {', '.join(sorted(others[benchmark.name]))}; grade them "
+                "again with stages=[regrade,reduce,report]"
             )
         if corrected[benchmark.name]:
             raise ConfigError(
                 f"sweep.benchmarks: {benchmark.name!r} has other gold answers than those by which stored "
                 f"answers were graded, for {', '.join(sorted(corrected[benchmark.name])[:MOST_NAMED])}; "
-                "add the stage regrade, which grades them again: stages=[regrade,reduce,report]"
+                "grade them again with stages=[regrade,reduce,report]"
             )
 
 
 def regrade_run(
     config: RunConfig, parts: Iterable[Part], store: Store, workers: Workers
 ) -> dict[str, Changes]:
-    """Grade the stored answers of the parts that are the run's; what changed, by benchmark.
+    """Grade the stored answers of the run's parts. Returns the changes by benchmark.
 
-    Raises ConfigError where this machine cannot grade, or a part cannot be read.
+    Raises ConfigError if this machine cannot grade or a part cannot be read.
     """
     for index, benchmark in enumerate(config.sweep.benchmarks):
         grading.check_works(benchmark.grader, f"sweep.benchmarks[{index}].grader", workers)
@@ -144,8 +145,8 @@ def regrade_run(
             ) from error
         except CallError as error:
             raise ConfigError(
-                f"stages: regrade: {store.path(part_name(*names))}: {error}; remove the file, and its "
-                "samples are made again"
+                f"stages: regrade cannot grade {store.path(part_name(*names))} ({error}); remove the "
+                "file, and its samples are made again"
             ) from error
 
     to_do = list(wanted_parts(config, parts))
@@ -159,10 +160,11 @@ def regrade_run(
 def regrade_part(
     root: str, engine_id: str, shard_id: str, grader: str, questions: list[tuple[str, str, str]]
 ) -> dict[str, Any]:
-    """Grade a part's answers to some questions, and rewrite it if that changes anything.
+    """Grade a part's answers to some questions, and rewrite the part if anything changes.
 
     questions  (id, `Question.asked`, gold answer) of each
-    Runs in a worker process; the fields of Changes.
+
+    Runs in a worker process. Returns the fields of Changes.
     """
     golds = {question_id: gold for question_id, _, gold in questions}
     store = Store(root)
@@ -193,7 +195,7 @@ def _noted(part: Part, grader: str, questions: list[tuple[str, str, str]]) -> Pa
 
 
 def _regraded(table: pa.Table, grader: str, golds: Mapping[str, str]) -> tuple[pa.Array, Changes]:
-    """The column `answers` graded anew, and how it differs."""
+    """The column `answers` with new grades, and what changed."""
     lists = table["answers"].combine_chunks()
     structs = lists.flatten()
     columns = {field.name: structs.field(field.name) for field in structs.type}
@@ -229,5 +231,5 @@ def _regraded(table: pa.Table, grader: str, golds: Mapping[str, str]) -> tuple[p
 
 @cache
 def _helper() -> Workers:
-    """The one worker of a process that regrades, for what may hang."""
+    """The one worker of a regrading process, for grading that may hang."""
     return Workers(1)

@@ -1,9 +1,9 @@
-"""Is a run's folder what was written, and does it hold what it says? Every byte is read to find out.
+"""Checks that a run's folder is as it was written and consistent. Every byte is read.
 
-A part is read whole, against its seal and its pages' checksums, and then held against itself (as many rows
-as questions x samples, each once), against the run (seeds, token budgets) and against the other parts (no
-sample twice in what counts). Tables are read whole and held against their schemas and each other. Nothing
-is changed here: what is wrong is told, as problems.
+A part is checked against its seal and its pages' checksums. Then it is checked against itself (questions x
+samples rows, each once), against the run (seeds, token budgets) and against the other parts (no sample counts
+twice). Tables are checked against their schemas and each other. Nothing is changed here. Problems are
+returned.
 """
 
 import itertools
@@ -13,46 +13,44 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from raysweep.errors import ConfigError, StorageError
-from raysweep.grading.outcomes import Outcome
+from raysweep.grading.outcomes import OUTCOMES
 from raysweep.planning.backends import AUTO
 from raysweep.planning.cutting import finished_pieces
 from raysweep.planning.grid import engines, whole_stream
 from raysweep.run_config import RunConfig
 from raysweep.shard import Cell, cells, sample_key
-from raysweep.storage import schemas
+from raysweep.storage import result_files, schemas
 from raysweep.storage.part import Part
-from raysweep.storage.record import SUMMARY, read_record
+from raysweep.storage.record import CONFIG, SUMMARY, read_record
 from raysweep.storage.store import EPOCH_KEY, DamagedPartError, Store
 
-READERS = 8  # threads at most: parts lie in memory while they are read
+# The most threads. Parts are in memory while they are read, so more threads would need more memory.
+READERS = 8
+# The most problems that are told of a part.
 MOST_SHOWN = 3
-REDUCED = {
-    "scenarios.parquet": schemas.SCENARIOS,
-    "scores.parquet": schemas.SCORES,
-    "questions.parquet": schemas.QUESTIONS,
-    "frontier.parquet": schemas.FRONTIER,
-    "frontiers.parquet": schemas.FRONTIERS,
-    "thresholds.parquet": schemas.THRESHOLDS,
+# Parts of early versions lack these columns.
+LATER = {"reused_tokens", "recomputed_tokens", "reproducible"}
+
+# Columns that the tables of early runs do not have.
+_LATER_OF_WEIGHTS = {"weight_symmetric", "weight_act_order"}
+LATER_IN_TABLES = {
+    "engines.parquet": _LATER_OF_WEIGHTS,
+    "scenarios.parquet": _LATER_OF_WEIGHTS,
+    "frontier.parquet": {*_LATER_OF_WEIGHTS, "weight_group_size"},
+    "frontiers.parquet": {*_LATER_OF_WEIGHTS, "weight_group_size"},
 }
-TABLES = {"engines.parquet": schemas.ENGINES, "plan.parquet": schemas.PLAN, **REDUCED}
-LATER = {
-    "reused_tokens",
-    "recomputed_tokens",
-    "reproducible",
-}  # columns that early parts do not have
 
 
 @dataclass(frozen=True)
 class Problem:
     """Something wrong with the file `name`.
 
-    mended  by setting the file aside, so that it is made anew
+    mended  whether setting the file aside mends it, because it is then made again
     """
 
     name: str
@@ -62,7 +60,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Checked:
-    """A file that was read, and what is wrong with it; `part` is None if it is none, or cannot be told."""
+    """A file that was read, and its problems. `part` is None if there are problems."""
 
     name: str
     problems: tuple[Problem, ...]
@@ -72,21 +70,19 @@ class Checked:
 
 
 def check_parts(config: RunConfig, store: Store, names: Iterable[str]) -> Iterator[Checked]:
-    """The parts of these names, in their order, as they are read by several threads."""
+    """Check the parts of these names with several threads. Results come in the order of the names."""
     with ThreadPoolExecutor(min(READERS, os.cpu_count() or 1)) as readers:
         yield from readers.map(lambda name: check_part(config, store, name), names)
 
 
 def check_part(config: RunConfig, store: Store, name: str) -> Checked:
-    """One part against itself and the run."""
+    """Check one part against itself and the run."""
     try:
         part, table, sealed = store.read_whole_part(name)
     except DamagedPartError as error:
         return Checked(name, (Problem(name, str(error.reason)),))
-    except (
-        ConfigError,
-        StorageError,
-    ) as error:  # another version's, or out of reach: not ours to move
+    except (ConfigError, StorageError) as error:
+        # The part has another version or cannot be reached, so it must not be moved.
         return Checked(name, (Problem(name, str(error), mended=False),))
     texts = itertools.islice(part_problems(config, part, table), MOST_SHOWN)
     problems = tuple(Problem(name, text) for text in texts)
@@ -94,7 +90,7 @@ def check_part(config: RunConfig, store: Store, name: str) -> Checked:
 
 
 def part_problems(config: RunConfig, part: Part, table: pa.Table) -> Iterator[str]:
-    """What is wrong with a part's rows; what later checks rest on comes first."""
+    """The problems of a part's rows. A check comes after those that it relies on."""
     if problem := _schema_problem(table.schema, schemas.SAMPLES, LATER):
         yield problem
         return
@@ -104,21 +100,22 @@ def part_problems(config: RunConfig, part: Part, table: pa.Table) -> Iterator[st
     expected = list(part.cells)
     if sorted(found, key=str) != sorted(expected, key=str):
         yield (
-            f"{len(found):,} samples, not the {len(expected):,} of {len(part.questions):,} questions x "
-            f"{part.sample_count:,} samples from {part.sample_start:,} that it should hold, each once"
+            f"it has {len(found):,} samples instead of {len(expected):,} different ones: "
+            f"{len(part.questions):,} questions x {part.sample_count:,} samples from "
+            f"{part.sample_start:,}"
         )
         return
     if set(table["engine_id"].to_pylist()) - {part.engine_id}:
-        yield f"samples of another engine than {part.engine_id}"
+        yield f"it has samples of another engine than {part.engine_id}"
     if table["benchmark"].null_count or len(table["benchmark"].unique()) > 1:
-        yield "samples of several benchmarks"
+        yield "it has samples of several benchmarks"
     seeds = [sample_key(config.seed, *cell) for cell in found]
     if wrong := sum(a != b for a, b in zip(seeds, table["seed"].to_pylist(), strict=True)):
-        yield f"{wrong:,} samples with another seed than the run's seed {config.seed} gives them"
+        yield f"{wrong:,} of its samples have seeds that do not follow from the run's seed {config.seed}"
     tokens = table["token_ids"].combine_chunks()
     lengths = pc.call_function("list_value_length", [tokens]).to_pylist()
     if lengths != table["trace_tokens"].to_pylist():
-        yield "traces with another number of tokens than trace_tokens says"
+        yield "it has traces whose number of tokens differs from trace_tokens"
     yield from _answer_problems(config, table)
 
 
@@ -128,16 +125,16 @@ def _answer_problems(config: RunConfig, table: pa.Table) -> Iterator[str]:
     answers = lists.flatten()
     per_sample = len(answers) == len(lists) * len(budgets) and not lists.null_count
     if not per_sample or answers.field("token_budget").to_pylist() != budgets * len(lists):
-        yield f"samples whose answers are not one for each token budget, {budgets}"
+        yield f"it has samples without exactly one answer for each token budget, {budgets}"
         return
     outcomes = set(answers.field("outcome").to_pylist())
-    if unknown := outcomes - set(get_args(Outcome)):
-        yield f"answers with the outcome {min(map(str, unknown))!r}, which there is not"
+    if unknown := outcomes - set(OUTCOMES):
+        yield f"it has answers with the unknown outcome {min(map(str, unknown))!r}"
     if any(
         a > b
         for a, b in zip(answers.field("thinking_tokens").to_pylist(), itertools.cycle(budgets))
     ):
-        yield "answers after more thinking than their token budget"
+        yield "it has answers with more thinking tokens than their token budget"
 
 
 def _schema_problem(
@@ -147,14 +144,15 @@ def _schema_problem(
         return f"it lacks {', '.join(sorted(missing))}"
     for field in found:
         wanted = expected.field(field.name).type if field.name in expected.names else None
-        # A column that an early part was written without is null in it, of whatever type.
+        # A part that is older than a column may have it with nulls of any type.
         if field.type != wanted and not pa.types.is_null(field.type):
-            return f"its column {field.name!r} is {field.type}, not {wanted or 'one of the schema'}"
+            expected_type = wanted or "a column of the schema"
+            return f"its column {field.name!r} is {field.type}, not {expected_type}"
     return None
 
 
 def check_doubles(config: RunConfig, parts: Iterable[Part]) -> Iterator[Problem]:
-    """Samples of the run that are in two parts, of those that count; the second part is named."""
+    """Samples that count in two parts of the run. The problem names the second part."""
     by_stream: dict[str, list[Part]] = defaultdict(list)
     for part in parts:
         by_stream[part.stream_id].append(part)
@@ -169,16 +167,16 @@ def check_doubles(config: RunConfig, parts: Iterable[Part]) -> Iterator[Problem]
                 if doubled:
                     first = named[seen[doubled[0]]]
                     yield Problem(
-                        named[shard_id], f"{len(doubled):,} of its samples are in {first} too"
+                        named[shard_id], f"{len(doubled):,} of its samples are also in {first}"
                     )
                 seen |= dict.fromkeys(cells(piece), shard_id)
 
 
 def check_tables(store: Store) -> Iterator[Problem]:
-    """The tables that are there, against their schemas and each other, and the two texts beside them."""
+    """Check the existing tables against their schemas and each other, and the two text files."""
     epochs: dict[str, bytes] = {}
     rows: dict[str, int] = {}
-    for name, schema in TABLES.items():
+    for name, schema in result_files.TABLES.items():
         if not store.exists(name):
             continue
         try:
@@ -186,7 +184,7 @@ def check_tables(store: Store) -> Iterator[Problem]:
         except (ConfigError, StorageError) as error:
             yield Problem(name, str(error), mended=isinstance(error, DamagedPartError))
             continue
-        if problem := _schema_problem(table.schema, schema):
+        if problem := _schema_problem(table.schema, schema, LATER_IN_TABLES.get(name, ())):
             yield Problem(name, problem)
         epochs[name] = (table.schema.metadata or {}).get(EPOCH_KEY, b"0")
         rows[name] = table.num_rows
@@ -195,13 +193,14 @@ def check_tables(store: Store) -> Iterator[Problem]:
 
 
 def _mixed(epochs: dict[str, bytes]) -> Iterator[Problem]:
-    """Tables of one reduction have one epoch, and are all there."""
-    reduced = {name: epochs[name] for name in REDUCED if name in epochs}
+    """The tables of a reduction that come from an older epoch than the newest one."""
+    reduced = {name: epochs[name] for name in result_files.REDUCED if name in epochs}
     if len(set(reduced.values())) > 1:
         newest = max(reduced.values(), key=int)
         for name in (name for name, epoch in reduced.items() if epoch != newest):
             yield Problem(
-                name, f"written by another driver (epoch {reduced[name].decode()}) than the rest"
+                name,
+                f"it was written by another driver (epoch {reduced[name].decode()}) than the others",
             )
 
 
@@ -209,15 +208,16 @@ def _texts(store: Store, rows: dict[str, int]) -> Iterator[Problem]:
     try:
         read_record(store)
     except (ConfigError, StorageError) as error:
-        yield Problem("config.yaml", str(error), mended=False)
+        yield Problem(CONFIG, str(error), mended=False)
     try:
         summary = json.loads(store.read_text(SUMMARY)) if store.exists(SUMMARY) else {}
     except ValueError as error:
-        yield Problem(SUMMARY, f"not JSON ({error})")
+        yield Problem(SUMMARY, f"it is not JSON ({error})")
         return
     counted = summary.get("scenarios") if isinstance(summary, dict) else None
-    if "scenarios.parquet" in rows and counted not in (None, rows["scenarios.parquet"]):
-        there = rows["scenarios.parquet"]
+    if result_files.SCENARIOS in rows and counted not in (None, rows[result_files.SCENARIOS]):
+        there = rows[result_files.SCENARIOS]
         yield Problem(
-            "scenarios.parquet", f"{there:,} rows, and {SUMMARY} speaks of {counted:,} scenarios"
+            result_files.SCENARIOS,
+            f"it has {there:,} rows, but {SUMMARY} counts {counted:,} scenarios",
         )

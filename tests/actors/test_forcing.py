@@ -19,7 +19,8 @@ from actors.engine import Trace, TraceRequest
 from actors.kv.full import Full
 from actors.repetition import CHECK_TOKENS, is_loop, loop_end, smallest_period
 from actors.torch_engine.engine import TorchEngine
-from actors.vllm_engine.sample import Sample
+from actors.traces import Sample
+from actors.vllm_engine.requests import SampleRequests
 from raysweep.spec import Decoding
 
 MODEL = tiny_models.smallest()
@@ -83,15 +84,16 @@ def by_vllm(way: Decoding, choose: Script) -> Trace:
     texts, done = engine().texts, []
     request = TraceRequest("1+1?", 5, way)
     prompt = texts.encode_prompt(request)
-    sample = Sample(request, texts.vocabulary(way), prompt, lambda n: n, "", done.append)
-    jobs = [sample.first()]
-    while jobs:
-        job = jobs.pop(0)
+    sample = Sample(request, texts.vocabulary(way), len(prompt), done.append)
+    requests = SampleRequests(sample, prompt, lambda n: n)
+    pending = [requests.first()]
+    while pending:
+        asked = pending.pop(0)
         said: list[int] = []
-        while len(said) < job.max_tokens and not (said and said[-1] in job.stop):
-            seen = len(job.prompt) + len(said) - len(prompt)
-            said.append(choose(seen, job.purpose != "think"))
-        jobs += sample.take(job, said, 0)
+        while len(said) < asked.max_tokens and not (said and said[-1] in asked.stop):
+            seen = len(asked.prompt) + len(said) - len(prompt)
+            said.append(choose(seen, asked.purpose != "think"))
+        pending += requests.take(asked, said, 0)
     return done[0]
 
 

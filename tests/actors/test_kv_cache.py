@@ -52,13 +52,13 @@ def test_a_rows_peak_is_what_is_reserved_for_it_and_is_never_exceeded(policy, ar
     stream, seen = Stream(0, architecture), []
     cache = a_cache(policy, architecture, rows=2, storage=torch.bfloat16)
     with pytest.MonkeyPatch.context() as patch:
-        settle = step_module.settle
+        compact = step_module.compact
 
         def watched(cache, row):
             seen.append(cache.row_bytes(row))  # at its fullest
-            settle(cache, row)
+            compact(cache, row)
 
-        patch.setattr(step_module, "settle", watched)
+        patch.setattr(step_module, "compact", watched)
         begin(cache, 0, stream, 1)
         for _ in range(MOST - 1):
             feed(cache, [stream])
@@ -68,8 +68,8 @@ def test_a_rows_peak_is_what_is_reserved_for_it_and_is_never_exceeded(policy, ar
     if policy.packing is None:
         assert max(seen) == peak
     reserved = policy.reserved(MOST)
-    block = cache.packed_block if policy.packing else 1
-    rounded = Held(round_up(reserved.native, SLOT_BLOCK), round_up(reserved.packed, block))
+    packed = round_up(reserved.packed, cache.packed_block)
+    rounded = Held(round_up(reserved.native, SLOT_BLOCK), packed)
     stores = [cache.native, *([cache.packed] if cache.packed else [])]
     tensors = [lane.tensor for slots in stores for lane in slots.lanes.values()]
     storage = sum(t.untyped_storage().nbytes() for t in [*tensors, cache.queries])

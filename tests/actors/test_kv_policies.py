@@ -18,7 +18,7 @@ from actors.kv.r_kv import RKV
 from actors.kv.snap_kv import SnapKV
 from actors.kv.streaming_llm import StreamingLLM
 from actors.kv_cache.cache import KVCache
-from actors.kv_cache.settling import view
+from actors.kv_cache.compaction import view
 
 LAYER = 1  # every layer has numbers of its own; this one is compared
 

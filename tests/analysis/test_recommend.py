@@ -1,4 +1,4 @@
-"""Which configuration is best for a memory, what cannot be told from it, and what more would give."""
+"""Which configuration is best for a memory, what is indistinguishable from it, and what more would give."""
 
 import numpy as np
 import pytest
@@ -36,24 +36,29 @@ def by_hand() -> Candidates:
 )
 def test_the_most_accurate_that_fits_is_best(memory_bytes, batch_size, weights_bytes, token_budget):
     found = recommend(by_hand(), memory_bytes, batch_size)
-    assert (found.best["weights_bytes"], found.best["token_budget"]) == (
+    assert (found.best.weights_bytes, found.best.configuration.token_budget) == (
         weights_bytes,
         token_budget,
     )
-    needed = weights_bytes + batch_size * found.best["kv_bytes"]
+    needed = weights_bytes + batch_size * found.best.kv_bytes
     assert found.best_memory_bytes == needed <= memory_bytes
 
 
 def test_of_equals_the_one_of_least_memory_is_best_and_the_others_are_named():
     found = recommend(contest(rival(SMALL, 900, 0.5), rival(SMALL, 500, 0.5)), 10_000)
-    assert found.best["kv_bytes"] == 500
+    assert found.best.kv_bytes == 500
     (other,) = found.alternatives
-    assert (other.row["kv_bytes"], other.behind, other.behind_lo, other.behind_hi) == (900, 0, 0, 0)
+    assert (other.candidate.kv_bytes, other.behind, other.behind_lo, other.behind_hi) == (
+        900,
+        0,
+        0,
+        0,
+    )
 
 
-def test_what_a_paired_difference_tells_apart_is_no_alternative():
+def test_what_a_paired_difference_separates_from_the_best_is_no_alternative():
     found = recommend(by_hand(), 10_000)
-    assert found.best["accuracy"] == 0.9
+    assert found.best.accuracy == 0.9
     assert found.alternatives == ()
     noisy = contest(rival(SMALL, 1, 0.5), rival(SMALL, 2, 0.52), noise=0.3)
     assert len(recommend(noisy, 10_000).alternatives) == 1
@@ -62,20 +67,26 @@ def test_what_a_paired_difference_tells_apart_is_no_alternative():
 def test_what_less_and_more_memory_would_give_are_the_neighbours_on_the_frontier():
     found = recommend(by_hand(), 4_500)
     assert found.less is not None and found.more is not None
-    assert (found.less.row["token_budget"], found.less.memory_bytes) == (500, 1_500)
+    assert (found.less.candidate.configuration.token_budget, found.less.memory_bytes) == (
+        500,
+        1_500,
+    )
     assert found.less.behind_lo > 0
-    assert (found.more.row["token_budget"], found.more.memory_bytes) == (500, 4_900)
+    assert (found.more.candidate.configuration.token_budget, found.more.memory_bytes) == (
+        500,
+        4_900,
+    )
     assert found.more.behind_hi < 0
     assert recommend(by_hand(), 10_000).more is None
     assert recommend(by_hand(), 1_100).less is None
 
 
-def test_the_luck_of_the_best_of_many_is_taken_off_what_is_expected():
+def test_the_selection_bias_of_the_best_of_many_is_subtracted_from_what_is_expected():
     rng = np.random.default_rng(0)
     rows = tuple(rival(SMALL, index + 1, 0.5) for index in range(200))
     equals = Candidates(rows, rng.binomial(1, 0.5, (40, 200)).astype(float))
     found = recommend(equals, 10_000)
-    assert found.measured > 0.65  # the best of 200 that are all right half the time
+    assert found.measured > 0.65  # the best of 200 that are all correct half the time
     assert found.accuracy < found.measured - 0.05
     assert found.accuracy_lo < found.accuracy < found.accuracy_hi
     assert abs(found.accuracy - 0.5) < abs(found.measured - 0.5)
@@ -85,7 +96,7 @@ def test_the_luck_of_the_best_of_many_is_taken_off_what_is_expected():
 def test_nothing_that_fits_names_the_smallest_there_is():
     with pytest.raises(ConfigError) as error:
         recommend(by_hand(), 900, batch_size=2)
-    assert "recommend.memory_gb: 9e-07 GB hold no configuration of sums for a batch of 2" in str(
+    assert "recommend.memory_gb: no configuration of sums fits in 9e-07 GB for a batch of 2" in str(
         error
     )
     assert "the smallest is toy-1000.bf16.full with 100 tokens, which takes 1.2e-06 GB" in str(
@@ -94,7 +105,7 @@ def test_nothing_that_fits_names_the_smallest_there_is():
 
 
 def test_a_limit_on_tokens_is_kept():
-    assert recommend(by_hand(), 10_000, max_token_budget=499).best["token_budget"] == 100
+    assert recommend(by_hand(), 10_000, max_token_budget=499).best.configuration.token_budget == 100
     with pytest.raises(ConfigError, match=r"max_token_budget: 50 is below every.*smallest is 100"):
         recommend(by_hand(), 10_000, max_token_budget=50)
 
@@ -102,4 +113,4 @@ def test_a_limit_on_tokens_is_kept():
 def test_what_was_measured_on_fewer_questions_is_left_out():
     candidates = by_hand()
     candidates.scores[3:, 4] = np.nan
-    assert recommend(candidates, 10_000).best["accuracy"] == 0.7
+    assert recommend(candidates, 10_000).best.accuracy == 0.7

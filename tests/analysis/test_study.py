@@ -3,7 +3,7 @@
 import numpy as np
 from support.candidates import contest, rival
 
-from raysweep.analysis.candidates import Candidates
+from raysweep.analysis.candidates import Candidate, Candidates
 from raysweep.analysis.study import (
     compare,
     composition,
@@ -77,7 +77,7 @@ def test_a_difference_that_may_be_chance_favours_neither():
 
 
 def test_eviction_and_fewer_bits_meet_within_a_model_and_a_precision():
-    def under(kind: str, kv_bytes: int, accuracy: float, size: int = 10) -> dict:
+    def under(kind: str, kv_bytes: int, accuracy: float, size: int = 10) -> Candidate:
         return rival(size, kv_bytes, accuracy, kv_kind=kind, kv_policy=kind)
 
     rows = eviction_or_bits(
@@ -113,6 +113,6 @@ def test_two_sides_are_compared_as_a_loop_over_memories_would():
         best = {
             name: max(those, key=lambda i: candidates.accuracy[i]) for name, those in fits.items()
         }
-        assert row["even_engine_id"] == rows[best["even"]]["engine_id"]
+        assert row["even_engine_id"] == rows[best["even"]].configuration.engine_id
         difference = candidates.accuracy[best["even"]] - candidates.accuracy[best["odd"]]
         assert np.isclose(row["difference"], difference)

@@ -139,7 +139,7 @@ def test_each_draw_resamples_as_many_questions_as_there_are():
     assert np.allclose(weights * 7, np.round(weights * 7))
     assert np.array_equal(weights, bootstrap_weights(7, 50, 3))
     assert not np.array_equal(weights, bootstrap_weights(7, 50, 4))
-    with pytest.raises(ValueError, match="no questions"):
+    with pytest.raises(ValueError, match="at least one question"):
         bootstrap_weights(0, 50, 3)
 
 

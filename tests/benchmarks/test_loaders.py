@@ -1,4 +1,4 @@
-"""From files to questions: any data set by its definition alone, and what is refused."""
+"""From files to questions: a definition describes any data set, and bad input is refused."""
 
 import hashlib
 from pathlib import Path
@@ -83,7 +83,7 @@ def test_a_pinned_content_is_accepted(mine: Path, tmp_path: Path):
 
 
 def spoiled(row: int, **changes: Any) -> list[dict[str, Any]]:
-    """Thirty sums of which one row has other values; `...` takes the column away."""
+    """Thirty sums, one row of which has other values. `...` removes the column."""
     rows = sums()
     rows[row] |= changes
     rows[row] = {key: value for key, value in rows[row].items() if value is not ...}
@@ -95,28 +95,40 @@ def spoiled(row: int, **changes: Any) -> list[dict[str, Any]]:
     [
         (".jsonl", spoiled(4, answer=""), "row 5, column 'answer': empty; fill it in, or remove"),
         (".csv", spoiled(4, answer=" "), "row 5, column 'answer': empty"),
-        (".jsonl", spoiled(4, answer=None), "row 5, column 'answer': None is neither text nor"),
-        (".parquet", spoiled(4, answer=None), "row 5, column 'answer': None is neither text nor"),
-        (".jsonl", spoiled(4, answer=...), "row 5, column 'answer': missing; its columns: id, pr"),
-        (".jsonl", spoiled(0, problem=["a"]), "row 1, column 'problem': ['a'] is neither text nor"),
+        (".jsonl", spoiled(4, answer=None), "row 5, column 'answer': None is neither a text nor"),
+        (".parquet", spoiled(4, answer=None), "row 5, column 'answer': None is neither a text nor"),
+        (
+            ".jsonl",
+            spoiled(4, answer=...),
+            "row 5, column 'answer': missing; name one of the row's columns: id, pr",
+        ),
+        (
+            ".jsonl",
+            spoiled(0, problem=["a"]),
+            "row 1, column 'problem': ['a'] is neither a text nor",
+        ),
         (
             ".jsonl",
             spoiled(7, id="sum-2"),
-            "row 8, column 'id': 'sum-2' is the id of {file}, row 3",
+            "row 8, column 'id': 'sum-2' is also the id of {file}, row 3",
         ),
-        (".csv", spoiled(7, id="sum-2"), "row 8, column 'id': 'sum-2' is the id of {file}, row 3"),
+        (
+            ".csv",
+            spoiled(7, id="sum-2"),
+            "row 8, column 'id': 'sum-2' is also the id of {file}, row 3",
+        ),
         (
             ".csv",
             [{"problem": "?", "id": "1"}],
-            "row 1, column 'answer': missing; its columns: pro",
+            "row 1, column 'answer': missing; name one of the row's columns: pro",
         ),
         (
             ".jsonl",
             spoiled(4, problem="\ud800"),
-            "row 5, column 'problem': '\\ud800' has half a char",
+            "row 5, column 'problem': '\\ud800' contains an unp",
         ),
-        (".jsonl", [], ": no rows in it"),
-        (".parquet", [], ": no rows in it"),
+        (".jsonl", [], ": has no rows; fetch the file again"),
+        (".parquet", [], ": has no rows; fetch the file again"),
     ],
 )
 def test_a_row_that_cannot_be_asked_is_named_with_its_column(
@@ -132,14 +144,22 @@ def test_a_row_that_cannot_be_asked_is_named_with_its_column(
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.jsonl", b'{"problem": "?", "answer": 1}\n\n{"problem": ', "row 3: can't be read"),
-        ("a.jsonl", b'{"problem": "?", "answer": 1}\n\n7\n', "row 3: 7 is no mapping of columns"),
-        ("a.jsonl", b"\xff\xfe", "can't be read"),
+        ("a.jsonl", b'{"problem": "?", "answer": 1}\n\n{"problem": ', "row 3: cannot be read"),
+        (
+            "a.jsonl",
+            b'{"problem": "?", "answer": 1}\n\n7\n',
+            "row 3: 7 is not a mapping of columns",
+        ),
+        ("a.jsonl", b"\xff\xfe", "cannot be read"),
         ("a.json", b"{}", "not a JSON array"),
-        ("a.csv", b"problem,answer,id\n?,1,x,y\n", "row 1: can't be read (more fields than"),
-        ("a.parquet", b"PAR1 no more", "can't be read"),
-        ("a.parquet", b"version https://git-lfs", "can't be read"),
-        ("a.xlsx", b"", "not a .jsonl, .json, .csv, .parquet file; convert it"),
+        (
+            "a.csv",
+            b"problem,answer,id\n?,1,x,y\n",
+            "row 1: cannot be read (it has more fields than",
+        ),
+        ("a.parquet", b"PAR1 no more", "cannot be read"),
+        ("a.parquet", b"version https://git-lfs", "cannot be read"),
+        ("a.xlsx", b"", "is not a .jsonl, .json, .csv, .parquet file; convert it"),
     ],
 )
 def test_an_unreadable_file_is_named(
@@ -158,12 +178,12 @@ PLACE = "sweep.benchmarks[0]"
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ({"source": "/nowhere.jsonl"}, f"{PLACE}.source: '/nowhere.jsonl' can't be read: No such"),
-        ({"source": "/"}, f"{PLACE}.source: '/' can't be read: Is a directory"),
-        ({"source": {"path": "{file}", "sha256": 64 * "0"}}, f"not {64 * '0'} as pinned"),
+        ({"source": "/nowhere.jsonl"}, f"{PLACE}.source: '/nowhere.jsonl' cannot be read (No such"),
+        ({"source": "/"}, f"{PLACE}.source: '/' cannot be read (Is a directory"),
+        ({"source": {"path": "{file}", "sha256": 64 * "0"}}, f"not the pinned {64 * '0'}"),
         (
             {"source": {"path": "{file}", "sha256": "ab"}},
-            f"{PLACE}.source.sha256: 'ab' is no SHA-2",
+            f"{PLACE}.source.sha256: 'ab' is not a SHA-2",
         ),
         (
             {"source": {"file": "{file}"}},
@@ -175,11 +195,17 @@ PLACE = "sweep.benchmarks[0]"
         ({"anwser": "answer"}, f"{PLACE}: 'anwser' is not a known key; did you mean 'answer'?"),
         (
             {"prompt": "{{ qestion }}"},
-            f"{PLACE}.prompt: the template can't be filled in ('qestion'",
+            f"{PLACE}.prompt: the template cannot be filled in ('qestion'",
         ),
-        ({"prompt": "{{ question"}, f"{PLACE}.prompt: the template can't be filled in (unexpected"),
+        (
+            {"prompt": "{{ question"},
+            f"{PLACE}.prompt: the template cannot be filled in (unexpected",
+        ),
         ({"prompt": "{{ ''.__class__.__mro__ }}"}, "unsafe"),
-        ({"count": 31}, f"{PLACE}.count: 31 questions, where there are 30; lower it"),
+        (
+            {"count": 31},
+            f"{PLACE}.count: 31 is more than the number of questions found, 30; lower it",
+        ),
         (
             {"grader": "letter"},
             f"{PLACE}.grader: 'letter' cannot grade against the gold answer '0'",

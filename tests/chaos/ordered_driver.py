@@ -1,7 +1,7 @@
 """raysweep's command line with actors that obey orders to fail: `python ordered_driver.py [key=value …]`.
 
-An order is a file in $CHAOS/orders, named by the kind of fault; the actor that comes to its place first
-takes it, by renaming it, and does as it says. Nothing of this is in the product.
+An order is a file in $CHAOS/orders with the kind of fault in its name. The first actor that reaches the point
+of that fault takes the order, by renaming the file, and fails as ordered. The product contains none of this.
 """
 
 import json
@@ -21,11 +21,11 @@ CHAOS = Path(os.environ["CHAOS"])
 
 
 class OutOfMemoryError(RuntimeError):
-    """Named as torch's."""
+    """Has the name of torch's exception."""
 
 
 def ordered(kind: str) -> bool:
-    """Whether there is an order of this kind; it is taken then."""
+    """Whether there is an order of this kind, which is then taken."""
     for order in (CHAOS / "orders").glob(f"{kind}-*"):
         try:
             os.rename(order, CHAOS / "taken" / order.name)
@@ -40,12 +40,12 @@ def die() -> None:
 
 
 class ChaosActor(EngineActor):
-    """Slow, watched, and obedient."""
+    """An actor that is slow, logs its work, and obeys orders to fail."""
 
-    def __init__(self, *arguments):
+    def __init__(self, **arguments):
         if ordered("killed_loading"):
             die()
-        super().__init__(*arguments)
+        super().__init__(**arguments)
         self.log = (CHAOS / "work" / f"{os.getpid()}.jsonl").open("a", buffering=1)
         (CHAOS / "pids" / str(os.getpid())).touch()
         publish, engine_step, add = files._publish_local, self.engine.step, self.engine.add

@@ -1,4 +1,4 @@
-"""What a sweep in chaos came to: its faults, its samples, and a table of them."""
+"""The result of a sweep in chaos: its faults, its samples, and a table of them."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,15 +11,19 @@ KEY = ["engine_id", "benchmark", "question_id", "sample_index"]
 
 @dataclass
 class Report:
-    """What was done to a sweep, and what it cost."""
+    """The faults injected into a sweep, and what they cost.
+
+    restarts_s  seconds from a driver's start to its first new sample
+    ended_s     seconds from SIGTERM to the end of the driver
+    """
 
     injected: Counter[str] = field(default_factory=Counter)
     restarts_s: list[float] = field(default_factory=list)
-    ended_s: list[float] = field(default_factory=list)  # after SIGTERM
+    ended_s: list[float] = field(default_factory=list)
 
 
 def samples(run: Path) -> pd.DataFrame:
-    """All samples of a run but their timings, in order; those that two parts hold once if they are alike."""
+    """All samples of a run in order, without timings. Equal samples of two parts count once."""
     tables = [pd.read_parquet(file) for file in sorted(run.glob("samples/*/shard-*.parquet"))]
     table = pd.concat(tables).drop(columns="wall_s")
     table["as_bytes"] = [repr(row) for row in table.to_dict("records")]

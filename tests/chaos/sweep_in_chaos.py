@@ -1,9 +1,9 @@
-"""A sweep whose actors, nodes, drivers and storage are killed at random, and what is left of it.
+"""A sweep whose actors, nodes, drivers and storage fail at random, beside a calm one.
 
     python tests/chaos/sweep_in_chaos.py FOLDER SEED FAULTS
 
-The driver under test is a process of its own on a local cluster of several raylets. Faults come one after
-the other, in an order drawn from the seed; each counts once it was seen to happen. Prints a table.
+The driver under test is a process of its own on a local cluster of several raylets. Faults come one after the
+other, in an order drawn from the seed, and each counts only if it was seen to happen. Prints a table.
 """
 
 import json
@@ -42,7 +42,7 @@ HANG_S = 11.0
 
 
 class Chaos:
-    """A cluster, a driver on it, and the means to hurt them."""
+    """A cluster, a driver on it, and functions that inject faults."""
 
     def __init__(self, folder: Path, seed: int, questions: int, nodes: int = 3):
         self.folder, self.random = folder, random.Random(seed)
@@ -93,7 +93,7 @@ class Chaos:
         out = f"out={self.folder / 'runs'}"
         return subprocess.Popen(self.command(out), stdout=log, stderr=log, cwd=self.folder)
 
-    # Faults: each raises Missed where it could not be done.
+    # Faults. Each raises Missed if it could not be injected.
 
     def order(self, kind: str) -> None:
         name = f"{kind}-{self.random.randrange(10**9)}"
@@ -105,10 +105,10 @@ class Chaos:
         finally:
             (self.folder / "orders" / name).unlink(missing_ok=True)
         if kind == "hang":
-            time.sleep(HANG_S)  # or another fault would end it before it is noticed
+            time.sleep(HANG_S)  # Another fault could end the actor before the hang is noticed.
 
     def actors(self) -> list[int]:
-        """Process ids of the actors that live."""
+        """Process ids of the live actors."""
         living = []
         for file in (self.folder / "pids").iterdir():
             try:
@@ -171,7 +171,7 @@ class Chaos:
         self.report.restarts_s.append(self.generates_since(before))
 
     def generates_since(self, before: float) -> float:
-        """Waits for the first sample that is made after a time; seconds from it."""
+        """Wait for the first sample after a moment. Gives the seconds from that moment."""
         made: list[float] = []
 
         def look() -> bool:
@@ -182,7 +182,7 @@ class Chaos:
         return min(made) - before
 
     def work(self) -> Iterator[tuple[str, int, float, str]]:
-        """What all actors have noted: (what, count, time, actor)."""
+        """All notes of the actors, as (what, count, time, actor)."""
         for file in (self.folder / "work").iterdir():
             for line in file.read_text().splitlines():
                 yield (*json.loads(line), file.stem)
@@ -195,7 +195,7 @@ class Chaos:
             time.sleep(0.1)
 
     def do(self, kind: str) -> None:
-        """Injects a fault; nothing is counted where it could not be."""
+        """Inject a fault. It is not counted if that was not possible."""
         if self.driver.poll() is not None:
             if self.driver.returncode == 0:
                 raise Finished
@@ -208,7 +208,7 @@ class Chaos:
         self.report.injected[kind] += 1
 
     def finish(self) -> int:
-        """The driver's exit status in the end, without any more faults, all parts verified."""
+        """Let the driver finish without further faults, and verify all parts. Gives its exit status."""
         self.pace(0)
         if self.driver.wait(300) == 0 and not self.report.injected["part_damaged"]:
             return 0
@@ -222,14 +222,14 @@ class Chaos:
         return self.driver.returncode
 
     def calm(self) -> None:
-        """The same sweep, undisturbed, on this machine's own Ray."""
+        """Run the same sweep without faults, on a Ray of its own."""
         command = self.command(f"out={self.folder / 'calm'}", "cluster.address=local")
         command[1:2] = ["-m", "raysweep"]
         command[command.index("cluster.actors=null")] = "cluster.actors=2"
         subprocess.run(command, cwd=self.folder, check=True, stdout=subprocess.DEVNULL, timeout=300)
 
     def lost_shards(self) -> list[float]:
-        """For each actor that ended, what it had made that came into no part, in shards."""
+        """Per actor that ended: the work that it had done but not written, in shards."""
         made, kept = Counter(), Counter()
         for what, count, _, actor in self.work():
             (made if what == "made" else kept)[actor] += count
@@ -247,7 +247,7 @@ class Missed(Exception):  # noqa: N818 - it is no fault
 
 
 class Finished(Exception):  # noqa: N818 - nor this
-    """The sweep was done too early."""
+    """The sweep ended before all faults were injected."""
 
 
 @contextmanager
@@ -260,7 +260,7 @@ def chaos(folder: Path, seed: int, questions: int) -> Iterator[Chaos]:
 
 
 def run(folder: Path, seed: int, plan: dict[str, int], questions: int) -> dict:
-    """Injects the faults of a plan, kind by count, and compares with the calm run."""
+    """Inject the planned faults, a count per kind, and compare with a calm run."""
     started = time.monotonic()
     with chaos(folder, seed, questions) as made:
         kinds = [kind for kind, count in plan.items() for _ in range(count)]

@@ -54,8 +54,7 @@ def check(found: dict, injected: int, kinds: int) -> None:
     assert summary["outcomes"] == calm_summary["outcomes"]
     assert summary["faults_survived"] > 0 and calm_summary["faults_survived"] == 0
     assert report.injected.total() >= injected and len(report.injected) >= kinds
-    assert max(found["lost_shards"]) <= 6  # what an actor may hold unwritten; one is the aim
-    assert max(report.restarts_s, default=0) < 30
+    assert max(found["lost_shards"]) <= 6  # the most that an actor may hold unwritten
 
 
 @pytest.mark.timeout(300)
@@ -73,5 +72,6 @@ def test_a_sweep_in_long_chaos_ends_as_a_calm_one(tmp_path: Path):
     seed = int(os.environ.get("RAYSWEEP_CHAOS", "1"))
     found = run(tmp_path, seed, LONG, questions=120)
     check(found, injected=50, kinds=8)
+    assert max(found["report"].restarts_s, default=0) < 30
     for kind, counted in BY_KIND.items():
         assert found["summaries"][0]["faults_by_kind"].get(counted, 0) > 0, kind

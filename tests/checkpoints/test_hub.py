@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 def show(
     cache: Path, revision: str, benchmark: str = "", **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """`stages=[show]` of a question from the hub, as its user meets it."""
+    """`stages=[show]` of a question from the hub, run as a user runs it."""
     source = f"{{hub: invented/sums, revision: {revision}, file: data/test.jsonl}}"
     entry = f"{{name: own, loader: table, source: {source}, question: problem, id: id}}"
     answers = "grader: integer, answer_opener: 'It is', answer_tokens: 8"
@@ -53,7 +53,7 @@ def test_a_file_that_was_never_fetched_is_named_when_there_is_no_network(tmp_pat
     assert answer.returncode == 2
     assert answer.stderr == (
         "raysweep: sweep.benchmarks[0].source: data/test.jsonl of invented/sums@main is not in the cache "
-        "and can't be fetched (LocalEntryNotFoundError); fetch it once where there is a network, and keep "
+        "and cannot be fetched (LocalEntryNotFoundError); fetch it once with a network and keep "
         "the cache, or give the path of your own copy as source\n"
     )
 
@@ -95,9 +95,19 @@ def hub_that_says(status: int, code: str) -> Iterator[str]:
             "gpqa_diamond.csv of Idavidrein/gpqa@83022cefff930aea54f654c0b282e74b9eeda5c6 is gated; "
             "accept its terms at hf.co/datasets/Idavidrein/gpqa and set HF_TOKEN, or give the path",
         ),
-        ("aime25", 404, "RevisionNotFound", "is not there: no such revision; correct the revision"),
-        ("aime25", 401, "RepoNotFound", "is not there, or is private; correct the data set's name"),
-        ("aime25", 404, "EntryNotFound", "is not there: no such file; correct the file's name"),
+        (
+            "aime25",
+            404,
+            "RevisionNotFound",
+            "does not exist: no such revision; correct the revision",
+        ),
+        (
+            "aime25",
+            401,
+            "RepoNotFound",
+            "does not exist or is private; correct the data set's name",
+        ),
+        ("aime25", 404, "EntryNotFound", "does not exist: no such file; correct the file's name"),
     ],
 )
 def test_what_the_hub_refuses_is_told_with_the_way_out(
@@ -129,7 +139,9 @@ def test_the_commit_that_a_moving_revision_meant_is_on_record(
     file = hub_file("invented/sums", "data/test.jsonl", "main", None, "source")
     assert file.origin == f"hf://datasets/invented/sums@{COMMIT}/data/test.jsonl"
     assert hub_file("invented/sums", "data/test.jsonl", "main", file.sha256, "source") == file
-    with pytest.raises(ConfigError, match=f"source: hf://.* has the SHA-256 {file.sha256}, not 0"):
+    with pytest.raises(
+        ConfigError, match=f"source: hf://.* has the SHA-256 {file.sha256}, not the pinned 0"
+    ):
         hub_file("invented/sums", "data/test.jsonl", "main", 64 * "0", "source")
 
 
@@ -138,5 +150,5 @@ def test_a_name_that_the_hub_cannot_have_is_refused(monkeypatch: pytest.MonkeyPa
         raise errors.HFValidationError("Repo id must be ...")
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", refuse)
-    with pytest.raises(ConfigError, match="is no name that the hub can have; write owner/name"):
+    with pytest.raises(ConfigError, match="is not a valid name on the hub; write owner/name"):
         hub_file("a/b/c", "x.jsonl", "main", None, "source")

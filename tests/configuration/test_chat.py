@@ -1,4 +1,4 @@
-"""Chat templates without transformers: the same texts and tokens as with it, and as the engine feeds."""
+"""Chat templates without transformers give the texts and tokens of transformers and of the engine."""
 
 import json
 import shutil

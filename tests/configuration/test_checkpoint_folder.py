@@ -1,4 +1,4 @@
-"""Checkpoint folders, looked at from outside."""
+"""Checkpoint folders: what they hold, and which damage is found without loading them."""
 
 import json
 from pathlib import Path
@@ -56,7 +56,7 @@ def test_a_folder_without_weights_is_refused(folder: Path):
 
 def test_pickled_weights_are_refused(folder: Path):
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    assert "safetensors only" in refusal(folder)
+    assert "convert them to safetensors with save_pretrained" in refusal(folder)
 
 
 @pytest.mark.parametrize("kept_bytes", [0, 4, 20, -1])
@@ -84,7 +84,7 @@ def test_a_part_that_the_index_names_must_be_there(folder: Path):
         ("model_type", None, "model_type: None is not a known architecture"),
         ("num_hidden_layers", "3", "num_hidden_layers: '3' is not a whole number"),
         ("tie_word_embeddings", 1, "tie_word_embeddings: 1 is neither true nor false"),
-        ("mlp_bias", True, "mlp_bias: feed-forward biases are not known"),
+        ("mlp_bias", True, "mlp_bias: feed-forward biases are not supported"),
     ],
 )
 def test_a_config_that_is_not_understood_is_refused(
@@ -101,7 +101,7 @@ def change_config(folder: Path, **changes: object) -> None:
 
 def test_a_config_that_is_not_json_is_refused(folder: Path):
     (folder / "config.json").write_text("{")
-    assert "config.json: not JSON" in refusal(folder)
+    assert "config.json: is not JSON" in refusal(folder)
 
 
 def test_the_revision_follows_what_decides_the_model_and_nothing_else(folder: Path, tmp_path: Path):
@@ -129,14 +129,12 @@ def test_of_a_large_file_the_ends_decide(folder: Path, monkeypatch: pytest.Monke
 
 def test_a_tensor_that_config_json_speaks_of_must_be_there(folder: Path):
     change_config(folder, num_hidden_layers=4)
-    assert "has no tensor model.layers.3.self_attn.q_proj.weight" in refusal(folder)
+    assert "lacks the tensor model.layers.3.self_attn.q_proj.weight" in refusal(folder)
 
 
 def test_a_tensor_of_another_shape_is_refused(folder: Path):
     change_config(folder, intermediate_size=64)
-    words = (
-        "model.layers.0.mlp.gate_proj.weight is F16 [96, 32], but by its config.json BF16 [64, 32]"
-    )
+    words = "model.layers.0.mlp.gate_proj.weight is F16 [96, 32], but its config.json requires BF16 [64, 32]"
     assert words in refusal(folder)
 
 
@@ -176,7 +174,7 @@ PRECISIONS = [
 
 
 def quantised(folder: Path, weights: WeightSpec) -> None:
-    """The folder's tensors at another precision; its type of FP8 is one that numpy has not."""
+    """The folder's tensors at another precision. numpy does not have their FP8 type."""
     tensors = tensors_of(folder, weights)
     (folder / "model.safetensors").unlink()
     save_file(tensors, folder / "model.safetensors")
@@ -230,7 +228,7 @@ def test_a_checkpoint_that_says_nothing_has_16_bit(folder: Path):
         ({"quant_method": "gptq", "bits": 4, "group_size": 32, "lm_head": True}, "lm_head"),
         ({"quant_method": "gptq", "bits": 4}, "group_size: missing"),
         ({"quant_method": "gptq", "bits": 4, "group_size": 128}, "groups of 128 do not divide"),
-        ({"quant_method": "gptq", "bits": 4, "group_size": 32}, "has no tensor"),
+        ({"quant_method": "gptq", "bits": 4, "group_size": 32}, "lacks the tensor"),
     ],
 )
 def test_a_precision_that_is_not_understood_or_not_there_is_refused(

@@ -1,4 +1,4 @@
-"""The cluster as it is written down: kinds of GPU, how many of each, and what an actor gets of them."""
+"""The configuration of the cluster: kinds of GPU, the number of each, and what an actor gets."""
 
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ def test_a_kind_of_ones_own_needs_no_price_and_no_label(mine: Path):
         ({"gpu": ["h100-80", "l4-24"], "gpus": [8]}, "[8] does not match cluster.gpu"),
         ({"gpu": "h100-80", "gpus": 0}, "cluster.gpus: 0 is out of range; write 1 or more"),
         ({"gpu": "h100-80", "gpus": [0]}, "cluster.gpus: [0] is not a whole number"),
-        ({"gpu": "h100"}, "cluster.gpu: 'h100' is not a known gpu"),
+        ({"gpu": "h100"}, "cluster.gpu: 'h100' is not a known kind of GPU"),
         ({"gpu": {"name": "h100-80", "usd_per_hour": -1}}, "usd_per_hour: -1 is out of range"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Whatever a configuration holds, what it gets is one line: of any JSON, of any size, of half characters."""
+"""Any wrong value gives an error of one line: any JSON, any size, even unpaired surrogates."""
 
 from pathlib import Path
 from typing import Any
@@ -64,5 +64,5 @@ def test_a_number_of_questions_or_samples_that_no_machine_holds_is_refused_at_on
 
 def test_a_text_with_half_a_character_in_it_is_refused(mine: Path):
     family = {"name": "tiny", "think_open": "\ud800"}
-    with pytest.raises(ConfigError, match=r"think_open: '.ud800' has half a character in it"):
+    with pytest.raises(ConfigError, match=r"think_open: '.ud800' contains an unpaired surrogate"):
         read(changed("sweep.models", [{"name": "small", "family": family}]), mine)

@@ -66,13 +66,13 @@ def test_a_mistake_in_a_definition_file_is_reported_with_that_file(mine: Path, t
     with pytest.raises(ConfigError, match=f"{file}: 'bit' is not a known key; did you mean 'bits'"):
         config.read_config(configuration, [config.conf_folder(), mine, tmp_path])
     file.write_text("method: [")
-    with pytest.raises(ConfigError, match=f"{file}: not readable as YAML"):
+    with pytest.raises(ConfigError, match=f"{file}: cannot be read as YAML"):
         config.read_config(configuration, [config.conf_folder(), mine, tmp_path])
 
 
 def test_a_definition_that_another_hides_is_refused(mine: Path, tmp_path: Path):
     write_definition(tmp_path, "benchmark", "chain", loader="chain")
-    with pytest.raises(ConfigError, match="has that name already; rename yours"):
+    with pytest.raises(ConfigError, match=r"has the same kind and name as .*; rename your file"):
         config.read_config(valid_configuration(), [config.conf_folder(), mine, tmp_path])
 
 
@@ -92,9 +92,8 @@ def test_prompt_template_thinking_opener_and_answer_must_fit_the_context(mine: P
     with pytest.raises(ConfigError) as raised:
         room_for_the_prompt(mine, most + 1, opener)
     assert str(raised.value) == (
-        f"sweep.token_budgets: {most + 1}, a prompt of facts with up to {prompt} tokens and an "
-        "answer of 15 do not fit the context of small, 2048 tokens; "
-        f"lower the budget to {most}"
+        f"sweep.token_budgets: {most + 1} does not fit the context of small, 2048 tokens, beside a "
+        f"prompt of facts (up to {prompt} tokens) and an answer (15); lower the budget to {most}"
     )
     with pytest.raises(ConfigError, match="leave out the model or the benchmark"):
         room_for_the_prompt(mine, 17, 2010 * " ")
@@ -104,7 +103,8 @@ def test_thinking_must_close_with_one_token_of_the_model(mine: Path):
     models = [{"name": "small", "family": {"name": "tiny", "think_close": "</end>"}}]
     words = refusal(changed("sweep.models", models), mine)
     assert words.startswith(
-        "sweep.models[0].family: think_close '</end>' is not one token of small"
+        "sweep.models[0].family: think_close '</end>' must be one token for small, alone and in the "
+        "forced closing, but alone it takes "
     )
 
 

@@ -1,4 +1,4 @@
-"""What a run's folder says about itself, and which configurations may share it."""
+"""What a run's folder records about itself, and which configurations may share it."""
 
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,13 @@ def test_a_larger_run_is_the_same_run(mine: Path):
 
 
 def test_another_grader_may_use_the_folder(mine: Path):
-    """Its outcomes are kept apart by the parts, which name their grader."""
+    """Parts name their grader, so outcomes of two graders are not mixed."""
     recorded = identity.identity(read(valid_configuration(), mine))
     benchmarks = [{"name": "chain", "count": 4, "grader": "mathematics"}]
     run = read(changed("sweep.benchmarks", benchmarks), mine)
     identity.check_same_run(run, recorded)
     described = identity.as_document(run)["configuration"]["sweep"]["benchmarks"]
-    assert described[0]["grader"] == "mathematics-1"
+    assert described[0]["grader"] == "mathematics-2"
 
 
 @pytest.mark.parametrize(

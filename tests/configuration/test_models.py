@@ -1,4 +1,4 @@
-"""Models as they are written down: folders, files of the hub, and the precisions that are there."""
+"""Definitions of models: folders, files of the hub, and published precisions."""
 
 import json
 import shutil
@@ -38,7 +38,7 @@ def mine(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache in place of the user's."""
+    """An empty cache instead of the user's."""
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
@@ -95,7 +95,7 @@ def test_files_in_the_cache_must_have_the_definitions_numbers(no_hub: Path):
     assert model({"name": "mine", **HUB}).architecture.layers == 3
     config = json.loads((snapshot / "config.json").read_text())
     (snapshot / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 4}))
-    assert "is not what" in refusal({"name": "mine", **HUB})
+    assert "differs from" in refusal({"name": "mine", **HUB})
     without = {key: value for key, value in HUB.items() if key != "architecture"}
     assert model({"name": "mine", **without}).architecture.layers == 4
 
@@ -103,12 +103,12 @@ def test_files_in_the_cache_must_have_the_definitions_numbers(no_hub: Path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"hub": "Qwen3"}, "model.hub: 'Qwen3' is not owner/name"),
+        ({"hub": "Qwen3"}, "model.hub: 'Qwen3' is not of the form owner/name"),
         ({"revision": None}, "model.revision: None is not a text"),
-        ({"path": "models/x"}, "model.path: stands beside hub"),
+        ({"path": "models/x"}, "models/x' is given together with hub; keep one of the two"),
         ({"architecture": {"model_type": "qwen3"}}, "model.architecture.hidden_size: missing"),
         ({"colour": 1}, "'colour' is not a known key"),
-        ({"quantized": {"int3": {"path": "x"}}}, "'int3' is not a known weights"),
+        ({"quantized": {"int3": {"path": "x"}}}, "'int3' is not a known weight precision"),
         ({"quantized": {"gptq-4": {"path": "nowhere"}}}, "is not a folder"),
         ({"quantized": {"gptq-4": {"hub": "a/b"}}}, "model.quantized.gptq-4.revision: missing"),
     ],
@@ -145,10 +145,10 @@ def test_quantised_files_on_the_hub_are_named_by_repository_and_revision():
 def test_a_folder_of_another_precision_or_model_is_refused():
     quantised = tiny_models.MODELS / "quantized" / f"{TINY}-gptq4-g32"
     entry = {"name": TINY, "quantized": {"gptq-8-g32": {"path": str(quantised)}}}
-    assert "holds gptq4-g32, not gptq8-g32; put it under its own precision" in refusal(entry)
+    assert "holds gptq4-g32, not gptq8-g32; name it under its own precision" in refusal(entry)
     other = next(name for name in tiny_models.names() if name != TINY)
     entry = {"name": other, "quantized": {"gptq-4-g32": {"path": str(quantised)}}}
-    assert "is of another model" in refusal(entry)
+    assert "holds another model" in refusal(entry)
 
 
 def test_a_model_whose_own_files_are_quantised_has_no_16_bit(tmp_path: Path, mine: Path):
@@ -162,7 +162,7 @@ def test_a_model_whose_own_files_are_quantised_has_no_16_bit(tmp_path: Path, min
     assert checkpoint.path == str(folder)
     wanted["sweep"]["weights"] = ["bf16"]
     with pytest.raises(
-        ConfigError, match=r"weights\[0\]: there is no bf16 of packed \(gptq4-g32\)"
+        ConfigError, match=r"weights\[0\]: bf16 of packed \(gptq4-g32\) does not exist"
     ):
         read(wanted, mine)
 
@@ -187,20 +187,26 @@ def test_a_precision_that_is_not_there_is_made_under_the_name_of_its_recipe(mine
 
 
 REFUSED = [
-    (with_weights("gptq-4"), r"weights\[0\]: gptq4 of small: groups of 128 do not divide the 32"),
-    (with_weights("awq-4"), "the torch backend has no awq layers; choose sweep.backend=vllm"),
+    (
+        with_weights("gptq-4"),
+        r"weights\[0\]: gptq4 does not suit small .groups of 128 do not divide",
+    ),
+    (with_weights("awq-4"), "awq does not run on the torch backend; choose sweep.backend=vllm"),
     (
         with_weights("gptq-4-g32", calibration=None),
-        "prepare.calibration: missing, and gptq4-g32 of",
+        "prepare.calibration: missing, but gptq4-g32 of",
     ),
-    (with_weights("gptq-4-g32", calibration="none"), "'none' is not a known calibration"),
+    (with_weights("gptq-4-g32", calibration="none"), "'none' is not a known calibration text"),
     (with_weights("gptq-4-g32", calibration={"path": "none"}), "cannot be read"),
     (
         with_weights("gptq-4-g32", calibration={"name": "embedded", "count": 1, "tokens": 8}),
-        "prepare.calibration: 8 calibration tokens for layers of 96 features; give at least 96",
+        "prepare.calibration: 8 calibration tokens are too few for layers of 96 features; give at least 96",
     ),
-    (with_weights({"method": "gptq", "bits": 5, "group_size": 32}), "gptq has no 5 bits"),
-    (with_weights({"method": "gptq", "bits": 4, "group_size": 0}), "group_size: 0 is no size"),
+    (with_weights({"method": "gptq", "bits": 5, "group_size": 32}), "gptq does not support 5 bits"),
+    (
+        with_weights({"method": "gptq", "bits": 4, "group_size": 0}),
+        "group_size: 0 is not a group size",
+    ),
     (with_weights({"method": "bf16", "bits": 16, "group_size": 8}), "'group_size' is not a known"),
 ]
 
@@ -222,7 +228,7 @@ def test_a_file_to_calibrate_on_has_a_text_a_line(tmp_path: Path, mine: Path):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("{", "line 2: not JSON"),
+        ("{", "line 2: is not JSON"),
         ('{"prompt": "x"}', "line 2: .* has no text"),
         ('{"prompt": 1, "text": "x"}', "line 2: the prompt 1 is not a text"),
     ],
@@ -238,12 +244,12 @@ def test_a_test_question_in_the_calibration_text_is_refused(tmp_path: Path, mine
     question = read(changed("seed", 0), mine).sweep.benchmarks[0].questions[2]
     file = tmp_path / "texts.jsonl"
     file.write_text(json.dumps({"text": f"so {question.prompt} it is" + " and" * 60}))
-    with pytest.raises(ConfigError, match=f"holds the test question {question.question_id}"):
+    with pytest.raises(ConfigError, match=f"contains the test question {question.question_id}"):
         read(with_weights("gptq-4-g32", calibration={"path": str(file)}), mine)
 
 
 def test_a_budget_beyond_the_context_is_refused_though_the_tokenizer_is_on_the_hub(mine: Path):
     configuration = changed("sweep.models", ["qwen3-0.6b"])
     configuration["sweep"] |= {"weights": ["bf16"], "token_budgets": [40_960]}
-    with pytest.raises(ConfigError, match=r"do not fit the context of qwen3-0\.6b, 40960"):
+    with pytest.raises(ConfigError, match=r"does not fit the context of qwen3-0\.6b, 40960"):
         read(configuration, mine)

@@ -1,4 +1,4 @@
-"""Questions that are not on this machine: a plan makes do with their number, and nothing else does."""
+"""Questions that are missing on this machine: their number suffices for a plan, and for nothing else."""
 
 from pathlib import Path
 from typing import Any
@@ -53,12 +53,12 @@ def test_a_plan_stands_in_with_as_many_questions(mine: Path):
 
 @pytest.mark.parametrize("stages", [("plan", "generate"), ("reduce",), ("show",)])
 def test_whatever_needs_the_questions_themselves_is_refused_without_them(mine: Path, stages):
-    with pytest.raises(ConfigError, match="is not in the cache and can't be fetched"):
+    with pytest.raises(ConfigError, match="is not in the cache and cannot be fetched"):
         run_of(mine, *stages)
 
 
 def test_without_a_number_of_questions_there_is_no_plan(mine: Path):
-    with pytest.raises(ConfigError, match="is not in the cache and can't be fetched"):
+    with pytest.raises(ConfigError, match="is not in the cache and cannot be fetched"):
         run_of(mine, "plan", questions=None)
 
 
@@ -67,7 +67,9 @@ def test_a_file_that_is_here_is_read_and_must_have_as_many_questions(mine: Path,
     source = {**HUB, "revision": "main"}
     (benchmark,) = run_of(mine, "plan", source=source).sweep.benchmarks
     assert not benchmark.stands_in and len(benchmark.questions) == 30
-    with pytest.raises(ConfigError, match="questions: 31, where there are 30; correct it"):
+    with pytest.raises(
+        ConfigError, match="questions: 31 is not the number of questions found, 30; correct it"
+    ):
         run_of(mine, "plan", source=source, questions=31)
     assert len(run_of(mine, "plan", source=source, count=3).sweep.benchmarks[0].questions) == 3
 
@@ -84,12 +86,12 @@ def test_a_folder_in_which_placeholders_were_planned_takes_the_real_questions(
     mine: Path, no_hub: Path, tmp_path: Path
 ):
     store, planning = Store(str(tmp_path / "run")), run_of(mine, "plan")
-    assert "benchmark.sums" not in identity(planning)
+    assert "questions.sums" not in identity(planning)
     claim_folder(store, planning, as_document(planning))
     assert len(make_plan(planning, []).to_do) == 2 * 15 * 2
     write_hub_cache(no_hub, HUB["hub"], HUB["file"], sums(30))
     real = run_of(mine, "plan", "generate", source={**HUB, "revision": "main"})
     claim_folder(store, real, as_document(real))
-    claimed = read_record(store)["identity"]["benchmark.sums"]
+    claimed = read_record(store)["identity"]["questions.sums"]
     claim_folder(store, planning, as_document(planning))
-    assert read_record(store)["identity"]["benchmark.sums"] == claimed
+    assert read_record(store)["identity"]["questions.sums"] == claimed

@@ -1,4 +1,4 @@
-"""What a configuration is to be recommended for, as it is read and refused."""
+"""Reading and refusing the request for a recommendation."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from support.configurations import changed, read, valid_configuration, write_mod
 
 from raysweep.errors import ConfigError
 from raysweep.memory import CONTEXT_BYTES
-from raysweep.run_config import Wish
+from raysweep.run_config import Requirements
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +23,9 @@ def wished(**values: Any) -> dict[str, Any]:
 
 
 def test_gigabytes_become_bytes_and_no_benchmark_means_each(mine: Path):
-    assert read(wished(), mine).recommend == Wish(24e9, 1, None, None)
+    assert read(wished(), mine).recommend == Requirements(24e9, 1, None, None)
     wish = read(wished(memory_gb=0.5, batch_size=16, benchmark="facts"), mine).recommend
-    assert wish == Wish(0.5e9, 16, "facts", None)
+    assert wish == Requirements(0.5e9, 16, "facts", None)
     assert read(wished(max_token_budget=32), mine).recommend.max_token_budget == 32
 
 
@@ -45,8 +45,11 @@ def test_without_the_stage_no_memory_is_needed(mine: Path):
             "recommend.benchmark: 'chains' is not a known benchmark; did you mean",
         ),
         ({"max_token_budget": 1.5}, "recommend.max_token_budget: 1.5 is not a whole number"),
-        ({"gpu": "a100-80"}, "recommend.gpu: stands beside memory_gb; keep one of the two"),
-        ({"gpu": "a100", "memory_gb": None}, "recommend.gpu: 'a100' is not a known gpu"),
+        (
+            {"gpu": "a100-80"},
+            "recommend.gpu: 'a100-80' is given together with memory_gb = 24; keep one of the two",
+        ),
+        ({"gpu": "a100", "memory_gb": None}, "recommend.gpu: 'a100' is not a known kind of GPU"),
     ],
 )
 def test_a_bad_wish_is_refused_with_field_value_and_way_out(values, words: str, mine: Path):
@@ -58,7 +61,7 @@ def test_a_bad_wish_is_refused_with_field_value_and_way_out(values, words: str, 
 def test_the_stage_comes_last(mine: Path):
     configuration = changed("stages", ["recommend", "report"])
     configuration["recommend"]["memory_gb"] = 1
-    with pytest.raises(ConfigError, match=r"is not their order; write \['report', 'recommend'\]"):
+    with pytest.raises(ConfigError, match=r"is out of order; write \['report', 'recommend'\]"):
         read(configuration, mine)
 
 

@@ -48,7 +48,7 @@ def test_metric_names_and_labels_are_ones_that_prometheus_takes():
         assert re.fullmatch(r"raysweep_[a-z_]+", metric.name)
         assert not metric.name.endswith("_total")
         assert all(re.fullmatch(r"[a-z_]+", label) for label in metric.labels)
-        assert metric.unit and metric.says
+        assert metric.unit and metric.description
 
 
 def test_the_dashboard_is_one_that_grafana_takes():

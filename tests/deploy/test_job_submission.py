@@ -171,7 +171,10 @@ def test_a_submitted_run_is_stopped_by_sigterm_and_the_same_submission_ends_it(c
     until(lambda: len(parts(tmp_path)) >= 3)
     cluster.client.stop_job(job)
     assert cluster.ended(job) == JobStatus.STOPPED
-    assert "raysweep: interrupted; the same command goes on" in cluster.client.get_job_logs(job)
+    assert (
+        "raysweep: interrupted; repeat the same command to continue"
+        in cluster.client.get_job_logs(job)
+    )
     assert not (tmp_path / "R" / "report").exists()
     before = parts(tmp_path)
     assert 3 <= len(before) < 48

@@ -33,6 +33,7 @@ from actors.engine_metrics import ActorMetrics
 from raysweep.monitoring.metric_names import METRICS
 from raysweep.monitoring.ray_metrics import Exporter, engine_labels
 from raysweep.monitoring.snapshot import EngineProgress, Snapshot
+from raysweep.scheduling.loss_kinds import LossKind
 
 needs_prometheus = pytest.mark.skipif(not INSTALLED, reason=MISSING)
 
@@ -55,7 +56,7 @@ def snapshot(second: int) -> Snapshot:
         )
         for benchmark in ("chain", "facts")
     )
-    faults = {"actor": second // 10, "node": second // 20}
+    faults: dict[LossKind, int] = {"actor": second // 10, "node": second // 20}
     return Snapshot(engines, 1, 10_000.0, faults, second // 5, 102.0 - second, float(second))
 
 
@@ -112,10 +113,10 @@ def in_grafana(expression: str) -> str:
 
 # What a sweep on CPUs, without vLLM and without a fault, has none of.
 NOT_SEEN = {
-    "Thinking that the prefix cache still had A": "only vLLM computes answers from a cache of prefixes",
+    "Prefix cache hits of answers A": "only vLLM computes answers from a cache of prefixes",
     "GPU memory of an engine A": "there is no GPU",
-    "Lost actors, by kind A": "no actor was lost",
-    "Shards run again A": "no shard was",
+    "Lost actors, by kind of loss A": "no actor was lost",
+    "Shards queued again A": "no shard was",
 }
 
 

@@ -7,8 +7,8 @@ import pytest
 import yaml
 from support.manifests import K8S, OVERLAYS, ROOT, documents, kustomize, places, the
 
-from raysweep.__main__ import BAD_INPUT, INTERRUPTED, WORK_REMAINS
 from raysweep.monitoring.metric_names import ENGINE, METRICS
+from raysweep.system.exit_status import BAD_INPUT, INTERRUPTED, WORK_REMAINS
 
 GUIDE = (ROOT / "docs" / "operations.md").read_text()
 PROSE = " ".join(GUIDE.split())
@@ -32,7 +32,7 @@ def test_the_table_of_metrics_is_the_codes():
     rows = re.findall(
         r"^\| `(ray_raysweep_\w+)` \| (.+?) \| (.+?) \| (.*?) \|$", GUIDE, re.MULTILINE
     )
-    assert rows == [(m.exported, m.unit, m.says, shown_labels(m.labels)) for m in METRICS]
+    assert rows == [(m.exported, m.unit, m.description, shown_labels(m.labels)) for m in METRICS]
 
 
 def shown_labels(labels: tuple[str, ...]) -> str:

@@ -2,6 +2,9 @@
 
 import re
 from pathlib import Path
+from typing import get_args
+
+from raysweep.scheduling.loss_kinds import LossKind
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "reliability.md"
@@ -16,6 +19,12 @@ def test_every_test_that_the_guide_names_exists():
     named = set(re.findall(r"`(test_\w+)`", GUIDE.read_text()))
     assert len(named) > 15
     assert named <= written
+
+
+def test_every_kind_of_loss_has_its_line():
+    counted_as = re.findall(r"^\|.*\|.*\| ([^|]*) \| [^|]*\|$", GUIDE.read_text(), re.MULTILINE)
+    named = {kind for cell in counted_as for kind in re.findall(r"`(\w+)`", cell)}
+    assert named == set(get_args(LossKind))
 
 
 def test_every_line_of_its_tables_names_a_test():

@@ -1,6 +1,7 @@
-"""Drivers that are killed, and heads that are lost: real processes, and the same command again."""
+"""Killed drivers and lost heads, with real processes, and the same command repeated."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -44,14 +45,12 @@ def test_a_driver_killed_by_sigkill_loses_nothing_and_its_session_is_counted(tmp
         time.sleep(0.02)
     first.kill()
     first.communicate()
-    time.sleep(3)  # its actors end with it
+    time.sleep(3)  # Meanwhile its actors end too.
     before = parts(tmp_path)
-    begun = time.monotonic()
     second = started(tmp_path)
     while len(parts(tmp_path)) == len(before):
         assert second.poll() is None, second.communicate()
         time.sleep(0.02)
-    assert time.monotonic() - begun < 20
     said, errors = second.communicate(timeout=120)
     assert (second.returncode, errors) == (0, ""), said
     assert before.items() <= parts(tmp_path).items()
@@ -64,7 +63,8 @@ def test_the_head_of_a_cluster_that_is_lost_ends_the_run_in_one_line(tmp_path):
 
     os.environ.setdefault("RAY_AUTH_TOKEN", "0" * 64)  # Ray reads it once in a process
     script = (
-        "import sys; from raysweep import cluster_view as v; v.GONE_S, v.LOOK_EVERY_S = 4.0, 1.0\n"
+        "import sys; from raysweep.driver import head_watch as watch\n"
+        "watch.GONE_S, watch.LOOK_EVERY_S = 4.0, 1.0\n"
         "from raysweep.__main__ import main; sys.exit(main())"
     )
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
@@ -81,13 +81,15 @@ def test_the_head_of_a_cluster_that_is_lost_ends_the_run_in_one_line(tmp_path):
         while not parts(tmp_path):
             assert process.poll() is None, process.communicate()
             time.sleep(0.02)
-        begun = time.monotonic()
         assert cluster.head_node is not None
         cluster.head_node.kill_gcs_server(check_alive=False)
         errors = process.communicate(timeout=70)[1]
         assert process.returncode == 3, errors
-        assert time.monotonic() - begun < 30
-        assert errors.splitlines()[-1].startswith("raysweep: cluster: Ray's head has not answered")
+        said = (
+            r"raysweep: cluster: Ray's head has not answered for (\d+) s; written samples are kept"
+        )
+        silent = re.match(said, errors.splitlines()[-1])
+        assert silent and 4 <= int(silent[1]) < 40, errors  # before Ray itself ends the process
         assert "Traceback" not in errors
     finally:
         cluster.shutdown()

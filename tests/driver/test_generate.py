@@ -35,7 +35,7 @@ pytestmark = pytest.mark.slow
 
 
 class Killed(EngineActor):
-    """Is killed in its third shard, but only once."""
+    """Is killed in its third shard, once."""
 
     async def run_shard(self, shard: Shard) -> Receipt:
         await asyncio.sleep(0.05)
@@ -46,10 +46,10 @@ class Killed(EngineActor):
 
 
 class KilledInMidWrite(EngineActor):
-    """Is killed with a part written, but not yet renamed into place; only once."""
+    """Is killed once after a part was written, before it is renamed into place."""
 
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
         fsync = os.fsync
 
         def fsync_or_die(file: int) -> None:
@@ -60,11 +60,11 @@ class KilledInMidWrite(EngineActor):
         os.fsync = fsync_or_die
 
 
-class Poisoned(EngineActor):
-    """One question breaks its engine, whoever steps it, at every attempt."""
+class Breaking(EngineActor):
+    """One question breaks its engine at every attempt."""
 
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
         engine = self.engine
         assert isinstance(engine, FakeEngine)
         engine_step = engine.step
@@ -79,10 +79,10 @@ class Poisoned(EngineActor):
 
 
 class Slow(EngineActor):
-    """Its engine takes its time, and what it was given waits there."""
+    """Its engine is slow, so that its samples wait in it."""
 
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
         engine_step = self.engine.step
 
         def step() -> None:
@@ -130,7 +130,7 @@ def test_without_a_number_of_actors_there_are_as_many_as_the_machine_can_afford(
 
 
 def actors_left() -> list[str]:
-    """Names of the actors that live on, after some seconds of grace."""
+    """Names of the actors that are still alive after some seconds."""
     names = ray.util.list_named_actors()
     for _ in range(50):
         if not names:
@@ -192,10 +192,10 @@ def test_an_engine_that_cannot_load_fails_with_its_reason_and_the_others_finish(
 
 
 def test_a_shard_that_always_breaks_the_engine_takes_no_other_down_with_it(store):
-    poison = some_questions(3)[2]
+    killer = some_questions(3)[2]
     shards = some_shards(shard_questions=1)
-    outcome = generate_on_ray(store, shards, Poisoned, shard_questions=1, shard_samples=1)
-    bad = [shard for shard in shards if poison in shard.questions]
+    outcome = generate_on_ray(store, shards, Breaking, shard_questions=1, shard_samples=1)
+    bad = [shard for shard in shards if killer in shard.questions]
     assert {failure.shard_id for failure in outcome.failures} == {s.shard_id for s in bad}
     assert "ValueError: this question breaks the engine" in outcome.failures[0].reason
     assert_whole(store, [shard for shard in shards if shard not in bad])
@@ -217,14 +217,14 @@ def test_a_vllm_actor_gets_what_must_be_set_before_vllm_is_imported(monkeypatch)
 
 
 class Warned(EngineActor):
-    """Has something to say of its engine."""
+    """Has a warning about its engine."""
 
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
-        self.engine.warnings = (f"loaded for {arguments[3]} tokens",)
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self.engine.warnings = (f"loaded for {arguments['longest']} tokens",)
 
 
-def test_what_engines_say_as_they_load_comes_back_once(store):
+def test_warnings_of_engines_come_back_once(store):
     assert generate_on_ray(store, some_shards(), Warned).warnings == ("loaded for 64 tokens",)
 
 

@@ -1,4 +1,4 @@
-"""The thread that looks at a cluster ends before its Ray does."""
+"""The threads that watch a cluster end before its Ray does."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""The stage prepare: what is missing is quantised once, and its failures stop nobody else's work."""
+"""The stage prepare: a missing checkpoint is made once, and a failure does not stop other work."""
 
 import json
 import shutil
@@ -13,8 +13,9 @@ from raysweep.configuration.identity import as_document
 from raysweep.driver import prepare
 from raysweep.errors import ConfigError
 from raysweep.run_config import RunConfig
-from raysweep.stages import DONE, WORK_REMAINS, run_stages
+from raysweep.stages import run_stages
 from raysweep.storage.store import Store
+from raysweep.system.exit_status import DONE, WORK_REMAINS
 
 SMALLEST = tiny_models.smallest()
 
@@ -58,7 +59,7 @@ def test_what_cannot_be_made_is_told_and_the_rest_goes_on(tmp_path: Path, capsys
     assert run_stages(config, as_document(config)) == WORK_REMAINS
     said = capsys.readouterr().out
     assert "failed    gptq4-g32 of broken" in said and "prepared  gptq4-g32 of sound" in said
-    assert "shards wait for checkpoints, which the stage prepare makes" in said
+    assert "4 shards cannot run before the stage prepare makes their checkpoints" in said
     made = {making.recipe.model.name: is_there(making.checkpoint) for making in makings(config)}
     assert made == {"sound": True, "broken": False}
     parts = Store(f"{config.out}/{config.run}").parts()
@@ -81,7 +82,7 @@ def test_a_disk_that_is_too_small_is_refused_before_the_work(
     config = a_config(tmp_path, "one")
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(ConfigError, match=r"prepare\.checkpoints: .* GB free, and the checkpoints"):
+    with pytest.raises(ConfigError, match=r"prepare\.checkpoints: .* GB free, and the missing"):
         prepare.prepare(tuple(makings(config)), config.cluster, print)
     assert not (tmp_path / "checkpoints").exists()
 

@@ -1,4 +1,4 @@
-"""The scheduler on a real Ray of several nodes with claimed GPUs: what it decides is what happens."""
+"""The scheduler on a real Ray of several nodes with pretended GPUs: its decisions are carried out."""
 
 import json
 import logging
@@ -44,14 +44,15 @@ DEAD_AFTER_SECONDS = {
     "health_check_timeout_ms": 500,
     "health_check_failure_threshold": 3,
 }
-ROWS, TOKENS = 1, 12  # of the engines here: a row at a time, the budget and the answer
+# The engines here decode one row at a time, of the budget and the answer.
+ROWS, TOKENS = 1, 12
 
 
 class Noting(EngineActor):
-    """Takes a tenth of a second for a trace, and notes where it is and how long it was there."""
+    """Takes a tenth of a second per trace, and writes down where it ran and when."""
 
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
         self.began, engine_step = time.time(), self.engine.step
 
         def step() -> None:
@@ -103,13 +104,13 @@ def store(tmp_path: Path) -> Store:
 
 
 def pool(kind: str, share: float = 1.0, bandwidth: float = 1e12) -> Pool:
-    """GPUs so small that one of the engines here takes just such a share of one."""
+    """A pool of GPUs so small that one of these engines takes this share of one."""
     memory = next(bytes_ for bytes_ in range(10**9, 10**10, 10**7) if taken(bytes_) <= share)
     return Pool(Gpu(kind.lower(), memory, bandwidth, 1e15, kind))
 
 
 def taken(memory_bytes: int) -> float:
-    """GPUs with so much memory that an engine takes."""
+    """The GPUs that an engine takes, if each has so much memory."""
     fit = placed(some_shards()[0].engine, Gpu("", memory_bytes, 1.0, 1.0), ROWS, TOKENS)
     return fit.gpus if fit else math.inf
 
@@ -170,7 +171,7 @@ def test_a_gpu_is_given_back_when_an_engine_is_done_and_the_next_one_takes_it(ma
 
 
 def test_an_idle_gpu_makes_a_replica_where_loading_pays(machines, store):
-    slow = 1e2  # bytes a second that the memory gives: a token takes longer than loading
+    slow = 1e2  # bytes per second of memory bandwidth, so that a token takes longer than loading
     outcome = make(store, engines("a", samples=16), on(pool("H100", bandwidth=slow)))
     assert outcome.actors == 2
     one, other = notes(store)
@@ -195,7 +196,7 @@ def store_beside(store: Store) -> Store:
 def test_an_engine_that_no_node_can_ever_hold_is_refused(machines, store):
     with pytest.raises(ConfigError) as raised:
         make(store, engines("a"), on(pool("A100")))
-    assert "no Ray node has the 1 CPUs and 1 A100 GPUs of an actor of a.bf16.full" in str(
+    assert "no Ray node has the 1 CPUs and 1 A100 GPUs that an actor of a.bf16.full needs" in str(
         raised.value
     )
     assert "8 CPUs and 2 H100 GPUs" in str(raised.value)
@@ -241,11 +242,13 @@ def test_shards_of_a_raylet_that_is_killed_run_again_elsewhere_with_nothing_lost
     assert outcome.faults == {"node": 1}
     assert {note["node"] for note in notes(store)} > {doomed.node_id}
     there = NodeAffinitySchedulingStrategy(doomed.node_id, soft=False)
-    late: Any = ray.remote(EngineActor).options(scheduling_strategy=there).remote(*arguments(store))
+    late: Any = (
+        ray.remote(EngineActor).options(scheduling_strategy=there).remote(**arguments(store))
+    )
     with pytest.raises(RayError) as raised:
         ray.get(late.__ray_ready__.remote(), timeout=60)
     assert kind_of(raised.value) == "node"
 
 
-def arguments(store: Store) -> tuple[Any, ...]:
-    return engines("a")[0].engine, store.root, ROWS
+def arguments(store: Store) -> dict[str, Any]:
+    return {"spec": engines("a")[0].engine, "store_root": store.root, "max_rows": ROWS}

@@ -1,4 +1,4 @@
-"""A Ray of one's own, started and ended quietly, and what is refused before it can hang."""
+"""A private Ray that starts and ends quietly, and input that is refused before Ray can hang."""
 
 import gc
 import os
@@ -32,7 +32,9 @@ def test_a_failed_call_that_nobody_asks_about_prints_nothing(monkeypatch):
     monkeypatch.setattr(ray_worker, "_unhandled_error_handler", printed.append)
     with ray_session(a_cluster(actors=1)):
         call = failing.remote()
-        time.sleep(3)  # asking whether it has ended would count as asking about it
+        time.sleep(
+            3
+        )  # Ray would take a question whether the call has ended for interest in its result.
         del call
         gc.collect()
         time.sleep(0.5)  # Ray looks at dropped calls in a thread of its own
@@ -97,15 +99,15 @@ def test_the_refusal_says_what_nodes_there_are(monkeypatch):
     with pytest.raises(ConfigError) as raised:
         check(cpus_per_actor=1.0, gpus_per_actor=2.0)
     assert str(raised.value).startswith(
-        "cluster: no Ray node has the 1 CPUs and 2 GPUs of an actor of toy.bf16.full; there are "
-        "nodes of 8 CPUs and 1 GPUs; change cluster.cpus_per_actor"
+        "cluster: no Ray node has the 1 CPUs and 2 GPUs that an actor of toy.bf16.full needs; "
+        "the nodes have 8 CPUs and 1 GPUs; change cluster.cpus_per_actor"
     )
 
 
 def test_where_nodes_may_still_come_nothing_is_refused(monkeypatch):
     monkeypatch.setattr(ray, "nodes", list)
     check(autoscaling=True)
-    with pytest.raises(ConfigError, match="there are nodes of nothing"):
+    with pytest.raises(ConfigError, match="the nodes have nothing"):
         check()
 
 

@@ -1,4 +1,4 @@
-"""What the driver makes of Ray's exceptions, how long it waits for room, and what it says of time left."""
+"""How the driver reads Ray's exceptions, how long it waits, and how it estimates the time left."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -15,6 +15,7 @@ from support.nouns import a_cluster
 from support.scheduling_cases import a_job, a_schedule, an_option, decide, finish, started
 
 from raysweep.driver import ray_world
+from raysweep.driver.generate import ENDING_S, Drain
 from raysweep.driver.ray_errors import kind_of, reason_of
 from raysweep.driver.ray_world import PATIENCE_S, RayWorld, events_of
 from raysweep.errors import StorageError
@@ -22,15 +23,16 @@ from raysweep.progress.watch import snapshot_of
 from raysweep.scheduling.loop import Loaded, Lost
 from raysweep.scheduling.places import Place
 from raysweep.storage.store import Store
+from raysweep.system.sigterm import Terminated
 
 
 def in_call(cause: Exception) -> RayTaskError:
-    """As Ray tells of what a call has raised."""
+    """Ray's exception for an error that a call has raised."""
     return RayTaskError("run_shard", "Traceback ...", cause)
 
 
 def died(said: str) -> ActorDiedError:
-    """As Ray tells of an actor whose process is no more."""
+    """Ray's exception for an actor whose process has died."""
     error = ActorDiedError()
     error.error_msg = f"The actor died unexpectedly before finishing this task.\n{said}"
     return error
@@ -41,7 +43,7 @@ def in_constructor(said: str) -> ActorDiedError:
 
 
 class OutOfMemoryError(RuntimeError):
-    """By its name torch's."""
+    """Has the name of torch's exception."""
 
 
 @pytest.mark.parametrize(
@@ -124,7 +126,7 @@ def test_for_nodes_of_an_autoscaler_it_waits_as_long_as_it_takes(clock: Clock):
     assert world.goes_on(a_schedule())
 
 
-def test_a_lost_place_is_not_asked_for_its_hunger(clock: Clock):
+def test_a_lost_place_is_not_asked_for_its_capacity(clock: Clock):
     schedule = a_schedule()
     (place,) = started(decide(schedule))
     world = a_world()
@@ -148,7 +150,25 @@ def test_demand_is_announced_when_it_changes_and_taken_back_at_the_end(clock: Cl
     assert announced == [[slow.need], []]
 
 
-def test_nobody_says_how_long_it_takes_before_something_has_come_back():
+def test_after_sigterm_running_shards_have_the_grace_but_for_the_time_kept_for_ending_ray():
+    schedule, since_s = a_schedule(), [0.0]
+    drain = Drain(lambda: since_s[0], grace_s=30.0)
+    for since_s[0] in (0.0, 30.0 - ENDING_S):
+        drain(schedule)
+        assert schedule.draining
+    since_s[0] = 30.0 - ENDING_S + 0.1
+    with pytest.raises(Terminated):
+        drain(schedule)
+
+
+def test_before_sigterm_nothing_is_drained():
+    schedule, drain = a_schedule(), Drain(lambda: None, grace_s=30.0)
+    drain(schedule)
+    drain.check()
+    assert not schedule.draining
+
+
+def test_there_is_no_estimate_of_the_time_left_before_the_first_shard_is_finished():
     schedule = a_schedule(a_job("toy", 9, [an_option(load_s=1e6)]))
     (place,) = started(decide(schedule))
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""What Python users import: light, typed, and with examples that are true."""
+"""The interface for Python users is light and typed, and its examples are true."""
 
 import doctest
 import importlib

@@ -11,7 +11,7 @@ SOURCES = sorted([*(ROOT / "raysweep").rglob("*.py"), *(ROOT / "actors").rglob("
 
 
 def messages(source: Path) -> Iterator[tuple[int, str]]:
-    """Line and text of each ConfigError that a module makes, {} for what is filled in."""
+    """Line and text of each ConfigError that a module makes, with {} for values."""
     for node in ast.walk(ast.parse(source.read_text())):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "ConfigError":
             yield node.lineno, text_of(node.args[0])

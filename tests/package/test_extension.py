@@ -1,4 +1,4 @@
-"""A user's own project adds a KV policy, a benchmark, a grader and a model family, and touches nothing here.
+"""A user's project adds a KV policy, a benchmark, a grader and a model family without changing raysweep.
 
 The project is `tests/extension`: definitions in `conf/`, three modules of one idea each in `my_study/`.
 """
@@ -22,7 +22,7 @@ GRADER = "my_study/last_digit.py"
 
 
 class Project:
-    """A copy of the project in a folder of its own, far from raysweep's."""
+    """A copy of the project in its own folder, outside of raysweep's."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -140,10 +140,10 @@ def test_a_loaders_own_parameters_are_read_by_their_types(mine: Path):
     [
         ("my_study.lost.questions", "'my_study.lost.questions' cannot be imported .*correct"),
         ("my_study.__name__", "is not a function; correct the import path"),
-        (f"{__name__}.takes_anything", r"has a parameter \*\*keys: Any that no key can give"),
-        (f"{__name__}.takes_a_grader", "has a parameter grader: str that no key can give"),
+        (f"{__name__}.takes_anything", r"has a parameter \*\*keys: Any that no key can set"),
+        (f"{__name__}.takes_a_grader", "has a parameter grader: str that no key can set"),
         (f"{__name__}.twice", "yields 'one' twice"),
-        (f"{__name__}.texts", r"yields '1 \+ 1 = \?', which is no raysweep.spec.Question"),
+        (f"{__name__}.texts", r"yields '1 \+ 1 = \?', which is not a raysweep.spec.Question"),
         (f"{__name__}.reads_a_lost_file", "fails .*No such file"),
     ],
 )

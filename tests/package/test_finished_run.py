@@ -1,4 +1,4 @@
-"""A run opened in a notebook: the tables as pandas, and the study's questions as data frames."""
+"""A run opened in a notebook: its tables as pandas, and the study's analyses as data frames."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def test_the_tables_are_those_of_the_folder(run: FinishedRun):
     assert list(run.thresholds.columns)[:2] == ["benchmark", "batch_size"]
 
 
-def test_scores_are_one_row_a_scenario_and_question_and_average_to_the_accuracy(run: FinishedRun):
+def test_scores_have_a_row_per_scenario_and_question_and_average_to_the_accuracy(run: FinishedRun):
     assert len(run.scores) == 6 * 2
     long = run.scores.query(f"token_budget == {LONG} and group_size == 1")
     assert dict(zip(long.question_id, long.score, strict=True)) == {"sums-0": 0.5, "sums-1": 0.25}
@@ -68,21 +68,21 @@ def test_differences_are_of_every_scenario_against_one(run: FinishedRun):
     own = found.query(f"token_budget == {LONG} and group_size == 1").iloc[0]
     assert (own.difference, own.difference_lo, own.difference_hi) == (0, 0, 0)
     assert found.difference.max() == 1 - 3 / 8
-    with pytest.raises(ConfigError, match="3 scenarios have"):
+    with pytest.raises(ConfigError, match="selects 3 scenarios; select exactly one"):
         run.differences("sums", token_budget=LONG)
 
 
-def test_what_is_not_there_is_said(run: FinishedRun, tmp_path: Path):
-    with pytest.raises(ConfigError, match="no run lies there"):
+def test_missing_files_and_unknown_names_are_errors(run: FinishedRun, tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"has no config\.yaml, so it is not a run"):
         raysweep.open_run(str(tmp_path))
     (tmp_path / "config.yaml").write_text("identity: {}\n")
-    with pytest.raises(ConfigError, match=r"scenarios\.parquet is not there"):
+    with pytest.raises(ConfigError, match=r"scenarios\.parquet is missing"):
         _ = raysweep.open_run(str(tmp_path)).scenarios
     with pytest.raises(ConfigError, match="'chain' is not a known benchmark"):
         run.candidates("chain")
 
 
-def test_the_reports_figures_are_there_by_name(run: FinishedRun):
+def test_the_reports_figures_are_drawn_by_name(run: FinishedRun):
     figure = run.figure("composition", "sums", batch_size=16)
     assert figure is not None
     assert len(figure.axes) == 4

@@ -4,7 +4,14 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raysweep.frontier import amortised_bytes, largest_batch, p_on_frontier, pareto
+from raysweep.frontier import (
+    amortised_bytes,
+    best_within,
+    frontier_points,
+    largest_batch,
+    p_on_frontier,
+    pareto,
+)
 
 # Few distinct values, so that ties in memory, in accuracy and in both are common.
 points = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=25)
@@ -70,3 +77,23 @@ def test_a_batch_shares_the_weights_but_not_the_cache():
 def test_the_theoretical_batch_is_what_the_weights_leave_room_for():
     weights_bytes, kv_bytes = np.array([10.0, 10.0, 95.0, 200.0]), np.array([30.0, 45.0, 10.0, 1.0])
     assert largest_batch(100, weights_bytes, kv_bytes).tolist() == [3, 2, 0, 0]
+
+
+@given(points)
+@settings(max_examples=200, deadline=None)
+def test_a_frontiers_points_are_listed_with_the_least_memory_first(pairs):
+    memory, accuracy = [m for m, _ in pairs], [a for _, a in pairs]
+    on = pareto_by_pairs(memory, accuracy)
+    expected = sorted((i for i, is_on in enumerate(on) if is_on), key=lambda i: memory[i])
+    assert frontier_points(memory, accuracy).tolist() == expected
+
+
+@given(points, st.integers(-1, 6))
+@settings(max_examples=200, deadline=None)
+def test_the_best_within_a_memory_is_the_most_accurate_then_the_smallest_then_the_first(
+    pairs, limit
+):
+    memory, accuracy = [m for m, _ in pairs], [a for _, a in pairs]
+    fits = [i for i, m in enumerate(memory) if m <= limit]
+    expected = min(fits, key=lambda i: (-accuracy[i], memory[i], i), default=None)
+    assert best_within(memory, accuracy, limit) == expected

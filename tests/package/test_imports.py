@@ -1,4 +1,4 @@
-"""The import rule, and that the command line does not load what it may never need."""
+"""The import rules, and that the command line does not load modules that it may never need."""
 
 import subprocess
 import sys

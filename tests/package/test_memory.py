@@ -59,7 +59,7 @@ def test_the_studys_table_1_is_reproduced(name):
 
 
 def shipped() -> list[Path]:
-    """Every checkpoint of the embedded family, quantised ones included."""
+    """Every checkpoint of the embedded family, including quantised ones."""
     return sorted(file.parent for file in tiny_models.MODELS.rglob("model.safetensors"))
 
 
@@ -165,9 +165,8 @@ def test_the_shares_of_all_gpus_make_the_model_but_for_what_each_of_them_keeps(r
     together = ranks * architecture_bytes(share(a, ranks), weights)
     norms = 2 * (a.hidden_size + a.layers * (2 * a.hidden_size + 2 * a.head_dim))
     kept_by_all = (ranks - 1) * norms
-    if (
-        weights.method == "gptq"
-    ):  # of the layers that are split by outputs, the inputs' group indices
+    # Layers that are split by outputs keep the group indices of all inputs on every GPU.
+    if weights.method == "gptq":
         kept_by_all += (ranks - 1) * 4 * a.layers * 5 * a.hidden_size
     assert together == architecture_bytes(a, weights) + kept_by_all
 

@@ -58,7 +58,7 @@ def partitions(n: int, most: int | None = None) -> Iterator[tuple[int, ...]]:
 
 
 def polls(n: int) -> Iterator[tuple[int, tuple[int, ...], int]]:
-    """All that n samples can say: (correct, wrong counts, absent)."""
+    """All possible counts of n samples: (correct, wrong counts, absent)."""
     for correct, absent in product(range(n + 1), repeat=2):
         if correct + absent <= n:
             yield from ((correct, wrong, absent) for wrong in partitions(n - correct - absent))
@@ -162,7 +162,7 @@ def test_a_group_larger_than_the_pool_has_no_answer():
 
 
 def test_impossible_counts_are_errors():
-    with pytest.raises(ValueError, match="more than all"):
+    with pytest.raises(ValueError, match="negative or above n"):
         pass_at_k(4, 5, 1)
     with pytest.raises(ValueError, match="negative"):
         maj_at_k([1], [[-1]], [3], [1])

@@ -1,4 +1,4 @@
-"""Identity: what is the same work has the same name, and everything that matters is in the name."""
+"""Identity: equal work has the same name, and everything that matters changes the name."""
 
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
@@ -13,7 +13,7 @@ from raysweep.spec import INCIDENTAL, Question, WeightSpec, content_hash
 
 
 def changed_copies(noun: Any) -> list[tuple[str, Any]]:
-    """(field, copy of `noun` that differs in it), for every field of it and of the nouns within."""
+    """(field, copy of `noun` that differs in it) for every field of `noun` and of the nouns in it."""
     return [
         (f"{field.name}.{path}".rstrip("."), replace(noun, **{field.name: copy}))
         for field in fields(noun)
@@ -63,7 +63,7 @@ def test_the_hash_of_a_shard_is_independent_of_where_the_model_lies_and_of_the_g
 
 
 def test_hashes_do_not_change_from_one_process_or_version_to_the_next():
-    """Finished work is found by its hash: a change here makes every user's folder start anew."""
+    """Finished work is found by its hash, so a change here would discard every user's finished work."""
     assert content_hash(Question("q", "1 + 1 = ?", "2")) == "29bd0119396bb566"
 
 

@@ -1,4 +1,4 @@
-"""The wheel: all that raysweep needs is in it, and it runs far from any checkout."""
+"""The wheel contains everything that raysweep needs, and it runs without a checkout."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ UNWANTED = ("tests/", "docs/", "notebooks/", "benchmarks/", "deploy/", "conf/", 
 
 
 def run(*command: str | Path, cwd: Path, path: Path | None = None) -> str:
-    """What a command prints, in an environment that knows of no checkout."""
+    """The output of a command in an environment without a checkout."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     if path is not None:
         environment["PATH"] = os.pathsep.join([str(path), environment["PATH"]])

@@ -38,7 +38,9 @@ def test_auto_takes_vllm_where_it_can_and_torch_for_the_rest():
     spec = replace(an_engine(), model=model())
     assert choose(spec, a_cluster()).backend == "vllm"
     evicting = choose(replace(spec, kv_policy=StreamingLLM(4, 60)), a_cluster())
-    assert evicting == Choice("torch", "vLLM has no KV policy streaming_llm-64; torch has")
+    assert evicting == Choice(
+        "torch", "vLLM does not support the KV policy streaming_llm-64; use torch"
+    )
     assert choose(replace(spec, kv_policy=KVDtype("fp8")), a_cluster()).backend == "vllm"
 
 
@@ -59,10 +61,10 @@ def test_actors_of_this_machine_cannot_import_a_vllm_that_is_not_installed(monke
 @pytest.mark.parametrize(
     ("numbers", "weights", "policy", "cluster", "reason"),
     [
-        ({}, BF16, StreamingLLM(4, 60), ON_GPU, "no KV policy streaming_llm-64; torch has"),
-        ({"head_dim": 16}, BF16, Full(), a_cluster(), "no heads of 16 (toy); torch has"),
-        ({}, WeightSpec("gptq", 8, 128), Full(), a_cluster(), "no CPU kernel for gptq8; torch has"),
-        ({}, WeightSpec("gptq", 3, 128), Full(), ON_GPU, "no kernel for gptq3; torch has"),
+        ({}, BF16, StreamingLLM(4, 60), ON_GPU, "the KV policy streaming_llm-64; use torch"),
+        ({"head_dim": 16}, BF16, Full(), a_cluster(), "the head dimension 16 of toy; use torch"),
+        ({}, WeightSpec("gptq", 8, 128), Full(), a_cluster(), "no CPU kernel for gptq8; use torch"),
+        ({}, WeightSpec("gptq", 3, 128), Full(), ON_GPU, "no kernel for gptq3; use torch"),
         ({}, BF16, KVDtype("int8_per_token_head"), a_cluster(), "on a CPU; give its actors GPUs"),
         ({}, WeightSpec("fp8", 8, 128), Full(), a_cluster(), "for fp88; give its actors GPUs"),
         ({}, BF16, Full(), a_cluster(gpus_per_actor=3.0), "do not split over 3 GPUs; change"),
@@ -109,11 +111,13 @@ def test_an_explicit_backend_that_cannot_run_the_sweep_is_bad_input(tmp_path: Pa
         read(changed("sweep.backend", "vllm"), mine)
     assert str(raised.value) == (
         "sweep.backend: 'vllm' cannot run small.bf16.streaming_llm-64: "
-        "vLLM has no KV policy streaming_llm-64; torch has"
+        "vLLM does not support the KV policy streaming_llm-64; use torch"
     )
     formats = changed("sweep.backend", "torch")
     formats["sweep"]["kv_policies"] = ["fp8"]
-    with pytest.raises(ConfigError, match="the torch engine has no KV format fp8; vllm has"):
+    with pytest.raises(
+        ConfigError, match="the torch engine does not support the KV format fp8; use vllm"
+    ):
         read(formats, mine)
     assert read({**valid_configuration(), "seed": 3}, mine).sweep.backend == "torch"
 

@@ -1,4 +1,4 @@
-"""What a plan costs, against sums written out; and what is said of it."""
+"""The cost of a plan against sums written out, and the text about it."""
 
 from dataclasses import replace
 from typing import Any
@@ -25,7 +25,7 @@ SAMPLES = 3 * 4
 
 
 def on(*pools: Pool, **changes: Any) -> RunConfig:
-    """An `auto` cluster of these pools, where the memory model says how many GPUs an actor has."""
+    """An `auto` cluster of these pools, where the memory model decides the GPUs per actor."""
     models = (a_model("a"), a_model("b", layers=40))
     return a_run_config(
         **{"pools": pools, "gpus_per_actor": None, "models": models, "actors": None, **changes}
@@ -33,7 +33,7 @@ def on(*pools: Pool, **changes: Any) -> RunConfig:
 
 
 def part_of(config: RunConfig, plan: Plan, index: int, **noted: Any) -> Part:
-    """The part that a shard of the plan, which has nothing yet, will have written."""
+    """The finished part of a shard of the plan."""
     shard = plan.to_do[index]
     questions = {question.question_id: question.asked for question in shard.questions}
     where = (shard.engine.engine_id, shard.shard_id, shard.stream_id, questions)
@@ -45,7 +45,7 @@ def costs_of(config: RunConfig, *parts: Part) -> list[Estimate]:
 
 
 def token_s(config: RunConfig, engine: EngineSpec, gpu: Gpu | None) -> tuple[float, float, float]:
-    """Seconds a token, GPUs, seconds to load: from the cost model alone."""
+    """Seconds per token, GPUs, and seconds to load, from the cost model alone."""
     fit = placed(engine, gpu, config.generation.max_rows, row_tokens(config))
     assert fit is not None
     found = speed(engine, gpu, fit, row_tokens(config))
@@ -150,10 +150,10 @@ def test_a_plan_says_amount_cost_and_time():
     config = on(Pool(FAST, 4), Pool(CHEAP))
     text = said(config)
     assert "plan: 8 scenarios from 2 engines; 8 of 8 shards, ≤ 384 tokens" in text
-    assert "cost: cheap: 0.00" in text and "at $1 an hour" in text
+    assert "cost: cheap: 0.00" in text and "at $1 per hour" in text
     assert "fast" not in text  # nothing is cheaper there
-    assert "nothing is measured yet" in text
-    assert "hours on 4 GPUs kept busy" in said(on(Pool(CHEAP, 4)))
+    assert "nothing has been measured yet" in text
+    assert "hours if 4 GPUs are always busy" in said(on(Pool(CHEAP, 4)))
 
 
 def test_a_plan_says_what_is_done_and_what_that_teaches():
@@ -162,13 +162,13 @@ def test_a_plan_says_what_is_done_and_what_that_teaches():
     part = part_of(config, plan, 0, tokens=32, engine_s=1.0, device="F1")
     text = said(config, part)
     assert "7 of 8 shards, ≤ 320 tokens" in text
-    assert "done: 1 of 8 shards; with traces as long as theirs, 160 tokens" in text
-    assert "as measured" in text
+    assert "done: 1 of 8 shards; the rest should take 160 tokens" in text
+    assert "the slowness measured so far" in text
 
 
 def test_a_plan_says_what_fits_nowhere_and_what_would():
     text = said(on(Pool(SMALL)), known=(FAST, CHEAP))
-    assert "no room: 2 engines on small, and the stage generate refuses them" in text
+    assert "no room: 2 engines do not fit on small, and the stage generate refuses them" in text
     assert "a.bf16.full: 1 fast, 1 cheap would" in text
 
 

@@ -1,4 +1,4 @@
-"""What finished work teaches, against brute force over all that was noted."""
+"""What finished work shows, against brute force over everything that was noted."""
 
 from statistics import median
 

@@ -1,4 +1,4 @@
-"""What is planned, given what is there: each wanted sample once, whatever was finished before."""
+"""A plan has each wanted sample once, whatever was finished before."""
 
 import itertools
 from collections import Counter
@@ -32,7 +32,7 @@ SIZES = st.fixed_dictionaries(
 
 
 def parts_of(shards: Iterable[Shard]) -> list[Part]:
-    """The parts that these shards will have written."""
+    """The finished parts of these shards."""
     return [
         Part(
             shard.engine.engine_id,
@@ -180,7 +180,7 @@ def test_another_grader_or_folder_of_the_model_does_not_make_samples_again():
 
 
 def as_made_by(backend: str, **changes) -> tuple[RunConfig, list[Part]]:
-    """A configuration with `auto`, and the parts that a backend has made for it."""
+    """A configuration with `auto`, and parts that a backend made for it."""
     shards = make_plan(a_run_config(backend=backend, **changes), []).to_do
     return a_run_config(backend="auto", **changes), parts_of(shards)
 
@@ -191,7 +191,7 @@ def test_auto_goes_on_with_the_backend_that_made_the_folders_samples(monkeypatch
     plan = make_plan(config, made)
     assert {engine.backend for engine in plan.engines} == {"vllm"}
     assert plan.to_do == ()
-    assert [choice.reason for choice in plan.backends] == ["has made samples in this folder"]
+    assert [choice.reason for choice in plan.backends] == ["made the samples in this folder"]
     assert {engine.backend for engine in make_plan(config, []).engines} == {"torch"}
 
 
@@ -199,8 +199,10 @@ def test_another_backend_in_the_folder_of_one_is_refused_not_mixed():
     _, made = as_made_by("vllm")
     with pytest.raises(ConfigError) as raised:
         make_plan(a_run_config(backend="torch"), made)
-    assert str(raised.value).startswith("sweep.backend: 'torch', but the samples of toy.bf16.full")
-    assert "come from 'vllm'; write that or auto, or choose another run=NAME" in str(raised.value)
+    assert str(raised.value).startswith(
+        "sweep.backend: 'torch' cannot continue the samples of toy.bf16.full"
+    )
+    assert "which 'vllm' made; write that or auto, or choose another run=NAME" in str(raised.value)
 
 
 def test_the_longest_sequence_is_bounded_by_bytes_and_by_the_models_context():

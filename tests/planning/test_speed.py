@@ -1,4 +1,4 @@
-"""The roofline against sums written out, and what must hold of any engine and GPU."""
+"""The roofline against sums written out, and properties that hold for every engine and GPU."""
 
 from dataclasses import replace
 
@@ -46,9 +46,8 @@ def test_a_step_of_qwen3_8b_on_an_h100_by_hand():
 
 
 def test_a_toy_on_round_numbers_by_hand():
-    toy = an_engine(
-        model=a_model()
-    )  # 2 layers, hidden 8, 2 heads and 1 KV head of 4, FFN 16, vocabulary 32
+    # The model has 2 layers, hidden size 8, 2 heads and 1 KV head of 4, FFN size 16, vocabulary 32.
+    toy = an_engine(model=a_model())
     gpu = Gpu("round", 2**34, 1e9, 1e12)
     found = speed(toy, gpu, Fit(1, 1000, 0, 4), tokens=10)
     assert found.step_s == pytest.approx(1000 / 0.7e9)  # a tied embedding is the head: all is read

@@ -1,4 +1,4 @@
-"""What a person reads of a run on the way where there is no terminal: a job's log."""
+"""What a person reads of a running sweep, in a terminal and in a job's log."""
 
 import io
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""The stage status: what a run's folder holds and lacks, read off it without Ray."""
+"""The stage status: what is finished and what is missing in a run's folder, read without Ray."""
 
 import os
 import subprocess
@@ -16,8 +16,9 @@ from raysweep.monitoring.snapshot import EngineProgress, Snapshot
 from raysweep.progress.sessions import note_session
 from raysweep.progress.status import EngineStatus, Status, lines, read_progress
 from raysweep.progress.watch import write_progress
-from raysweep.stages import DONE, WORK_REMAINS, run_stages
+from raysweep.stages import run_stages
 from raysweep.storage.store import Store
+from raysweep.system.exit_status import DONE, WORK_REMAINS
 
 
 class Folder:
@@ -43,24 +44,26 @@ def folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Folder:
     return Folder(tmp_path, capsys)
 
 
-def test_a_run_that_has_not_begun_lacks_everything_and_gets_no_folder(folder: Folder):
+def test_of_a_run_that_was_never_started_everything_is_missing_and_no_folder_is_made(
+    folder: Folder,
+):
     status, said = folder.status()
     assert status == WORK_REMAINS
-    assert "samples 0 of 8 are there; 4 shards left" in said
-    assert "toy.bf16.full (fake): 0 of 8 samples, 4 shards left" in said
+    assert "samples 0 of 8 are finished; 4 shards missing" in said
+    assert "toy.bf16.full (fake): 0 of 8 samples, 4 shards missing" in said
     assert "results none yet" in said
     assert not folder.files()
 
 
-def test_what_is_left_of_a_run_is_told_by_engine(folder: Folder):
+def test_missing_shards_are_listed_by_engine(folder: Folder):
     generate(folder.config(), folder.store, MIXED, lost=1)
     note_session(
         folder.store, wall_s=90.0, gpu_s=3600.0, faults={"node": 2}, warnings=["slow disk"]
     )
     status, said = folder.status()
     assert status == WORK_REMAINS
-    assert "samples 6 of 8 are there; 1 shard left" in said
-    assert "engines 0 of 1 complete toy.bf16.full (fake): 6 of 8 samples" in said
+    assert "samples 6 of 8 are finished; 1 shard missing" in said
+    assert "engines 0 of 1 are finished toy.bf16.full (fake): 6 of 8 samples" in said
     assert "so far 1 min 30 s of generating, 1.00 GPU-hours, 2 faults survived (2 node)" in said
     assert "warning slow disk" in said
 
@@ -71,13 +74,13 @@ def test_a_finished_run_is_done_and_its_folder_untouched(folder: Folder):
     before = folder.files()
     status, said = folder.status()
     assert status == DONE
-    assert "samples 8 of 8 are there; 0 shards left" in said
-    assert "engines 1 of 1 complete" in said
-    assert "no report yet: stages=[report]" in said
+    assert "samples 8 of 8 are finished newest" in said
+    assert "engines 1 of 1 are finished" in said
+    assert "no report yet; stages=[report] makes it" in said
     assert folder.files() == before
 
 
-def test_results_older_than_the_samples_are_called_so(folder: Folder):
+def test_results_older_than_the_samples_are_reported_as_such(folder: Folder):
     generate(folder.config(), folder.store, MIXED)
     reduce_run(folder.config(), folder.store)
     past = time.time() - 3600
@@ -86,7 +89,7 @@ def test_results_older_than_the_samples_are_called_so(folder: Folder):
     assert "results older than the newest samples" in said
 
 
-def test_a_stage_that_goes_on_is_told_with_its_speed_and_the_time_left(folder: Folder):
+def test_a_running_stage_is_shown_with_its_speed_and_the_time_left(folder: Folder):
     engine = EngineProgress("toy.bf16.full", "toy", "bf16", "full", "sums", 3, 1, 0, 4)
     written = Snapshot((engine,), actors=2, tokens_s=1200.0, faults={"node": 1}, seconds_left=80.0)
     write_progress(folder.store, written)
@@ -94,7 +97,7 @@ def test_a_stage_that_goes_on_is_told_with_its_speed_and_the_time_left(folder: F
     assert read is not None
     assert read.snapshot == written
     _, said = folder.status()
-    assert "progress 3/8 shards · 2 actors · 1,200 tokens/s · 1 faults · 1 min 20 s left" in said
+    assert "progress 3/8 shards · 2 actors · 1,200 tokens/s · 1 fault · 1 min 20 s left" in said
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"written_at": "soon", "engines": []}'])
@@ -109,9 +112,9 @@ def test_many_open_engines_are_named_most_work_first_and_the_rest_counted():
     newest = datetime(2026, 1, 1, tzinfo=UTC)
     found = Status(engines, {"samples": newest}, {})
     said = [f"{label} {text}" for label, text in lines(found, now=newest.timestamp() + 90)]
-    assert "newest part written 1 min 30 s ago" in said
+    assert "newest part was written 1 min 30 s ago" in said
     assert said[3].startswith(" e0 (torch): 0 of 100 samples")
-    assert " and 18 other engines with work left" in said
+    assert " and 18 other engines with missing shards" in said
 
 
 def test_the_status_needs_no_ray_and_no_tensor_library():

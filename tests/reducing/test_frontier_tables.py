@@ -7,7 +7,7 @@ from support.candidates import contest, rival
 from raysweep.analysis.candidates import Candidates
 from raysweep.analysis.uncertainty import bootstrap_weights
 from raysweep.frontier import pareto
-from raysweep.reducing.frontier_tables import contests, frontier_rows, frontier_tables
+from raysweep.reducing.frontier_tables import frontier_rows, frontier_tables, frontiers
 
 
 def by_hand() -> Candidates:
@@ -23,8 +23,8 @@ def by_hand() -> Candidates:
 
 def on_frontier(axis: str, value: str, batch_size: int = 1) -> list[float]:
     candidates = by_hand()
-    found = contests(candidates, [batch_size])
-    (one,) = (c for c in found if (c.axis, c.value) == (axis, value))
+    found = frontiers(candidates, [batch_size])
+    (one,) = (each for each in found if (each.axis, each.value) == (axis, value))
     return sorted(candidates.accuracy[one.members[one.points]].tolist())
 
 
@@ -48,7 +48,7 @@ def test_a_shared_batch_makes_weights_cheap():
 
 
 def test_a_choice_that_all_share_has_no_frontier_of_its_own():
-    assert "precision" not in {one.axis for one in contests(by_hand(), [1])}
+    assert "precision" not in {one.axis for one in frontiers(by_hand(), [1])}
 
 
 def test_a_place_is_held_in_as_many_draws_as_each_draws_own_frontier_says():

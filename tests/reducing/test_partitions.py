@@ -122,7 +122,7 @@ def test_a_part_of_another_schema_version_is_refused_and_left_alone(store: Store
     table = pq.read_table(other)
     metadata = {**(pq.read_metadata(other).metadata or {}), VERSION_KEY: b"0"}
     pq.write_table(table.replace_schema_metadata(metadata), other)
-    with pytest.raises(ConfigError, match=r"of schema version 0, and this raysweep reads 1"):
+    with pytest.raises(ConfigError, match=r"has schema version 0, but this raysweep reads only 1"):
         reduce_run(sweep_of(), store)
     with pytest.raises(ConfigError, match="schema version 0"):
         FolderView(sweep_of(), store).look()

@@ -1,4 +1,4 @@
-"""All recommendations at once, held to `recommend` asked one by one."""
+"""All recommendations at once, held to `recommend` asked at one memory after another."""
 
 import base64
 
@@ -33,11 +33,11 @@ def rivals_by_chance(seed: int, questions: int = 12, rows: int = 40) -> Candidat
 
 def answer(candidates: Candidates, advice: Advice, at: AtBatch, memory_bytes: float) -> dict:
     """The recommendation as a page puts it together."""
-    memory = candidates.memory_bytes(at.batch_size) * at.batch_size
+    memory = candidates.device_bytes(at.batch_size)
     within = [step for step in at.steps if memory[step.best] <= memory_bytes]
     best = within[-1].best
     able = np.array(advice.comparable)
-    packed = np.frombuffer(base64.b64decode(advice.not_told_apart[best]), np.uint8)
+    packed = np.frombuffer(base64.b64decode(advice.indistinguishable[best]), np.uint8)
     close = np.unpackbits(packed)[: len(able)].astype(bool)
     behind = within[-1] if len(within) < len(at.steps) else None
     return {
@@ -52,15 +52,15 @@ def answer(candidates: Candidates, advice: Advice, at: AtBatch, memory_bytes: fl
 
 
 def asked(found: Recommendation) -> dict:
-    """The same of `recommend`; a row is known by its token budget, which here is its place."""
-    place = lambda row: row["token_budget"]  # noqa: E731
+    """The same by `recommend`. Here the token budget of a candidate is its place."""
+    place = lambda one: one.configuration.token_budget  # noqa: E731
     return {
         "best": place(found.best),
         "optimism": pytest.approx(found.optimism, abs=1e-12),
         "considered": found.considered,
-        "alternatives": {place(one.row) for one in found.alternatives},
-        "less": place(found.less.row) if found.less else None,
-        "more": place(found.more.row) if found.more else None,
+        "alternatives": {place(one.candidate) for one in found.alternatives},
+        "less": place(found.less.candidate) if found.less else None,
+        "more": place(found.more.candidate) if found.more else None,
         "more_hi": pytest.approx(-found.more.behind_lo, abs=1e-12) if found.more else None,
     }
 
@@ -70,7 +70,7 @@ def test_it_says_at_every_memory_what_recommend_says(seed):
     candidates = rivals_by_chance(seed)
     advice = advise(candidates, BATCHES)
     for at in advice.at_batch:
-        memory = candidates.memory_bytes(at.batch_size) * at.batch_size
+        memory = candidates.device_bytes(at.batch_size)
         for memory_bytes in np.unique(memory[memory >= memory[at.steps[0].best]]).tolist():
             expected = asked(recommend(candidates, memory_bytes, at.batch_size))
             assert answer(candidates, advice, at, memory_bytes) == expected
@@ -79,4 +79,4 @@ def test_it_says_at_every_memory_what_recommend_says(seed):
 def test_a_single_configuration_is_the_only_advice():
     advice = advise(rivals_by_chance(0, rows=1), [1])
     assert [step.best for step in advice.at_batch[0].steps] == [0]
-    assert len(advice.not_told_apart) == 1
+    assert len(advice.indistinguishable) == 1

@@ -18,6 +18,7 @@ from raysweep.reporting.appearance import (
     policies,
     policy_colours,
     policy_styles,
+    precisions,
     ramp,
 )
 from raysweep.reporting.figures import FIGURES, all_figures, draw, file_stem, memory_figure
@@ -71,9 +72,9 @@ def test_the_composition_figure_draws_what_the_study_found():
 def test_eviction_meets_fewer_bits_in_a_panel_for_each_model():
     scenarios = SCENARIOS.assign(kv_kind=SCENARIOS.kv_kind)
     scenarios.loc[SCENARIOS.kv_policy == "streaming_llm-128", "kv_kind"] = "quantized"
-    rows = tuple(where(scenarios, benchmark="chain").to_dict("records"))
+    rows = where(scenarios, benchmark="chain").to_dict("records")
     own = RESULTS.of("chain")
-    candidates = {"chain": Candidates(rows, own.candidates["chain"].scores)}
+    candidates = {"chain": Candidates.of_rows(rows, own.candidates["chain"].scores)}
     figure = draw("eviction", replace(own, candidates=candidates), 1)
     assert figure is not None
     assert [axes.get_title(loc="left") for axes in figure.axes] == list(models(SCENARIOS))
@@ -83,7 +84,7 @@ def test_a_decided_threshold_is_marked_with_its_interval_and_one_that_is_not_is_
     marked, unmarked = (draw("threshold", RESULTS.of(name), 1) for name in ("chain", "facts"))
     assert marked is not None and unmarked is not None
     assert len(marked.axes[0].patches) == 1 and not unmarked.axes[0].patches
-    assert "not decided by these data" in unmarked.get_supxlabel()
+    assert "these data do not decide it" in unmarked.get_supxlabel()
 
 
 def test_policies_of_one_method_share_a_colour_and_the_full_caches_is_its_own():
@@ -136,3 +137,17 @@ def test_a_legend_of_many_models_makes_the_figure_taller():
 def test_fewer_bits_make_emptier_markers():
     assert fills(["bf16", "gptq8", "gptq4"]) == {"bf16": "full", "gptq8": "dotted", "gptq4": "open"}
     assert fills(["bf16", "gptq4"]) == {"bf16": "full", "gptq4": "open"}
+
+
+def test_group_sizes_of_the_weights_are_precisions_of_their_own_the_finer_first():
+    kinds = [("gptq", 4, -1), ("gptq", 4, 128), ("gptq", 4, 32), ("bf16", 16, 0)]
+    tables = [
+        SCENARIOS.head(1).assign(
+            engine_id=str(kind),
+            weight_method=kind[0],
+            weight_bits=kind[1],
+            weight_group_size=kind[2],
+        )
+        for kind in kinds
+    ]
+    assert precisions(pd.concat(tables)) == ["bf16", "gptq4-g32", "gptq4", "gptq4-column"]

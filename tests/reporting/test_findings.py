@@ -1,4 +1,4 @@
-"""The frontier in words and in the terminal: sentences and cells say what the table says."""
+"""The frontier in words and in the terminal: sentences and cells agree with the table."""
 
 import io
 
@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from support import result_tables
 
-from raysweep.reporting.findings import Finding, best_within, find, memory_points
+from raysweep.reporting.findings import Finding, best_point, find, memory_points
 from raysweep.reporting.results import Results, points_of, where
 from raysweep.reporting.study_findings import threshold_in_words
 from raysweep.reporting.terminal import frontier_table
@@ -25,10 +25,10 @@ def test_findings_pick_the_best_configuration_within_a_memory():
     points = points_of(where(frontier, benchmark="chain", batch_size=1))
     for memory_bytes in (121e3, 1e6, 5e6, 1e9):
         affordable = [p.accuracy for p in points if p.memory_bytes <= memory_bytes]
-        best = best_within(points, memory_bytes)
+        best = best_point(points, memory_bytes)
         assert best is not None
         assert best.accuracy == max(affordable)
-    assert best_within(points, 1e3) is None
+    assert best_point(points, 1e3) is None
     finding = found(frontier)[0]
     assert percent(points[-1].accuracy) in finding.headline
     assert finding.picks[-1].accuracy == percent(points[-1].accuracy)
@@ -37,16 +37,24 @@ def test_findings_pick_the_best_configuration_within_a_memory():
 def test_findings_of_a_single_point_make_sense():
     one = result_tables.frontier(result_tables.scenarios()).head(1)
     (finding,) = found(one)
-    assert finding.headline.startswith("One configuration beats all others")
+    assert finding.headline.startswith("One configuration is better than all others")
     assert len(finding.picks) == 1
 
 
 @pytest.mark.parametrize(
     ("group_sizes", "shares", "said"),
     [
-        ([1], [0.9], ["1 of 1 point keeps its place"]),
-        ([1, 4], [0.9, 0.2], ["1 of 2 points votes, over", "1 of 2 points keeps its place"]),
-        ([2, 4], [0.2, 0.2], ["2 of 2 points vote, over", "0 of 2 points keep their place"]),
+        ([1], [0.9], ["1 of 1 configuration stays on"]),
+        (
+            [1, 4],
+            [0.9, 0.2],
+            ["1 of 2 configurations on the frontier uses voting", "1 of 2 configurations stays on"],
+        ),
+        (
+            [2, 4],
+            [0.2, 0.2],
+            ["2 of 2 configurations on the frontier use voting", "0 of 2 configurations stay on"],
+        ),
     ],
 )
 def test_findings_count_one_in_the_singular(group_sizes, shares, said):
@@ -60,20 +68,20 @@ def test_findings_count_one_in_the_singular(group_sizes, shares, said):
 def test_the_studys_questions_are_answered_in_words():
     chain, facts = find(result_tables.results())
     assert (
-        "Scale threshold: below weights of 416 kB more weights beat more tokens, above it more tokens "
-        "beat more weights (95% interval 208 kB to 788 kB)." in chain.notes
+        "Scale threshold: 416 kB of weights (95% interval 208 kB to 788 kB). Below it, memory is better "
+        "spent on more weights, above it on more tokens." in chain.notes
     )
     assert (
-        "Scale threshold: not decided by these data; neither more weights nor more tokens are ahead by "
-        "more than chance." in facts.notes
+        "Scale threshold: these data do not decide it, because the difference between more weights and "
+        "more tokens is not significant." in facts.notes
     )
     for finding in (chain, facts):
         assert any(note.startswith("Votes") for note in finding.notes)
 
 
 def test_a_threshold_that_nothing_can_decide_has_no_numbers():
-    said = threshold_in_words({"decided": False, "reason": "2 effective sizes show no change"})
-    assert said == "Scale threshold: not decided by these data; 2 effective sizes show no change."
+    said = threshold_in_words({"decided": False, "reason": "2 sizes are too few"})
+    assert said == "Scale threshold: these data do not decide it, because 2 sizes are too few."
 
 
 def test_memory_points_are_round_and_distinct():

@@ -1,20 +1,32 @@
-"""The page at work in a headless Chromium: it draws, and answers as Python does."""
+"""The page in a headless Chromium: it draws, and recommends what Python recommends."""
 
 import json
 
 import numpy as np
 import pytest
 from support.browser import Browser, Page
-from support.report_page import CHAIN, KEY, RESULTS, choose, frontier_texts, table_of, texts
+from support.report_page import (
+    CHAIN,
+    RESULTS,
+    choose,
+    frontier_texts,
+    key_of,
+    table_of,
+    texts,
+)
 
-from raysweep.analysis.candidates import Row
+from raysweep.analysis.candidates import Candidate
 from raysweep.analysis.recommend import Alternative, recommend
 from raysweep.reporting.page import render
 from raysweep.reporting.page_data import SLIDER_BATCHES
+from raysweep.reporting.recommendation_text import (
+    indistinguishable_in_words,
+    measured_in_words,
+)
 from raysweep.system.quantities import human_bytes, interval, percent
 
 
-def test_it_draws_from_a_file_asks_for_nothing_and_says_nothing_to_the_console(page: Page):
+def test_it_draws_from_a_file_without_requests_and_without_console_messages(page: Page):
     assert page.evaluate("location.protocol") == "file:"
     assert page.evaluate("document.body.dataset.error ?? null") is None
     assert page.evaluate("performance.getEntriesByType('resource').length") == 0
@@ -22,7 +34,7 @@ def test_it_draws_from_a_file_asks_for_nothing_and_says_nothing_to_the_console(p
     assert page.troubles == []
 
 
-def test_a_request_would_not_go_unseen(browser: Browser):
+def test_a_request_would_be_noticed(browser: Browser):
     asks = "<script>fetch('http://127.0.0.1:9/').catch(() => {})</script></body>"
     page = browser.open(render(RESULTS).replace("</body>", asks), name="asks")
     page.until("true")
@@ -45,8 +57,8 @@ def test_filters_and_the_benchmark_choose_who_competes(page: Page):
     facts = RESULTS.candidates["facts"]
     chosen = [
         index
-        for index, row in enumerate(facts.rows)
-        if row["model"] in ("tiny-50k", "tiny-394k") and row["group_size"] in (1, 4)
+        for index, one in enumerate(facts.configurations)
+        if one.model in ("tiny-50k", "tiny-394k") and one.group_size in (1, 4)
     ]
     expected = frontier_texts(facts.take(chosen), 1, RESULTS.of("facts"))
     assert table_of(page, "frontier") == expected
@@ -65,8 +77,8 @@ ASK = """((cases) => cases.map(([memory, batch]) => {
 }))"""
 
 
-def key(row: Row) -> list:
-    return [row[name] for name in KEY]
+def key(candidate: Candidate) -> list:
+    return list(key_of(candidate))
 
 
 def beside(one: Alternative | None, sign: int) -> dict | None:
@@ -75,7 +87,7 @@ def beside(one: Alternative | None, sign: int) -> dict | None:
         return None
     bounds = sorted((sign * one.behind_lo, sign * one.behind_hi))
     numbers = {"ahead": sign * one.behind, "low": bounds[0], "high": bounds[1]}
-    return {"row": key(one.row), **{name: close(value) for name, value in numbers.items()}}
+    return {"row": key(one.candidate), **{name: close(value) for name, value in numbers.items()}}
 
 
 def close(value: float):
@@ -86,7 +98,7 @@ def test_the_page_recommends_what_python_recommends_at_many_memories_and_batch_s
     rng = np.random.default_rng(0)
     cases = []
     for batch_size in SLIDER_BATCHES:
-        memory = CHAIN.memory_bytes(batch_size) * batch_size
+        memory = CHAIN.device_bytes(batch_size)
         exact = rng.choice(memory, 12).tolist()
         between = (memory.min() * (2 * memory.max() / memory.min()) ** rng.random(12)).tolist()
         cases += [[value, batch_size] for value in (*exact, *between, float(memory.min()))]
@@ -104,7 +116,7 @@ def test_the_page_recommends_what_python_recommends_at_many_memories_and_batch_s
             "measured": close(found.measured),
             "optimism": close(found.optimism),
             "considered": found.considered,
-            "alternatives": [key(one.row) for one in found.alternatives],
+            "alternatives": [key(one.candidate) for one in found.alternatives],
             "less": beside(found.less, 1),
             "more": beside(found.more, -1),
         }
@@ -117,13 +129,18 @@ def test_the_memory_slider_answers_in_words(page: Page, slider: int, place: int)
     found = recommend(CHAIN, page.evaluate("page.view.memory"), SLIDER_BATCHES[place])
     (best,) = texts(page, "#answer .best")
     (expected,) = texts(page, "#answer .expected")
-    row = found.best
-    assert best.startswith(
-        f"{row['model']} bf16, {row['kv_policy']} KV, {row['token_budget']:,} token"
-    )
+    assert best == found.best.configuration.in_words()
     bounds = interval(found.accuracy_lo, found.accuracy_hi)
-    assert expected == f"{percent(found.accuracy)} expected, 95% interval {bounds}"
-    assert f"Takes {human_bytes(found.best_memory_bytes)}." in texts(page, "#answer .hint")[0]
+    assert expected == f"{percent(found.accuracy)} expected accuracy, 95% interval {bounds}"
+    measured = measured_in_words(found.measured, found.considered, found.optimism)
+    assert texts(page, "#answer .hint") == [
+        f"Takes {human_bytes(found.best_memory_bytes)}. {measured.capitalize()}."
+    ]
+    if found.alternatives:
+        assert indistinguishable_in_words(len(found.alternatives)) in texts(page, "#answer b")
+    else:
+        (answer,) = texts(page, "#answer")
+        assert "every other configuration that fits is significantly worse." in answer
     (shown,) = texts(page, "#ask-caption")
     assert human_bytes(found.memory_bytes) in shown
 
@@ -141,16 +158,19 @@ def test_a_memory_can_be_typed_and_nonsense_is_marked_and_not_used(page: Page):
 
 def test_where_nothing_fits_the_smallest_is_named(page: Page):
     (answer,) = page.evaluate(f"{ASK}([[10, 4]])")
-    memory = CHAIN.memory_bytes(4) * 4
-    assert answer == {"smallest": key(CHAIN.rows[int(memory.argmin())])}
+    memory = CHAIN.device_bytes(4)
+    assert answer == {"smallest": key(CHAIN.members[int(memory.argmin())])}
 
 
-def test_a_threshold_is_said_in_plain_words_decided_or_not(page: Page):
+def test_the_caption_says_what_the_threshold_is_or_why_it_is_undecided(page: Page):
     (said,) = texts(page, "#threshold-caption")
     assert said == (
-        "chain, batch size 1: below weights of 416 kB more weights beat more tokens, above it the reverse "
-        "(95% interval 208 kB to 788 kB)."
+        "chain, batch size 1: the scale threshold is 416 kB of weights (95% interval 208 kB to 788 kB). "
+        "Below it, memory is better spent on more weights, above it on more tokens."
     )
     choose(page, benchmark=1)
     (said,) = texts(page, "#threshold-caption")
-    assert said.startswith("facts, batch size 1: not decided by these data. Neither more weights")
+    assert said == (
+        "facts, batch size 1: these data do not decide the scale threshold, because the difference between "
+        "more weights and more tokens is not significant."
+    )

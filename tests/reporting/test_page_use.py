@@ -1,4 +1,4 @@
-"""The page for everyone: its tables, by keyboard and pointer, on a phone and on paper, whatever the names."""
+"""The page in use: its tables, by keyboard and pointer, on a phone and on paper, with any names."""
 
 import csv
 import io
@@ -13,8 +13,12 @@ from support.browser import PHONE, Browser, Page
 from support.report_page import CHAIN, RESULTS, frontier_texts, table_of, texts
 
 from raysweep.reporting.page import render
+from raysweep.reporting.recommendation_text import (
+    indistinguishable_in_words,
+    measured_in_words,
+)
 from raysweep.reporting.results import Results
-from raysweep.system.quantities import human_bytes, percent
+from raysweep.system.quantities import human_bytes, percent, percentage_points
 
 HOSTILE = "</script><!--<img src=x onerror=\"document.body.dataset.error='xss'\">&lt;b&gt;"
 AXE = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text()
@@ -43,10 +47,11 @@ def test_a_table_is_saved_whole_as_csv(page: Page):
     assert page.evaluate("saved.name") == "chain-scenarios.csv"
     rows = list(csv.DictReader(io.StringIO(page.evaluate("saved.blob.text()"))))
     assert len(rows) == len(CHAIN)
-    for row, own in zip(rows, CHAIN.rows, strict=True):
-        assert (row["model"], row["kv_policy"]) == (own["model"], own["kv_policy"])
-        assert float(row["accuracy"]) == own["accuracy"]
-        assert float(row["memory_bytes"]) == own["weights_bytes"] + own["kv_bytes"]
+    for row, own in zip(rows, CHAIN.members, strict=True):
+        chosen = own.configuration
+        assert (row["model"], row["kv_policy"]) == (chosen.model, chosen.kv_policy)
+        assert float(row["accuracy"]) == own.accuracy
+        assert float(row["memory_bytes"]) == own.weights_bytes + own.kv_bytes
     assert len(table_of(page, "scenarios")) == 20
 
 
@@ -64,9 +69,22 @@ def test_quantities_are_written_as_python_writes_them(page: Page):
     assert page.evaluate(f"{json.dumps(counts)}.map(humanBytes)") == [*map(human_bytes, counts)]
     shares = [0, 1, 0.1225, *rng.random(200).tolist()]
     assert page.evaluate(f"{json.dumps(shares)}.map(percent)") == [*map(percent, shares)]
+    differences = rng.uniform(-1, 1, 200).tolist()
+    written = page.evaluate(f"{json.dumps(differences)}.map(percentagePoints)")
+    assert written == [*map(percentage_points, differences)]
 
 
-def test_the_arrow_keys_tell_a_charts_points(page: Page):
+@pytest.mark.parametrize(("considered", "optimism"), [(1, 0.0), (525, 0.0004), (1205, 0.0123)])
+def test_a_measured_accuracy_is_described_as_python_describes_it(
+    page: Page, considered: int, optimism: float
+):
+    described = page.evaluate(f"measuredInWords(0.688, {considered}, {optimism})")
+    assert described == measured_in_words(0.688, considered, optimism)
+    others = page.evaluate(f"indistinguishableInWords({considered})")
+    assert others == indistinguishable_in_words(considered)
+
+
+def test_the_arrow_keys_show_a_charts_points(page: Page):
     page.evaluate("byId('memory-chart').focus()")
     page.press("ArrowRight")
     first = texts(page, "#memory-chart .tip strong")
@@ -79,7 +97,7 @@ def test_the_arrow_keys_tell_a_charts_points(page: Page):
     assert page.evaluate("document.querySelector('#memory-chart .tip').hidden")
 
 
-def test_a_pointer_tells_the_nearest_point(page: Page):
+def test_a_pointer_shows_the_nearest_point(page: Page):
     page.evaluate("byId('memory-chart').scrollIntoView()")
     x, y = page.evaluate(
         """(() => { const holder = byId("memory-chart"), { chart } = holder;

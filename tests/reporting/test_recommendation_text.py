@@ -1,24 +1,24 @@
-"""The stage recommend: a readable answer, a file, and bad input said in one line."""
+"""The stage recommend: a readable answer, a file, and one line for bad input."""
 
 import json
 from typing import Any
 
 import pytest
-from support.command import Command, run  # noqa: F401  (a fixture)
+from support.command import Command
 
 import raysweep
 from raysweep.errors import ConfigError
-from raysweep.run_config import Wish
-from raysweep.stages import DONE
+from raysweep.run_config import Requirements
+from raysweep.system.exit_status import DONE
 
 
-def wish(**changes: Any) -> Wish:
+def wish(**changes: Any) -> Requirements:
     wanted = {"memory_bytes": 1e6, "batch_size": 2, "benchmark": None, "max_token_budget": None}
-    return Wish(**{**wanted, **changes})
+    return Requirements(**{**wanted, **changes})
 
 
 @pytest.fixture
-def reduced(run: Command) -> Command:  # noqa: F811
+def reduced(run: Command) -> Command:
     run("plan", "generate", "reduce")
     return run
 
@@ -26,9 +26,9 @@ def reduced(run: Command) -> Command:  # noqa: F811
 def test_it_says_what_is_best_what_it_rests_on_and_how_to_serve_it(reduced: Command):
     status, said = reduced("recommend", recommend=wish())
     assert status == DONE
-    assert "sums within 1 MB, 2 questions at once:" in said
+    assert "sums within 1 MB for a batch of 2 questions:" in said
     assert "toy bf16, full KV" in said
-    assert "of 4 configurations that fit" in said
+    assert "best of 4 that fit" in said
     assert "vllm serve models/toy" in said
     assert f"{reduced.out}/test/recommendation.json" in said
 
@@ -47,16 +47,20 @@ def test_the_file_has_the_numbers_of_the_answer(reduced: Command):
 
 
 def test_too_little_memory_names_the_smallest_configuration(reduced: Command):
-    with pytest.raises(ConfigError, match=r"recommend\.memory_gb: 1e-08 GB hold no configuration"):
+    with pytest.raises(
+        ConfigError, match=r"recommend\.memory_gb: no configuration of sums fits in 1e-08 GB"
+    ):
         reduced("recommend", recommend=wish(memory_bytes=10))
 
 
-def test_results_that_are_not_there_are_to_be_made_first(run: Command):  # noqa: F811
-    with pytest.raises(ConfigError, match=r"scores\.parquet is not there; run the stage 'reduce'"):
+def test_results_that_are_not_there_are_to_be_made_first(run: Command):
+    with pytest.raises(ConfigError, match=r"scores\.parquet is missing; run the stage 'reduce'"):
         run("recommend", recommend=wish())
 
 
-def test_a_benchmark_without_scenarios_says_which_stages_make_them(run: Command):  # noqa: F811
+def test_a_benchmark_without_scenarios_says_which_stages_make_them(run: Command):
     run("plan", "reduce")
-    with pytest.raises(ConfigError, match=r"'sums' has no scenario yet; run the stages 'generate'"):
+    with pytest.raises(
+        ConfigError, match=r"'sums' has no scenarios yet; run the stages 'generate'"
+    ):
         run("recommend", recommend=wish())

@@ -1,8 +1,9 @@
-"""The report: it says what the tables say, needs nothing outside itself, and names stay text."""
+"""The report: it agrees with the tables, needs nothing outside itself, and names stay text."""
 
 import base64
 import gzip
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pandas as pd
@@ -13,8 +14,8 @@ from support import result_tables
 from raysweep.reducing.result_tables import score_table
 from raysweep.reporting.page import PAGE, render, write_report
 from raysweep.reporting.page_data import COUNTS, EXACT, SHARES, page_data
-from raysweep.reporting.quality import gaps, quality
-from raysweep.reporting.results import where
+from raysweep.reporting.quality import gaps, notes, quality
+from raysweep.reporting.results import points_of, read_results, where, with_weights
 from raysweep.storage.schemas import FRONTIER, SCENARIOS, SCORES, THRESHOLDS
 from raysweep.storage.store import Store
 from raysweep.system.quantities import percent
@@ -71,7 +72,7 @@ def test_the_page_is_well_formed(page):
     assert len(ids) == len(set(ids))
 
 
-def test_the_page_asks_for_nothing_outside_itself(page):
+def test_the_page_requests_nothing_outside_itself(page):
     for tag, attrs in page.elements:
         assert tag not in ("link", "iframe", "img", "base")
         for name in ("src", "href", "action", "srcset"):
@@ -120,7 +121,7 @@ def test_what_is_not_a_number_is_null():
     assert page_data(tables)["stays"][0][2] is None
 
 
-def test_a_study_of_many_engines_begins_with_what_is_on_a_frontier():
+def test_a_study_of_many_engines_at_first_shows_only_what_is_on_a_frontier():
     tables = result_tables.results()
     few = page_data(tables)["looks"]
     assert all(entry["shown"] for entries in few.values() for entry in entries)
@@ -145,8 +146,8 @@ def test_an_empty_run_gives_a_page_that_says_so(tmp_path):
         "thresholds": THRESHOLDS,
     }.items():
         store.write_table(f"{name}.parquet", schema.empty_table())
-    write_report(store)
-    assert "No scenario has been computed yet." in store.read_text(PAGE)
+    write_report(read_results(store), store)
+    assert "This run has no scenarios yet." in store.read_text(PAGE)
 
 
 def test_a_report_lies_in_the_run_folder(tmp_path):
@@ -159,11 +160,22 @@ def test_a_report_lies_in_the_run_folder(tmp_path):
         store.write_table(f"{name}.parquet", pa.Table.from_pandas(table, preserve_index=False))
     store.write_table("scores.parquet", score_table(own.candidates))
     store.write_text("summary.json", json.dumps(own.summary))
-    assert write_report(store) == store.path(PAGE)
+    assert write_report(read_results(store), store) == store.path(PAGE)
     assert "19.2M" in store.read_text(PAGE)
     for stem in ("frontier", "composition", "parallel", "threshold"):
         for ending in ("svg", "pdf", "png"):
             assert store.exists(f"figures/chain-{stem}.{ending}")
+
+
+def test_a_frontier_of_an_older_run_gets_the_groups_of_its_weights_from_the_scenarios():
+    own = result_tables.results().of("chain")
+    scenarios = own.scenarios.assign(weight_method="gptq", weight_bits=4, weight_group_size=32)
+    lacking = ["weight_symmetric", "weight_act_order"]
+    old = own.frontier.drop(columns=["weight_group_size", *lacking])
+    old = old.assign(weight_method="gptq", weight_bits=4)
+    for columns in ([], lacking):
+        found = with_weights(old, scenarios.drop(columns=columns))
+        assert {point.configuration.precision for point in points_of(found)} == {"gptq4-g32"}
 
 
 def test_quality_counts_each_answer_once_and_lists_incomplete_scenarios():
@@ -179,9 +191,9 @@ def test_quality_counts_each_answer_once_and_lists_incomplete_scenarios():
     )
 
 
-def test_what_is_missing_damaged_or_went_round_in_a_loop_is_said_and_nothing_else():
+def test_missing_and_damaged_results_are_listed_and_nothing_else():
     assert gaps(result_tables.SUMMARY) == []
-    said = gaps(
+    found = gaps(
         {
             "shards": 300,
             "shards_missing": 12,
@@ -192,7 +204,21 @@ def test_what_is_missing_damaged_or_went_round_in_a_loop_is_said_and_nothing_els
             "finishes": {"stop": 4000, "loop": 3},
         }
     )
-    assert said[0].startswith("12 of 300 shards are missing, so 1 scenario could not")
-    assert said[1].endswith("toy-7 on sums (1 sample) and 2 others.")
-    assert "shard-1.parquet" in said[2]
-    assert said[3] == "3 traces of 5,000 went round in a loop."
+    assert found[0].startswith("12 of 300 shards are missing, so 1 scenario could not")
+    assert found[1].endswith("toy-7 on sums (1 sample) and 2 others.")
+    assert "shard-1.parquet" in found[2]
+    assert len(found) == 3
+
+
+def test_traces_that_repeat_themselves_are_a_note_and_no_missing_result():
+    summary = {**result_tables.SUMMARY, "samples": 5000, "finishes": {"stop": 4997, "loop": 3}}
+    assert gaps(summary) == []
+    assert notes(summary) == [
+        "No shard is missing, and no file was damaged.",
+        "Of 5,000 traces, 3 were stopped because the text repeated itself endlessly.",
+        "The run survived 3 faults.",
+    ]
+    page = render(replace(result_tables.results(), summary=summary))
+    assert "Some results are missing" not in page
+    page = render(replace(result_tables.results(), summary={**summary, "shards_missing": 1}))
+    assert "Some results are missing" in page

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from support.candidates import rival
 from support.nouns import a_benchmark, an_engine
 
 from actors.kv.quantized import Quantized
@@ -15,14 +16,14 @@ from raysweep.memory import kv_bytes_per_token
 from raysweep.reporting.serving import Serving, serving
 from raysweep.spec import Checkpoint, WeightSpec
 
-SCENARIO = {"prompt_tokens": 21, "token_budget": 100, "group_size": 4}
+CANDIDATE = rival(1000, 10, 0.5, prompt_tokens=21, token_budget=100, group_size=4)
 
 
 def served(**changes: Any) -> Serving:
     return serving(
         an_engine(**changes),
         a_benchmark(),
-        SCENARIO,
+        CANDIDATE,
         batch_size=3,
         checkpoint=Checkpoint("/data/toy", "1"),
     )

@@ -1,4 +1,4 @@
-"""What a lost actor means: what is tried again, alone, in halves; who is blamed, and who is not."""
+"""What the loss of an actor means: what runs again, alone or in halves, and what is given up."""
 
 import pytest
 from support.scheduling_cases import (
@@ -13,6 +13,7 @@ from support.scheduling_cases import (
     work_off,
 )
 
+from raysweep.scheduling.loss_kinds import LossKind
 from raysweep.scheduling.losses import Failure
 from raysweep.scheduling.places import Place
 from raysweep.scheduling.queues import Task
@@ -22,7 +23,7 @@ ALL_AT_ONCE = an_option(rows=64, load_s=1e6)
 
 
 def a_loaded_place(schedule: Schedule, now: float = 0.0) -> Place:
-    """The only place, which has begun with what it was given."""
+    """The only place, loaded and with the tasks that it was given."""
     decide(schedule, now)
     (place,) = schedule.places.values()
     schedule.loaded(place)
@@ -30,7 +31,7 @@ def a_loaded_place(schedule: Schedule, now: float = 0.0) -> Place:
 
 
 def lose(
-    schedule: Schedule, kind: str = "actor", reason: str = "killed", now: float = 0.0
+    schedule: Schedule, kind: LossKind = "actor", reason: str = "killed", now: float = 0.0
 ) -> Place:
     place = a_loaded_place(schedule, now)
     schedule.lost(place, kind, reason, now)
@@ -38,16 +39,16 @@ def lose(
 
 
 def kill_whatever_holds(schedule: Schedule, question_id: str) -> int:
-    """Work off the schedule; each task that holds the question takes its actor down. How often it did."""
-    deaths = 0
+    """Work off the schedule, in which each task with the question kills its actor. Gives how often."""
+    losses = 0
     while True:
         decide(schedule)
         if not schedule.places:
-            return deaths
+            return losses
         place = next(iter(schedule.places.values()))
         schedule.loaded(place)
         if any(holds(task, question_id) for task in place.in_flight):
-            deaths += 1
+            losses += 1
             schedule.lost(place, "error", "ValueError: no", now=0.0)
         else:
             finish(schedule, place)
@@ -57,19 +58,19 @@ def holds(task: Task, question_id: str) -> bool:
     return question_id in {question.question_id for question in task.shard.questions}
 
 
-def test_what_was_lost_together_waits_behind_the_others_and_at_last_runs_alone():
+def test_tasks_that_were_lost_together_wait_behind_the_others_and_at_last_run_alone():
     schedule = a_schedule(a_job("toy", 3, [ALL_AT_ONCE], samples=8), max_attempts=3)
     first = list(lose(schedule).in_flight)
-    assert first == []  # nobody is at them now
-    assert [task.tries for task in schedule.queues[0].waiting] == [1, 1, 1]
+    assert first == []
+    assert [task.lost_with_others for task in schedule.queues[0].waiting] == [1, 1, 1]
     lose(schedule)
     assert not schedule.queues[0].waiting
-    assert [task.alone for task in schedule.queues[0].suspects] == [True] * 3
+    assert [task.alone for task in schedule.queues[0].quarantine] == [True] * 3
     assert len(a_loaded_place(schedule).in_flight) == 1
     assert schedule.losses.retries == 6
 
 
-def test_whoever_waits_goes_before_those_that_were_lost():
+def test_tasks_that_wait_go_before_those_that_were_lost():
     schedule = a_schedule(a_job("toy", 9, [an_option(rows=8, load_s=1e6)]))
     place = a_loaded_place(schedule)
     lost = list(place.in_flight)
@@ -81,13 +82,13 @@ def test_whoever_waits_goes_before_those_that_were_lost():
 def test_a_shard_that_was_lost_alone_is_halved():
     schedule = a_schedule(a_job("toy", 1, [ALL_AT_ONCE], questions=5))
     lose(schedule)
-    assert [len(task.shard.questions) for task in schedule.queues[0].suspects] == [2, 3]
+    assert [len(task.shard.questions) for task in schedule.queues[0].quarantine] == [2, 3]
 
 
 def test_the_question_that_kills_is_found_and_given_up_and_all_others_are_done():
     schedule = a_schedule(a_job("toy", 1, [ALL_AT_ONCE], questions=16), max_attempts=3)
-    deaths = kill_whatever_holds(schedule, "sums-5")
-    assert deaths == 4 + 3  # from 16 questions to 1 in four halvings, and three times by itself
+    losses = kill_whatever_holds(schedule, "sums-5")
+    assert losses == 4 + 3  # four halvings from 16 questions to 1, and three losses of that one
     (failure,) = schedule.failures
     assert failure.question_id == "sums-5" and failure.benchmark == "sums"
     assert failure.reason == "its question sums-5 failed 3 times alone, last: ValueError: no"
@@ -96,11 +97,11 @@ def test_the_question_that_kills_is_found_and_given_up_and_all_others_are_done()
 
 def test_what_waits_with_a_question_that_was_given_up_goes_on_without_it():
     schedule = a_schedule(a_job("toy", 6, [an_option(rows=4, load_s=1e6)]), max_attempts=3)
-    deaths = kill_whatever_holds(schedule, "sums-2")
+    losses = kill_whatever_holds(schedule, "sums-2")
     assert {failure.question_id for failure in schedule.failures} == {"sums-2"}
     assert len({failure.shard_id for failure in schedule.failures}) == 6
     assert schedule.queues[0].done["sums"].samples == 6 * 3 * 2
-    assert deaths < 6 * 3  # the last ones did not have to find out again
+    assert losses < 6 * 3  # the last shards had no need to find the question again
 
 
 def test_what_runs_with_a_question_that_was_given_up_meanwhile_is_not_blamed_for_it():
@@ -114,25 +115,25 @@ def test_what_runs_with_a_question_that_was_given_up_meanwhile_is_not_blamed_for
     schedule.lost(one, "actor", "killed", now=0.0)
     said = {(failure.question_id, failure.reason) for failure in schedule.failures}
     assert said == {("sums-1", "its question sums-1 was given up")}
-    assert schedule.queues[0].deaths == 0
+    assert schedule.queues[0].losses_in_a_row == 0
     assert not any(task.alone for task in schedule.queues[0].waiting)
     assert next(iter(other.in_flight))
 
 
 def test_an_engine_on_which_shard_after_shard_is_lost_is_given_up_whole():
     schedule = a_schedule(a_job("toy", 64, [ALL_AT_ONCE]), max_attempts=3)
-    deaths = 0
+    losses = 0
     while schedule.waits:
         lose(schedule, reason="broken")
-        deaths += 1
-    assert deaths == 6 + 2 * 3 + 1
+        losses += 1
+    assert losses == 6 + 2 * 3 + 1
     assert {failure.reason for failure in schedule.failures} == {
         "its engine died 13 times, last: broken"
     }
     assert decide(schedule) == [] and not schedule.places
 
 
-def test_a_success_forgives_earlier_deaths():
+def test_a_success_forgives_earlier_losses():
     schedule = a_schedule(a_job("toy", 64, [ALL_AT_ONCE]), max_attempts=4)
     for _ in range(3):
         for _ in range(5):
@@ -150,7 +151,9 @@ def test_the_loss_of_a_node_is_nobodys_fault(loaded):
         place.loaded = loaded
         schedule.lost(place, "node", "gone", now)
     assert schedule.failures == [] and schedule.faults == {"node": 20}
-    assert [(task.tries, task.alone) for task in schedule.queues[0].waiting] == [(0, False)]
+    assert [(task.lost_with_others, task.alone) for task in schedule.queues[0].waiting] == [
+        (0, False)
+    ]
     decide(schedule, 1e6)
     assert sum(work_off(schedule, 1e6).values()) == 8
 
@@ -170,9 +173,8 @@ def test_an_engine_that_cannot_hold_a_single_row_is_given_up():
     while schedule.waits:
         lose(schedule, "out_of_memory", "no room")
     assert len(schedule.failures) >= 9
-    assert (
-        schedule.faults["out_of_memory"] == 2 + 11
-    )  # with 4 and 2 rows; and with 1 till it is enough
+    # One loss with 4 rows, one with 2, and 11 with a single row.
+    assert schedule.faults["out_of_memory"] == 2 + 11
 
 
 def test_replicas_that_run_out_of_memory_together_halve_the_rows_once():
@@ -190,7 +192,7 @@ def test_an_engine_that_did_not_load_is_tried_on_another_node_first():
     (elsewhere,) = started(decide(schedule))
     assert elsewhere.spot.node_id != place.spot.node_id
     schedule.lost(elsewhere, "error", "no such file", now=1.0)
-    assert len(started(decide(schedule))) == 1  # there is no other
+    assert len(started(decide(schedule))) == 1  # no other node is left
     assert schedule.faults == {"load": 2}
 
 
@@ -215,7 +217,7 @@ def test_work_of_an_engine_that_did_not_load_keeps_its_order_and_blames_nobody()
     schedule.lost(place, "load", "no such file", now=0.0)
     waiting = schedule.queues[0].waiting
     assert [task.shard for task in waiting] == list(a_job("toy", 3).shards)
-    assert not any(task.tries or task.deaths or task.alone for task in waiting)
+    assert not any(task.lost_with_others or task.lost_alone or task.alone for task in waiting)
 
 
 def test_a_broken_node_on_which_many_replicas_start_at_once_counts_as_one_attempt():
@@ -230,7 +232,7 @@ def test_a_broken_node_on_which_many_replicas_start_at_once_counts_as_one_attemp
 def test_storage_that_takes_nothing_blames_no_shard_but_stops_the_work():
     schedule = a_schedule(a_job("toy", 9, [ALL_AT_ONCE]), max_attempts=3)
     lose(schedule, "storage", "StorageError: full")
-    finish(schedule, a_loaded_place(schedule))  # it had only been slow
+    finish(schedule, a_loaded_place(schedule))  # the storage was only slow
     for _ in range(3):
         assert not schedule.losses.stopped
         lose(schedule, "storage", "StorageError: full")

@@ -1,4 +1,4 @@
-"""The decisions of the scheduler: who starts where, who is fed what, who is given back. No Ray, no clock."""
+"""The decisions of the scheduler: what starts where, gets which work, and is given back. No Ray, no clock."""
 
 import pytest
 from support.nouns import a_cluster
@@ -20,7 +20,7 @@ from raysweep.driver.ray_world import within
 from raysweep.planning.gpu_options import Need
 from raysweep.run_config import Gpu, Pool
 from raysweep.scheduling.nodes import Node
-from raysweep.scheduling.schedule import SHY_S
+from raysweep.scheduling.schedule import COOL_DOWN_S
 
 SLOW_TO_LOAD = an_option(load_s=1e6)
 
@@ -56,17 +56,17 @@ def test_no_more_replicas_start_than_find_work():
     assert stopped(actions) == [] and schedule.most_held == 1
 
 
-def test_a_suspect_gets_one_place_however_many_samples_it_has():
+def test_a_quarantined_task_gets_one_place_however_many_samples_it_has():
     schedule = a_schedule(a_job("toy", 2, questions=16), nodes=nodes_of(8), max_attempts=2)
     for place in started(decide(schedule)):
         schedule.lost(place, "actor", "killed", now=0.0)
     while schedule.queues[0].waiting:
-        schedule.queues[0].suspects += [schedule.queues[0].waiting.popleft()]
-    for task in schedule.queues[0].suspects:
+        schedule.queues[0].quarantine += [schedule.queues[0].waiting.popleft()]
+    for task in schedule.queues[0].quarantine:
         task.alone = True
-    suspects = len(schedule.queues[0].suspects)
+    quarantined = len(schedule.queues[0].quarantine)
     actions = decide(schedule)
-    assert len(started(actions)) == min(8, suspects)
+    assert len(started(actions)) == min(8, quarantined)
     assert stopped(actions) == []
 
 
@@ -89,7 +89,7 @@ def test_a_place_is_given_back_the_moment_its_queue_is_empty_and_the_next_engine
     assert names(started(actions)) == ["second"]
 
 
-def test_a_place_that_was_done_before_it_could_say_that_it_is_hungry_keeps_its_engine():
+def test_a_place_that_was_done_before_it_could_say_that_it_has_capacity_keeps_its_engine():
     schedule = a_schedule(a_job("toy", 9, [SLOW_TO_LOAD]))
     (place,) = started(decide(schedule))
     for task in list(place.in_flight):
@@ -98,11 +98,10 @@ def test_a_place_that_was_done_before_it_could_say_that_it_is_hungry_keeps_its_e
     assert stopped(actions) == [] and handed_out(actions)
 
 
-def test_a_place_is_given_as_much_as_fills_its_rows_and_a_little_more():
+def test_a_place_gets_as_much_as_fills_its_rows_and_a_tenth_more():
     schedule = a_schedule(a_job("toy", 9, [an_option(rows=16, load_s=1e6)]))
-    assert (
-        sum(task.samples for task in handed_out(decide(schedule))) == 24
-    )  # 16 and 4, in shards of 8
+    # 16 rows and a tenth more, in shards of 8.
+    assert sum(task.samples for task in handed_out(decide(schedule))) == 24
     schedule.has_capacity(next(iter(schedule.places.values())))
     assert sum(task.samples for task in handed_out(decide(schedule))) == 8
 
@@ -133,7 +132,7 @@ def test_the_emptiest_node_is_kept_for_an_engine_that_waits_for_all_of_it():
     large = a_job("large", 1, [an_option(gpus=2.0)])
     schedule = a_schedule(*small, large, nodes=nodes_of(2, 2))
     places = started(decide(schedule))
-    assert names(places) == ["many-0", "many-1", "few"]  # and no replica on the fourth GPU
+    assert names(places) == ["many-0", "many-1", "few"]  # no replica takes the fourth GPU
     few = places[-1]
     finish(schedule, few)
     assert started(decide(schedule)) == []
@@ -171,19 +170,19 @@ def test_places_on_a_node_that_is_gone_are_lost_and_their_work_runs_elsewhere():
     assert sum(work_off(schedule).values()) + 8 == 9 * 8
 
 
-def test_a_node_that_comes_back_has_all_its_room_and_is_trusted_again_after_a_while():
+def test_a_node_that_comes_back_has_all_its_capacity_and_is_used_again_after_the_cool_down():
     nodes = nodes_of(1)
     schedule = a_schedule(a_job("toy", 9), nodes=nodes)
     decide(schedule)
     schedule.see((), now=0.0)
     schedule.see(nodes, now=1.0)
     assert decide(schedule, now=1.0) == []
-    assert len(started(decide(schedule, now=SHY_S))) == 1
-    schedule.see((), now=SHY_S)
+    assert len(started(decide(schedule, now=COOL_DOWN_S))) == 1
+    schedule.see((), now=COOL_DOWN_S)
     assert schedule.places == {}
 
 
-def test_a_node_whose_actor_was_lost_with_it_is_left_alone_until_ray_knows():
+def test_a_node_whose_actor_was_lost_with_it_gets_no_other_during_the_cool_down():
     schedule = a_schedule(a_job("toy", 9, [SLOW_TO_LOAD]), nodes=nodes_of(1, 1))
     (place,) = started(decide(schedule))
     schedule.lost(place, "node", "unavailable", now=0.0)

@@ -1,4 +1,4 @@
-"""The loop under a virtual clock: nothing is lost or doubled whatever goes wrong, and time is told right."""
+"""The loop under a virtual clock: no sample is lost or doubled by any fault, and the times are right."""
 
 from collections import Counter, defaultdict
 from dataclasses import replace
@@ -71,7 +71,7 @@ def simulate(
 
 
 def watch_capacity(schedule: Schedule, event: loop.Event | None) -> None:
-    """No GPU and no node's CPUs are promised twice."""
+    """No GPU and no CPU is given to two places."""
     shares: dict[object, float] = defaultdict(float)
     for place in schedule.places.values():
         spot = place.spot
@@ -88,25 +88,25 @@ def test_whatever_is_lost_every_sample_is_made_once(jobs, nodes, seed, losses):
     schedule = simulate(jobs, nodes, world, watch=watch_capacity)
     assert schedule.failures == [] and not schedule.waits and not schedule.places
     assert cells_of(world.finished) == cells_of(shard for job in jobs for shard in job.shards)
-    assert len(world.intervals) == world.started  # each actor had work and was ended
+    assert len(world.intervals) == world.started  # each actor had work, and each has ended
     assert not any(amount.samples for queue in schedule.queues for amount in queue.running.values())
 
 
-class PoisonedWorld(RoughWorld):
-    """One question of the first engine takes down whoever is at it."""
+class KillingWorld(RoughWorld):
+    """One question of the first engine kills every actor that runs it."""
 
     def run(self, place: Place, task: Task) -> None:
         super().run(place, task)
-        shard, poison = task.shard, some_questions(1)[0]
-        if shard.engine.model.name == "m0" and poison in shard.questions:
+        shard, killer = task.shard, some_questions(1)[0]
+        if shard.engine.model.name == "m0" and killer in shard.questions:
             self._actors[place.number].dies_after[task] = 0
 
 
 @settings(max_examples=40, deadline=None)
 @given(job_lists(), node_lists, st.integers(0, 10**6), st.integers(1, 4))
 def test_a_question_that_kills_costs_its_own_samples_and_no_others(jobs, nodes, seed, attempts):
-    """Unless the engine dies of it so often in a row that it is given up itself."""
-    world = PoisonedWorld(nodes, lengths_of(seed), seed, losses=0)
+    """Unless it kills the engine so often in a row that the engine is given up."""
+    world = KillingWorld(nodes, lengths_of(seed), seed, losses=0)
     schedule = simulate(jobs, nodes, world, attempts)
     wanted = cells_of(shard for job in jobs for shard in job.shards)
     of_engine = {cell for cell in wanted if cell[0].startswith("m0.")}
@@ -165,7 +165,7 @@ def step_by_step(traces: list[int], rows: int, step_s: float, row_s: float, load
     st.integers(0, 10**6),
 )
 def test_an_actor_decodes_as_one_that_goes_step_by_step(counts, rows, step_s, row_s, seed):
-    """Shards of some traces each, in their order; one ends with the last of its traces."""
+    """The shards come in order, and each ends with the last of its traces."""
     shards = [a_shard(questions=1, samples=n, start=100 * i) for i, n in enumerate(counts)]
     option = an_option(rows=rows, step_s=step_s, row_s=row_s, load_s=7.0)
     ended: dict[str, float] = {}
@@ -202,7 +202,7 @@ def test_a_place_is_noted_from_its_start_to_its_end():
     job = a_job("toy", 1, [an_option(rows=64, load_s=5.0)])
     world = SimulatedWorld(nodes_of(1), lambda shard: [3] * shard.samples, Luck())
     simulate([job], nodes_of(1), world)
-    (interval,) = world.intervals  # and no other place was begun
+    (interval,) = world.intervals  # no other place was started
     assert (interval.start, interval.loaded, interval.end, interval.lost) == (0.0, 5.0, 8.0, False)
     assert (interval.engine_id, interval.devices) == ("toy.bf16.full", (0,))
     assert world.busy_s == pytest.approx(3.0)

@@ -1,4 +1,4 @@
-"""Who hangs, under a clock of the test's own."""
+"""Which actors hang, under a clock of the test's own."""
 
 import pytest
 from support.scheduling_cases import a_shard, an_option

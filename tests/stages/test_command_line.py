@@ -1,4 +1,4 @@
-"""The command line as its user meets it: what it prints, and how it ends."""
+"""The command line as its user meets it: what it prints, and its exit statuses."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Command:
-    """Calls `main` as a shell would, with stages that only record what they were given."""
+    """Calls `main` as a shell would, with stages that only record their arguments."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
         self.monkeypatch, self.capsys = monkeypatch, capsys
@@ -34,6 +34,7 @@ class Command:
         self, config: RunConfig, document: dict[str, Any], definitions: tuple[Path, ...]
     ) -> int:
         self.runs.append((config, document))
+        self.definitions = definitions
         if isinstance(self.outcome, BaseException):
             raise self.outcome
         return self.outcome
@@ -43,7 +44,7 @@ class Command:
         self.monkeypatch.setattr(sys, "argv", ["raysweep", *arguments])
         try:
             status = main()
-        except SystemExit as end:  # how Hydra ends after --help
+        except SystemExit as end:  # Hydra ends like this after --help.
             status = int(end.code or 0)
         output, errors = self.capsys.readouterr()
         return status, output, errors
@@ -53,11 +54,13 @@ class Command:
 def command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Command:
-    """The command, in an empty working folder but for definitions of the user's own in mine/."""
+    """The command in a working folder that holds only the user's own definitions in mine/."""
     write_models(tmp_path, "small")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # Hydra's last for one test only
+    monkeypatch.setattr(
+        logging.getLogger(), "handlers", []
+    )  # Hydra's handlers last for one test only.
     monkeypatch.setattr(logging.getLogger(), "level", logging.WARNING)
     return Command(monkeypatch, capsys)
 
@@ -113,15 +116,15 @@ def test_nothing_is_written_into_the_working_folder(command: Command, tmp_path: 
     [
         (["sede=1"], "'sede' is not a known key; did you mean 'seed'?"),
         (["+sede=1"], "'sede' is not a known key; did you mean 'seed'?"),
-        (["samples=3"], "samples: not a known key; did you mean 'sweep.samples'?"),
+        (["samples=3"], "samples: is not a known key; did you mean 'sweep.samples'?"),
         (["sweep.sample=3"], "sweep: 'sample' is not a known key; did you mean 'samples'?"),
-        (["sweep.samples.x=3"], "sweep.samples.x: 'samples' has no keys of its own"),
-        (["model=small"], "model: not a key of its own; choose with sweep.models=[...]"),
-        (["sweep=smoke"], "sweep: not a key to be set; choose with +sweep=NAME"),
+        (["sweep.samples.x=3"], "sweep.samples.x: 'samples' has no keys below it"),
+        (["model=small"], "model: is not a key; choose with sweep.models=[...]"),
+        (["sweep=smoke"], "sweep: cannot be set as a key; choose with +sweep=NAME"),
         (["+sweep=smok"], "sweep: 'smok' is not a known sweep; did you mean 'smoke'?"),
         (["cluster=gke"], "cluster: 'gke' is not a known cluster; known: existing, kuberay, local"),
-        (["seed"], "'seed' is not understood; write key=value"),
-        (["sweep.models=["], "'sweep.models=[' is not understood"),
+        (["seed"], "'seed' is not key=value; quote a list"),
+        (["sweep.models=["], "'sweep.models=[' is not key=value"),
         (["sweep.models.x=1"], "configuration: invalid literal"),
         (["seed=???"], "seed: Missing mandatory value"),
         (["seed=${nothing}"], "seed: Interpolation key 'nothing' not found"),
@@ -133,8 +136,14 @@ def test_nothing_is_written_into_the_working_folder(command: Command, tmp_path: 
         (["--sweep", "smoke"], "command line: unrecognized arguments: --sweep; write key=value"),
         (["--config-dir"], "command line: argument --config-dir/-cd: expected one argument"),
         (["--cfg", "jobs"], "argument --cfg/-c: invalid choice: 'jobs'"),
-        (["seed=1", "-m"], "--multirun: raysweep sweeps by itself; give lists"),
-        (["--multirun"], "--multirun: raysweep sweeps by itself; give lists"),
+        (
+            ["seed=1", "-m"],
+            "--multirun: is not needed, because raysweep sweeps by itself; give lists",
+        ),
+        (
+            ["--multirun"],
+            "--multirun: is not needed, because raysweep sweeps by itself; give lists",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(command: Command, arguments: list[str], words: str):
@@ -174,7 +183,7 @@ def test_an_interrupted_run_says_that_the_same_command_goes_on(
     command: Command, interruption: type[BaseException], status: int
 ):
     command.outcome = interruption()
-    said = "raysweep: interrupted; the same command goes on\n"
+    said = "raysweep: interrupted; repeat the same command to continue\n"
     assert command(*MINE)[::2] == (status, said)
 
 
@@ -259,4 +268,4 @@ def test_it_runs_as_a_module_and_bad_input_costs_about_a_second(tmp_path: Path):
         timeout=60,
     )
     assert answer.returncode == 2
-    assert answer.stderr == "raysweep: seed: 'x' is not a whole number; write one\n"
+    assert answer.stderr == "raysweep: seed: 'x' is not a whole number; write a whole number\n"

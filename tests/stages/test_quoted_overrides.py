@@ -43,7 +43,7 @@ def composed(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Composed:
 def test_the_advice_for_a_text_is_a_command_that_is_understood(
     monkeypatch: pytest.MonkeyPatch, value: str
 ):
-    with pytest.raises(ConfigError, match="is not understood; write ") as raised:
+    with pytest.raises(ConfigError, match="has characters that need quotes; write ") as raised:
         composed(monkeypatch, f"out={value}")
     (argument,) = shlex.split(str(raised.value).partition("; write ")[2])
     assert composed(monkeypatch, argument).values["out"] == value

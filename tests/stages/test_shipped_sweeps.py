@@ -1,12 +1,14 @@
-"""Every sweep that is shipped can be planned by anybody: no network, no GPU, no Ray; and always alike."""
+"""Every shipped sweep can be planned without network, GPU and Ray, and always with the same result."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from support.configurations import write_definition
 
 from raysweep.configuration.config import conf_folder
 
@@ -28,7 +30,7 @@ TABLES = ("engines.parquet", "plan.parquet")
 
 
 def plan(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """`stages=[plan]` in a process that has no network and nothing of the hub."""
+    """Run `stages=[plan]` in a process without network and without the hub's cache."""
     command = [sys.executable, "-c", OFFLINE, "stages=[plan]", f"out={folder}", "run=R", *arguments]
     environment = {**os.environ, "HF_HOME": str(folder / "hub"), "COLUMNS": "80", **variables}
     return subprocess.run(
@@ -38,7 +40,7 @@ def plan(folder: Path, *arguments: str, **variables: str) -> subprocess.Complete
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The plan of the whole study: its folder, and what was said."""
+    """The plan of the whole study: its folder, and what was printed."""
     folder = tmp_path_factory.mktemp("full")
     planned = plan(folder, "+sweep=full", PYTHONHASHSEED="1")
     assert planned.returncode == 0, planned.stderr
@@ -84,7 +86,7 @@ def test_a_sweep_goes_to_whatever_cluster_is_named(tmp_path: Path):
     two_kinds = ["cluster.gpu=[l4-24,t4-16]", "cluster.gpus=[16,null]"]
     planned = plan(tmp_path, "+sweep=code", "cluster=existing", *two_kinds)
     assert planned.returncode == 0, planned.stderr
-    assert "hours on 16 GPUs kept busy" in planned.stdout
+    assert "hours if 16 GPUs are always busy" in planned.stdout
     assert "where its tokens are cheapest" in planned.stdout
 
 
@@ -95,15 +97,28 @@ def test_what_fits_nowhere_is_said_with_what_would_and_is_no_fault_of_a_plan(tmp
     assert "no room" in planned.stdout and "the stage generate refuses them" in planned.stdout
     assert "qwen3-32b.bf16.full: 8 t4-16, 4 l4-24" in planned.stdout
     engines = pq.read_table(tmp_path / "R" / "engines.parquet").to_pylist()
-    homeless = [row for row in engines if row["gpus"] is None]
-    assert homeless and all(row["est_gpu_hours"] is None for row in homeless)
-    assert all("qwen3-32b" in row["engine_id"] for row in homeless)
+    unplaced = [row for row in engines if row["gpus"] is None]
+    assert unplaced and all(row["est_gpu_hours"] is None for row in unplaced)
+    assert all("qwen3-32b" in row["engine_id"] for row in unplaced)
+
+
+def test_a_users_own_kind_of_gpu_is_suggested_where_an_engine_fits_nowhere(tmp_path: Path):
+    mine = {"memory_mib": 200_000, "bandwidth_gb_s": 4000, "bf16_tflops": 1000}
+    write_definition(tmp_path / "mine", "gpu", "mine-200", **mine)
+    large = ["sweep.models=[qwen3-0.6b,qwen3-32b]", "cluster.gpu=t4-16", "cluster.gpus=2"]
+    planned = plan(tmp_path, "--config-dir", "mine", "+sweep=code", *large)
+    assert planned.returncode == 0, planned.stderr
+    (suggested,) = re.findall(r"qwen3-32b\.bf16\.full: (.*) would", planned.stdout)
+    assert {"4 l4-24", "1 mine-200"} <= set(suggested.split(", "))
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("sweep.token_budgets=[2000,40000]", "do not fit the context of qwen3-0.6b, 40960 tokens"),
+        (
+            "sweep.token_budgets=[2000,40000]",
+            "sweep.token_budgets: 40000 does not fit the context of qwen3-0.6b, 40960 tokens",
+        ),
         ("cluster.gpus=0", "cluster.gpus: 0 is out of range"),
         ("stages=[plan,generate]", "aime25.yaml: source: test.jsonl of math-ai/aime25"),
     ],

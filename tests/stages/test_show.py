@@ -1,4 +1,4 @@
-"""stages=[show]: the very text and tokens that the engine feeds, and nothing written anywhere."""
+"""stages=[show] prints the exact text and tokens that the engine feeds, and writes no file."""
 
 import subprocess
 import sys
@@ -51,8 +51,8 @@ def test_the_tokens_shown_are_those_that_the_engine_feeds():
     most = len(prompt) + 16 + len(closing) + way.answer_tokens
     assert len(forks) == len(way.token_budgets)
     assert forks[0] == (
-        f"fork      at 16: {len(prompt)} tokens of prompt, 16 of thinking, {len(closing)} of closing, "
-        f"then an answer of up to {way.answer_tokens}: {most} at most"
+        f"fork      at 16: {len(prompt)} tokens of prompt, 16 of thinking, {len(closing)} of closing "
+        f"and up to {way.answer_tokens} of answer, {most} at most in all"
     )
 
 

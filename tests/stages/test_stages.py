@@ -1,8 +1,8 @@
-"""The stages one by one, on the fake engine and without Ray: what they say, write, and return."""
+"""The stages one by one, on the fake engine without Ray: what they print, write, and return."""
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -16,9 +16,9 @@ from raysweep.grading import sandbox
 from raysweep.scheduling.losses import Failure
 from raysweep.shard import Shard
 from raysweep.spec import Question
-from raysweep.stages import DONE, WORK_REMAINS
 from raysweep.storage.lease import take_lease
 from raysweep.storage.store import Store
+from raysweep.system.exit_status import DONE, WORK_REMAINS
 
 
 def test_reduce_counts_the_samples_that_are_there_whatever_an_earlier_plan_said(run: Command):
@@ -33,8 +33,8 @@ def test_reduce_of_what_was_not_generated_says_what_is_missing_and_who_makes_it(
     status, said = run("reduce", samples=4, group_sizes=(1, 2, 4))
     assert status == WORK_REMAINS
     assert "2 of 4 shards are missing" in said
-    assert "2 scenarios could not be computed for lack of samples" in said
-    assert "the stage generate makes them" in said
+    assert "2 scenarios could not be computed" in said
+    assert "the stage generate makes the missing samples" in said
 
 
 @pytest.mark.parametrize("content", ["identity: 3", "identity: [a]", "[", "seed: 0", "\xff"])
@@ -42,7 +42,9 @@ def test_a_folder_that_cannot_say_what_its_samples_are_is_refused(run: Command, 
     folder = run.out / "test"
     folder.mkdir()
     (folder / "config.yaml").write_bytes(content.encode("latin-1"))
-    with pytest.raises(ConfigError, match="nobody knows what its samples are; choose another run"):
+    with pytest.raises(
+        ConfigError, match="it is unknown how its samples were made; choose another run"
+    ):
         run("plan")
 
 
@@ -71,34 +73,34 @@ def test_a_path_is_printed_as_it_is_even_if_it_looks_like_markup(run: Command):
 def test_a_reason_is_printed_as_it_is_even_if_it_looks_like_markup(
     run: Command, monkeypatch: pytest.MonkeyPatch
 ):
-    def fail(*_: Any) -> Outcome:
+    def fail(*_: Any, **__: Any) -> Outcome:
         return an_outcome(failures=(Failure("aa", "toy[red]", "KeyError: [/a]", "sums"),))
 
     monkeypatch.setattr(generate, "generate", fail)
     status, said = run("generate")
     assert status == WORK_REMAINS
     assert "1 shard of toy[red] on sums: KeyError: [/a]" in said
-    assert "of 4 shards some remain; the same command goes on with them" in said
+    assert "some of 4 shards remain; repeat the same command to continue" in said
 
 
 @pytest.mark.parametrize(
     ("stopped", "why"),
-    [("", "no node had room for their engine"), ("StorageError: full [/a]",) * 2],
+    [("", "no node had capacity for their engine"), ("StorageError: full [/a]",) * 2],
 )
-def test_samples_that_nobody_was_at_are_counted_with_the_reason_and_the_run_is_not_done(
+def test_samples_that_never_started_are_counted_with_the_reason_and_the_run_is_not_done(
     run: Command, monkeypatch: pytest.MonkeyPatch, stopped: str, why: str
 ):
-    monkeypatch.setattr(generate, "generate", lambda *_: an_outcome(left=7, stopped=stopped))
+    monkeypatch.setattr(generate, "generate", lambda *_, **__: an_outcome(left=7, stopped=stopped))
     status, said = run("generate")
     assert status == WORK_REMAINS
-    assert f"7 samples were not begun: {why}" in said
+    assert f"7 samples never started: {why}" in said
 
 
 def test_time_and_faults_of_an_interrupted_session_count(
     run: Command, monkeypatch: pytest.MonkeyPatch
 ):
-    def interrupted(*arguments: Any) -> Outcome:
-        arguments[6](an_outcome(wall_s=2.5, faults={"actor": 2, "node": 1}))
+    def interrupted(*_: Any, ended: Callable[[Outcome], None], **__: Any) -> Outcome:
+        ended(an_outcome(wall_s=2.5, faults={"actor": 2, "node": 1}))
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -160,7 +162,9 @@ def test_programs_are_not_generated_where_they_could_not_be_graded(
     ):
         run("generate", benchmarks=(programs,))
     assert not (run.out / "test" / "samples").exists()
-    assert run("plan", "reduce", benchmarks=(programs,))[0] == WORK_REMAINS  # these run no program
+    assert (
+        run("plan", "reduce", benchmarks=(programs,))[0] == WORK_REMAINS
+    )  # These stages run no program.
     unsandboxed = a_benchmark(grader="code_unsandboxed", questions=questions)
     assert run("generate", benchmarks=(unsandboxed,))[0] == DONE
 
@@ -183,12 +187,12 @@ def test_a_driver_that_is_taken_over_stops_with_3_and_a_line_and_leaves_the_tabl
 ):
     """A retry begins while the first attempt is between two shards."""
 
-    def overtaken(shards: Iterable[Shard], store: Store, *others: Any) -> Outcome:
+    def overtaken(shards: Iterable[Shard], store: Store, *others: Any, **named: Any) -> Outcome:
         first, *rest = shards
-        generate_here([first], store, *others)
+        generate_here([first], store, *others, **named)
         take_lease(store.folder)
         store.fence()
-        return generate_here(rest, store, *others)
+        return generate_here(rest, store, *others, **named)
 
     monkeypatch.setattr(generate, "generate", overtaken)
     status, said = run("plan", "generate", "reduce")
@@ -211,7 +215,7 @@ def test_redoing_the_analysis_leaves_a_driver_alone_and_names_it(run: Command):
     driving = take_lease(Store(str(run.out / "test")).folder)
     status, said = run("reduce")
     assert status == DONE
-    assert "note a driver is at work on this run, or was killed at it (epoch 2, host" in said
+    assert "note a driver of this run is running, or was killed (epoch 2, host" in said
     driving.check()
 
 

@@ -124,7 +124,7 @@ def test_pass_at_1_is_the_share_of_correct_answers(finished):
 def test_the_terminal_shows_plan_frontier_and_the_reports_path(finished):
     text = (finished / "stdout").read_text()
     assert "24 scenarios from 2 engines" in text
-    assert "chain: most accuracy for a memory budget" in text
+    assert "chain: the best accuracy for each memory, with 95% intervals" in text
     assert "report/index.html" in text.replace("\n", "")
 
 
@@ -166,7 +166,7 @@ def test_sigterm_ends_a_run_with_work_remaining_and_the_same_command_goes_on(tmp
     process.terminate()
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 3
-    assert said == "raysweep: interrupted; the same command goes on\n"
+    assert said == "raysweep: interrupted; repeat the same command to continue\n"
     assert summary(tmp_path)["wall_s"] > 0
     done = raysweep(tmp_path, *one_by_one)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -39,7 +39,7 @@ def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, call: str, code: int, times: float) -> list[int]:
-    """Have `os.<call>` fail that often; the list says how often it was called."""
+    """Make `os.<call>` fail `times` times. The length of the list tells how often it was called."""
     real, calls = getattr(os, call), []
 
     def fail(*arguments: object) -> object:
@@ -166,7 +166,7 @@ def test_samples_wait_for_room_on_a_real_disk_that_is_full(tmp_path):
 
 
 def test_a_file_and_then_its_folder_are_synced_so_that_it_outlasts_a_power_cut(store, monkeypatch):
-    """As NFS and journaling file systems want it: data, then the new name."""
+    """NFS and journaling file systems need this order: first the data, then the new name."""
     done: list[str] = []
     for call in ("fsync", "replace"):
         real = getattr(os, call)

@@ -1,4 +1,4 @@
-"""Fencing: of all drivers on a run's folder the newest alone writes, whatever the others believe."""
+"""Fencing: only the newest of all drivers on a run's folder writes, whatever the others believe."""
 
 import itertools
 import json
@@ -178,9 +178,8 @@ def test_parts_carry_the_epoch_of_the_driver_that_wrote_them(folder):
             replace(PART, shard_id=shard_id), rows(2)
         )
         assert [part.epoch for part in Store(folder.address).parts()][-1] == epoch
-    Store(folder.address).write_part(
-        replace(PART, epoch=2), rows(2)
-    )  # regraded: whoever made it stays
+    # A store without a lease keeps the epoch of the driver that made the part, as regrading does.
+    Store(folder.address).write_part(replace(PART, epoch=2), rows(2))
     assert next(Store(folder.address).parts()).epoch == 2
 
 

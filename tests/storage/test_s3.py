@@ -1,4 +1,4 @@
-"""A run's folder in S3, on a local server: uploads are whole or not there, and survive a failing service."""
+"""A run's folder in S3, on a local server: uploads are whole or missing, and survive a failing service."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The run's folder: a part is whole or not there, whatever happens while it is written."""
+"""The run's folder: a part is whole or missing, whatever happens while it is written."""
 
 import os
 import time
@@ -93,13 +93,13 @@ def test_a_part_that_was_damaged_is_named_with_the_way_out(store):
     store.write_part(PART, rows(2))
     whole = Path(store.path(part_name(ENGINE, "aa")))
     whole.write_bytes(whole.read_bytes()[:-20])
-    with pytest.raises(ConfigError, match=r"shard-aa\.parquet: not a whole part.*remove it"):
+    with pytest.raises(ConfigError, match=r"shard-aa\.parquet: is not a whole part.*remove it"):
         list(store.parts())
 
 
 def test_a_parquet_file_of_someone_else_is_not_taken_for_a_part(store):
     store.write_table("samples/shard-mine.parquet", rows(1))
-    with pytest.raises(ConfigError, match=r"shard-mine\.parquet: not a whole part"):
+    with pytest.raises(ConfigError, match=r"shard-mine\.parquet: is not a whole part"):
         list(store.parts())
 
 
@@ -141,7 +141,7 @@ def test_a_relative_folder_is_found_from_another_one(tmp_path, monkeypatch):
 
 
 def test_an_address_that_nobody_knows_is_bad_input():
-    with pytest.raises(ConfigError, match="out: 'ftp://host/runs' is no address"):
+    with pytest.raises(ConfigError, match="out: 'ftp://host/runs' is not an address"):
         Store("ftp://host/runs").exists("config.yaml")
 
 
@@ -163,7 +163,7 @@ def test_a_folder_that_cannot_be_reached_is_bad_input(tmp_path, monkeypatch):
 
 def test_a_damaged_table_is_named_with_the_way_out(store):
     store.write_bytes("scenarios.parquet", b"PAR1 and no more")
-    with pytest.raises(ConfigError, match=r"scenarios\.parquet: not a whole Parquet file"):
+    with pytest.raises(ConfigError, match=r"scenarios\.parquet: is not a whole Parquet file"):
         store.read_table("scenarios.parquet")
 
 

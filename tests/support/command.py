@@ -1,4 +1,4 @@
-"""A command on the fake engine, run in this process and without Ray, as tests of stages use it."""
+"""A command on the fake engine, run in this process without Ray, for tests of stages."""
 
 import asyncio
 import json
@@ -13,7 +13,6 @@ from support.nouns import a_run_config
 
 from actors.engine_actor import EngineActor
 from raysweep.configuration.identity import as_document
-from raysweep.driver import generate
 from raysweep.driver.generate import Outcome, Watch
 from raysweep.run_config import Cluster, Generation
 from raysweep.shard import Shard
@@ -23,7 +22,7 @@ from raysweep.storage.store import Store
 
 
 def an_outcome(**changes: Any) -> Outcome:
-    """Of two actors in one second."""
+    """The outcome of two actors that ran for one second."""
     nothing = Outcome(0, 0, 0, wall_s=1.0, gpu_s=0.0, faults={}, actors=2, failures=())
     return replace(nothing, **changes)
 
@@ -34,11 +33,12 @@ def generate_here(
     generation: Generation,
     cluster: Cluster,
     row_tokens: int,
+    *,
     watch: Watch,
     ended: Callable[[Outcome], None],
     parts: Iterable[Part],
 ) -> Outcome:
-    """Stands in for `driver.generate`: one shard after the other, in this process, in one second."""
+    """Stands in for `driver.generate`. Runs one shard after the other in this process, in one second."""
     receipts = []
     for shard in shards:
         actor = EngineActor(shard.engine, store.root, generation.max_rows)
@@ -52,7 +52,7 @@ def generate_here(
 
 
 class Command:
-    """Runs stages in one folder; gives the exit status and what was printed."""
+    """Runs stages in one folder. Gives the exit status and the printed text."""
 
     def __init__(self, out: Path, capsys: pytest.CaptureFixture[str]):
         self.out, self.capsys = out, capsys
@@ -69,11 +69,3 @@ class Command:
 
     def summary(self) -> dict[str, Any]:
         return json.loads((self.out / "test" / "summary.json").read_text())
-
-
-@pytest.fixture
-def run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Command:
-    monkeypatch.setattr(generate, "generate", generate_here)
-    return Command(tmp_path, capsys)

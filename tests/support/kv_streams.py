@@ -17,6 +17,7 @@ from actors.kv.streaming_llm import StreamingLLM
 from actors.kv_cache import step
 from actors.kv_cache.cache import KVCache
 from actors.kv_cache.prompt import PromptKV, start_row
+from raysweep.kv_policy import KVPolicy
 from raysweep.spec import Architecture
 
 CPU = torch.device("cpu")
@@ -62,7 +63,7 @@ def quantized(draw: st.DrawFn) -> Quantized:
 
 POLICIES = st.one_of(st.just(Full()), evicting(), quantized())
 
-EXAMPLES = (  # one of each kind, small enough to settle often
+EXAMPLES = (  # one of each kind, small enough to be compacted often
     Full(),
     StreamingLLM(2, 11),
     RKV(budget=12, window=2, buffer=5, kernel=3),
@@ -101,7 +102,10 @@ class Stream:
 
 
 def a_cache(
-    policy: Any, architecture: Architecture, rows: int = 4, storage: torch.dtype = torch.float32
+    policy: KVPolicy,
+    architecture: Architecture,
+    rows: int = 4,
+    storage: torch.dtype = torch.float32,
 ) -> KVCache:
     cache = KVCache(architecture, policy, rows, storage, CPU)
     cache.reserve(MOST)

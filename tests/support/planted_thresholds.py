@@ -8,8 +8,9 @@ question is answered with the logistic probability of that sum less its difficul
 import itertools
 
 import numpy as np
+from support.candidates import rival
 
-from raysweep.analysis.candidates import Candidates
+from raysweep.analysis.candidates import Candidate, Candidates
 
 SIZES = 0.5e9 * 2.0 ** (np.arange(9) * 0.8125)
 BUDGETS = np.arange(2_000, 32_000, 4_000)
@@ -17,23 +18,17 @@ GROUPS = (1, 4, 8)
 SAMPLES = 16
 
 
-def grid() -> list[dict]:
-    rows = []
+def grid() -> list[Candidate]:
+    members = []
     for size, budget, group in itertools.product(SIZES, BUDGETS, GROUPS):
         kv_bytes = 60e3 * (size / 1e9) ** 0.35 * budget * group
-        rows.append(
-            {
-                "weights_bytes": int(size),
-                "kv_bytes": int(kv_bytes),
-                "token_budget": int(budget),
-                "group_size": group,
-            }
-        )
-    return rows
+        chosen = {"token_budget": int(budget), "group_size": group}
+        members.append(rival(int(size), int(kv_bytes), 0.5, **chosen))
+    return members
 
 
 def candidates(ability: np.ndarray, questions: int, seed: int) -> Candidates:
-    """Scores of SAMPLES answers to questions of random difficulty; `ability` is one a row of the grid."""
+    """Scores of SAMPLES answers to questions of random difficulty; `ability` is per member."""
     rng = np.random.default_rng(seed)
     difficulty = rng.normal(0, 1.5, questions)
     chance = 1 / (1 + np.exp(difficulty[:, None] - ability))
@@ -41,13 +36,14 @@ def candidates(ability: np.ndarray, questions: int, seed: int) -> Candidates:
 
 
 def doublings(name: str) -> np.ndarray:
-    values = np.array([row[name] for row in grid()], dtype=float)
+    values = np.array([getattr(member, name) for member in grid()], dtype=float)
     return np.log2(values / values.min())
 
 
 def tokens() -> np.ndarray:
     """Doublings of the tokens spent, over all of a group."""
-    return np.log2([row["token_budget"] * row["group_size"] for row in grid()]) - np.log2(2_000)
+    chosen = [member.configuration for member in grid()]
+    return np.log2([one.token_budget * one.group_size for one in chosen]) - np.log2(2_000)
 
 
 def with_threshold(threshold_bytes: float, weights: float = 1.2, token: float = 0.25) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Shards generated on a real Ray with an actor of the test's own, and a check that none is missing."""
+"""Shards generated on a real Ray with a test's own actor, and a check that no sample is missing."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -41,7 +41,7 @@ def generate_on_ray(
 
 
 def assert_whole(store: Store, shards: Iterable[Shard]) -> None:
-    """Each sample of the shards is in the store, once."""
+    """Check that each sample of the shards is in the store exactly once."""
     wanted = Counter(
         (shard.engine.engine_id, question.question_id, index)
         for shard in shards

@@ -4,8 +4,12 @@ REFUSED = [
     # a name that nothing has
     ("sweep.models", ["small", "larg"], "sweep.models[1]: 'larg' is not a known model; did you"),
     ("sweep.models", ["none"], "'none' is not a known model; known: large, "),
-    ("sweep.weights", ["int3"], "'int3' is not a known weights; known: awq-4, bf16, fp8, gptq"),
-    ("sweep.kv_policies", ["ful"], "'ful' is not a known kv policy; did you mean 'full'?"),
+    (
+        "sweep.weights",
+        ["int3"],
+        "'int3' is not a known weight precision; known: awq-4, bf16, fp8, gptq",
+    ),
+    ("sweep.kv_policies", ["ful"], "'ful' is not a known KV policy; did you mean 'full'?"),
     ("sweep.benchmarks", ["aime"], "sweep.benchmarks[0]: 'aime' is not a known benchmark"),
     ("sweep.benchmarks", [None], "sweep.benchmarks[0]: None is not a known benchmark"),
     (
@@ -49,7 +53,7 @@ REFUSED = [
     (
         "sweep.kv_policies",
         [{"method": "quantized", "bits": 4, "layout": "token", "group_size": 24}],
-        "group_size: 24 channels do not divide the heads of small, 32",
+        "group_size: 24 does not divide the head dimension of small, 32",
     ),
     (
         "sweep.kv_policies",
@@ -69,26 +73,42 @@ REFUSED = [
     ("seed", -1, "seed: -1 is out of range; write 0 or more"),
     ("seed", 2**63, "seed: 9223372036854775808 is out of range"),
     ("sweep.token_budgets", [0, 16], "sweep.token_budgets[0]: 0 is out of range; write 1 or more"),
-    ("sweep.token_budgets", [32, 16], "[32, 16] does not increase; write [16, 32]"),
-    ("sweep.token_budgets", [16, 2040], "2040, a prompt of chain with up to"),
+    ("sweep.token_budgets", [32, 16], "[32, 16] is not in increasing order; write [16, 32]"),
+    (
+        "sweep.token_budgets",
+        [16, 2040],
+        "2040 does not fit the context of small, 2048 tokens, beside a prompt of chain (up to",
+    ),
     ("sweep.group_sizes", [1, 0], "sweep.group_sizes[1]: 0 is out of range"),
     ("sweep.group_sizes", [1, 8], "sweep.group_sizes[1]: 8 is more than sweep.samples = 4"),
     ("sweep.samples", 0, "sweep.samples: 0 is out of range"),
     ("generation.max_rows", 0, "generation.max_rows: 0 is out of range"),
-    ("cluster.gpus_per_actor", 1.5, "cluster.gpus_per_actor: 1.5 is no whole number"),
+    (
+        "cluster.gpus_per_actor",
+        1.5,
+        "cluster.gpus_per_actor: 1.5 is more than 1 and not a whole number",
+    ),
     ("cluster.cpus_per_actor", 10**400, "0 is out of range; write a number 0.01 or more"),
     ("cluster.gpus_per_actor", float("nan"), "cluster.gpus_per_actor: nan is out of range"),
-    ("cluster.gpus", 4, "cluster.gpus: 4, but no kind of GPU is named; name it with cluster.gpu"),
+    (
+        "cluster.gpus",
+        4,
+        "cluster.gpus: 4 counts GPUs of no named kind; name the kind, as in cluster.gpu",
+    ),
     ("cluster.gpu", {"name": "h100-80", "usd": 2}, "cluster.gpu: 'usd' is not a known key"),
     ("cluster.gpu", {"name": "mine", "memory_mib": 9}, "cluster.gpu.bandwidth_gb_s: missing"),
     (
         "cluster.gpu",
         ["l4-24", "l4-24"],
-        "cluster.gpu[1]: 'l4-24' is the name of cluster.gpu[0] too",
+        "cluster.gpu[1]: 'l4-24' is also the name of cluster.gpu[0]",
     ),
     ("cluster.gpu", [], "cluster.gpu: the list is empty"),
     ("cluster.autoscaling", 1, "cluster.autoscaling: 1 is neither true nor false"),
-    ("sweep.weights", [{"method": "bf16", "bits": 4}], "weights[0].bits: bf16 has no 4 bits"),
+    (
+        "sweep.weights",
+        [{"method": "bf16", "bits": 4}],
+        "weights[0].bits: bf16 does not support 4 bits",
+    ),
     ("sweep.kv_policies", [{"name": "streaming_llm-64", "window": 0}], "kv_policies[0].window: 0"),
     (
         "sweep.benchmarks",
@@ -97,16 +117,20 @@ REFUSED = [
     ),
     # a list that is empty, out of order, or says something twice
     ("sweep.models", [], "sweep.models: the list is empty; write at least one entry"),
-    ("stages", ["reduce", "plan"], "stages: ['reduce', 'plan'] is not their order"),
-    ("stages", ["plan", "plan"], "stages[1]: 'plan' is the name of stages[0] too"),
-    ("sweep.models", ["small", "small"], "sweep.models[1]: 'small' is the name of sweep.models[0]"),
-    ("sweep.token_budgets", [16, 16], "sweep.token_budgets[1]: 16 stands there twice; remove"),
+    ("stages", ["reduce", "plan"], "stages: ['reduce', 'plan'] is out of order"),
+    ("stages", ["plan", "plan"], "stages[1]: 'plan' is also the name of stages[0]"),
+    (
+        "sweep.models",
+        ["small", "small"],
+        "sweep.models[1]: 'small' is also the name of sweep.models[0]",
+    ),
+    ("sweep.token_budgets", [16, 16], "sweep.token_budgets[1]: 16 is in the list twice; remove"),
     ("sweep.benchmarks", ["chain", {"name": "chain", "count": 2}], "sweep.benchmarks[1]: 'chain'"),
     # two engines that could not be told apart
     (
         "sweep.kv_policies",
         ["streaming_llm-64", {"method": "streaming_llm", "sinks": 4, "window": 60}],
-        "sweep.kv_policies[1]: 'streaming_llm-64' is the name of sweep.kv_policies[0] too",
+        "sweep.kv_policies[1]: 'streaming_llm-64' is also the name of sweep.kv_policies[0]",
     ),
     # a folder's name that leads elsewhere
     ("run", "../other", "run: '../other' is not a plain name"),

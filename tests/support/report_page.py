@@ -1,13 +1,11 @@
-"""The synthetic run's page as tests use it: controls are set as a person sets them, and read as text."""
+"""The synthetic run's page for tests: set its controls as a person does, and read its texts."""
 
 import json
 
-import numpy as np
 from support import result_tables
 from support.browser import Page
 
-from raysweep.analysis.candidates import Candidates, Row
-from raysweep.frontier import pareto
+from raysweep.analysis.candidates import Candidate, Candidates
 from raysweep.reporting.results import Results, where
 from raysweep.system.quantities import human_bytes, interval, percent
 
@@ -43,9 +41,8 @@ def table_of(page: Page, name: str) -> list[list[str]]:
 
 
 def frontier_texts(candidates: Candidates, batch_size: int, own: Results) -> list[list[str]]:
-    """What the frontier's table is to say, by Python's frontier."""
+    """The cells that the frontier's table should have, by Python's frontier."""
     memory = candidates.memory_bytes(batch_size)
-    points = np.flatnonzero(pareto(memory, candidates.accuracy))
     known = where(own.frontier, batch_size=batch_size)
     stays = {
         key: share
@@ -53,20 +50,27 @@ def frontier_texts(candidates: Candidates, batch_size: int, own: Results) -> lis
         for key in [tuple(key)]
     }
     return [
-        _frontier_texts(candidates.rows[point], float(memory[point]), stays)
-        for point in points[np.argsort(memory[points], kind="stable")].tolist()
+        _frontier_texts(candidates.members[point], float(memory[point]), stays)
+        for point in candidates.frontier(batch_size).tolist()
     ]
 
 
-def _frontier_texts(row: Row, memory_bytes: float, stays: dict) -> list[str]:
+def key_of(candidate: Candidate) -> tuple:
+    """The values of KEY."""
+    chosen = candidate.configuration
+    return chosen.engine_id, chosen.token_budget, chosen.group_size
+
+
+def _frontier_texts(candidate: Candidate, memory_bytes: float, stays: dict) -> list[str]:
+    chosen = candidate.configuration
     return [
         human_bytes(memory_bytes),
-        row["model"],
+        chosen.model,
         "bf16",
-        row["kv_policy"],
-        f"{row['token_budget']:,}",
-        str(row["group_size"]),
-        percent(row["accuracy"]),
-        interval(row["accuracy_lo"], row["accuracy_hi"]),
-        percent(stays.get(tuple(row[name] for name in KEY), float("nan"))),
+        chosen.kv_policy,
+        f"{chosen.token_budget:,}",
+        str(chosen.group_size),
+        percent(candidate.accuracy),
+        interval(candidate.accuracy_lo, candidate.accuracy_hi),
+        percent(stays.get(key_of(candidate), float("nan"))),
     ]

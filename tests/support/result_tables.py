@@ -47,7 +47,7 @@ SUMMARY = {
             "benchmark": "chain",
             "batch_size": 1,
             "decided": True,
-            "reason": "more weights beat more tokens below, more tokens beat more weights above",
+            "reason": "more weights win below it, more tokens win above it",
             "weights_bytes": 416_000.0,
             "weights_bytes_lo": 208_000.0,
             "weights_bytes_hi": 788_000.0,
@@ -57,7 +57,7 @@ SUMMARY = {
             "benchmark": "facts",
             "batch_size": 1,
             "decided": False,
-            "reason": "neither more weights nor more tokens are ahead by more than chance",
+            "reason": "the difference between more weights and more tokens is not significant",
             "weights_bytes": None,
             "weights_bytes_lo": None,
             "weights_bytes_hi": None,
@@ -68,7 +68,7 @@ SUMMARY = {
 
 
 def scenarios() -> pd.DataFrame:
-    """A row for each scenario, in the columns and types of SCENARIOS."""
+    """A row per scenario, in the columns and types of SCENARIOS."""
     grid = itertools.product(
         KV_BYTES_PER_TOKEN, KEPT_TOKENS, BENCHMARKS, TOKEN_BUDGETS, GROUP_SIZES
     )
@@ -83,13 +83,13 @@ def scenarios() -> pd.DataFrame:
 
 
 def results(**changes: str) -> Results:
-    """All that `reduce` writes; `changes` give columns the same value in every row.
+    """All that `reduce` writes. `changes` give a column the same value in every row.
 
     Questions scatter around the formula's accuracies, so that configurations next to each other are hard
-    to tell apart, and those of equal memory and accuracy are there.
+    to distinguish, and some are equal in memory and accuracy.
     """
     rows = scenarios()
-    if "benchmark" in changes:  # of several only one can have that name
+    if "benchmark" in changes:  # only one benchmark can have the name
         rows = where(rows, benchmark=BENCHMARKS[0]).reset_index(drop=True)
     scores = {
         str(name): scores_around(where(rows, benchmark=name).accuracy, seed)
@@ -105,7 +105,7 @@ def results(**changes: str) -> Results:
     for name, own in scores.items():
         named = changes.get("benchmark", name)
         own_rows = where(rows, benchmark=named).to_dict("records")
-        candidates[named] = Candidates(tuple(own_rows), own)
+        candidates[named] = Candidates.of_rows(own_rows, own)
     return Results(rows, points, SUMMARY, candidates, thresholds())
 
 
@@ -177,6 +177,8 @@ def _scenario(params: int, policy: str, benchmark: str, budget: int, group: int)
         "weight_method": "bf16",
         "weight_bits": 16,
         "weight_group_size": 0,
+        "weight_symmetric": True,
+        "weight_act_order": False,
         "kv_policy": policy,
         "kv_params": "{}",
         "kv_kind": "full" if policy == "full" else "evicting",

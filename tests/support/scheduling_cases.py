@@ -1,4 +1,4 @@
-"""Jobs for tests of the scheduler, nodes for them, and a world of actors in which all goes wrong."""
+"""Jobs and nodes for tests of the scheduler, and a simulated world in which anything fails."""
 
 import random
 from collections import Counter
@@ -12,6 +12,7 @@ from raysweep.planning.jobs import Job
 from raysweep.planning.measured import Learnt
 from raysweep.planning.speed import Speed
 from raysweep.scheduling.loop import Event, Finished, Lost
+from raysweep.scheduling.loss_kinds import LossKind
 from raysweep.scheduling.nodes import Node
 from raysweep.scheduling.places import Action, Place, RunTask, Start, Stop
 from raysweep.scheduling.queues import Task
@@ -19,17 +20,17 @@ from raysweep.scheduling.schedule import Schedule
 from raysweep.scheduling.simulated_world import Lengths, Luck, SimulatedWorld
 from raysweep.shard import Cell, Receipt, Shard, cells
 
-KINDS_OF_LOSS = ("actor", "error", "node", "load", "out_of_memory", "storage")
+KINDS_OF_LOSS: tuple[LossKind, ...] = ("actor", "error", "node", "load", "out_of_memory", "storage")
 
 
 def an_option(gpus: float = 1.0, kind: str = "", cpus: float = 1.0, rows: int = 4, **speed: float):
-    """By default an engine that loads at once and takes a second for a step."""
+    """An option of an engine that by default loads at once and takes a second per step."""
     taken = {"step_s": 1.0, "row_s": 0.0, "load_s": 0.0, **speed}
     return Option(Need(cpus, gpus, kind), Speed(gpus, rows, **taken))
 
 
 def a_shard(engine: str = "toy", questions: int = 4, samples: int = 2, start: int = 0) -> Shard:
-    """`samples` samples of each of so many questions."""
+    """A shard of `samples` samples of each of some questions."""
     return replace(
         some_shards()[0],
         engine=an_engine(model=a_model(engine)),
@@ -40,14 +41,14 @@ def a_shard(engine: str = "toy", questions: int = 4, samples: int = 2, start: in
 
 
 def a_job(name: str = "toy", shards: int = 1, options: Iterable[Option] = (), **shard: int) -> Job:
-    """So many shards of an engine, by default of 8 samples each."""
+    """A job of some shards of an engine, with 8 samples each by default."""
     count = shard.get("samples", 2)
     made = [a_shard(name, **shard, start=i * count) for i in range(shards)]
     return Job(made[0].engine, tuple(options) or (an_option(),), tuple(made))
 
 
 def nodes_of(*gpus: int, cpus: float = 64.0, kind: str = "") -> tuple[Node, ...]:
-    """A node for each number of GPUs."""
+    """Nodes with these numbers of GPUs."""
     return tuple(Node(f"node-{i}", cpus, count, kind) for i, count in enumerate(gpus))
 
 
@@ -76,19 +77,19 @@ def handed_out(actions: Iterable[Action]) -> list[Task]:
 
 
 def names(places: Iterable[Place]) -> list[str]:
-    """The models of places."""
+    """The names of the models at places."""
     return [place.queue.engine.model.name for place in places]
 
 
 def finish(schedule: Schedule, place: Place, task: Task | None = None, tokens: int = 8) -> None:
-    """A task of a place comes back, the first of them by default."""
+    """Finish a task of a place, the first one by default."""
     done = task or next(iter(place.in_flight))
     receipt = Receipt(done.shard.shard_id, done.samples, tokens, 1.0)
     schedule.finished(place, done, receipt)
 
 
 def work_off(schedule: Schedule, now: float = 0.0) -> Counter[Cell]:
-    """Finish all that is handed out, and go on until nothing is; the cells that were done."""
+    """Finish all tasks until none is handed out. Gives the finished cells."""
     done: Counter[Cell] = Counter()
     while True:
         decide(schedule, now)
@@ -116,7 +117,7 @@ def lengths_of(seed: int, longest: int = 50) -> Lengths:
 
 
 class RoughWorld(SimulatedWorld):
-    """Actors are lost for any reason, and nodes go and come, as a seed wills; for a number of losses."""
+    """Actors are lost for any reason, and nodes leave and join, at random, until so many losses."""
 
     def __init__(self, nodes: Sequence[Node], lengths: Lengths, seed: int, losses: int):
         super().__init__(nodes, lengths, Luck(seed))
@@ -134,7 +135,7 @@ class RoughWorld(SimulatedWorld):
         return [*events, *self._losses(events)]
 
     def _nothing(self) -> list[Event]:
-        """Time goes by without an actor."""
+        """Let time pass without an actor."""
         self._now += 30.0
         return []
 
@@ -153,4 +154,4 @@ class RoughWorld(SimulatedWorld):
             self._nodes = tuple(self.chance.sample(self.all_nodes, count))
             return []
         kind = self.chance.choice(KINDS_OF_LOSS)
-        return [Lost(self.chance.choice(there), kind, "drawn to be lost")]
+        return [Lost(self.chance.choice(there), kind, "its loss was drawn at random")]

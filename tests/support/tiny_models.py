@@ -1,5 +1,7 @@
 """The shipped models as the engine tests need them, and ways to run an engine to the end."""
 
+import json
+import shutil
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -12,6 +14,7 @@ from raysweep.spec import Architecture, Decoding, Question, Sampling
 
 MODELS = Path(__file__).parents[2] / "models"
 BUDGETS = (8, 24, 40, 72)
+END_OF_TEXT, END_OF_TURN = 0, 2  # <|endoftext|> and <|im_end|>, with which the shipped models end
 
 
 def names() -> list[str]:
@@ -67,3 +70,44 @@ def run(engine: Engine, wanted: dict[Any, TraceRequest]) -> dict[Any, Trace]:
 def untimed(trace: Trace) -> tuple:
     """A trace without its timing."""
     return (trace.prompt_tokens, trace.token_ids, trace.finish, trace.answers)
+
+
+def copy_naming(
+    folder: Path, name: str, tokenizer: str, generation: int | list[int] | None, config: Any
+) -> Path:
+    """A copy of a shipped model whose files name these end tokens (generation None: it has no such file)."""
+    shutil.copytree(MODELS / name, folder, dirs_exist_ok=True)
+    edit_json(folder / "tokenizer_config.json", eos_token=tokenizer)
+    edit_json(folder / "config.json", eos_token_id=config)
+    if generation is None:
+        (folder / "generation_config.json").unlink()
+    else:
+        edit_json(folder / "generation_config.json", eos_token_id=generation)
+    return folder
+
+
+def copy_ending_either_way(folder: Path, name: str) -> Path:
+    """A copy of a shipped model that ends its texts with END_OF_TEXT as likely as with END_OF_TURN.
+
+    Its head is untied from the embedding and has equal rows for the two.
+    """
+    from safetensors.torch import load_file, save_file
+
+    both = [END_OF_TURN, END_OF_TEXT]
+    copy_naming(folder, name, "<|im_end|>", generation=both, config=END_OF_TURN)
+    edit_json(folder / "config.json", tie_word_embeddings=False)
+    tensors = load_file(folder / "model.safetensors")
+    head = tensors["model.embed_tokens.weight"].clone()
+    head[END_OF_TEXT] = head[END_OF_TURN]
+    save_file({**tensors, "lm_head.weight": head}, folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
+def edit_json(file: Path, **changes: Any) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+
+def one_end(trace: Trace) -> tuple:
+    """A trace without its timing, in which END_OF_TEXT reads as END_OF_TURN."""
+    prompt, tokens, *rest = untimed(trace)
+    return (prompt, *(END_OF_TURN if t == END_OF_TEXT else t for t in tokens), *rest)

@@ -1,4 +1,4 @@
-"""No code of others is run: none that a file brings, and none that a text asks for."""
+"""Code from outside is never run: neither code in a file nor code that a text asks for."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""How many actors a machine affords."""
+"""How many actors a machine can hold."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ GB = 10**9
 
 @pytest.fixture
 def container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine with 16 CPUs and 32 GB available, as /proc and an empty folder of limits tell."""
+    """A machine with 16 CPUs and 32 GB available, by /proc and an empty folder of limits."""
     monkeypatch.setattr(machine, "CGROUP", tmp_path)
     monkeypatch.setattr(machine, "MEMINFO", tmp_path / "meminfo")
     monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: range(16), raising=False)

@@ -12,8 +12,8 @@ from support.s3_server import CREDENTIALS, s3_server
 
 from raysweep.driver import generate
 from raysweep.errors import ConfigError, shown
-from raysweep.stages import DONE
 from raysweep.storage.store import Store
+from raysweep.system.exit_status import DONE
 from raysweep.system.safe_text import MASK, without_secrets
 
 ADDRESSES = [
@@ -37,7 +37,7 @@ def test_what_is_no_secret_is_shown():
 
 
 def everything_below(address: str) -> Iterator[tuple[str, str]]:
-    """The name and the text of every file, a Parquet file's unpacked."""
+    """The name and the text of every file. Parquet files are unpacked."""
     filesystem, path = fs.FileSystem.from_uri(address)
     for info in filesystem.get_file_info(fs.FileSelector(path, recursive=True)):
         if info.type == fs.FileType.File:

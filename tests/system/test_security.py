@@ -1,4 +1,4 @@
-"""Nobody gets in: what others wrote (models, data sets, files, names) stays data, and secrets stay secret."""
+"""Input from outside (models, data sets, files, names) stays data, and secrets stay secret."""
 
 import json
 import os
@@ -61,14 +61,14 @@ def test_a_name_that_is_a_path_is_no_name(name: str):
 
 
 def test_a_part_cannot_point_out_of_its_folder(tmp_path):
-    """Ids in a part's metadata name files that are read later: a part must lie where it says."""
+    """Ids in a part's metadata name files that are read later, so they must match the part's own name."""
     store = Store(str(tmp_path / "run"))
     store.write_part(PART, rows(2))
     (name,) = store.part_names()
     secret = encoded(replace(PART, engine_id="../../..", shard_id="x"))
     data = store._encoded(rows(2), {PART_KEY: secret})
     store.folder.write(name, data)
-    with pytest.raises(ConfigError, match="it is the part of another name"):
+    with pytest.raises(ConfigError, match="its metadata belong to another part"):
         list(store.parts())
 
 

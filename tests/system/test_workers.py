@@ -1,4 +1,4 @@
-"""Worker processes: calls from any thread, and what becomes of those that hang, die, or lose their parent."""
+"""Worker processes: calls from any thread, and workers that hang, die or lose their parent."""
 
 import signal
 import subprocess

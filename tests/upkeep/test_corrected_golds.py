@@ -10,9 +10,9 @@ from support.nouns import a_benchmark
 from raysweep.driver import generate
 from raysweep.errors import ConfigError
 from raysweep.spec import Benchmark
-from raysweep.stages import DONE
 from raysweep.storage.part import gold_name
 from raysweep.storage.store import Store
+from raysweep.system.exit_status import DONE
 
 BENCHMARK = a_benchmark()
 FIRST = BENCHMARK.questions[0]
@@ -49,7 +49,7 @@ def notes(run: Command) -> list[dict[str, str]]:
 def test_answers_graded_against_two_golds_are_never_mixed(run: Command, stage: str):
     run("generate")
     with pytest.raises(
-        ConfigError, match=r"other gold answers .* for sums-0; add the stage regrade"
+        ConfigError, match=r"other gold answers .* for sums-0; grade them again with stages"
     ):
         run(stage, benchmarks=(CORRECTED,))
 

@@ -1,4 +1,4 @@
-"""Regrading stored answers: what changes, what is told, and that two graders are never mixed."""
+"""Regrading stored answers: what changes, what is reported, and that two graders are never mixed."""
 
 import json
 import subprocess
@@ -17,10 +17,10 @@ from raysweep.errors import ConfigError
 from raysweep.grading import Said
 from raysweep.planning.plan import make_plan
 from raysweep.spec import content_hash
-from raysweep.stages import DONE
 from raysweep.storage.part import PART_KEY, Part, part_name
 from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store
+from raysweep.system.exit_status import DONE
 from raysweep.system.workers import Workers
 from raysweep.upkeep.regrade import regrade_run, wanted_parts
 
@@ -50,7 +50,7 @@ def answers(store: Store) -> list[dict]:
 
 
 def rewrite(store: Store, change: Callable[[dict], dict], tag: str = "integer-0") -> None:
-    """Make the samples those of an earlier grader, which changes each answer so."""
+    """Turn the samples into those of an earlier grader, with `change` applied to each answer."""
     for part, table in list(tables(store)):
         rows = table.to_pylist()
         for row in rows:
@@ -61,7 +61,7 @@ def rewrite(store: Store, change: Callable[[dict], dict], tag: str = "integer-0"
 
 
 def content(store: Store) -> dict[Path, tuple[bytes, int]]:
-    """The parts, byte by byte, and when they were written."""
+    """The bytes of the parts, and the times when they were written."""
     files = Path(store.root).rglob("shard-*.parquet")
     return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 
@@ -72,7 +72,7 @@ def test_regrading_by_the_same_grader_touches_no_file(run: Command):
     status, said = run("regrade")
     assert status == DONE
     assert content(store_of(run)) == before != {}
-    assert said == "regrade sums: 24 answers, 0 read otherwise"
+    assert said == "regrade sums: 24 answers, 0 extracted differently"
 
 
 def test_a_corrected_grader_changes_outcomes_says_which_and_is_done_after_once(run: Command):
@@ -89,9 +89,9 @@ def test_a_corrected_grader_changes_outcomes_says_which_and_is_done_after_once(r
     for outcome in ("correct", "wrong"):
         count = sum(answer["outcome"] == outcome for answer in right)
         assert f"{count} unanswered → {outcome}" in said
-    assert "24 answers, 24 read otherwise" in said
+    assert "24 answers, 24 extracted differently" in said
     after = content(store_of(run))
-    assert run("regrade")[1] == "regrade sums: 24 answers, 0 read otherwise"
+    assert run("regrade")[1] == "regrade sums: 24 answers, 0 extracted differently"
     assert content(store_of(run)) == after
 
 
@@ -141,8 +141,8 @@ def test_outcomes_of_two_graders_are_not_mixed(run: Command, stage: str):
     with pytest.raises(ConfigError) as raised:
         run(stage, benchmarks=MATHEMATICS)
     assert str(raised.value) == (
-        "sweep.benchmarks: 'sums' is graded by mathematics-1, and answers that are there by integer-2; "
-        "add the stage regrade, which grades the stored answers again: stages=[regrade,reduce,report]"
+        "sweep.benchmarks: 'sums' is graded by mathematics-2, but stored answers were graded by integer-2; "
+        "grade them again with stages=[regrade,reduce,report]"
     )
 
 
@@ -152,7 +152,7 @@ def test_the_same_samples_go_on_with_another_grader_once_regraded(run: Command):
     assert status == DONE
     assert "12 samples" in said
     graders = {tag for part, _ in tables(store_of(run)) for tag in part.graders.values()}
-    assert graders == {"mathematics-1"}
+    assert graders == {"mathematics-2"}
     assert sum(table.num_rows for _, table in tables(store_of(run))) == 12
 
 
@@ -168,7 +168,7 @@ def test_answers_to_questions_that_are_not_the_runs_keep_their_grader(run: Comma
         regrade_run(one, parts, store_of(run), workers)
     for part in store_of(run).parts():
         for question_id, tag in part.graders.items():
-            assert tag == ("mathematics-1" if question_id == "sums-0" else "integer-2")
+            assert tag == ("mathematics-2" if question_id == "sums-0" else "integer-2")
 
 
 def test_parts_are_found_where_auto_stands_for_their_backend():
@@ -192,7 +192,7 @@ def test_a_damaged_part_is_named(run: Command):
     run("generate")
     part, table = next(tables(store_of(run)))
     store_of(run).write_part(part, table.drop_columns("answers"))
-    with pytest.raises(ConfigError, match=f"regrade: .*shard-{part.shard_id}.parquet"):
+    with pytest.raises(ConfigError, match=f"regrade cannot grade .*shard-{part.shard_id}.parquet"):
         run("regrade")
 
 

@@ -1,4 +1,4 @@
-"""The stage verify: whatever is wrong with a run's files is told, and what is whole is not."""
+"""The stage verify reports everything that is wrong with a run's files, and nothing else."""
 
 import json
 from collections.abc import Callable
@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from support.command import Command, generate_here
 from support.nouns import a_run_config
 
 from raysweep.driver import generate
 from raysweep.run_config import RunConfig, Verify
-from raysweep.stages import DONE, WORK_REMAINS
 from raysweep.storage.store import Store
+from raysweep.system.exit_status import DONE, WORK_REMAINS
 from raysweep.upkeep.verify import check_doubles, check_parts, check_tables
 
 REPAIR = Verify(repair=True)
@@ -24,7 +25,7 @@ REPAIR = Verify(repair=True)
 def command(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Command:
-    """A run that is whole: four parts, and its tables."""
+    """A complete run with four parts and its tables."""
     monkeypatch.setattr(generate, "generate", generate_here)
     command = Command(tmp_path, capsys)
     assert command("plan", "generate", "reduce")[0] == DONE
@@ -51,7 +52,7 @@ def problems(config: RunConfig, store: Store) -> list[str]:
 def rewritten(
     store: Store, change: Callable[[dict[str, Any]], Any], number: int = 0, **part: Any
 ) -> str:
-    """Write a part again with each row changed; its name."""
+    """Write a part again with each row changed. Returns its name."""
     name = store.part_names()[number]
     note, table, _ = store.read_whole_part(name)
     rows = [change(row) or row for row in table.to_pylist()]
@@ -63,7 +64,7 @@ def test_a_run_that_is_whole_has_nothing_wrong(command, store, config):
     assert problems(config, store) == []
     status, said = command("verify")
     assert status == DONE
-    assert "12 samples in 4 parts read: nothing wrong" in said
+    assert "no problem found in 12 samples of 4 parts" in said
 
 
 def test_a_bit_that_flipped_in_a_page_is_told(store, config):
@@ -72,7 +73,7 @@ def test_a_bit_that_flipped_in_a_page_is_told(store, config):
     data[100] ^= 1
     file.write_bytes(data)
     (problem,) = problems(config, store)
-    assert "not what was written" in problem
+    assert "it has changed since it was written" in problem
 
 
 def test_a_part_cut_short_is_told(store, config):
@@ -85,7 +86,7 @@ def test_a_part_cut_short_is_told(store, config):
 def test_a_part_under_another_parts_name_is_told(store, config):
     first, second = (Path(store.path(name)) for name in store.part_names()[:2])
     second.write_bytes(first.read_bytes())
-    assert problems(config, store) == ["it is the part of another name"]
+    assert problems(config, store) == ["its metadata belong to another part"]
 
 
 def double(row: dict[str, Any]) -> None:
@@ -123,13 +124,13 @@ def two_benchmarks(row: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (double, "that it should hold, each once"),
+        (double, "different ones: "),
         (other_engine, "samples of another engine than toy.bf16.full"),
-        (other_seed, "samples with another seed than the run's seed 0 gives them"),
-        (lost_token, "another number of tokens than trace_tokens says"),
-        (lost_budget, "not one for each token budget, [4, 8]"),
-        (new_outcome, "the outcome 'perhaps', which there is not"),
-        (too_long, "after more thinking than their token budget"),
+        (other_seed, "of its samples have seeds that do not follow from the run's seed 0"),
+        (lost_token, "it has traces whose number of tokens differs from trace_tokens"),
+        (lost_budget, "without exactly one answer for each token budget, [4, 8]"),
+        (new_outcome, "it has answers with the unknown outcome 'perhaps'"),
+        (too_long, "it has answers with more thinking tokens than their token budget"),
         (two_benchmarks, "samples of several benchmarks"),
     ],
 )
@@ -153,8 +154,19 @@ def test_a_part_from_before_a_column_was_thought_of_is_whole(store, config):
     assert problems(config, store) == []
 
 
+def test_a_table_from_before_a_column_was_added_is_whole_and_one_that_lacks_another_is_not(
+    store, config
+):
+    path, table = store.path("frontier.parquet"), store.read_whole_table("frontier.parquet")
+    later = ["weight_group_size", "weight_symmetric", "weight_act_order"]
+    pq.write_table(table.drop_columns(later), path)
+    assert problems(config, store) == []
+    pq.write_table(table.drop_columns(["weight_bits"]), path)
+    assert problems(config, store) == ["it lacks weight_bits"]
+
+
 def test_a_sample_that_counts_in_two_parts_is_told(store, config):
-    """As two drivers leave it that cut the work differently, and did not know of each other."""
+    """Two drivers that did not know of each other and cut the work differently leave this behind."""
     parts = [store.read_whole_part(name)[:2] for name in store.part_names()]
     early, late = sorted(
         (pair for pair in parts if "sums-2" in pair[0].questions),
@@ -165,7 +177,7 @@ def test_a_sample_that_counts_in_two_parts_is_told(store, config):
     Path(store.path(early[0].name)).unlink()
     found = problems(config, store)
     assert len(found) == 1
-    assert "of its samples are in" in found[0] and found[0].endswith("too")
+    assert "of its samples are also in" in found[0]
 
 
 def test_a_table_that_is_damaged_or_of_another_driver_is_told(store, config):
@@ -178,14 +190,14 @@ def test_tables_of_two_reductions_are_told(command, store, config):
     before = store.read_bytes("scores.parquet")
     command("generate", "reduce")  # another driver
     store.write_bytes("scores.parquet", before)
-    assert problems(config, store) == ["written by another driver (epoch 1) than the rest"]
+    assert problems(config, store) == ["it was written by another driver (epoch 1) than the others"]
 
 
 def test_a_summary_that_does_not_fit_the_tables_is_told(store, config):
     summary = json.loads(store.read_text("summary.json"))
     store.write_text("summary.json", json.dumps({**summary, "scenarios": 7}))
     (problem,) = problems(config, store)
-    assert problem.endswith("rows, and summary.json speaks of 7 scenarios")
+    assert problem.endswith("rows, but summary.json counts 7 scenarios")
     store.write_text("summary.json", "{")
     assert "not JSON" in problems(config, store)[0]
 
@@ -196,7 +208,7 @@ def test_verify_says_what_is_wrong_changes_nothing_and_ends_with_3(command, stor
     status, said = command("verify")
     assert status == WORK_REMAINS
     assert f"wrong {store.path(name)}: " in said and "samples with another seed" in said
-    assert "verify.repair=true moves 1 files aside" in said
+    assert "verify.repair=true moves 1 file aside" in said
     assert store.read_bytes(name) == before
 
 
@@ -232,5 +244,5 @@ def test_a_part_of_another_schema_version_is_told_and_left_where_it_is(command, 
     store.write_part(note, table)
     monkeypatch.setattr("raysweep.storage.store.SCHEMA_VERSION", 1)
     status, said = command("verify", verify=REPAIR)
-    assert status == WORK_REMAINS and "of schema version 99" in said
+    assert status == WORK_REMAINS and "has schema version 99" in said
     assert store.exists(name)

@@ -20,7 +20,7 @@ def make_engine() -> Iterator[Callable[..., Any]]:
     """Makes vLLM engines in this process, of which one lives at a time."""
     from with_vllm.engines import VllmEngine, a_spec
 
-    from actors.vllm_engine.loading import Room, free_memory
+    from actors.vllm_engine.loading import Limits, free_memory
 
     living: list[VllmEngine] = []
 
@@ -31,7 +31,7 @@ def make_engine() -> Iterator[Callable[..., Any]]:
             living.pop().close()
         free_memory()
         spec = a_spec(name, **changes)
-        living.append(VllmEngine(spec, Room(max_rows, longest, float(ON_GPU)), dtype))
+        living.append(VllmEngine(spec, Limits(max_rows, longest, float(ON_GPU)), dtype))
         return living[-1]
 
     yield make

@@ -8,11 +8,11 @@ from support.tiny_models import MODELS, architecture
 
 from actors.kv.full import Full
 from actors.vllm_engine.engine import VllmEngine
-from actors.vllm_engine.loading import Room
+from actors.vllm_engine.loading import Limits
 from raysweep.benchmarks import chain, facts
 from raysweep.spec import BF16, Checkpoint, EngineSpec, Family, ModelSpec, Sampling
 
-__all__ = ["LONG_BUDGETS", "QUESTIONS", "MakeEngine", "Room", "VllmEngine", "a_spec"]
+__all__ = ["LONG_BUDGETS", "QUESTIONS", "Limits", "MakeEngine", "VllmEngine", "a_spec"]
 
 MakeEngine = Callable[..., VllmEngine]
 

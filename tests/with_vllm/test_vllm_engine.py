@@ -14,10 +14,15 @@ import pytest
 import torch
 from support.tiny_models import (
     BUDGETS,
+    END_OF_TEXT,
+    END_OF_TURN,
     MODELS,
     architecture,
+    copy_ending_either_way,
+    copy_naming,
     decoding,
     names,
+    one_end,
     requests,
     run,
     smallest,
@@ -159,6 +164,37 @@ def test_a_request_that_never_ends_is_given_up_and_recorded_and_the_engine_goes_
         assert all(answer.given_up and not answer.text for answer in trace.answers)
     assert not vllm.llm.has_unfinished_requests()
     assert all(trace.finish != "deadline" for trace in run(vllm, wanted).values())
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [("<|im_end|>", [2, 0], 2), ("<|endoftext|>", [0, 2], 0), ("<|endoftext|>", None, [0, 2])],
+)
+def test_a_second_end_token_that_the_model_never_uses_changes_nothing(
+    ends: tuple, make_engine: MakeEngine, tmp_path: Path
+):
+    wanted = requests(QUESTIONS, decoding(token_budgets=LONG_BUDGETS))
+    expected = run(make_engine(smallest()), wanted)
+    folder = copy_naming(tmp_path, smallest(), *ends)
+    found = run(make_engine(smallest(), path=str(folder)), wanted)
+    assert all(END_OF_TEXT not in trace.token_ids for trace in expected.values())
+    for key, trace in expected.items():
+        assert untimed(found[key]) == untimed(trace), key
+
+
+def test_a_text_ends_at_whichever_end_token_comes_first(make_engine: MakeEngine, tmp_path: Path):
+    folder, both = copy_ending_either_way(tmp_path, smallest()), {END_OF_TEXT, END_OF_TURN}
+    greedy = requests(QUESTIONS, decoding(temperature=0, token_budgets=LONG_BUDGETS))
+    sampled = requests(QUESTIONS, decoding(token_budgets=LONG_BUDGETS), samples=2)
+    expected = run(make_engine(smallest()), greedy)
+    vllm = make_engine(smallest(), path=str(folder))
+    found, traces = run(vllm, greedy), run(vllm, sampled)
+    for key, trace in expected.items():
+        assert one_end(found[key]) == one_end(trace), key
+    assert both <= {t.token_ids[-1] for t in traces.values() if t.answers[-1].ended}
+    for trace in traces.values():
+        assert not both & set(trace.token_ids[:-1])
+        assert all("<|" not in answer.text for answer in trace.answers)
 
 
 def test_a_prompt_that_the_context_has_no_room_for_is_refused(make_engine: MakeEngine):

@@ -20,7 +20,7 @@ from actors.kv.full import Full
 from actors.kv.kv_dtype import FORMATS, KVDtype
 from actors.torch_engine.engine import TorchEngine
 from actors.vllm_engine import checks, loading
-from actors.vllm_engine.loading import Room
+from actors.vllm_engine.loading import Limits
 from raysweep import memory
 from raysweep.spec import WeightSpec
 
@@ -128,8 +128,8 @@ def test_too_little_memory_is_tried_once_more_with_less_and_then_said(
     monkeypatch.setattr(loading, "engine_args", noting)
     monkeypatch.setattr(loading, "cache_bytes", lambda *whatever: 10**17)
     monkeypatch.setattr(loading, "available_bytes", lambda: 10**18)  # not so: there is far less
-    with pytest.raises(MemoryError, match=r"no room for .* lower generation\.max_rows"):
-        VllmEngine(a_spec(smallest()), Room(max_rows=64, longest=512))
+    with pytest.raises(MemoryError, match=r"not enough memory for .* lower generation\.max_rows"):
+        VllmEngine(a_spec(smallest()), Limits(max_rows=64, longest=512))
     assert parts == [1.0, loading.SMALLER]
 
 

@@ -106,7 +106,7 @@ def test_run_again_it_generates_nothing_and_raised_samples_only_the_difference(
     assert again.returncode == 0 and "nothing to do" in again.stdout
     as_auto = raysweep(out, "sweep.backend=auto", "stages=[plan,generate]")
     whole = len(WEIGHTS)
-    said = f"vllm for {whole} of {whole} engines: has made samples in this folder"
+    said = f"vllm for {whole} of {whole} engines: made the samples in this folder"
     assert said in as_auto.stdout
     assert "nothing to do" in as_auto.stdout
     before = samples(out)

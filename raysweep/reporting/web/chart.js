@@ -1,12 +1,12 @@
-// Charts in SVG. A chart is axes and layers; colours are CSS, so that a change to dark, or to paper, draws
-// nothing anew. What a pointer, or the arrow keys, come near is told in a box of text.
+// Charts in SVG. A chart consists of axes and layers. Colours are CSS, so a change to dark mode or to paper
+// needs no redrawing. A tooltip describes the point that the pointer or the arrow keys select.
 "use strict";
 
-const EDGE = { right: 16, bottom: 46 }; // px around the axes; left and top depend on what is written there
+const EDGE = { right: 16, bottom: 46 }; // px around the axes; left and top depend on the labels there
 const NEAR = 28; // px within which a pointer finds a point
 const CIRCLE = "M-3.2 0a3.2 3.2 0 1 0 6.4 0a3.2 3.2 0 1 0 -6.4 0Z";
 
-// An SVG element. A look is a colour for light and one for dark; without one it is drawn in ink.
+// An SVG element. A look is a colour for light mode and one for dark mode; without a look it is drawn in ink.
 function svg(name, attributes, look) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
@@ -19,14 +19,15 @@ function tint(element, look) {
   element.style.setProperty("--dark", look.dark);
 }
 
-// An axis: { scale: "log" or "linear", domain, title, ticks: [[value, label], ...] or px => those }.
+// An axis: { scale: "log" or "linear", domain, title, ticks }. `ticks` are [[value, label], ...], or a function
+// from the length in px to them.
 function placer(axis, from, to) {
   const at = axis.scale === "log" ? Math.log : Number;
   const [low, high] = axis.domain.map(at);
   return (value) => from + ((at(value) - low) / (high - low || 1)) * (to - from);
 }
 
-// Draw `spec` ({ x, y, layers, label }) into `holder`, in place of what was there.
+// Draw `spec` ({ x, y, layers, label }) into `holder`, replacing the chart before it.
 function drawChart(holder, spec) {
   const width = Math.max(260, holder.clientWidth), height = Math.max(120, holder.clientHeight);
   const edge = { ...EDGE, left: spec.y.names ? 116 : 56, top: spec.y.title ? 26 : 8 };
@@ -38,7 +39,7 @@ function drawChart(holder, spec) {
   const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true", focusable: "false" });
   root.append(axes(chart), ...spec.layers.map((layer) => LAYERS[layer.type](layer, chart)));
   chart.ring = root.appendChild(svg("circle", { r: 9, class: "ring", visibility: "hidden" }));
-  chart.points = spec.layers.flatMap((layer) => layer.points ?? []).filter((point) => point.say);
+  chart.points = spec.layers.flatMap((layer) => layer.points ?? []).filter((point) => point.lines);
   chart.stops = spec.layers.filter((layer) => layer.type === "marks").flatMap((layer) => layer.points);
   if (!chart.stops.length) chart.stops = [...chart.points];
   chart.stops.sort((a, b) => a.x - b.x || a.y - b.y);
@@ -46,7 +47,7 @@ function drawChart(holder, spec) {
   chart.tip.hidden = true;
   holder.querySelector("svg")?.remove();
   holder.prepend(root);
-  holder.setAttribute("aria-label", `Chart. ${spec.label}` + (chart.stops.length ? " Arrow keys tell its points." : ""));
+  holder.setAttribute("aria-label", `Chart. ${spec.label}` + (chart.stops.length ? " Use the arrow keys to read its points." : ""));
   holder.chart = chart;
 }
 function makeTip(holder) {
@@ -56,8 +57,8 @@ function makeTip(holder) {
   holder.append(tip);
   holder.addEventListener("pointermove", (event) => point(holder, event));
   holder.addEventListener("pointerdown", (event) => point(holder, event));
-  holder.addEventListener("pointerleave", () => tell(holder, null));
-  holder.addEventListener("blur", () => tell(holder, null));
+  holder.addEventListener("pointerleave", () => showTip(holder, null));
+  holder.addEventListener("blur", () => showTip(holder, null));
   holder.addEventListener("keydown", (event) => walk(holder, event));
   return tip;
 }
@@ -89,10 +90,10 @@ function ticksOf({ ticks, domain: [low, high] }, length) {
   return all.filter(([value]) => value >= low - slack && value <= high + slack);
 }
 
-// ---- layers: each draws its points, in the order given ----
+// ---- layers: each draws its points in the given order ----
 const at = (chart, point) => `${chart.x(point.x).toFixed(1)} ${chart.y(point.y).toFixed(1)}`;
 const LAYERS = {
-  // Many points, one path for each look: a stroke without length has the round cap alone.
+  // Many points, in one path per look. A stroke of length 0 draws only its round cap.
   dots({ points }, chart) {
     const group = svg("g", { class: "dots" }), paths = new Map();
     for (const point of points) paths.set(point.look, (paths.get(point.look) ?? "") + `M${at(chart, point)}h0`);
@@ -118,13 +119,13 @@ const LAYERS = {
     }
     return group;
   },
-  // What is recommended.
+  // The recommended configuration.
   pick({ points }, chart) {
     const group = svg("g", { class: "pick" });
     for (const point of points) group.append(svg("circle", { cx: chart.x(point.x), cy: chart.y(point.y), r: 11 }));
     return group;
   },
-  // A value of x with a word beside it, and a range of x behind everything.
+  // A vertical line at a value of x with a label, and a shaded range of x behind it.
   rule({ value, word, range }, chart) {
     const group = svg("g", { class: "rule" }), bottom = chart.height - chart.edge.bottom;
     if (range) {
@@ -144,7 +145,7 @@ const LAYERS = {
   },
 };
 
-// ---- what a pointer or a key comes near ----
+// ---- tooltips ----
 function point(holder, event) {
   const { chart } = holder, box = holder.getBoundingClientRect();
   const scale = chart.width / box.width;
@@ -152,29 +153,29 @@ function point(holder, event) {
   let nearest = null, least = NEAR ** 2;
   for (const candidate of chart.points) {
     const distance = (chart.x(candidate.x) - x) ** 2 + (chart.y(candidate.y) - y) ** 2;
-    if (distance <= least) { nearest = candidate; least = distance; } // of equals the one drawn on top
+    if (distance <= least) { nearest = candidate; least = distance; } // of equally near points the one drawn on top
   }
-  tell(holder, nearest);
+  showTip(holder, nearest);
 }
 function walk(holder, event) {
   const { chart } = holder, step = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
-  if (event.key === "Escape") return tell(holder, null);
+  if (event.key === "Escape") return showTip(holder, null);
   if (!step || !chart.stops.length) return;
   event.preventDefault();
-  const here = chart.stops.indexOf(chart.told), count = chart.stops.length;
-  tell(holder, chart.stops[here < 0 ? (step > 0 ? 0 : count - 1) : (here + step + count) % count]);
+  const here = chart.stops.indexOf(chart.selected), count = chart.stops.length;
+  showTip(holder, chart.stops[here < 0 ? (step > 0 ? 0 : count - 1) : (here + step + count) % count]);
 }
-function tell(holder, told) {
+function showTip(holder, selected) {
   const { chart } = holder;
-  if (!chart || chart.told === told) return;
-  chart.told = told;
-  chart.tip.hidden = !told;
-  chart.ring.setAttribute("visibility", told ? "visible" : "hidden");
-  if (!told) return;
-  const [x, y] = [chart.x(told.x), chart.y(told.y)];
+  if (!chart || chart.selected === selected) return;
+  chart.selected = selected;
+  chart.tip.hidden = !selected;
+  chart.ring.setAttribute("visibility", selected ? "visible" : "hidden");
+  if (!selected) return;
+  const [x, y] = [chart.x(selected.x), chart.y(selected.y)];
   chart.ring.setAttribute("cx", x);
   chart.ring.setAttribute("cy", y);
-  chart.tip.replaceChildren(...told.say().map((line, i) => {
+  chart.tip.replaceChildren(...selected.lines().map((line, i) => {
     const made = document.createElement(i === 0 ? "strong" : "span");
     made.textContent = line;
     return made;

@@ -1,15 +1,15 @@
-// What each chart shows: functions from what is chosen (`view`) to a chart's axes and layers, or to
-// nothing where there is nothing to show. `view.rows` are the benchmark's scenarios, `view.shown` those that
-// the filters leave, `view.frontier` the frontier among these, `view.lookOf` a row's colours.
+// What each chart shows: functions from the user's choices (`view`) to a chart's axes and layers, or to null
+// where there is nothing to show. `view.rows` are the benchmark's scenarios, `view.shown` those that pass the
+// filters, `view.frontier` the frontier among the shown ones, and `view.lookOf` gives a row's colours.
 "use strict";
 
-const MOST_LINES = 24; // engines; of more, those on the frontier are drawn
-const LEAST_FACTOR = 1.25;
+const MOST_LINES = 24; // with more engines than this, only those on the frontier are drawn
+const LEAST_FACTOR = 1.25; // an axis is logarithmic if each value exceeds the one before by this factor
 
 // ---- axes ----
 const MANTISSAS = [[1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9], [1, 1.5, 2, 3, 5, 7], [1, 2, 5], [1, 3], [1]];
 
-// Round numbers as ticks: the densest set in which labels keep their distance.
+// Round numbers as ticks: the densest set whose labels do not touch.
 function roundTicks([low, high], length, label) {
   const distance = (58 * Math.log10(high / low)) / Math.max(length, 100); // px between labels
   const fits = MANTISSAS.find((set) =>
@@ -30,7 +30,7 @@ function countAxis(title, counts) {
 }
 const bytesAxis = (title, values, margin) => logAxis(title, values, humanBytes, margin);
 
-// A choice's values, each a tick where there is room: log if they grow by factors, else linear.
+// A choice's values as ticks, where there is room. The axis is logarithmic if they grow by factors, else linear.
 function choiceAxis(title, values, margin = 0.04) {
   const distinct = [...new Set(values)].sort((a, b) => a - b);
   const isLog = distinct.every((value, i) => i === 0 || value / distinct[i - 1] > LEAST_FACTOR);
@@ -64,28 +64,28 @@ function nameAxis(names) {
 }
 const extent = (values) => values.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [Infinity, -Infinity]);
 
-// ---- what is told of a scenario ----
-function story(row, view) {
+// ---- the tooltip of a scenario ----
+function describeScenario(row, view) {
   const shared = view.batch === 1 ? "" : ` / ${view.batch}`;
   const stays = view.stays(row);
   return [
     inWords(row),
     `accuracy ${percent(row.accuracy)}, 95% interval ${interval(row.accuracy_lo, row.accuracy_hi)}`,
     `memory ${humanBytes(memoryOf(row, view.batch))}: weights ${humanBytes(row.weights_bytes)}${shared}, ` +
-      `KV ${humanBytes(row.kv_bytes)} (at most ${humanBytes(row.kv_peak_bytes)} on the way)`,
+      `KV ${humanBytes(row.kv_bytes)} (peak ${humanBytes(row.kv_peak_bytes)})`,
     `pass@1 ${percent(row.pass_at_1)}, pass@${row.group_size} ${percent(row.pass_at_g)}`,
     `unanswered ${percent(row.unanswered)}, cut off ${percent(row.cut_off)}, errors ${percent(row.errors)}`,
-    `thinks for ${number(Math.round(row.mean_trace_tokens))} tokens on average`,
-    `${plural(row.n_questions, "question")}, ${plural(row.n_samples, "sample")} each` + (row.complete ? "" : ": incomplete"),
-    ...(stays === undefined ? [] : [`on the frontier of all in ${percent(stays)} of bootstrap draws`]),
+    `${number(Math.round(row.mean_trace_tokens))} thinking tokens on average`,
+    `${plural(row.n_questions, "question")}, ${plural(row.n_samples, "sample")} per question` + (row.complete ? "" : " (incomplete)"),
+    ...(stays === undefined ? [] : [`on the frontier in ${percent(stays)} of the bootstrap draws`]),
   ];
 }
 const pointOf = (row, x, view, more = {}) =>
-  ({ x, y: row.accuracy, look: view.lookOf(row), say: () => story(row, view), ...more });
+  ({ x, y: row.accuracy, look: view.lookOf(row), lines: () => describeScenario(row, view), ...more });
 const marked = (row, view) => ({ path: view.looks.policy.get(row.policy).path, fill: view.looks.weights.get(row.weights).fill });
 const bounded = (row) => ({ lo: row.accuracy_lo, hi: row.accuracy_hi });
 
-// A line for each engine, along x; its points are told.
+// A line per engine along x. Its points have tooltips.
 function engineLines(rows, xOf, view, lookOf = view.lookOf) {
   return [...Map.groupBy(rows, (row) => row.id).values()].flatMap((own) => {
     const points = own.sort((a, b) => xOf(a) - xOf(b))
@@ -95,7 +95,7 @@ function engineLines(rows, xOf, view, lookOf = view.lookOf) {
   });
 }
 
-// The rows whose engines are drawn as lines.
+// The rows of the engines that are drawn as lines.
 function lined(rows, view) {
   if (new Set(rows.map((row) => row.id)).size <= MOST_LINES) return rows;
   const best = new Set(view.frontier.map((row) => row.id));
@@ -112,7 +112,7 @@ const CHARTS = {
     const all = view.filtered ? pareto(view.rows, memory).map((row) => ({ x: memory(row), y: row.accuracy })) : [];
     return {
       label: `Accuracy over memory on ${view.benchmark}: ${plural(points.length, "configuration")} on the frontier.`,
-      x: bytesAxis(`Memory of a question: weights${view.batch === 1 ? "" : ` / ${view.batch}`} + KV cache`, view.rows.map(memory)),
+      x: bytesAxis(`Memory per question: weights${view.batch === 1 ? "" : ` / ${view.batch}`} + KV cache`, view.rows.map(memory)),
       y: shareAxis("Accuracy", view.shown.map((row) => row.accuracy_hi)),
       layers: [
         { type: "dots", points: dots },
@@ -120,7 +120,7 @@ const CHARTS = {
         { type: "line", points, step: true },
         { type: "marks", points },
         { type: "pick", points: view.answer.best ? [{ x: memory(view.answer.best), y: view.answer.best.accuracy }] : [] },
-        { type: "rule", value: view.memory / view.batch, word: `your ${humanBytes(view.memory)}` + (view.batch === 1 ? "" : ` / ${view.batch}`) },
+        { type: "rule", value: view.memory / view.batch, word: `your memory, ${humanBytes(view.memory)}` + (view.batch === 1 ? "" : ` / ${view.batch}`) },
       ],
     };
   },
@@ -153,7 +153,7 @@ const CHARTS = {
     const all = sides.flat();
     return {
       label: `The best with votes and the best without, over memory, on ${view.benchmark}.`,
-      x: bytesAxis("Memory of a question", all.map((point) => point.x)),
+      x: bytesAxis("Memory per question", all.map((point) => point.x)),
       y: shareAxis("Accuracy", all.map((point) => point.y)),
       layers: sides.flatMap((points) => [
         { type: "line", points, look: points[0].look, step: true }, { type: "marks", points: points.map(({ lo, hi, ...rest }) => rest) },
@@ -164,15 +164,15 @@ const CHARTS = {
     const fits = view.shown.filter((row) => largestBatch(row, view.memory) > 0);
     if (!fits.length) return null;
     const count = (row) => largestBatch(row, view.memory);
-    const best = pareto(fits, (row) => -count(row)); // most questions first: fewer can have what more have
-    const told = (row) => () => [`${plural(count(row), "question")} at once in ${humanBytes(view.memory)}`, ...story(row, view)];
-    const points = best.map((row) => pointOf(row, count(row), view, { ...marked(row, view), ...bounded(row), say: told(row) }));
+    const best = pareto(fits, (row) => -count(row)); // a memory that holds many questions holds fewer as well
+    const lines = (row) => () => [`${plural(count(row), "question")} at once in ${humanBytes(view.memory)}`, ...describeScenario(row, view)];
+    const points = best.map((row) => pointOf(row, count(row), view, { ...marked(row, view), ...bounded(row), lines: lines(row) }));
     return {
       label: `Accuracy over the number of questions that ${humanBytes(view.memory)} hold at once, on ${view.benchmark}.`,
       x: countAxis(`Questions at once in ${humanBytes(view.memory)}`, fits.map(count)),
       y: shareAxis("Accuracy", fits.map((row) => row.accuracy_hi)),
       layers: [
-        { type: "dots", points: fits.map((row) => pointOf(row, count(row), view, { say: told(row) })) },
+        { type: "dots", points: fits.map((row) => pointOf(row, count(row), view, { lines: lines(row) })) },
         { type: "line", points, step: true, kind: "back" }, { type: "marks", points },
       ],
     };
@@ -194,18 +194,18 @@ const CHARTS = {
       x: row.memory_bytes, y: row.difference, lo: row.difference_lo, hi: row.difference_hi,
       look: view.looks.model.get(row.model), fill: row.favours === "neither" ? "open" : "full",
       path: row.favours === "quantized" ? SQUARE : CIRCLE_LARGE,
-      say: () => [
+      lines: () => [
         `${row.model} ${row.weights} within ${humanBytes(row.memory_bytes)}`,
         `evicting ${percent(row.evicting_accuracy)}: ${row.evicting_engine_id}`,
         `fewer bits ${percent(row.quantized_accuracy)}: ${row.quantized_engine_id}`,
-        `difference ${signed(row.difference)} points, ${between(row.difference_lo, row.difference_hi)}`,
-        row.favours === "neither" ? "which is ahead cannot be told" : `${row.favours === "evicting" ? "evicting" : "fewer bits"} is ahead`,
+        `difference ${percentagePoints(row.difference)} points, ${between(row.difference_lo, row.difference_hi)}`,
+        { neither: "the difference is not significant", evicting: "evicting is better", quantized: "fewer bits are better" }[row.favours],
       ],
     }));
     return {
       label: `Evicting tokens against storing them in fewer bits, by model, on ${view.benchmark}.`,
-      x: bytesAxis("Memory of a question", points.map((point) => point.x)),
-      y: shareAxis("Evicting is ahead by", points.flatMap((point) => [point.lo, point.hi])),
+      x: bytesAxis("Memory per question", points.map((point) => point.x)),
+      y: shareAxis("Evicting is better by", points.flatMap((point) => [point.lo, point.hi])),
       layers: [{ type: "level", value: 0 }, { type: "marks", points }],
     };
   },
@@ -215,23 +215,23 @@ const CHARTS = {
     const { found } = view, points = rows.map((row) => ({
       x: row.weights_bytes, y: row.advantage, lo: row.advantage_lo, hi: row.advantage_hi,
       path: CIRCLE_LARGE, fill: row.advantage_lo > 0 || row.advantage_hi < 0 ? "full" : "open",
-      say: () => [
+      lines: () => [
         `weights of ${humanBytes(row.weights_bytes)}`,
-        `twice the memory: spent on weights it gives ${tenths(Math.abs(row.advantage))} points ` +
-          `${row.advantage < 0 ? "less" : "more"} than on tokens`,
-        `${between(row.advantage_lo, row.advantage_hi)}, from ${plural(row.contests, "memory").replace("memorys", "memories")}`,
+        `doubling the memory for weights gives ${tenths(Math.abs(row.advantage))} points ` +
+          `${row.advantage < 0 ? "less" : "more"} than doubling it for tokens`,
+        `${between(row.advantage_lo, row.advantage_hi)}, from ${memories(row.contests)}`,
       ],
     }));
     const rule = found?.decided
       ? [{ type: "rule", value: found.weights_bytes, word: "threshold", range: [found.weights_bytes_lo, found.weights_bytes_hi] }] : [];
     return {
-      label: `By how much more weights beat more tokens, over effective size, on ${view.benchmark}.`,
-      x: bytesAxis("Effective size: bytes of the weights", [...points.map((point) => point.x), ...(rule[0]?.range ?? [])]),
-      y: shareAxis("Weights are ahead by", points.flatMap((point) => [point.lo, point.hi])),
+      label: `How much better more weights are than more tokens, by effective size, on ${view.benchmark}.`,
+      x: bytesAxis("Effective size (bytes of the weights)", [...points.map((point) => point.x), ...(rule[0]?.range ?? [])]),
+      y: shareAxis("Weights are better by", points.flatMap((point) => [point.lo, point.hi])),
       layers: [...rule, { type: "level", value: 0 }, { type: "line", points, kind: "faint" }, { type: "marks", points }],
     };
   },
-  // What the frontier is made of: one small chart for each choice.
+  // What the frontier is made of: one small chart per choice.
   size: (view) => made(view, "effective size", (row) => row.weights_bytes, (values) => bytesAxis("", values, 0.08)),
   budget: (view) => made(view, "token budget", (row) => row.token_budget, (values) => choiceAxis("", values, 0.08)),
   group: (view) => made(view, "group size", (row) => row.group_size, (values) => choiceAxis("", values, 0.08)),
@@ -248,7 +248,7 @@ function made(view, what, valueOf, axisOf) {
   const points = view.frontier.map((row) => pointOf(row, memory(row), view, { y: valueOf(row), ...marked(row, view) }));
   return {
     label: `The ${what} of the frontier's configurations over memory, on ${view.benchmark}.`,
-    x: bytesAxis("Memory of a question", points.map((point) => point.x)),
+    x: bytesAxis("Memory per question", points.map((point) => point.x)),
     y: axisOf(points.map((point) => point.y)),
     layers: [{ type: "line", points, step: true, kind: "faint" }, { type: "marks", points }],
   };

@@ -1,9 +1,9 @@
-// The page at work: reads the controls, computes what they ask for, and shows it.
+// The page's behaviour: read the controls, compute what they choose, and show it.
 "use strict";
 
 const CHOICES = ["model", "weights", "policy", "group"];
-const STEPS = 1000; // of the memory slider
-const MOST_ROWS = 20; // of all scenarios
+const STEPS = 1000; // positions of the memory slider
+const MOST_ROWS = 20; // rows of the table of all scenarios
 
 const SCENARIO_COLUMNS = [
   { name: "memory_bytes", title: "Memory", value: (row) => memoryOf(row, page.view.batch), text: (row) => humanBytes(memoryOf(row, page.view.batch)) },
@@ -23,16 +23,16 @@ const share = (name, title) => ({ name, title, value: (row) => row[name], text: 
 const bytes = (name, title) => ({ name, title, value: (row) => row[name], text: (row) => humanBytes(row[name]) });
 const ALL_COLUMNS = [
   ...SCENARIO_COLUMNS,
-  share("accuracy_lo", "from"), share("accuracy_hi", "to"), share("pass_at_1", "pass@1"), share("pass_at_g", "pass@G"),
+  share("accuracy_lo", "95% low"), share("accuracy_hi", "95% high"), share("pass_at_1", "pass@1"), share("pass_at_g", "pass@G"),
   share("unanswered", "Unanswered"), share("cut_off", "Cut off"), share("errors", "Errors"),
-  { name: "mean_trace_tokens", title: "Thinking", value: (row) => row.mean_trace_tokens, text: (row) => number(Math.round(row.mean_trace_tokens)) },
-  bytes("weights_bytes", "Weights’ bytes"), bytes("kv_bytes", "KV bytes"),
+  { name: "mean_trace_tokens", title: "Thinking tokens", value: (row) => row.mean_trace_tokens, text: (row) => number(Math.round(row.mean_trace_tokens)) },
+  bytes("weights_bytes", "Weight bytes"), bytes("kv_bytes", "KV bytes"),
   { name: "n_samples", title: "Samples", value: (row) => row.n_samples, text: (row) => number(row.n_samples), mood: (row) => (row.complete ? "" : "warn") },
 ];
 
 const form = document.querySelector(".controls");
 const byId = (id) => document.getElementById(id);
-const page = { view: null, memory: null }; // memory in bytes is kept while the slider's ends move
+const page = { view: null, memory: null }; // memory in bytes stays the same while the ends of the slider move
 
 function start(data) {
   const rows = scenarioRows(data);
@@ -45,7 +45,7 @@ function start(data) {
     scenarios: dataTable(byId("scenarios-table"), ALL_COLUMNS, { most: MOST_ROWS, sortedBy: 6, sign: -1 }),
   };
 
-  // ---- what is chosen ----
+  // ---- the user's choices ----
   function readView() {
     const chosen = new FormData(form), benchmark = Number(chosen.get("benchmark"));
     const batch = data.batch_sizes[form.elements.batch_size.value];
@@ -67,7 +67,7 @@ function start(data) {
       advantages: data.advantages.filter(here), found: data.thresholds.find(here),
     };
   }
-  // The slider's ends are what the least and the most demanding configuration need at this batch size.
+  // The slider goes from the smallest to the largest memory that a configuration needs at this batch size.
   const ends = (own, batch) => extent(own.map((row) => deviceMemoryOf(row, batch)));
   function memoryChosen(own, batch) {
     const [low, high] = ends(own, batch);
@@ -78,7 +78,7 @@ function start(data) {
     if (document.activeElement !== form.elements.memory_text) form.elements.memory_text.value = humanBytes(page.memory);
     return page.memory;
   }
-  const roundedUp = (value) => { // to three digits, so that what is read is what is meant
+  const roundedUp = (value) => { // to three digits, so that the number shown is the number used
     const unit = 10 ** (Math.floor(Math.log10(value)) - 2);
     return Number((Math.ceil(value / unit - 1e-9) * unit).toPrecision(3));
   };
@@ -92,7 +92,7 @@ function start(data) {
     if (typed > 0) page.memory = typed;
   }
 
-  // ---- what is shown ----
+  // ---- what the page shows ----
   function draw() {
     const view = (page.view = readView());
     view.answer = recommendation(view.rows, view.advice, view.memory, view.batch);
@@ -109,49 +109,51 @@ function start(data) {
   }
   function describe(view) {
     const say = (id, text) => { byId(id).textContent = text; };
-    const batch = view.batch === 1 ? "" : `, the weights shared by a batch of ${view.batch}`;
-    const some = view.filtered ? " among those shown (the faint line: among all)" : "";
+    const batch = view.batch === 1 ? "" : `, with weights shared by a batch of ${view.batch}`;
+    const some = view.filtered ? " of those shown (the faint line is that of all)" : "";
     say("batch-value", number(view.batch));
-    say("memory-caption", `${view.benchmark}${batch}. Each dot is a configuration; the stepped line is the frontier${some}, with 95% intervals.`);
-    say("frontier-caption", `${view.benchmark}${batch}: ${plural(view.frontier.length, "configuration")} that no other beats with as little memory${view.filtered ? ", among those shown" : ""}.`);
+    say("memory-caption", `${view.benchmark}${batch}. Each dot is a configuration. The stepped line is the frontier${some}, with 95% intervals.`);
+    say("frontier-caption", `${view.benchmark}${batch}: ${plural(view.frontier.length, "configuration")} for which no other${view.filtered ? " that is shown" : ""} is as accurate with as little memory.`);
     const many = new Set(view.shown.map((row) => row.id)).size > MOST_LINES;
-    const lines = many ? "a line for each engine on the frontier (for others, filter)" : "a line for each engine";
+    const lines = many ? "a line per engine on the frontier (use the filters to see others)" : "a line per engine";
     say("tokens-caption", `${view.benchmark}, one sample: ${lines}.`);
     say("groups-caption", `${view.benchmark}, majority vote at ${plural(view.budget, "token")}: ${lines}.`);
-    say("kv-caption", `${view.benchmark}, one sample: ${lines}, along its token budgets, coloured by KV policy.`);
-    say("made-caption", `${view.benchmark}${batch}: the frontier’s configurations, choice by choice.`);
-    say("votes-caption", `${view.benchmark}${batch}: the best of one sample, and the best that votes, within a memory. ${judgement(view)}`);
-    say("batches-caption", `${view.benchmark}: how many questions fit at once beside the weights, and how well they are answered.`);
-    say("eviction-caption", `${view.benchmark}, batch size ${view.judgedBatch}: how far evicting tokens (filled circle) is ahead at equal memory, or fewer bits (filled square). Open circles: chance explains the difference.`);
-    say("threshold-caption", thresholdSaid(view));
-    say("scenarios-caption", `${view.benchmark}: ${plural(view.shown.length, "scenario")} shown; the table has the first ${MOST_ROWS}, the file all.`);
+    say("kv-caption", `${view.benchmark}, one sample: ${lines} over its token budgets, coloured by KV policy.`);
+    say("made-caption", `${view.benchmark}${batch}: the configurations of the frontier, one chart per choice.`);
+    say("votes-caption", `${view.benchmark}${batch}: the best configuration with one sample and the best with votes, within each memory. ${judgement(view)}`);
+    say("batches-caption", `${view.benchmark}: how many questions fit at once beside the weights, and the accuracy of their answers.`);
+    say("eviction-caption", `${view.benchmark}, batch size ${view.judgedBatch}: how much better evicting tokens is than storing them in fewer bits, at equal memory. Filled circles: evicting is better. Filled squares: fewer bits are better. Open circles: the difference is not significant.`);
+    say("threshold-caption", thresholdInWords(view));
+    say("scenarios-caption", `${view.benchmark}: ${plural(view.shown.length, "scenario")} shown. The table has the first ${MOST_ROWS}, and the CSV file has all.`);
     say("status", `${number(view.shown.length)} of ${plural(view.rows.length, "scenario")} shown.`);
   }
   function judgement(view) {
     const rows = view.judged("votes");
     if (!rows.length) return "";
     const count = (side) => rows.filter((row) => row.favours === side).length;
-    return `Of the ${rows.length} memories at which either changes (batch size ${view.judgedBatch}, all configurations), ` +
-      `votes are ahead at ${count("parallel")}, one sample at ${count("serial")}, and chance explains the difference at ${count("neither")}.`;
+    return `The best of either changes at ${memories(rows.length)} (batch size ${view.judgedBatch}, all configurations). ` +
+      `Votes are significantly better at ${count("parallel")} of them, one sample is at ${count("serial")}, ` +
+      `and at ${count("neither")} the difference is not significant.`;
   }
-  function thresholdSaid(view) {
+  function thresholdInWords(view) {
     const { found } = view;
     if (!found) return "";
     const where = `${view.benchmark}, batch size ${view.judgedBatch}`;
-    if (!found.decided) return `${where}: not decided by these data. ${found.reason[0].toUpperCase()}${found.reason.slice(1)}.`;
-    return `${where}: below weights of ${humanBytes(found.weights_bytes)} more weights beat more tokens, above it the reverse ` +
-      `(95% interval ${humanBytes(found.weights_bytes_lo)} to ${humanBytes(found.weights_bytes_hi)}).`;
+    if (!found.decided) return `${where}: these data do not decide the scale threshold, because ${found.reason}.`;
+    return `${where}: the scale threshold is ${humanBytes(found.weights_bytes)} of weights ` +
+      `(95% interval ${humanBytes(found.weights_bytes_lo)} to ${humanBytes(found.weights_bytes_hi)}). ` +
+      "Below it, memory is better spent on more weights, above it on more tokens.";
   }
 
   // ---- the recommendation ----
   function answer(view) {
     const found = view.answer;
     const lines = found.best ? answered(view, found) : [
-      line("p", `Nothing fits. The smallest is ${inWords(found.smallest)}, which takes ${humanBytes(deviceMemoryOf(found.smallest, view.batch))}.`),
+      line("p", `Nothing fits. The smallest configuration is ${inWords(found.smallest)}, which takes ${humanBytes(deviceMemoryOf(found.smallest, view.batch))}.`),
     ];
     byId("answer").replaceChildren(...lines);
     byId("ask-caption").textContent = `${view.benchmark}, ${humanBytes(view.memory)}, ` +
-      (view.batch === 1 ? "one question at a time" : `${view.batch} questions at once`) + "; of all configurations, whatever the filters show.";
+      (view.batch === 1 ? "one question at a time" : `${view.batch} questions at once`) + ". All configurations are considered, whatever the filters show.";
     byId("command").textContent = `'stages=[recommend]' recommend.memory_gb=${Number((view.memory / 1e9).toPrecision(3))} ` +
       `recommend.batch_size=${view.batch} 'recommend.benchmark=${view.benchmark}'`;
   }
@@ -162,30 +164,33 @@ function start(data) {
   }
   function answered(view, found) {
     const { best } = found, list = document.createElement("ul");
-    const expected = line("p", line("strong", percent(found.accuracy)), ` expected, 95% interval ${interval(found.low, found.high)}`);
+    const expected = line("p", line("strong", percent(found.accuracy)), ` expected accuracy, 95% interval ${interval(found.low, found.high)}`);
     expected.className = "expected";
     const title = line("p", inWords(best));
     title.className = "best";
-    const luck = found.optimism < 0.0005 ? "no luck to take off" : `of which ${tenths(found.optimism)} points are luck`;
-    const fine = line("p", `Takes ${humanBytes(found.memory)}. It measured ${percent(found.measured)}, ${luck}, as the best of ` +
-      `${plural(found.considered, "configuration")} that fit.`);
+    const measured = measuredInWords(found.measured, found.considered, found.optimism);
+    const fine = line("p", `Takes ${humanBytes(found.memory)}. ${measured[0].toUpperCase()}${measured.slice(1)}.`);
     fine.className = "hint";
-    const { less, more } = found, said = ({ low, high }) => between(low, high);
-    if (less) list.append(line("li", line("b", "A bit less: "), `${humanBytes(deviceMemoryOf(less.row, view.batch))} hold ${inWords(less.row)}, ${tenths(less.ahead)} points worse (${said(less)}).`));
-    list.append(more
-      ? line("li", line("b", "A bit more: "), `${humanBytes(deviceMemoryOf(more.row, view.batch))} would hold ${inWords(more.row)}, ${tenths(more.ahead)} points better (${said(more)}).`)
-      : line("li", line("b", "A bit more: "), "nothing better was measured."));
+    list.append(...[neighbourLine(view, "Less memory", found.less, "worse"), neighbourLine(view, "More memory", found.more, "better")].filter(Boolean));
+    if (!found.more) list.append(line("li", line("b", "More memory: "), "nothing better was measured."));
     list.append(...alternatives(view, found));
     return [title, expected, fine, list];
   }
+  // What the next smaller or larger memory that changes the answer would give.
+  function neighbourLine(view, title, found, judgement) {
+    if (!found) return null;
+    const memory = humanBytes(deviceMemoryOf(found.row, view.batch));
+    return line("li", line("b", `${title}: `),
+      `${inWords(found.row)} takes ${memory} and is ${percentagePoints(found.ahead)} points ${judgement} (${between(found.low, found.high)}).`);
+  }
   function alternatives(view, { best, alternatives: others }) {
-    if (!others.length) return [line("li", line("b", "Runners-up: "), "every other one that fits is worse by more than chance.")];
-    const frugal = others.reduce((a, b) => (deviceMemoryOf(b, view.batch) < deviceMemoryOf(a, view.batch) ? b : a));
-    const named = [...new Set([...others.slice(0, 3), frugal])];
-    const items = named.map((row) => line("li",
-      `${inWords(row)}: ${humanBytes(deviceMemoryOf(row, view.batch))}, ${tenths(best.accuracy - row.accuracy)} points behind`));
+    if (!others.length) return [line("li", line("b", "Alternatives: "), "every other configuration that fits is significantly worse.")];
+    const smallest = others.reduce((a, b) => (deviceMemoryOf(b, view.batch) < deviceMemoryOf(a, view.batch) ? b : a));
+    const shown = [...new Set([...others.slice(0, 3), smallest])];
+    const items = shown.map((row) => line("li",
+      `${inWords(row)}: ${humanBytes(deviceMemoryOf(row, view.batch))}, ${percentagePoints(best.accuracy - row.accuracy)} points worse`));
     const inner = line("ul", ...items);
-    return [line("li", line("b", `${number(others.length)} cannot be told from it`), others.length > named.length ? ", among them" : ":", inner)];
+    return [line("li", line("b", indistinguishableInWords(others.length)), others.length > shown.length ? ", among them:" : ":", inner)];
   }
 
   // ---- events ----
@@ -195,11 +200,11 @@ function start(data) {
     draw();
   }
   const frontierNow = () => pareto(page.view.rows, (row) => memoryOf(row, page.view.batch));
-  const soon = (() => { // draws at most once a frame, however fast a slider moves
+  const soon = (() => { // draws at most once per frame, however fast a slider moves
     let asked = 0;
     return () => { cancelAnimationFrame(asked); asked = requestAnimationFrame(draw); };
   })();
-  document.addEventListener("input", ({ target }) => { // one control stands outside the form's element
+  document.addEventListener("input", ({ target }) => { // one control lies outside the form's element
     if (target.form !== form) return;
     if (target.name === "memory") memorySlid();
     if (target.name === "memory_text") memoryTyped();
@@ -207,7 +212,7 @@ function start(data) {
   });
   form.elements.memory_text.addEventListener("blur", soon);
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("reset", () => { page.memory = null; setTimeout(draw); }); // after the fields are
+  form.addEventListener("reset", () => { page.memory = null; setTimeout(draw); }); // after the fields are reset
   byId("all").addEventListener("click", () => check(() => true));
   byId("best").addEventListener("click", () => {
     const points = frontierNow();
@@ -216,7 +221,7 @@ function start(data) {
   for (const button of document.querySelectorAll("[data-csv]"))
     button.addEventListener("click", () => save(`${page.view.benchmark}-${button.dataset.csv}.csv`, tables[button.dataset.csv].csv()));
   addEventListener("resize", soon);
-  form.querySelector("details").open = innerWidth >= 992; // on a phone the answer comes first
+  form.querySelector("details").open = innerWidth >= 992; // on a phone the recommendation comes first
   draw();
 }
 

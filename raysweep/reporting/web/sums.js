@@ -1,5 +1,5 @@
-// What the page computes by itself, from numbers that are all in its data: memory at a batch size,
-// frontiers, and the recommendation. Twins of frontier.py and recommend.py, to which the tests hold them.
+// What the page computes from its data: memory at a batch size, frontiers, and the recommendation.
+// These functions are twins of frontier.py and recommend.py, and the tests compare the two.
 "use strict";
 
 async function unpack(text) {
@@ -23,7 +23,7 @@ function scenarioRows(data) {
 const memoryOf = (row, batch) => row.weights_bytes / batch + row.kv_bytes;
 const deviceMemoryOf = (row, batch) => memoryOf(row, batch) * batch;
 
-// The rows that no other beats at a cost, least cost first; of equals the first row.
+// The rows for which no other is as accurate at as little cost, least cost first. Of equal rows the first is kept.
 function pareto(rows, costOf) {
   const sorted = rows.map((row) => [costOf(row), row])
     .sort(([a, one], [b, other]) => a - b || other.accuracy - one.accuracy || one.index - other.index);
@@ -31,11 +31,11 @@ function pareto(rows, costOf) {
   return sorted.filter(([, row]) => row.accuracy > best && ((best = row.accuracy), true)).map(([, row]) => row);
 }
 
-// How many questions fit at once beside the weights; 0 for none.
+// The number of questions that fit at once beside the weights, 0 if none does.
 const largestBatch = (row, memory) => Math.floor(Math.max(0, memory - row.weights_bytes) / row.kv_bytes);
 
-// What recommend.py answers. `rows` are all of the benchmark, `advice` is its part of the data. Where
-// nothing fits, `best` is null and `smallest` is the least that there is.
+// The recommendation, as recommend.py gives it. `rows` are all rows of the benchmark, and `advice` is its part
+// of the data. Where nothing fits, `best` is null and `smallest` is the configuration of least memory.
 function recommendation(rows, advice, memory, batch) {
   const able = advice.comparable.map((local) => rows[local]);
   const fits = (row) => deviceMemoryOf(row, batch) <= memory;
@@ -46,20 +46,20 @@ function recommendation(rows, advice, memory, batch) {
     return { best: null, smallest };
   }
   const best = rows[steps[within - 1][0]];
-  const lead = optimism.findLast(([from]) => from <= memory)[1];
-  const less = (value) => Math.min(1, Math.max(0, value - lead));
-  const told = Uint8Array.from(atob(advice.not_told_apart[best.local]), (letter) => letter.charCodeAt(0));
+  const bias = optimism.findLast(([from]) => from <= memory)[1];
+  const unbiased = (value) => Math.min(1, Math.max(0, value - bias));
+  const close = Uint8Array.from(atob(advice.indistinguishable[best.local]), (letter) => letter.charCodeAt(0));
   return {
-    best, optimism: lead, measured: best.accuracy, memory: deviceMemoryOf(best, batch),
-    accuracy: less(best.accuracy), low: less(best.accuracy_lo), high: less(best.accuracy_hi),
+    best, optimism: bias, measured: best.accuracy, memory: deviceMemoryOf(best, batch),
+    accuracy: unbiased(best.accuracy), low: unbiased(best.accuracy_lo), high: unbiased(best.accuracy_hi),
     considered: able.filter(fits).length,
-    alternatives: able.filter((row, i) => (told[i >> 3] >> (7 - (i & 7))) & 1 && fits(row))
+    alternatives: able.filter((row, i) => (close[i >> 3] >> (7 - (i & 7))) & 1 && fits(row))
       .sort((a, b) => b.accuracy - a.accuracy || deviceMemoryOf(a, batch) - deviceMemoryOf(b, batch)),
     less: within > 1 ? neighbour(rows, steps[within - 2], best) : null,
     more: within < steps.length ? neighbour(rows, [steps[within][0], ...steps[within - 1].slice(1)], best) : null,
   };
 }
-// `ahead` is how much more accurate the more expensive of the two is, with its interval.
+// `ahead` is how much more accurate the larger of the two is, with its interval.
 function neighbour(rows, [local, low, high], best) {
   return { row: rows[local], ahead: Math.abs(rows[local].accuracy - best.accuracy), low, high };
 }

@@ -1,7 +1,7 @@
-// Tables that sort by any column and are saved as CSV, whole, however few rows are on the page.
+// Tables that can be sorted by any column and saved as CSV. The CSV has all rows, even those not on the page.
 "use strict";
 
-// `columns`: { title, value: row => number or text, text: row => what is written }. `most` rows are written.
+// `columns`: { title, value: row => number or text, text: row => how it is shown }. At most `most` rows are shown.
 function dataTable(table, columns, { most = Infinity, sortedBy = 0, sign = 1 } = {}) {
   const state = { rows: [], column: sortedBy, sign };
   const heads = columns.map((column, i) => {
@@ -46,11 +46,11 @@ function order(a, b) {
   return (a ?? -Infinity) - (b ?? -Infinity) || 0;
 }
 
-// A text that a spreadsheet would take for a formula gets an apostrophe before it; numbers stay numbers.
+// A text that a spreadsheet would read as a formula is preceded by an apostrophe. Numbers stay numbers.
 function csvOf(columns, rows) {
   const cell = (value) => {
-    const said = value === null || value === undefined ? "" : String(value);
-    const text = typeof value === "string" && /^[=+\-@\t\r]/.test(said) ? `'${said}` : said;
+    const plain = value === null || value === undefined ? "" : String(value);
+    const text = typeof value === "string" && /^[=+\-@\t\r]/.test(plain) ? `'${plain}` : plain;
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   const lines = [columns.map((column) => column.name), ...rows.map((row) => columns.map((column) => column.value(row)))];

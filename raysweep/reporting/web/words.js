@@ -1,4 +1,5 @@
-// How quantities are written: twins of wording.py.
+// How quantities and configurations are written: twins of system/quantities.py, configurations.py and
+// recommendation_text.py.
 "use strict";
 
 const BYTE_UNITS = ["B", "kB", "MB", "GB", "TB"];
@@ -18,10 +19,23 @@ function parseBytes(text) {
 const tenths = (share) => (100 * share).toFixed(1);
 const percent = (share) => (share === null ? "–" : `${tenths(share)}%`);
 const interval = (low, high) => `${tenths(low)}–${tenths(high)}`;
-const signed = (share) => tenths(share).replace("-", "−"); // of a difference
-const between = (low, high) => `95% interval ${signed(low)} to ${signed(high)}`;
+// A difference of accuracies in percentage points, and its interval.
+const percentagePoints = (share) => tenths(share).replace("-", "−");
+const between = (low, high) => `95% interval ${percentagePoints(low)} to ${percentagePoints(high)}`;
 const number = (value) => value.toLocaleString("en");
 const plural = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
+const memories = (count) => `${number(count)} ${count === 1 ? "memory" : "memories"}`;
 const inWords = (row) =>
   `${row.model} ${row.weights}, ${row.policy} KV, ${plural(row.token_budget, "token")}, ` +
   plural(row.group_size, "sample");
+
+// "measured 68.8% (best of 525 that fit; 1.2 points of selection bias subtracted)"
+const SMALLEST_BIAS = 0.0005; // a smaller selection bias would be shown as 0.0 points
+function measuredInWords(measured, considered, optimism) {
+  const bias = optimism < SMALLEST_BIAS
+    ? "no selection bias to subtract" : `${percentagePoints(optimism)} points of selection bias subtracted`;
+  const among = considered === 1 ? "the only one that fits" : `best of ${number(considered)} that fit`;
+  return `measured ${percent(measured)} (${among}; ${bias})`;
+}
+const indistinguishableInWords = (count) =>
+  `${plural(count, "other")} ${count === 1 ? "is" : "are"} statistically indistinguishable`;

@@ -1,10 +1,10 @@
-"""Settling a row whose native slots have come to their mark: pack its oldest block, evict its worst.
+"""Compacting a row that holds as many native tokens as its policy allows.
 
-A row is settled by itself, from its own tokens alone, all layers and heads at once; so no row's result
-depends on its neighbours. What is packed is packed once, and later moves as it is.
+An evicting policy drops its least valuable tokens. A packing policy packs the oldest block, and may then
+evict packed tokens. A row is compacted from its own tokens alone, all layers and heads at once, so that no
+row's result depends on its neighbours. A token is packed once, and moves in its packed form later.
 
-A policy that settles has `settles_at`, the native tokens at which it does. One that evicts has `budget`,
-`window` and `scores(Row)`; one that packs has `group_size`, `evicts(packed)`, `packed_budget`, `evict`.
+What is asked of a policy is written down in `actors.kv.protocols`.
 """
 
 from __future__ import annotations
@@ -15,25 +15,26 @@ from typing import TYPE_CHECKING
 import torch
 
 from actors.kv.eviction import Row, best
+from actors.kv.protocols import EvictingPolicy, PackingPolicy
 from actors.kv_cache.packing import pack, unpack_into
 
 if TYPE_CHECKING:
     from actors.kv_cache.cache import KVCache
+    from raysweep.kv_policy import Axis, Packing
 
 
-def settle(cache: KVCache, row: int) -> None:
-    """Bring a row back below its mark."""
-    if cache.packed is None:
-        _evict_native(cache, row)
-        return
-    _pack_block(cache, row)
-    if cache.policy.evicts(cache.extents[row].packed):
-        _evict_packed(cache, row)
+def compact(cache: KVCache, row: int) -> None:
+    """Reduce a row to fewer than `compacts_at` native tokens."""
+    if cache.evicting is not None:
+        _evict_native(cache, row, cache.evicting)
+    if cache.packer is not None:
+        _pack_block(cache, row, cache.packer)
+        _evict_packed(cache, row, cache.packer)
 
 
-def _evict_native(cache: KVCache, row: int) -> None:
+def _evict_native(cache: KVCache, row: int, policy: EvictingPolicy) -> None:
     """Keep the newest `window` tokens, and the best of the older ones."""
-    policy, extent = cache.policy, cache.extents[row]
+    extent = cache.extents[row]
     older = extent.native - policy.window
     scores = policy.scores(view(cache, row))[..., :older]
     chosen = best(scores, policy.budget - policy.window)
@@ -42,41 +43,42 @@ def _evict_native(cache: KVCache, row: int) -> None:
     cache.extents[row] = replace(extent, native=policy.budget)
 
 
-def _evict_packed(cache: KVCache, row: int) -> None:
-    """Keep the best of the packed tokens; the native ones, which are newer, all stay."""
+def _evict_packed(cache: KVCache, row: int, policy: PackingPolicy) -> None:
+    """If there are too many packed tokens, keep the best; the native ones, which are newer, all stay."""
+    extent, budget = cache.extents[row], policy.packed_budget
+    if policy.evict is None or not policy.evicts(extent.packed):
+        return
     assert cache.packed is not None
-    policy, extent = cache.policy, cache.extents[row]
     scores = policy.evict.scores(view(cache, row))[..., : extent.packed]
-    cache.packed.keep(row, best(scores, policy.packed_budget))
-    cache.extents[row] = replace(extent, packed=policy.packed_budget)
+    cache.packed.keep(row, best(scores, budget))
+    cache.extents[row] = replace(extent, packed=budget)
 
 
-def _pack_block(cache: KVCache, row: int) -> None:
+def _pack_block(cache: KVCache, row: int, policy: PackingPolicy) -> None:
     """Pack the oldest block of the native slots; the rest moves to the front."""
     assert cache.packed is not None
-    extent, size = cache.extents[row], cache.policy.group_size
+    extent, size = cache.extents[row], policy.group_size
     oldest = {name: lane.used(row, size) for name, lane in cache.native.lanes.items()}
-    for name, made in _packed_lanes(cache, oldest).items():
-        lane = cache.packed.lanes[name]
-        first = extent.packed // lane.tokens
-        lane.tensor[:, row, :, first : first + made.shape[2]] = made
+    for name, entries in _packed_entries(oldest, policy.packing).items():
+        if name in cache.packed.lanes:  # symmetric packing stores no zero points
+            lane = cache.packed.lanes[name]
+            first = extent.packed // lane.tokens
+            lane.tensor[:, row, :, first : first + entries.shape[2]] = entries
     for lane in cache.native.lanes.values():
         rest = lane.tensor[:, row, :, size : extent.native].clone()
         lane.tensor[:, row, :, : extent.native - size] = rest
     cache.extents[row] = replace(extent, native=extent.native - size, packed=extent.packed + size)
 
 
-def _packed_lanes(cache: KVCache, native: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The entries of the packed lanes that stand for a block of native ones."""
-    assert cache.packed is not None
-    packing = cache.policy.packing
+def _packed_entries(native: dict[str, torch.Tensor], packing: Packing) -> dict[str, torch.Tensor]:
+    """The entries of packed lanes that a block of native ones becomes; sums of attention stay as they are."""
     made = {name: lane for name, lane in native.items() if name == "attention"}
-    for side, axis in (("key", packing.key_axis), ("value", packing.value_axis)):
+    axes: dict[str, Axis] = {"key": packing.key_axis, "value": packing.value_axis}
+    for side, axis in axes.items():
         entries = pack(native[f"{side}s"], packing, axis)
-        made |= dict(
-            zip((f"{side}_codes", f"{side}_scales", f"{side}_zeros"), entries, strict=True)
-        )
-    return {name: entries for name, entries in made.items() if name in cache.packed.lanes}
+        names = (f"{side}_codes", f"{side}_scales", f"{side}_zeros")
+        made |= dict(zip(names, entries, strict=True))
+    return made
 
 
 def view(cache: KVCache, row: int) -> Row:
@@ -95,8 +97,8 @@ def view(cache: KVCache, row: int) -> Row:
 
 
 def _unpacked_keys(cache: KVCache, row: int) -> torch.Tensor:
-    assert cache.packed is not None
-    packing, tokens = cache.policy.packing, cache.extents[row].packed
+    assert cache.packed is not None and cache.packer is not None
+    packing, tokens = cache.packer.packing, cache.extents[row].packed
     lanes = {name: lane.used(row, tokens) for name, lane in cache.packed.lanes.items()}
     codes = lanes["key_codes"]
     shape = (*codes.shape[:-1], cache.architecture.head_dim)

@@ -1,4 +1,4 @@
-"""What a sample asks of vLLM, on a language model of a few lines: the same as a run for each budget alone."""
+"""The requests that a sample takes, on a language model of a few lines: equal to a run for each budget."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from actors.engine import BudgetAnswer, Trace, TraceRequest
 from actors.tokenization import Vocabulary
-from actors.vllm_engine.sample import NATURAL, THINK, Request, Sample
+from actors.traces import Sample
+from actors.vllm_engine.requests import NATURAL, THINK, Request, SampleRequests
 from raysweep.spec import Decoding, Sampling
 
 CLOSE, END = 7, 8
@@ -23,15 +24,18 @@ def a_model(seed: int) -> Model:
     return lambda tokens: hash((seed, tokens)) % 10
 
 
-def a_sample(budgets: tuple[int, ...], answer_tokens: int, done: Callable[[Trace], None]) -> Sample:
+def a_sample(
+    budgets: tuple[int, ...], answer_tokens: int, done: Callable[[Trace], None]
+) -> SampleRequests:
     way = Decoding(0, Sampling(0.0), "", "", "", answer_tokens, budgets)
-    return Sample(TraceRequest("?", 5, way), VOCABULARY, PROMPT, lambda n: 10 * n, "seeded", done)
+    sample = Sample(TraceRequest("?", 5, way), VOCABULARY, len(PROMPT), done, "seeded")
+    return SampleRequests(sample, PROMPT, lambda n: 10 * n)
 
 
-def decode(model: Model, job: Request) -> list[int]:
+def decode(model: Model, request: Request) -> list[int]:
     tokens: list[int] = []
-    while len(tokens) < job.max_tokens and not (tokens and tokens[-1] in job.stop):
-        tokens.append(model(job.prompt + tuple(tokens)))
+    while len(tokens) < request.max_tokens and not (tokens and tokens[-1] in request.stop):
+        tokens.append(model(request.prompt + tuple(tokens)))
     return tokens
 
 
@@ -39,11 +43,11 @@ def run(model: Model, budgets: tuple[int, ...], answer_tokens: int) -> tuple[Tra
     """The trace and all requests that were made for it, by a cache that holds all but a prompt's last."""
     done: list[Trace] = []
     sample = a_sample(budgets, answer_tokens, done.append)
-    jobs = [sample.first()]
-    for job in jobs:
-        jobs += sample.take(job, decode(model, job), cached=len(job.prompt) - 1)
+    requests = [sample.first()]
+    for request in requests:
+        requests += sample.take(request, decode(model, request), cached=len(request.prompt) - 1)
     (trace,) = done
-    return trace, jobs
+    return trace, requests
 
 
 def alone(model: Model, budget: int, answer_tokens: int) -> BudgetAnswer:
@@ -86,21 +90,21 @@ def test_every_budgets_answer_is_that_of_a_run_with_this_budget_alone(seed, budg
 def test_the_longest_prompt_is_asked_for_first_and_no_two_requests_share_a_seed(seed, budgets):
     _, (first, *answers) = run(a_model(seed), budgets, 3)
     assert first.purpose == THINK and first.max_tokens == budgets[-1]
-    forced = [job.purpose for job in answers if job.purpose != NATURAL]
+    forced = [request.purpose for request in answers if request.purpose != NATURAL]
     assert forced == sorted(forced, reverse=True)
-    assert all(job.purpose != NATURAL for job in answers[1:])
-    assert len({job.seed for job in (first, *answers)}) == 1 + len(answers)
+    assert all(request.purpose != NATURAL for request in answers[1:])
+    assert len({request.seed for request in (first, *answers)}) == 1 + len(answers)
 
 
 @given(st.integers(0, 10**6), budgets_of)
 def test_a_traces_tokens_and_finish_say_how_it_went(seed, budgets):
-    trace, jobs = run(a_model(seed), budgets, 3)
+    trace, requests = run(a_model(seed), budgets, 3)
     thinking = trace.answers[-1].thinking_tokens
     if trace.finish == "budget":
         assert thinking == len(trace.token_ids) == budgets[-1]
     else:
         assert trace.token_ids[thinking] == (CLOSE if trace.finish == "stop" else END)
-    assert (NATURAL in [job.purpose for job in jobs]) == (trace.finish == "stop")
+    assert (NATURAL in [request.purpose for request in requests]) == (trace.finish == "stop")
     assert trace.reproducible == "seeded"
 
 
@@ -108,12 +112,16 @@ def test_a_traces_tokens_and_finish_say_how_it_went(seed, budgets):
 def test_thinking_before_answers_is_counted_as_reused_or_recomputed(seed, budgets, cached):
     sample = a_sample(budgets, 2, lambda trace: None)
     model = a_model(seed)
-    jobs = sample.take(sample.first(), decode(model, sample.first()), 0)
-    for job in jobs:
-        sample.take(job, decode(model, job), cached)
-    thoughts = [sample.thinking + 1 if job.purpose == NATURAL else int(job.purpose) for job in jobs]
-    assert sample.reused_tokens + sample.recomputed_tokens == sum(thoughts)
-    assert sample.reused_tokens == sum(min(max(0, cached - len(PROMPT)), n) for n in thoughts)
+    requests = sample.take(sample.first(), decode(model, sample.first()), 0)
+    for request in requests:
+        sample.take(request, decode(model, request), cached)
+    reused, recomputed = sample.sample.reused_tokens, sample.sample.recomputed_tokens
+    thoughts = [
+        sample.thinking + 1 if request.purpose == NATURAL else int(request.purpose)
+        for request in requests
+    ]
+    assert reused + recomputed == sum(thoughts)
+    assert reused == sum(min(max(0, cached - len(PROMPT)), n) for n in thoughts)
 
 
 def test_a_trace_that_is_given_up_has_no_answer_and_an_answer_that_is_leaves_the_others():

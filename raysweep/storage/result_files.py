@@ -1,0 +1,29 @@
+"""The files of results in a run's folder: the tables with their schemas, and the page of the report.
+
+The stage plan writes the tables PLANNED, for readers only. The stage reduce writes the tables REDUCED, all
+of them each time. The stage report writes the page.
+"""
+
+from raysweep.storage import schemas
+
+ENGINES = "engines.parquet"
+PLAN = "plan.parquet"
+SCENARIOS = "scenarios.parquet"
+SCORES = "scores.parquet"
+QUESTIONS = "questions.parquet"
+FRONTIER = "frontier.parquet"
+FRONTIERS = "frontiers.parquet"
+THRESHOLDS = "thresholds.parquet"
+
+PLANNED = {ENGINES: schemas.ENGINES, PLAN: schemas.PLAN}
+REDUCED = {
+    SCENARIOS: schemas.SCENARIOS,
+    SCORES: schemas.SCORES,
+    QUESTIONS: schemas.QUESTIONS,
+    FRONTIER: schemas.FRONTIER,
+    FRONTIERS: schemas.FRONTIERS,
+    THRESHOLDS: schemas.THRESHOLDS,
+}
+TABLES = {**PLANNED, **REDUCED}
+
+PAGE = "report/index.html"
