@@ -28,7 +28,7 @@ def refusal(path: Path) -> str:
 def test_two_columns_of_one_name_are_refused(tmp_path: Path, name: str, content: str):
     (tmp_path / name).write_text(content)
     said = refusal(tmp_path / name)
-    assert said.startswith("golds, row 1: can't be read")
+    assert said.startswith("golds, row 1: cannot be read")
     assert "columns 2 and 3 are both named 'answer': rename one" in said
 
 
