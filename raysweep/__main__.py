@@ -13,10 +13,12 @@ from raysweep.configuration.identity import as_document
 from raysweep.errors import ClusterLost, ConfigError, StorageError
 from raysweep.system.exit_status import BAD_INPUT, DONE, INTERRUPTED, OUTPUT_CLOSED, WORK_REMAINS
 from raysweep.system.sigterm import Terminated, terminable
+from raysweep.system.streams import accept_any_text
 
 
 def main() -> int:
     """Do what the command line asks for. Gives the exit status."""
+    accept_any_text()
     if (folder := os.getcwd()) not in sys.path:
         sys.path.append(folder)  # A user's own modules are found here, as with `python -m`.
     try:

@@ -6,7 +6,7 @@ header does not count.
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,34 @@ def read_rows(files: Iterable[File]) -> Iterator[Row]:
             raise ConfigError(f"{file.origin}: has no rows; fetch the file again")
 
 
+def _check_names(names: Sequence[str]) -> None:
+    """Raise ValueError where two columns have one name: the values of one of them would be lost."""
+    places: dict[str, int] = {}
+    for place, name in enumerate(names, start=1):
+        if (first := places.setdefault(name, place)) != place:
+            raise ValueError(
+                f"columns {first} and {place} are both named {shown(name)}: rename one"
+            )
+
+
+def _check_header(names: Sequence[str]) -> None:
+    """Raise ValueError unless each column of a CSV file has a name of its own."""
+    for place, name in enumerate(names, start=1):
+        if not name.strip():
+            raise ValueError(f"column {place} has no name: name it, or remove the column")
+    _check_names(names)
+
+
+def _parsed(text: str) -> Any:
+    return json.loads(text, object_pairs_hook=_mapping)
+
+
+def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, whose keys must differ."""
+    _check_names([key for key, _ in pairs])
+    return dict(pairs)
+
+
 def _row(place: str, values: Any) -> Row:
     if not isinstance(values, dict):
         raise ConfigError(
@@ -96,11 +124,11 @@ def identified(rows: Iterable[Row], column: str | None) -> Iterator[tuple[str, R
 def _json_lines(path: Path) -> Numbered:
     with path.open(encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, start=1):
-            yield number, json.loads(line) if line.strip() else EMPTY_LINE
+            yield number, _parsed(line) if line.strip() else EMPTY_LINE
 
 
 def _json(path: Path) -> Numbered:
-    content = json.loads(path.read_text(encoding="utf-8-sig"))
+    content = _parsed(path.read_text(encoding="utf-8-sig"))
     if not isinstance(content, list):
         raise ValueError("it is not a JSON array")
     return enumerate(content, start=1)
@@ -109,7 +137,9 @@ def _json(path: Path) -> Numbered:
 def _csv(path: Path) -> Numbered:
     csv.field_size_limit(MOST_CHARACTERS)
     with path.open(encoding="utf-8-sig", newline="") as lines:
-        for number, values in enumerate(csv.DictReader(lines, strict=True), start=1):
+        reader = csv.DictReader(lines, strict=True)
+        _check_header(reader.fieldnames or ())
+        for number, values in enumerate(reader, start=1):
             if None in values:
                 raise ValueError("it has more fields than the header has columns")
             yield number, {key: value for key, value in values.items() if value is not None}
@@ -118,6 +148,7 @@ def _csv(path: Path) -> Numbered:
 def _parquet(path: Path) -> Numbered:
     import pyarrow.parquet as pq  # imported here because it is slow and rarely needed
 
+    _check_names(pq.read_schema(path).names)
     return enumerate(pq.read_table(path).to_pylist(), start=1)
 
 

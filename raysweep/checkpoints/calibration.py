@@ -38,7 +38,7 @@ def embedded(count: int, seed: int) -> Iterator[Document]:
 def read_file(file: Path, field: str) -> Iterator[Document]:
     """The rows of a JSON Lines file: `text`, and `prompt` if the text is an answer to it."""
     try:
-        lines = file.read_text().splitlines()
+        lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"{field}: '{file}' cannot be read ({error}); correct the path"

@@ -7,6 +7,7 @@ command line into a ConfigError of one line.
 import io
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -18,17 +19,19 @@ import hydra
 import yaml
 from hydra._internal.utils import get_args_parser  # the only list of Hydra's flags
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from raysweep.configuration.config import SECTIONS, conf_folder
-from raysweep.errors import ConfigError, shown, unknown
+from raysweep.errors import ConfigError, one_line, shown, unknown
 from raysweep.system.safe_text import without_secrets
 
 UNKNOWN_OVERRIDE = re.compile(r"Could not override '([^']+)'")
 UNKNOWN_OPTION = re.compile(r"Could not find '([^']+)/([^'/]+)'\s+Available options in '[^']+':")
 BESIDE_THE_POINT = re.compile(r"Config search path:|See https://|full_key:|Error parsing override")
+LONGEST_ADVICE = 200  # characters; a longer override is not repeated in its error
 
 # For each kind of definition, the list below `sweep` that names them.
 LISTS = {
@@ -109,6 +112,21 @@ def overrides_first(arguments: list[str]) -> list[str]:
     return [*parsed.overrides, *flags]
 
 
+def quoted(override: str) -> str:
+    """An override whose text Hydra cannot read as it is, quoted for Hydra and for a shell; else empty."""
+    key, _, value = override.partition("=")
+    if not value or value[0] in "[{\"'":  # a list or a text that was not closed
+        return ""
+    said = '{}="{}"'.format(key, value.replace('"', '\\"'))
+    try:
+        understood = OverridesParser.create().parse_override(said).value() == value
+    except HydraException:
+        return ""
+    advice = shlex.quote(said)
+    fits = len(advice) <= LONGEST_ADVICE and one_line(advice) == advice
+    return advice if understood and fits else ""
+
+
 def in_our_words(error: Exception) -> ConfigError:
     """Hydra's complaint about bad input, as one line with the field, its value and the way out."""
     message = str(error)
@@ -120,9 +138,14 @@ def in_our_words(error: Exception) -> ConfigError:
         return unknown(group, option, group, options)
     gist = " ".join(BESIDE_THE_POINT.split(message)[0].split())
     if isinstance(error, OverrideParseException):
+        if advice := quoted(error.override):
+            return ConfigError(
+                f"{shown(error.override)} has characters that need quotes; write {advice}"
+            )
         return ConfigError(
-            f"{shown(error.override)} is not key=value; quote it if it has brackets or spaces, and "
-            "give lists as a whole"
+            f"{shown(error.override)} is not key=value; quote a list as a whole "
+            "('sweep.group_sizes=[1,4]'), and put a text with characters such as = # ~ or ü in double "
+            "quotes inside those ('out=\"a=b\"')"
         )
     field = getattr(error, "full_key", None)
     return ConfigError(f"{field}: {gist}; give it a value" if field else f"configuration: {gist}")

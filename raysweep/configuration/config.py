@@ -109,7 +109,7 @@ def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConf
 
 def read_out(top: Fields) -> str:
     """The folder or address for runs. It must be printable."""
-    out = top.text("out")
+    out = top.path("out")
     if printable(out) != out:
         raise ConfigError(
             f"out: {shown(out)} contains control characters; give a folder or an address"

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from raysweep.configuration.benchmark import WHICH_ROWS, load_benchmark
-from raysweep.configuration.fields import Fields
+from raysweep.configuration.fields import Fields, at_home
 from raysweep.errors import ConfigError, unknown
 from raysweep.kv_policy import METHODS, KVPolicy, load_method
 from raysweep.run_config import Gpu
@@ -217,7 +217,7 @@ def _located(key: str, value: Any, base: Path) -> Any:
     if isinstance(value, list | tuple):
         return [_located(key, entry, base) for entry in value]
     if key in ("path", "source") and isinstance(value, str):
-        return os.path.abspath(base / Path(value).expanduser())
+        return os.path.abspath(base / at_home(value, key))
     return value
 
 

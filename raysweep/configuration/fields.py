@@ -5,6 +5,7 @@ composed configuration (`sweep.samples`) or of a file (`conf/weights/bf16.yaml: 
 """
 
 import math
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -69,6 +70,10 @@ class Fields:
             )
         return value
 
+    def path(self, key: str) -> str:
+        """A local path or an address."""
+        return at_home(self.text(key), self.at(key))
+
     def name(self, key: str) -> str:
         """A text that is fit for a file's name. A whole number stands for its digits."""
         value = self.value(key)
@@ -80,7 +85,7 @@ class Fields:
         name = str(value) if isinstance(value, int) else self.text(key)
         if not PLAIN_NAME.fullmatch(name):
             raise ConfigError(
-                f"{self.at(key)}: {shown(name)} is not a plain name; use letters, digits, '_', '-' and "
+                f"{self.at(key)}: {shown(name)} is not a plain name; use a-z, A-Z, digits, '_', '-' and "
                 "'.' only"
             )
         if len(name) > LONGEST_NAME:
@@ -179,3 +184,14 @@ def refuse_duplicates(named: Iterable[tuple[str, str]]) -> None:
                 "remove one, or make their names differ"
             )
         places[name] = place
+
+
+def at_home(path: str, field: str) -> str:
+    """A path in which ~ stands for a home folder, as in a shell; Python would make a folder called ~."""
+    expanded = os.path.expanduser(path)
+    if expanded.startswith("~"):
+        raise ConfigError(
+            f"{field}: {shown(path)} begins with ~, and no such home folder is known; write the whole "
+            "path, or ./~ for a folder of that name"
+        )
+    return expanded

@@ -24,7 +24,7 @@ TORCH_METHODS = ("bf16", "gptq")
 def read_prepare(fields: Fields, sweep: Sweep, definitions: Definitions) -> Prepare:
     """Where and on what to quantise. Raises ConfigError for a precision that cannot be made."""
     fields.only(["checkpoints", "calibration"])
-    checkpoints = fields.text("checkpoints")
+    checkpoints = fields.path("checkpoints")
     to_make = list(missing_precisions(sweep))
     if not to_make:
         return Prepare(checkpoints, None)

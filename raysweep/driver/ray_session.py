@@ -3,17 +3,21 @@
 import logging
 import math
 import os
+import resource
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import ray
 
+from raysweep.driver.temporary_folder import short_temporary_folder
 from raysweep.errors import ConfigError
 from raysweep.run_config import Cluster
 from raysweep.system.sigterm import terminable
 
+# An idle actor with torch reserves 2.1 GB of addresses, although it uses far less memory.
+LEAST_ADDRESS_BYTES = 3_000_000_000
 # Close to the smallest store that Ray allows, because only shards and receipts are sent through it.
 OBJECT_STORE_BYTES = 100_000_000
 
@@ -38,15 +42,16 @@ def ray_session(cluster: Cluster) -> Iterator[None]:
         return
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    try:
+    with ExitStack() as ended:
+        if cluster.address == "local":
+            ended.enter_context(short_temporary_folder())
+        ended.callback(ray.shutdown)
         if cluster.address == "local":
             _start_local(cluster)
         else:
             _connect(cluster)
         with terminable():  # Ray's own handler of SIGTERM would exit without a message.
             yield
-    finally:
-        ray.shutdown()
 
 
 def _connect(cluster: Cluster) -> None:
@@ -65,6 +70,7 @@ def _init(**options: Any) -> None:
 
 def _start_local(cluster: Cluster) -> None:
     """Start a Ray cluster that only this process can talk to and that ends with it."""
+    check_addresses()
     # Without a token in the environment Ray writes one to ~/.ray.
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     _init(
@@ -73,3 +79,14 @@ def _start_local(cluster: Cluster) -> None:
         include_dashboard=False,
         object_store_memory=OBJECT_STORE_BYTES,
     )
+
+
+def check_addresses() -> None:
+    """Raise ConfigError where Ray would start but wait in vain for processes that cannot load."""
+    most = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if most != resource.RLIM_INFINITY and most < LEAST_ADDRESS_BYTES:
+        raise ConfigError(
+            f"ulimit -v: {most // 1024} kB of addresses per process are too few for Ray and its actors; "
+            f"raise it to {LEAST_ADDRESS_BYTES // 1000} or more, or to unlimited, in the shell that "
+            "starts raysweep"
+        )

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
+from raysweep.errors import ConfigError
 from raysweep.grading import choice, code, mathematics, sandbox, words
 from raysweep.grading.outcomes import OUTCOMES, Graded, Nothing, Outcome, Said
 from raysweep.spec import Benchmark, Question
@@ -53,6 +54,7 @@ class Grader:
     reads_gold  `extract` takes the gold answer too: what counts depends on what was asked
     judge       (answer, gold) -> what it is, or None where only `in_worker` can say
     in_worker   `module:function` of (answer, gold) -> (answer or None, outcome), for a worker process
+    trial       (answer, gold) that `in_worker` finds correct wherever it works
     cpu_s       CPU seconds that `in_worker` may take; the wall allows some times more
     check_gold  raises ValueError for a gold answer that cannot be graded against
     check_place raises ConfigError where this machine cannot grade, given the name of the field
@@ -73,6 +75,7 @@ class Grader:
     fingerprint: str = ""
     stated: tuple[Callable[[str], str], ...] = ()
     reads_gold: bool = False
+    trial: tuple[str, str] | None = None
 
 
 def word_grader(extract: Callable[[str, bool], str | Nothing], version: int = 1) -> Grader:
@@ -93,6 +96,11 @@ def word_grader(extract: Callable[[str, bool], str | Nothing], version: int = 1)
     return Grader(version, extract, judge, check_gold=check_gold)
 
 
+PROGRAM_TRIAL = (
+    "print(6 * 7)",
+    '{"function": null, "tests": [{"input": "", "output": "42"}]}',
+)
+
 GRADERS: dict[str, Grader] = {
     "integer": word_grader(words.last_integer, version=2),
     "letter": word_grader(words.last_letter, version=2),
@@ -102,6 +110,7 @@ GRADERS: dict[str, Grader] = {
         extract=mathematics.extract,
         judge=mathematics.judge,
         in_worker="raysweep.grading.symbolic:grade",
+        trial=(r"\boxed{x+1}", "1+x"),
         check_gold=mathematics.check_gold,
         has_canonical_form=mathematics.has_canonical_form,
         equal="raysweep.grading.symbolic:equal",
@@ -114,6 +123,7 @@ GRADERS: dict[str, Grader] = {
         reads_gold=True,
         judge=code.judge,
         in_worker="raysweep.grading.code:grade",
+        trial=PROGRAM_TRIAL,
         cpu_s=60,
         check_gold=code.check_gold,
         check_place=sandbox.check,
@@ -124,6 +134,7 @@ GRADERS: dict[str, Grader] = {
         reads_gold=True,
         judge=code.judge,
         in_worker="raysweep.grading.code:grade_unsandboxed",
+        trial=PROGRAM_TRIAL,
         cpu_s=60,
         check_gold=code.check_gold,
     ),
@@ -192,6 +203,23 @@ def _by_worker(grader: Grader, answer: str, gold: str, workers: Workers) -> Grad
         return Graded(*workers.call(grader.in_worker, answer, gold, cpu_s=grader.cpu_s))
     except CallError:
         return ERROR
+
+
+def check_works(name: str, field: str, workers: Workers) -> None:
+    """Raise ConfigError where this machine cannot grade, before any outcome is made or replaced."""
+    grader = load_grader(name)
+    grader.check_place(field)
+    if grader.trial is None:
+        return
+    try:
+        _, outcome = workers.call(grader.in_worker, *grader.trial, cpu_s=grader.cpu_s)
+    except CallError as error:
+        outcome = str(error)
+    if outcome != "correct":
+        raise ConfigError(
+            f"{field}: {name!r} does not work on this machine, so nothing was graded: a right answer "
+            f"came out as {outcome!r}; give more memory, or raise the limits (ulimit -a lists them)"
+        )
 
 
 def ungradable_gold(benchmark: Benchmark, workers: Workers) -> Question | None:

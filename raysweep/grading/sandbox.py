@@ -86,7 +86,7 @@ def run_program(
     with tempfile.TemporaryDirectory(prefix="raysweep-code-") as name, _files(stdin) as files:
         folder = Path(name)
         folder.chmod(0o755)
-        (folder / "program.py").write_text(source, errors="replace")
+        (folder / "program.py").write_text(source, "utf-8", "replace")
         with _pipe() as pipe:
             if isolated:
                 python = _python("/program/program.py", imports, function, limit_s, pipe)
@@ -120,7 +120,7 @@ def trouble() -> str:
         return "there is no bwrap"
     try:
         ran = run_program("print(6 * 7)", "", None, 10)
-    except SandboxError as error:
+    except (SandboxError, OSError) as error:  # the latter where no process can be started
         return str(error)
     return "" if (ran.output or "").strip() == "42" else f"a trial program failed ({ran.reason})"
 

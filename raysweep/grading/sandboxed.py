@@ -46,9 +46,14 @@ def limit(limits: dict[str, int]) -> None:
     """Set limits of resources, each as low as the one that holds already."""
     for name, most in limits.items():
         kind = getattr(resource, f"RLIMIT_{name}")
-        hard = resource.getrlimit(kind)[1]
-        least = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        least = at_most(kind, most)
         resource.setrlimit(kind, (least, least))
+
+
+def at_most(kind: int, most: int) -> int:
+    """`most`, or the hard limit of that kind if it is lower: no process may raise that."""
+    hard = resource.getrlimit(kind)[1]
+    return most if hard == resource.RLIM_INFINITY else min(most, hard)
 
 
 def become(user: int) -> None:
@@ -71,7 +76,7 @@ def run(program: str, imports: str, name: str) -> ModuleType:
     """The program as a module of that name, which has run."""
     module = sys.modules[name] = ModuleType(name)
     module.__file__ = program
-    with open(program) as file:
+    with open(program, encoding="utf-8") as file:
         source = file.read()
     exec(imports, module.__dict__)
     exec(compile(source, program, "exec"), module.__dict__)

@@ -26,6 +26,7 @@ from raysweep.grading.equality import (
     value_of,
 )
 from raysweep.grading.mathematics import SIGNIFICANT, answer_of, boxed
+from raysweep.grading.sandboxed import at_most
 from raysweep.grading.spelling import is_percent, spelled, without_percent
 
 MEMORY_BYTES = 4 << 30
@@ -35,7 +36,10 @@ ALTERNATIVES = re.compile(r"\s*,?\s*(?:\\text\w*\s*\{\s*,?\s*or\s*\}|\bor\b|\\lo
 TOGETHER = re.compile(r"\s*,?\s*(?:\\text\w*\s*\{\s*,?\s*and\s*\}|\band\b|\\land|\\wedge)\s*")
 FREE_SPACE = re.compile(r"(?<!\w)\s+|\s+(?!\w)")
 
-resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, resource.getrlimit(resource.RLIMIT_AS)[1]))
+resource.setrlimit(
+    resource.RLIMIT_AS,
+    (at_most(resource.RLIMIT_AS, MEMORY_BYTES), resource.getrlimit(resource.RLIMIT_AS)[1]),
+)
 
 
 @lru_cache(maxsize=1 << 16)

@@ -95,7 +95,7 @@ def check_grading(config: RunConfig) -> None:
         for index, benchmark in enumerate(config.sweep.benchmarks):
             field = f"sweep.benchmarks[{index}].grader"
             if config.cluster.address == "local":  # Otherwise the actors' machines do the grading.
-                grading.load_grader(benchmark.grader).check_place(field)
+                grading.check_works(benchmark.grader, field, workers)
             if question := grading.ungradable_gold(benchmark, workers):
                 raise ConfigError(
                     f"{field}: {benchmark.grader!r} cannot read the gold answer {shown(question.gold)} of "

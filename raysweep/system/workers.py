@@ -25,6 +25,10 @@ class CallError(Exception):
     """The function raised an error, or its worker died or ran out of time."""
 
 
+class DeadWorkerError(CallError):
+    """The worker could not be started, died, or ran out of time: nothing is known of the call."""
+
+
 @dataclass(eq=False)
 class Workers:
     """Up to `most` processes. A process is started when a call finds no idle one."""
@@ -41,7 +45,10 @@ class Workers:
         cpu_s  limit in CPU seconds; 0 for no limit
         """
         with self._places:
-            process = self._idle_one()
+            try:
+                process = self._idle_one()
+            except OSError as error:  # no memory, or too many processes
+                raise DeadWorkerError(f"{function}: no worker can be started: {error}") from error
             try:
                 reply = process.ask(function, arguments, cpu_s)
             except BaseException:
@@ -90,7 +97,7 @@ class _Process:
             self.popen.stdin.write(json.dumps(request).encode() + b"\n")
             self.popen.stdin.flush()
         except BrokenPipeError as error:
-            raise CallError(f"{function}: its worker has ended") from error
+            raise DeadWorkerError(f"{function}: its worker has ended") from error
         return json.loads(self._line(function, PATIENCE * cpu_s if cpu_s else None))
 
     def _line(self, function: str, wall_s: float | None) -> bytes:
@@ -103,10 +110,10 @@ class _Process:
         while not line.endswith(b"\n"):
             left = None if end is None else 1000 * max(0, end - time.monotonic())
             if not ready.poll(left):
-                raise CallError(f"{function}: no reply within {wall_s:g} s")
+                raise DeadWorkerError(f"{function}: no reply within {wall_s:g} s")
             read = os.read(pipe, 1 << 16)
             if not read:
-                raise CallError(f"{function}: its worker died or took too long")
+                raise DeadWorkerError(f"{function}: its worker died or took too long")
             line += read
         return line
 

@@ -25,7 +25,7 @@ from raysweep.storage.lease import LOOK_EVERY_S
 from raysweep.storage.part import PART_KEY, Part, decoded, gold_name, part_name
 from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store
-from raysweep.system.workers import CallError, Workers
+from raysweep.system.workers import CallError, DeadWorkerError, Workers
 
 MOST_NAMED = 5  # questions that a message names
 
@@ -128,8 +128,7 @@ def regrade_run(
     Raises ConfigError if this machine cannot grade or a part cannot be read.
     """
     for index, benchmark in enumerate(config.sweep.benchmarks):
-        check_place = grading.load_grader(benchmark.grader).check_place
-        check_place(f"sweep.benchmarks[{index}].grader")
+        grading.check_works(benchmark.grader, f"sweep.benchmarks[{index}].grader", workers)
     root = store.absolute.root
 
     def regrade(wanted: Wanted) -> Changes:
@@ -139,6 +138,11 @@ def regrade_run(
         arguments = (root, *names, wanted.benchmark.grader, questions)
         try:
             return Changes(**workers.call("raysweep.upkeep.regrade:regrade_part", *arguments))
+        except DeadWorkerError as error:
+            raise ConfigError(
+                f"stages: regrade: {store.path(part_name(*names))} stays as it is: {error}; give more "
+                "memory, or raise the limits (ulimit -a lists them)"
+            ) from error
         except CallError as error:
             raise ConfigError(
                 f"stages: regrade cannot grade {store.path(part_name(*names))} ({error}); remove the "

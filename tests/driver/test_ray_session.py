@@ -135,3 +135,20 @@ def test_an_address_that_is_none_is_bad_input(monkeypatch):
         ray_session(a_cluster(address="nonsense")),
     ):
         pass
+
+
+def test_too_few_addresses_are_refused_before_ray_waits_for_what_cannot_load(tmp_path):
+    script = (
+        "from support.nouns import a_cluster; from raysweep.driver.ray_session import ray_session\n"
+    )
+    script += "with ray_session(a_cluster()): pass"
+    ended = subprocess.run(
+        ["bash", "-c", 'ulimit -v 2000000; exec "$0" -c "$1"', sys.executable, script],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.stderr.splitlines()[-1].startswith(
+        "raysweep.errors.ConfigError: ulimit -v: 2000000 kB of addresses per process are too few for "
+        "Ray and its actors; raise it to 3000000 or more"
+    )

@@ -123,7 +123,7 @@ def test_nothing_is_written_into_the_working_folder(command: Command, tmp_path: 
         (["sweep=smoke"], "sweep: cannot be set as a key; choose with +sweep=NAME"),
         (["+sweep=smok"], "sweep: 'smok' is not a known sweep; did you mean 'smoke'?"),
         (["cluster=gke"], "cluster: 'gke' is not a known cluster; known: existing, kuberay, local"),
-        (["seed"], "'seed' is not key=value; quote it if"),
+        (["seed"], "'seed' is not key=value; quote a list"),
         (["sweep.models=["], "'sweep.models=[' is not key=value"),
         (["sweep.models.x=1"], "configuration: invalid literal"),
         (["seed=???"], "seed: Missing mandatory value"),
