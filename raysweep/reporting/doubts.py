@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from raysweep.reporting.appearance import models
+from raysweep.reporting.results import where
 from raysweep.system.quantities import percent
 
 # A share of answers above this is more than chance and worth a look.
@@ -32,16 +33,18 @@ def doubts(scenarios: pd.DataFrame) -> list[str]:
 
     The largest token budget counts, because a small budget may leave too little thinking for an answer.
     """
-    largest = scenarios[scenarios.token_budget == scenarios.token_budget.max()]
-    answers = largest.drop_duplicates(["engine_id", "benchmark"])
-    return list(_doubts(answers, list(models(scenarios))))
+    order = list(models(scenarios))
+    largest = where(scenarios, token_budget=scenarios.token_budget.max())
+    groups = [rows for _, rows in largest.groupby(["benchmark", "model"])]
+    groups.sort(key=lambda rows: (rows.benchmark.iloc[0], order.index(rows.model.iloc[0])))
+    return [doubt for rows in groups for doubt in _doubts(rows)]
 
 
-def _doubts(answers: pd.DataFrame, order: list[str]) -> Iterator[str]:
-    shares = answers.groupby(["benchmark", "model"])[list(REASONS)].mean()
-    for benchmark, model in sorted(shares.index, key=lambda key: (key[0], order.index(key[1]))):
-        for outcome, reason in REASONS.items():
-            share = float(shares.loc[(benchmark, model), outcome])
-            if share > FEW:
-                words = outcome.replace("_", " ")
-                yield f"{percent(share)} of {model}'s answers on {benchmark} are {words}: {reason}."
+def _doubts(rows: pd.DataFrame) -> Iterator[str]:
+    """Those of one benchmark and model; all group sizes of an engine share the same answers."""
+    answers = rows.drop_duplicates(["engine_id"])
+    for outcome, reason in REASONS.items():
+        share = float(answers[outcome].mean())
+        if share > FEW:
+            whose = f"{rows.model.iloc[0]}'s answers on {rows.benchmark.iloc[0]}"
+            yield f"{percent(share)} of {whose} are {outcome.replace('_', ' ')}: {reason}."

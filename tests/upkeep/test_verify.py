@@ -207,7 +207,10 @@ def test_verify_says_what_is_wrong_changes_nothing_and_ends_with_3(command, stor
     before = store.read_bytes(name)
     status, said = command("verify")
     assert status == WORK_REMAINS
-    assert f"wrong {store.path(name)}: " in said and "samples with another seed" in said
+    assert (
+        f"wrong {store.path(name)}: " in said
+        and "of its samples have seeds that do not follow from the run's seed" in said
+    )
     assert "verify.repair=true moves 1 file aside" in said
     assert store.read_bytes(name) == before
 
