@@ -44,7 +44,7 @@ def _doubts(rows: pd.DataFrame) -> Iterator[str]:
     """Those of one benchmark and model; all group sizes of an engine share the same answers."""
     answers = rows.drop_duplicates(["engine_id"])
     for outcome, reason in REASONS.items():
-        share = float(answers[outcome].mean())
+        share = sum(answers[outcome].tolist()) / len(answers)
         if share > FEW:
             whose = f"{rows.model.iloc[0]}'s answers on {rows.benchmark.iloc[0]}"
             yield f"{percent(share)} of {whose} are {outcome.replace('_', ' ')}: {reason}."

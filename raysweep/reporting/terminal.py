@@ -55,7 +55,7 @@ def empty_table(title: Text, names: Iterable[str], words: Iterable[str]) -> Tabl
         title_style="bold",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
-        collapse_padding=True,
+        padding=0,
     )
     for name in names:
         is_word = name in words
