@@ -26,9 +26,9 @@ from dataclasses import replace
 
 from benchmarks.configured import configured
 from raysweep.planning.fit import row_tokens
-from raysweep.planning.gpu_options import Option
 from raysweep.planning.jobs import Job, jobs_of
 from raysweep.planning.measured import Learnt
+from raysweep.planning.placements import Option
 from raysweep.planning.plan import make_plan
 from raysweep.run_config import RunConfig
 from raysweep.scheduling import loop

@@ -23,9 +23,10 @@ from raysweep.analysis.uncertainty import paired_difference
 from raysweep.errors import ConfigError, unknown
 from raysweep.reporting.results import read_candidates, where
 from raysweep.storage import result_files
-from raysweep.storage.record import CONFIG, read_record, read_summary
+from raysweep.storage.record import CONFIG, read_record
 from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store
+from raysweep.storage.summary import read_summary
 from raysweep.system.quantities import GB
 
 if TYPE_CHECKING:

@@ -19,10 +19,10 @@ from actors.kv_cache import step
 from actors.kv_cache.cache import KVCache
 from actors.kv_cache.prompt import PromptKV, start_row
 from actors.tokenization import Texts
+from actors.torch_engine.budget_forcing import Fork, Sequence
 from actors.torch_engine.model import ROW_BLOCK, Decoder
 from actors.torch_engine.sampling import draw_tokens, is_finite, uniforms
-from actors.torch_engine.sequence import Fork, Sequence
-from actors.traces import NO_BUDGET, Sample
+from actors.trace_assembly import NO_BUDGET, Sample
 from raysweep import memory
 from raysweep.errors import shown
 from raysweep.kv_policy import KVPolicy

@@ -19,7 +19,7 @@ from vllm.sampling_params import RequestOutputKind
 
 from actors.engine import Trace, TraceRequest, Usage
 from actors.tokenization import Texts
-from actors.traces import Sample
+from actors.trace_assembly import Sample
 from actors.vllm_engine import checks
 from actors.vllm_engine.loading import Limits, load
 from actors.vllm_engine.requests import Request, SampleRequests

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from actors.engine import BudgetAnswer
 from actors.repetition import loop_end
 from actors.tokenization import Vocabulary
-from actors.traces import NO_BUDGET, Sample, no_answer
+from actors.trace_assembly import NO_BUDGET, Sample, no_answer
 from raysweep.shard import sample_key
 
 # The purposes of a request besides a budget's answer: the thoughts, the answer after the trace closed its

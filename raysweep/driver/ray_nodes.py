@@ -6,8 +6,8 @@ import ray
 from ray.autoscaler.sdk import request_resources
 
 from raysweep.errors import ConfigError
-from raysweep.planning.gpu_options import Need
 from raysweep.planning.jobs import Job
+from raysweep.planning.placements import Need
 from raysweep.run_config import Cluster
 from raysweep.scheduling.nodes import Node, could
 

@@ -28,7 +28,7 @@ from raysweep.driver.ray_errors import kind_of, reason_of
 from raysweep.driver.ray_nodes import announce, live_nodes
 from raysweep.driver.ray_session import NO_GPU
 from raysweep.errors import ClusterLost
-from raysweep.planning.gpu_options import Need
+from raysweep.planning.placements import Need
 from raysweep.run_config import Cluster
 from raysweep.scheduling.loop import Event, Finished, HasCapacity, Loaded, Lost
 from raysweep.scheduling.nodes import Node

@@ -9,9 +9,6 @@ from dataclasses import dataclass, field
 
 from raysweep.scheduling.loss_kinds import LossKind
 
-# The file into which the driver writes a snapshot at intervals.
-PROGRESS = "progress.json"
-
 
 @dataclass(frozen=True)
 class EngineProgress:

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from raysweep.planning.fit import row_tokens
-from raysweep.planning.gpu_options import Placement, modelled, placements
 from raysweep.planning.grid import whole_stream
 from raysweep.planning.measured import Learnt, learnt_of
+from raysweep.planning.placements import Placement, modelled, placements
 from raysweep.planning.plan import Plan, PlannedShard
 from raysweep.run_config import RunConfig
 from raysweep.spec import EngineSpec

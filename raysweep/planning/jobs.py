@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from raysweep.planning.gpu_options import Option, modelled, placements
 from raysweep.planning.measured import Learnt, learnt_of
+from raysweep.planning.placements import Option, modelled, placements
 from raysweep.run_config import Cluster, Generation
 from raysweep.shard import Shard
 from raysweep.spec import EngineSpec

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from raysweep.planning.backends import Choice
 from raysweep.planning.cutting import Cut, finished_pieces, missing_shards
 from raysweep.planning.fit import row_tokens
-from raysweep.planning.gpu_options import has_known_gpus, placements
 from raysweep.planning.grid import backend_of, engines, whole_stream
+from raysweep.planning.placements import has_known_gpus, placements
 from raysweep.run_config import Generation, RunConfig
 from raysweep.shard import Shard, est_tokens
 from raysweep.spec import EngineSpec

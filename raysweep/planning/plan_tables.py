@@ -9,7 +9,7 @@ import pyarrow as pa
 from raysweep import memory
 from raysweep.kv_policy import kind_of, parameters
 from raysweep.planning.estimate import Estimate
-from raysweep.planning.gpu_options import has_known_gpus
+from raysweep.planning.placements import has_known_gpus
 from raysweep.planning.plan import Plan
 from raysweep.run_config import RunConfig
 from raysweep.spec import EngineSpec

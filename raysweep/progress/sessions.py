@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from raysweep.monitoring.snapshot import PROGRESS
+from raysweep.progress.progress_json import PROGRESS
 from raysweep.scheduling.loss_kinds import LossKind
-from raysweep.storage.record import add_to_summary, read_mapping, read_summary
 from raysweep.storage.store import Store
+from raysweep.storage.summary import add_to_summary, read_mapping, read_summary
 
 
 def note_killed_session(store: Store) -> None:

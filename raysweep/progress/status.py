@@ -4,7 +4,6 @@ The one idea: the folder holds all that has been done. A run can therefore be lo
 any machine that reaches the folder, with the command line that started it.
 """
 
-import json
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,12 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from raysweep.monitoring.snapshot import PROGRESS, EngineProgress, Snapshot
 from raysweep.planning.plan import Plan, PlannedShard
 from raysweep.progress.display import snapshot_text
+from raysweep.progress.progress_json import Progress, read_progress
 from raysweep.storage import result_files
-from raysweep.storage.record import read_summary
 from raysweep.storage.store import Store
+from raysweep.storage.summary import read_summary
 from raysweep.system.quantities import duration, plural
 
 # Lists this many unfinished engines at most, those with most work left first.
@@ -25,14 +24,6 @@ MOST_NAMED = 12
 
 # The folder of samples, and the table that stands for the results of reduce.
 SAMPLES, RESULTS = "samples", result_files.SCENARIOS
-
-
-@dataclass(frozen=True)
-class Progress:
-    """The contents of progress.json: how far a generate stage was, and when."""
-
-    when: datetime
-    snapshot: Snapshot
 
 
 @dataclass(frozen=True)
@@ -89,20 +80,6 @@ def last_written(store: Store) -> dict[str, datetime]:
         name: store.folder.last_written(name) for name in (SAMPLES, RESULTS, result_files.PAGE)
     }
     return {name: when for name, when in found.items() if when is not None}
-
-
-def read_progress(store: Store) -> Progress | None:
-    """What the running generate stage, or the last one, has written; None if it cannot be read."""
-    try:
-        noted = json.loads(store.read_text(PROGRESS)) if store.exists(PROGRESS) else None
-        if noted is None:
-            return None
-        when = datetime.fromisoformat(noted.pop("written_at"))
-        noted.pop("epoch", None)
-        engines = tuple(EngineProgress(**engine) for engine in noted.pop("engines"))
-        return Progress(when, Snapshot(engines, **noted))
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None
 
 
 def lines(status: Status, now: float | None = None) -> Iterator[tuple[str, str]]:

@@ -3,18 +3,17 @@
 All of them use the same `Snapshot`, which is taken from the schedule once per second.
 """
 
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 
 from rich.console import Console
 
 from raysweep.monitoring.ray_metrics import Exporter
-from raysweep.monitoring.snapshot import PROGRESS, EngineProgress, Snapshot
+from raysweep.monitoring.snapshot import EngineProgress, Snapshot
 from raysweep.progress.display import show_progress
+from raysweep.progress.progress_json import write_progress
 from raysweep.scheduling.loop import Event
 from raysweep.scheduling.loss_kinds import LossKind
 from raysweep.scheduling.queues import EngineQueue
@@ -61,16 +60,6 @@ def watching(
                 show(snapshot)
                 exporter(snapshot)
                 write_progress(store, snapshot)
-
-
-def write_progress(store: Store, snapshot: Snapshot) -> None:
-    """Write progress.json: the snapshot, its time, and the epoch of the driver that took it."""
-    noted = {
-        "written_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "epoch": store.lease.epoch if store.lease else 0,
-        **asdict(snapshot),
-    }
-    store.write_text(PROGRESS, json.dumps(noted, indent=2) + "\n")
 
 
 def snapshot_of(schedule: Schedule, wall_s: float) -> Snapshot:

@@ -16,13 +16,15 @@ import numpy as np
 import pyarrow as pa
 
 from raysweep.grading.equivalence import Equivalence
+from raysweep.reducing.answer_counts import COLUMNS, DICTIONARIES, Ints, positions, tally
 from raysweep.reducing.scenarios import Scenario, make_scenarios
-from raysweep.reducing.tally import COLUMNS, DICTIONARIES, Ints, positions, tally
 from raysweep.run_config import Sweep
 from raysweep.spec import Benchmark, EngineSpec
+from raysweep.storage import damaged
+from raysweep.storage.damaged import DamagedPartError
 from raysweep.storage.part import part_name
 from raysweep.storage.schemas import SAMPLES
-from raysweep.storage.store import DamagedPartError, Store
+from raysweep.storage.store import Store
 from raysweep.system.workers import Workers
 
 
@@ -139,7 +141,9 @@ def read_partition(partition: Partition, sweep: Sweep, store: Store) -> Read:
         try:
             part = store.read_part(engine_id, shard_id, COLUMNS, DICTIONARIES)
         except DamagedPartError:
-            set_aside.append(store.set_aside(part_name(engine_id, shard_id)))
+            set_aside.append(
+                store.path(damaged.set_aside(store.folder, part_name(engine_id, shard_id)))
+            )
             continue
         # A part of an earlier run may hold questions that have changed since.
         planned = positions(part["question_id"], question_ids) >= 0

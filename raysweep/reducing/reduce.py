@@ -29,8 +29,8 @@ from raysweep.reducing.result_tables import (
 from raysweep.reducing.scenarios import Scenario, by_benchmark
 from raysweep.run_config import Sweep
 from raysweep.storage import result_files
-from raysweep.storage.record import add_to_summary
 from raysweep.storage.store import Store
+from raysweep.storage.summary import add_to_summary
 
 BOOTSTRAP_DRAWS = 1000
 

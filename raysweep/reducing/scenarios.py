@@ -18,7 +18,7 @@ from raysweep.analysis.configurations import Row
 from raysweep.analysis.uncertainty import mean_score, run_spread, score_interval, standard_error
 from raysweep.grading.outcomes import OUTCOMES
 from raysweep.metrics import Floats, maj_at_k, pass_at_k
-from raysweep.reducing.tally import Tally
+from raysweep.reducing.answer_counts import Tally
 from raysweep.storage.schemas import SCENARIOS
 
 

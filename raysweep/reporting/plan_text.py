@@ -9,7 +9,7 @@ from rich.text import Text
 from raysweep.memory import kv_peak_bytes, weights_bytes
 from raysweep.planning.estimate import Estimate
 from raysweep.planning.fit import pool_name, row_tokens, what_would
-from raysweep.planning.gpu_options import has_known_gpus
+from raysweep.planning.placements import has_known_gpus
 from raysweep.planning.plan import Plan
 from raysweep.planning.speed import BANDWIDTH_EFFICIENCY, FLOPS_EFFICIENCY
 from raysweep.reporting.terminal import empty_table

@@ -13,9 +13,9 @@ from raysweep.analysis.candidates import KEY, Candidates
 from raysweep.analysis.configurations import WEIGHT_COLUMNS, Configuration, Row, weights_of
 from raysweep.spec import WeightSpec
 from raysweep.storage import result_files
-from raysweep.storage.record import read_summary
 from raysweep.storage.schemas import THRESHOLDS
 from raysweep.storage.store import Store
+from raysweep.storage.summary import read_summary
 
 
 def _no_thresholds() -> pd.DataFrame:

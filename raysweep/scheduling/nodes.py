@@ -8,7 +8,7 @@ that fits here also fits there.
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from raysweep.planning.gpu_options import Need
+from raysweep.planning.placements import Need
 
 # A share of a GPU or CPU below this is a rounding error.
 NOTHING = 1e-9

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
-from raysweep.planning.gpu_options import Option
+from raysweep.planning.placements import Option
 from raysweep.scheduling.nodes import Spot
 from raysweep.scheduling.queues import EngineQueue, Task
 

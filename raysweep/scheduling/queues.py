@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from raysweep.planning.cutting import split
-from raysweep.planning.gpu_options import Option
 from raysweep.planning.measured import Learnt
+from raysweep.planning.placements import Option
 from raysweep.shard import Shard, est_tokens
 from raysweep.spec import EngineSpec
 

@@ -11,9 +11,9 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from raysweep.planning.gpu_options import Need, Option
 from raysweep.planning.jobs import Job
 from raysweep.planning.measured import Learnt
+from raysweep.planning.placements import Need, Option
 from raysweep.scheduling.loss_kinds import LossKind
 from raysweep.scheduling.losses import Failure, Loss, Losses
 from raysweep.scheduling.nodes import Capacity, Node, Spot

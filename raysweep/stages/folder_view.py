@@ -8,8 +8,9 @@ from raysweep.planning.estimate import Estimate, estimates
 from raysweep.planning.plan import Plan, make_plan
 from raysweep.planning.plan_tables import write_plan
 from raysweep.run_config import RunConfig
+from raysweep.storage.damaged import DamagedPartError, set_aside
 from raysweep.storage.part import Part
-from raysweep.storage.store import DamagedPartError, Store
+from raysweep.storage.store import Store
 
 
 class FolderView:
@@ -35,7 +36,7 @@ class FolderView:
             try:
                 notes[name] = before[name] if name in before else self.store.read_note(name)
             except DamagedPartError:
-                aside.append(self.store.set_aside(name))
+                aside.append(self.store.path(set_aside(self.store.folder, name)))
         if notes != self._notes:
             self._notes, self._plan, self._costs = notes, None, None
         return aside

@@ -15,7 +15,7 @@ from raysweep.run_config import RunConfig
 from raysweep.scheduling.losses import Failure
 from raysweep.stages.context import RED, Context
 from raysweep.stages.folder import note_origin
-from raysweep.storage.record import add_to_summary
+from raysweep.storage.summary import add_to_summary
 from raysweep.system.exit_status import DONE, WORK_REMAINS
 from raysweep.system.quantities import plural
 from raysweep.system.workers import Workers

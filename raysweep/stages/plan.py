@@ -1,6 +1,6 @@
 """The stage plan: what the run consists of, what it costs, and what is already finished."""
 
-from raysweep.planning.gpu_options import has_known_gpus
+from raysweep.planning.placements import has_known_gpus
 from raysweep.reporting.plan_text import engines_table, plan_lines
 from raysweep.stages.context import RED, Context
 from raysweep.system.exit_status import DONE

@@ -14,7 +14,7 @@ from raysweep.spec import Benchmark, EngineSpec
 from raysweep.stages.context import RED, Context
 from raysweep.stages.folder import origin
 from raysweep.stages.folder_view import FolderView
-from raysweep.storage.record import add_to_summary
+from raysweep.storage.summary import add_to_summary
 from raysweep.system.exit_status import DONE, WORK_REMAINS
 from raysweep.upkeep.regrade import check_graders
 

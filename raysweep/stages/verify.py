@@ -7,6 +7,7 @@ from rich.progress import track
 
 from raysweep.run_config import RunConfig
 from raysweep.stages.context import Context
+from raysweep.storage.damaged import set_aside
 from raysweep.storage.store import Store
 from raysweep.system.exit_status import DONE, WORK_REMAINS
 from raysweep.system.quantities import plural
@@ -59,5 +60,5 @@ def _mended(config: RunConfig, store: Store, problems: Sequence[Problem], say: S
         say("", f"verify.repair=true moves {files} aside, so that they are made again", PLAIN)
         return False
     for name in mended:
-        say("aside", store.set_aside(name), PLAIN)
+        say("aside", store.path(set_aside(store.folder, name)), PLAIN)
     return all(problem.mended for problem in problems) and set(config.stages) >= REMAKING

@@ -1,11 +1,9 @@
-"""What a run's folder records about itself: config.yaml and summary.json.
+"""What a run's folder records about itself: config.yaml.
 
 A run may use a folder only if both agree on every field that their `identity` shares. Only a run that may
-make samples writes config.yaml, so the versions in it are those that made samples last. Every stage adds to
-summary.json. A damaged summary.json is treated as missing.
+make samples writes config.yaml, so the versions in it are those that made samples last.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +12,7 @@ import yaml
 from raysweep.errors import ConfigError
 from raysweep.storage.store import Store
 
-CONFIG, SUMMARY = "config.yaml", "summary.json"
+CONFIG = "config.yaml"
 
 Document = Mapping[str, Any]
 
@@ -37,22 +35,3 @@ def read_record(store: Store) -> Document:
 
 def write_record(store: Store, record: Document) -> None:
     store.write_text(CONFIG, yaml.safe_dump(dict(record), sort_keys=False))
-
-
-def read_summary(store: Store) -> dict[str, Any]:
-    """summary.json. Empty if the file is missing or cannot be read."""
-    return read_mapping(store, SUMMARY)
-
-
-def read_mapping(store: Store, name: str) -> dict[str, Any]:
-    """The mapping in a JSON file. Empty if the file is missing or cannot be read."""
-    try:
-        found = json.loads(store.read_text(name)) if store.exists(name) else {}
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def add_to_summary(store: Store, noted: Mapping[str, Any]) -> None:
-    """Add values to summary.json and keep those of the other stages."""
-    store.write_text(SUMMARY, json.dumps({**read_summary(store), **noted}, indent=2) + "\n")

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from raysweep.errors import ConfigError
 from raysweep.storage.address import absolute, below
+from raysweep.storage.damaged import Damage, DamagedPartError
 from raysweep.storage.files import Folder
 from raysweep.storage.lease import LOOK_EVERY_S, Lease
 from raysweep.storage.part import PART_KEY, PART_NAME, Part, decoded, encoded, part_name
@@ -22,27 +23,10 @@ from raysweep.storage.schemas import SAMPLES, SCHEMA_VERSION
 from raysweep.storage.seal import check_whole, seal, sealed_metadata
 from raysweep.system.safe_text import without_secrets
 
-__all__ = ["PART_KEY", "DamagedPartError", "Part", "Store", "part_name"]
-
 # A temporary file that is younger than this may still be in use.
 LEFTOVER_AGE_S = 3600
 VERSION_KEY = b"raysweep.schema_version"
 EPOCH_KEY = b"raysweep.epoch"
-# The suffix of a damaged part's new name.
-ASIDE = ".damaged"
-
-# What reading a damaged part may raise.
-Damage = (pa.ArrowException, ConfigError, KeyError, ValueError)
-
-
-class DamagedPartError(ConfigError):
-    """The file `name` in the run's folder should be a part but cannot be read as one."""
-
-    def __init__(self, name: str, path: str, reason: object):
-        super().__init__(
-            f"{path}: is not a whole part of a run ({reason}); remove it, and its samples are made again"
-        )
-        self.name, self.reason = name, reason
 
 
 @dataclass(frozen=True)
@@ -190,11 +174,6 @@ class Store:
         """
         for name in self.part_names():
             yield self.read_note(name)
-
-    def set_aside(self, name: str) -> str:
-        """Rename a damaged part, so its samples are made again. Returns its new path."""
-        self.folder.move(name, name + ASIDE)
-        return self.path(name + ASIDE)
 
     def part_names(self) -> list[str]:
         """The names of all files that should be parts, relative to the run's folder."""

@@ -25,9 +25,11 @@ from raysweep.planning.grid import engines, whole_stream
 from raysweep.run_config import RunConfig
 from raysweep.shard import Cell, cells, sample_key
 from raysweep.storage import result_files, schemas
+from raysweep.storage.damaged import DamagedPartError
 from raysweep.storage.part import Part
-from raysweep.storage.record import CONFIG, SUMMARY, read_record
-from raysweep.storage.store import EPOCH_KEY, DamagedPartError, Store
+from raysweep.storage.record import CONFIG, read_record
+from raysweep.storage.store import EPOCH_KEY, Store
+from raysweep.storage.summary import SUMMARY
 
 # The most threads. Parts are in memory while they are read, so more threads would need more memory.
 READERS = 8

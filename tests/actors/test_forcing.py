@@ -19,7 +19,7 @@ from actors.engine import Trace, TraceRequest
 from actors.kv.full import Full
 from actors.repetition import CHECK_TOKENS, is_loop, loop_end, smallest_period
 from actors.torch_engine.engine import TorchEngine
-from actors.traces import Sample
+from actors.trace_assembly import Sample
 from actors.vllm_engine.requests import SampleRequests
 from raysweep.spec import Decoding
 

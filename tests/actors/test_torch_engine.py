@@ -34,9 +34,9 @@ from actors.kv.snap_kv import SnapKV
 from actors.kv.streaming_llm import StreamingLLM
 from actors.tiny.tokenizer import build_tokenizer
 from actors.tokenization import Vocabulary
+from actors.torch_engine.budget_forcing import Sequence
 from actors.torch_engine.engine import TorchEngine
-from actors.torch_engine.sequence import Sequence
-from actors.traces import Sample
+from actors.trace_assembly import Sample
 from raysweep.benchmarks import chain
 from raysweep.spec import Decoding, Question
 

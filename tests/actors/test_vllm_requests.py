@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from actors.engine import BudgetAnswer, Trace, TraceRequest
 from actors.tokenization import Vocabulary
-from actors.traces import Sample
+from actors.trace_assembly import Sample
 from actors.vllm_engine.requests import NATURAL, THINK, Request, SampleRequests
 from raysweep.spec import Decoding, Sampling
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from raysweep.storage.record import read_summary
 from raysweep.storage.store import Store
+from raysweep.storage.summary import read_summary
 
 pytestmark = pytest.mark.slow
 

@@ -12,9 +12,10 @@ from many import many
 from support.parts import ENGINE, PART, rows
 
 from raysweep.errors import ConfigError
+from raysweep.storage.damaged import DamagedPartError, set_aside
 from raysweep.storage.part import PART_KEY, encoded, part_name
 from raysweep.storage.seal import SEAL_BYTES
-from raysweep.storage.store import DamagedPartError, Store
+from raysweep.storage.store import Store
 
 NAME = part_name(ENGINE, "aa")
 
@@ -80,7 +81,7 @@ def check(store: Store, data: bytes, intact: bytes | None) -> None:
         said = str(error)
         assert NAME in said and said == " ".join(said.split()) and "\x1b" not in said
         if isinstance(error, DamagedPartError):
-            store.set_aside(NAME)
+            set_aside(store.folder, NAME)
             assert list(store.parts()) == []
 
 

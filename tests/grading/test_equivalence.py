@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.nouns import a_benchmark, an_engine
 
 from raysweep.grading.equivalence import Equivalence
-from raysweep.reducing.tally import tally
+from raysweep.reducing.answer_counts import tally
 from raysweep.storage.schemas import SAMPLES
 from raysweep.system.workers import CallError, Workers
 

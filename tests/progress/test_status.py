@@ -13,9 +13,9 @@ import pytest
 from support.hand_made_runs import MIXED, generate, reduce_run, sweep_of
 
 from raysweep.monitoring.snapshot import EngineProgress, Snapshot
+from raysweep.progress.progress_json import read_progress, write_progress
 from raysweep.progress.sessions import note_session
-from raysweep.progress.status import EngineStatus, Status, lines, read_progress
-from raysweep.progress.watch import write_progress
+from raysweep.progress.status import EngineStatus, Status, lines
 from raysweep.stages import run_stages
 from raysweep.storage.store import Store
 from raysweep.system.exit_status import DONE, WORK_REMAINS

@@ -20,7 +20,7 @@ from support.nouns import a_cluster
 from raysweep.driver import reduce_tasks
 from raysweep.driver.ray_session import ray_session
 from raysweep.errors import ConfigError
-from raysweep.reducing.tally import COLUMNS
+from raysweep.reducing.answer_counts import COLUMNS
 from raysweep.stages.folder_view import FolderView
 from raysweep.storage.store import VERSION_KEY, Store
 

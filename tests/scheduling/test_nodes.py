@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.scheduling_cases import nodes_of
 
-from raysweep.planning.gpu_options import Need
+from raysweep.planning.placements import Need
 from raysweep.scheduling.nodes import NOTHING, Capacity, Node, Spot
 
 KINDS = ("L4", "H100")

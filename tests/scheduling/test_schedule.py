@@ -17,7 +17,7 @@ from support.scheduling_cases import (
 )
 
 from raysweep.driver.ray_world import within
-from raysweep.planning.gpu_options import Need
+from raysweep.planning.placements import Need
 from raysweep.run_config import Gpu, Pool
 from raysweep.scheduling.nodes import Node
 from raysweep.scheduling.schedule import COOL_DOWN_S

@@ -20,9 +20,10 @@ from support.parts import ENGINE, PART, files, rows
 
 from raysweep.errors import ConfigError, StorageError
 from raysweep.storage import address, trouble
+from raysweep.storage.damaged import DamagedPartError
 from raysweep.storage.part import part_name
 from raysweep.storage.seal import BrokenSealError, check_whole, seal
-from raysweep.storage.store import DamagedPartError, Store
+from raysweep.storage.store import Store
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,6 +13,7 @@ from support.s3_server import S3, s3_server
 
 from raysweep.errors import ConfigError, StorageError
 from raysweep.storage import trouble
+from raysweep.storage.damaged import set_aside
 from raysweep.storage.lease import LeaseLost, take_lease
 from raysweep.storage.part import part_name
 from raysweep.storage.store import Store
@@ -52,7 +53,7 @@ def test_parts_and_texts_in_s3_are_given_back_as_they_were_written(store):
 
 def test_a_part_set_aside_in_s3_is_a_part_no_more_and_is_kept(store):
     store.write_part(PART, rows(2))
-    path = store.set_aside(part_name(ENGINE, "aa"))
+    path = store.path(set_aside(store.folder, part_name(ENGINE, "aa")))
     assert path.startswith("s3://") and "shard-aa.parquet.damaged" in path
     assert list(store.parts()) == []
     assert store.size(part_name(ENGINE, "aa") + ".damaged")

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from support.nouns import a_model, an_engine, some_questions, some_shards
 
-from raysweep.planning.gpu_options import Need, Option
 from raysweep.planning.jobs import Job
 from raysweep.planning.measured import Learnt
+from raysweep.planning.placements import Need, Option
 from raysweep.planning.speed import Speed
 from raysweep.scheduling.loop import Event, Finished, Lost
 from raysweep.scheduling.loss_kinds import LossKind

@@ -12,7 +12,7 @@ from typing import Any
 
 from actors.engine import BudgetAnswer
 from actors.repetition import CHECK_TOKENS, is_loop
-from actors.traces import NO_BUDGET, Sample, no_answer
+from actors.trace_assembly import NO_BUDGET, Sample, no_answer
 
 LiveBytes = Callable[[], int]  # bytes that a row's KV cache holds now
 

@@ -6,7 +6,7 @@ import pytest
 
 from actors.engine import BudgetAnswer, Trace, TraceRequest
 from actors.tokenization import Vocabulary
-from actors.traces import NO_BUDGET, Sample, no_answer
+from actors.trace_assembly import NO_BUDGET, Sample, no_answer
 from raysweep.spec import Decoding, Sampling
 
 CLOSE, END = 7, 8

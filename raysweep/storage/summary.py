@@ -1,0 +1,31 @@
+"""summary.json: counts, times and faults of a run. Every stage adds what it knows.
+
+A damaged summary.json is treated as missing, because the stages can write it anew.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from raysweep.storage.store import Store
+
+SUMMARY = "summary.json"
+
+
+def read_summary(store: Store) -> dict[str, Any]:
+    """summary.json. Empty if the file is missing or cannot be read."""
+    return read_mapping(store, SUMMARY)
+
+
+def read_mapping(store: Store, name: str) -> dict[str, Any]:
+    """The mapping in a JSON file. Empty if the file is missing or cannot be read."""
+    try:
+        found = json.loads(store.read_text(name)) if store.exists(name) else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def add_to_summary(store: Store, noted: Mapping[str, Any]) -> None:
+    """Add values to summary.json and keep those of the other stages."""
+    store.write_text(SUMMARY, json.dumps({**read_summary(store), **noted}, indent=2) + "\n")
