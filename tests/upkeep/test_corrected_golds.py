@@ -1,13 +1,11 @@
 """A corrected gold answer: the samples stay, their answers are graded again, and the old gold is recorded."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from support.command import Command, generate_here
+from support.command import Command
 from support.nouns import a_benchmark
 
-from raysweep.driver import generate
 from raysweep.errors import ConfigError
 from raysweep.spec import Benchmark
 from raysweep.storage.part import gold_name
@@ -23,14 +21,6 @@ def with_first(**changes: str) -> Benchmark:
 
 
 CORRECTED = with_first(gold="7")
-
-
-@pytest.fixture
-def run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Command:
-    monkeypatch.setattr(generate, "generate", generate_here)
-    return Command(tmp_path, capsys)
 
 
 def outcomes(run: Command) -> list[tuple[str, str, str]]:

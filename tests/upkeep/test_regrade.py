@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from support.command import Command, generate_here
+from support.command import Command
 from support.nouns import a_benchmark, a_run_config
 
 from raysweep import grading
-from raysweep.driver import generate
 from raysweep.errors import ConfigError
 from raysweep.grading import Said
 from raysweep.planning.plan import make_plan
@@ -25,14 +24,6 @@ from raysweep.system.workers import Workers
 from raysweep.upkeep.regrade import regrade_run, wanted_parts
 
 MATHEMATICS = (a_benchmark(grader="mathematics"),)
-
-
-@pytest.fixture
-def run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Command:
-    monkeypatch.setattr(generate, "generate", generate_here)
-    return Command(tmp_path, capsys)
 
 
 def store_of(command: Command) -> Store:

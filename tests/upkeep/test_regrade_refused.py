@@ -4,24 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.command import Command, generate_here
+from support.command import Command
 from support.nouns import a_benchmark
 
-from raysweep.driver import generate
 from raysweep.errors import ConfigError
 from raysweep.grading import GRADERS
 from raysweep.system.workers import DeadWorkerError, Workers
 
 TESTS = Path(__file__).parents[1]
 MATHEMATICS = (a_benchmark(grader="mathematics"),)
-
-
-@pytest.fixture
-def run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Command:
-    monkeypatch.setattr(generate, "generate", generate_here)
-    return Command(tmp_path, capsys)
 
 
 def content(command: Command) -> dict[Path, bytes]:
