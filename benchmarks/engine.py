@@ -1,6 +1,7 @@
 """Compares the torch engine with transformers' generate, and every KV policy with the full cache.
 
-    python -m benchmarks.engine --out runs/benchmark        about 15 minutes on an idle machine
+    python -m benchmarks.engine --out runs/benchmark                about 15 minutes on an idle machine
+    python -m benchmarks.engine --out runs/real-size --real-size    some 5; 163 million parameters
 
 Repeats are interleaved (A B C, A B C, ...), so a drift of the machine's speed affects all alike. Each
 measurement has one thread and its own process, which is forked after all modules are imported. A table gives
@@ -14,7 +15,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from actors.kv.quantized import Quantized
 from actors.kv.r_kv import RKV
 from actors.kv.snap_kv import SnapKV
 from actors.kv.streaming_llm import StreamingLLM
-from benchmarks.subject import Measured, Work, make_model, run
+from benchmarks.subject import ARCHITECTURE, REAL_SIZE, Measured, Work, make_model, run
+from raysweep.spec import Architecture
 from raysweep.system.quantities import human_bytes
 
 PEERS = {"transformers bf16": torch.bfloat16, "transformers fp32": torch.float32}
@@ -36,7 +38,10 @@ FORKS = 8
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured: tokens per trace in the short and the long table, and repeats."""
+    """How much is measured: tokens per trace in the short and the long table, and repeats.
+
+    long  0: no long table, and of the KV policies the full cache alone
+    """
 
     batches: tuple[int, ...] = (1, 8, 32, 64)
     short: int = 160
@@ -45,7 +50,11 @@ class Scale:
     long_budget: int = 256
     long_batch: int = 16
     repeats: int = 3
+    architecture: Architecture = ARCHITECTURE
 
+
+# A model of real size is slow on a CPU, so only what users compare first is measured.
+REAL = Scale(batches=(1, 8, 32), short=48, long=0, architecture=REAL_SIZE)
 
 Results = dict[Work, list[Measured]]
 
@@ -68,10 +77,11 @@ def policies(budget: int) -> tuple[Any, ...]:
 
 def short_work(scale: Scale) -> list[Work]:
     """The work of the short table: peers and policies at each batch size."""
-    chosen = policies(scale.short_budget)
+    chosen = policies(scale.short_budget) if scale.long else (Full(),)
     subjects = [*PEERS.items(), *((policy.slug, policy) for policy in chosen)]
     budgets = (scale.short,)
-    return [Work(name, how, batch, budgets) for batch in scale.batches for name, how in subjects]
+    a = scale.architecture
+    return [Work(name, how, batch, budgets, a) for batch in scale.batches for name, how in subjects]
 
 
 def long_work(scale: Scale) -> list[Work]:
@@ -186,19 +196,20 @@ def figure(short: Results, long: Results, scale: Scale) -> Figure:
 def report(scale: Scale, out: Path, measured_by: Callable[..., Results] = measure) -> str:
     """Measure everything, and write tables and figure into `out`. Returns the Markdown."""
     with tempfile.TemporaryDirectory() as folder:
-        make_model(Path(folder))
+        make_model(Path(folder), scale.architecture)
         short = measured_by(short_work(scale), scale.repeats, Path(folder))
-        long = measured_by(long_work(scale), scale.repeats, Path(folder))
+        long = measured_by(long_work(scale), scale.repeats, Path(folder)) if scale.long else {}
     sections = [
         f"## Traces of {scale.short:,} tokens: tokens/s, median of {scale.repeats} (min–max)",
         *("", *short_table(short, scale), ""),
-        f"## Traces of {scale.long:,} tokens, batch {scale.long_batch}",
-        *("", *long_table(long, scale), ""),
     ]
+    if long:
+        sections += [f"## Traces of {scale.long:,} tokens, batch {scale.long_batch}", ""]
+        sections += [*long_table(long, scale), ""]
     out.mkdir(parents=True, exist_ok=True)
     text = "\n".join(sections)
     (out / "engine.md").write_text(text)
-    for ending in ("svg", "png"):
+    for ending in ("svg", "png") if long else ():
         figure(short, long, scale).savefig(out / f"engine.{ending}", dpi=150)
     return text
 
@@ -208,8 +219,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/benchmark"))
     parser.add_argument("--repeats", type=int, default=Scale.repeats)
     parser.add_argument("--long", type=int, default=Scale.long, help="tokens of a long trace")
+    parser.add_argument(
+        "--real-size", action="store_true", help="a model of 163 million parameters"
+    )
     arguments = parser.parse_args()
-    print(report(Scale(repeats=arguments.repeats, long=arguments.long), arguments.out))
+    scale = REAL if arguments.real_size else Scale(long=arguments.long)
+    print(report(replace(scale, repeats=arguments.repeats), arguments.out))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ from raysweep.spec import Architecture, Decoding, Sampling
 
 QUESTION = "s*2=r;h=9;h-2=s;r-4=e;e+8=l;l?"
 ARCHITECTURE = Architecture(128, 2, 8, 4, 64, 256, VOCABULARY_SIZE, False, 8192)
+# The sizes of SmolLM2-135M with an untied head. Speed does not depend on what the weights are.
+REAL_SIZE = Architecture(576, 30, 9, 3, 64, 1536, 49152, False, 8192)
 CLOSING, ANSWER_TOKENS = "</think>\nThe answer is", 4
 
 
@@ -27,13 +29,15 @@ CLOSING, ANSWER_TOKENS = "</think>\nThe answer is", 4
 class Work:
     """`batch` samples of one question that use the largest budget and answer at each budget.
 
-    policy  a KV policy for our engine, or the dtype in which transformers runs
+    policy        a KV policy for our engine, or the dtype in which transformers runs
+    architecture  the sizes of the model
     """
 
     name: str
     policy: KVPolicy | torch.dtype
     batch: int
     token_budgets: tuple[int, ...]
+    architecture: Architecture = ARCHITECTURE
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,8 @@ class Measured:
     grown_bytes: int
 
 
-def make_model(folder: Path) -> None:
-    """Write the model and its tokenizer in Hugging Face form."""
-    a = ARCHITECTURE
+def make_model(folder: Path, a: Architecture = ARCHITECTURE) -> None:
+    """Write a model of these sizes and its tokenizer in Hugging Face form."""
     tokenizer: Any = build_tokenizer()
     config = Qwen3Config(
         vocab_size=a.vocab_size,
@@ -88,7 +91,7 @@ def run(work: Work, folder: Path) -> Measured:
 
 def _run_transformers(work: Work, folder: Path, dtype: torch.dtype) -> Measured:
     model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
-    engine = TorchEngine(str(folder), ARCHITECTURE, _full(), max_rows=1)
+    engine = TorchEngine(str(folder), work.architecture, _full(), max_rows=1)
     prompt = engine.encode_prompt(_request(work, 0))
     inputs, tokens = torch.tensor([prompt] * work.batch), work.token_budgets[-1]
     reset_peak()
@@ -106,7 +109,7 @@ def _run_transformers(work: Work, folder: Path, dtype: torch.dtype) -> Measured:
 
 
 def _run_engine(work: Work, folder: Path, policy: KVPolicy) -> Measured:
-    engine = TorchEngine(str(folder), ARCHITECTURE, policy, work.batch)
+    engine = TorchEngine(str(folder), work.architecture, policy, work.batch)
     traces: list[Trace] = []
     reset_peak()
     before, started = resident_bytes(), time.perf_counter()

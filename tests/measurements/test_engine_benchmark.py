@@ -1,10 +1,13 @@
 """The benchmark runs and says what it measured; its figures are for an idle machine, not for a test."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
 from benchmarks import reduce
-from benchmarks.engine import Scale, report
+from benchmarks.engine import REAL, Scale, report
+from benchmarks.subject import ARCHITECTURE, Measured, Work
 
 
 def test_the_engine_benchmark_measures_every_subject_and_writes_table_and_figure(tmp_path):
@@ -22,6 +25,19 @@ def test_the_engine_benchmark_measures_every_subject_and_writes_table_and_figure
     ):
         assert text.count(f"| {name} |") == (1 if "transformers" in name else 2)
     assert {path.name for path in tmp_path.iterdir()} == {"engine.md", "engine.svg", "engine.png"}
+
+
+def test_a_model_of_real_size_is_compared_with_the_full_cache_alone(tmp_path):
+    asked: list[Work] = []
+
+    def measured_by(works, repeats, folder):
+        asked.extend(works)
+        return {work: [Measured(48 * work.batch, 1.0, 1, 0)] * repeats for work in works}
+
+    text = report(replace(REAL, architecture=ARCHITECTURE), tmp_path, measured_by)
+    assert {work.name for work in asked} == {"transformers bf16", "transformers fp32", "full"}
+    assert "| full / faster transformers | **1.00 ×** | **1.00 ×** | **1.00 ×** |  |" in text
+    assert REAL.architecture.vocab_size == 49152
 
 
 @pytest.mark.slow
