@@ -1,24 +1,20 @@
 """The stage generate: make the missing samples on Ray actors."""
 
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from raysweep import grading
 from raysweep.checkpoints.engine_files import ready_shards
-from raysweep.errors import ConfigError, shown
 from raysweep.planning.backends import check_installed
 from raysweep.planning.fit import check_fit, row_tokens
 from raysweep.progress.sessions import note_killed_session, note_session
-from raysweep.run_config import RunConfig
 from raysweep.scheduling.losses import Failure
 from raysweep.stages.context import RED, Context
 from raysweep.stages.folder import note_origin
+from raysweep.stages.grading_checks import check_golds, check_graders_work
 from raysweep.storage.summary import add_to_summary
 from raysweep.system.exit_status import DONE, WORK_REMAINS
 from raysweep.system.quantities import plural
-from raysweep.system.workers import Workers
 from raysweep.upkeep.regrade import check_graders
 
 if TYPE_CHECKING:
@@ -33,7 +29,8 @@ def run_stage(run: Context) -> int:
     planned = run.folder.plan
     shards = planned.to_do
     if shards:
-        check_grading(config)
+        check_graders_work(config)
+        check_golds(config)
     else:
         run.say("generate", "nothing to do: every shard is finished")
         return DONE
@@ -87,20 +84,6 @@ def show_outcome(run: Context, outcome: "Outcome", shards: int) -> None:
         run.say("", f"{plural(outcome.left, 'sample')} never started: {why}", RED)
     if outcome.failures or outcome.left:
         run.say("", f"some of {shards:,} shards remain; repeat the same command to continue")
-
-
-def check_grading(config: RunConfig) -> None:
-    """Raise ConfigError if the answers to come could not be graded."""
-    with Workers(os.cpu_count() or 1) as workers:
-        for index, benchmark in enumerate(config.sweep.benchmarks):
-            field = f"sweep.benchmarks[{index}].grader"
-            if config.cluster.address == "local":  # Otherwise the actors' machines do the grading.
-                grading.check_works(benchmark.grader, field, workers)
-            if question := grading.ungradable_gold(benchmark, workers):
-                raise ConfigError(
-                    f"{field}: {benchmark.grader!r} cannot read the gold answer {shown(question.gold)} of "
-                    f"{question.question_id}; correct the answer, or choose another grader"
-                )
 
 
 # Failures are printed in this many lines at most.

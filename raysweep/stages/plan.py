@@ -3,6 +3,7 @@
 from raysweep.planning.placements import has_known_gpus
 from raysweep.reporting.plan_text import engines_table, plan_lines
 from raysweep.stages.context import RED, Context
+from raysweep.stages.grading_checks import check_golds
 from raysweep.system.exit_status import DONE
 
 
@@ -10,6 +11,8 @@ def run_stage(run: Context) -> int:
     """Write the plan, and print it with its cost."""
     run.folder.write_plan()
     planned, costs = run.folder.plan, run.folder.costs
+    if planned.to_do and "generate" not in run.config.stages:  # generate checks this by itself
+        check_golds(run.config)
     unplaced = any(cost.placement is None for cost in costs)
     known = run.known_gpus if unplaced else ()
     for line in plan_lines(run.config, planned, costs, known):

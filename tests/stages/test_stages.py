@@ -169,10 +169,13 @@ def test_programs_are_not_generated_where_they_could_not_be_graded(
     assert run("generate", benchmarks=(unsandboxed,))[0] == DONE
 
 
-def test_a_gold_answer_that_the_grader_cannot_read_is_named_before_any_engine_starts(run: Command):
+@pytest.mark.parametrize("stage", ["plan", "generate"])
+def test_a_gold_answer_that_the_grader_cannot_read_is_named_before_any_engine_starts(
+    run: Command, stage: str
+):
     questions = (Question("sums-0", "?", "1"), Question("sums-1", "?", "\\frac{1}{0"))
     with pytest.raises(ConfigError) as raised:
-        run("generate", benchmarks=(a_benchmark(grader="mathematics", questions=questions),))
+        run(stage, benchmarks=(a_benchmark(grader="mathematics", questions=questions),))
     assert "'\\\\frac{1}{0' of sums-1" in str(raised.value)
     assert not (run.out / "test" / "samples").exists()
 
