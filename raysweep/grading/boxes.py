@@ -24,7 +24,8 @@ def last_box(text: str) -> str | None:
 
 def whole_boxes(text: str) -> Iterator[str]:
     """What each whole box with something in it holds, the last first."""
-    for start, end in reversed(_boxes(text)):
+    boxes = _boxes(text) if has_box(text) else ()
+    for start, end in reversed(boxes):
         if end is not None and (inside := text[start:end].strip()):
             yield inside
 
@@ -40,15 +41,14 @@ def open_box(text: str) -> str | None:
 @lru_cache(maxsize=256)
 def _boxes(text: str) -> tuple[tuple[int, int | None], ...]:
     """Where each box's inside starts and ends, in the order of their openings."""
-    ends = dict(_braces(text))
-    return tuple((found.end(), ends.get(found.end())) for found in TOKEN.finditer(text) if found[1])
-
-
-def _braces(text: str) -> Iterator[tuple[int, int]]:
-    """Where the inside of each pair of braces starts and ends."""
-    opened: list[int] = []
+    boxes: list[tuple[int, int | None]] = []
+    opened: list[int] = []  # for each open brace the number of its box, or -1 for another brace
     for found in TOKEN.finditer(text):
-        if found[1] or found[2] == "{":
-            opened.append(found.end())
-        elif found[2] and opened:
-            yield opened.pop(), found.start()
+        if found.lastindex == 1:
+            opened.append(len(boxes))
+            boxes.append((found.end(), None))
+        elif found[0] == "{":
+            opened.append(-1)
+        elif found[0] == "}" and opened and (number := opened.pop()) >= 0:
+            boxes[number] = boxes[number][0], found.start()
+    return tuple(boxes)

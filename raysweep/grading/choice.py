@@ -72,10 +72,10 @@ def stated_letters(text: str) -> str | None:
 
 
 def last_statement(text: str) -> str | None:
-    said = None
-    for opening in phrases.OPENING.finditer(text.lower()):
+    said, lowered = None, text.lower()
+    for opening in phrases.OPENING.finditer(lowered):
         stated = phrases.STATED.match(text, opening.end())
-        if stated is None or denied(text, opening.start()):
+        if stated is None or denied(lowered, opening.start()):
             continue
         # On the next line after "options:", a list of them begins.
         if "\n" not in stated[0] or opening[0] in phrases.ANSWER_WORDS:
@@ -88,14 +88,14 @@ def last_finding(text: str) -> str | None:
         (found.end(1), found[1])
         for pattern in FOUND
         for found in pattern.finditer(text)
-        if not denied(text, found.start())
+        if not denied(text.lower(), found.start())
     ]
     return max(said)[1] if said else None
 
 
-def denied(text: str, start: int) -> bool:
+def denied(lowered: str, start: int) -> bool:
     """Whether what stands before a phrase denies it, or says it under a condition."""
-    for word in reversed(text[max(0, start - 60) : start].lower().split()):
+    for word in reversed(lowered[max(0, start - 60) : start].split()):
         if word not in phrases.BETWEEN:
             return word in phrases.DENYING or word.endswith(phrases.DENYING_END)
     return False
