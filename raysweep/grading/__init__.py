@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
-from raysweep.errors import ConfigError
+from raysweep.errors import ConfigError, shown
 from raysweep.grading import choice, code, mathematics, sandbox, words
 from raysweep.grading.outcomes import OUTCOMES, Graded, Nothing, Outcome, Said
 from raysweep.spec import Benchmark, Question
@@ -229,3 +229,12 @@ def ungradable_gold(benchmark: Benchmark, workers: Workers) -> Question | None:
     said = [Said(state(question.gold), True, question.gold) for question, state in asked]
     graded = zip(asked, grade_all(benchmark.grader, said, workers), strict=True)
     return next((question for (question, _), one in graded if one.outcome != "correct"), None)
+
+
+def check_golds(benchmark: Benchmark, field: str, workers: Workers) -> None:
+    """Raise ConfigError for a gold answer that is not graded correct when a text states it plainly."""
+    if question := ungradable_gold(benchmark, workers):
+        raise ConfigError(
+            f"{field}: {benchmark.grader!r} cannot read the gold answer {shown(question.gold)} of "
+            f"{question.question_id}; correct the answer, or choose another grader"
+        )

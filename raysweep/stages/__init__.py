@@ -10,18 +10,14 @@ start from the finished parts in the folder, not from an earlier plan. Each stag
 which is imported when it runs.
 """
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
-from rich.console import Console
-
 from raysweep.run_config import RunConfig
-from raysweep.stages.context import RED, Context
+from raysweep.stages.context import RED, Context, context_of
 from raysweep.stages.folder import check_folder, claim_folder
-from raysweep.stages.folder_view import FolderView
 from raysweep.storage.address import below
 from raysweep.storage.lease import LeaseLost, leased
 from raysweep.storage.record import Document
@@ -40,16 +36,14 @@ def run_stages(config: RunConfig, document: Document, definitions: tuple[Path, .
     Raises ConfigError if the folder holds another run, or if a file that a stage reads is missing.
     """
     store = Store(below(config.out, config.run))
-    run = Context(
-        config, document, store, Console(file=sys.stdout), FolderView(config, store), definitions
-    )
+    run = context_of(config, document, store, definitions)
     if config.stages == ("show",):
         return stage_named("show")(run)
     check_folder(store, config)
     try:
         with leased(store.folder, drives(config), run.say) as lease:
             own = replace(store, lease=lease)
-            return _run_stages(replace(run, store=own, folder=FolderView(config, own)))
+            return _run_stages(context_of(config, document, own, definitions))
     except LeaseLost as lost:
         run.say("stopped", str(lost), RED)
         return WORK_REMAINS
@@ -64,12 +58,7 @@ def drives(config: RunConfig) -> bool:
 def _run_stages(run: Context) -> int:
     claim_folder(run.store, run.config, run.document)
     if SAMPLE_STAGES & set(run.config.stages):
-        for path in run.folder.look():
-            run.say(
-                "damaged",
-                f"{path} cannot be read; it was set aside, and its samples count as missing",
-                RED,
-            )
+        run.folder.look()
     status = DONE
     for stage in run.config.stages:
         status = max(status, stage_named(stage)(run))

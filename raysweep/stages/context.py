@@ -1,5 +1,6 @@
 """What every stage is given: the configuration, the run's folder, and a way to print a line."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,8 +42,25 @@ class Context:
 
     def say(self, label: str, text: str, style: str = "bold") -> None:
         """Print a line. Its text is literal, since ids, paths and reasons may look like markup."""
-        line = Text.assemble((f"{label:<10}", style), printable(without_secrets(text)))
-        self.console.print(line, soft_wrap=True)
+        say(self.console, label, text, style)
+
+
+def context_of(
+    config: RunConfig, document: Document, store: Store, definitions: tuple[Path, ...] = ()
+) -> Context:
+    """What the stages of a command are given; damaged parts are told whichever stage finds them."""
+    console = Console(file=sys.stdout)
+
+    def tell(path: str) -> None:
+        text = f"{path} cannot be read; it was set aside, and its samples count as missing"
+        say(console, "damaged", text, RED)
+
+    return Context(config, document, store, console, FolderView(config, store, tell), definitions)
+
+
+def say(console: Console, label: str, text: str, style: str) -> None:
+    line = Text.assemble((f"{label:<10}", style), printable(without_secrets(text)))
+    console.print(line, soft_wrap=True)
 
 
 def need(run: Context, name: str, stage: str) -> None:

@@ -4,6 +4,8 @@ The footer of each part is read once. A later look lists the folder again and re
 parts. The plan and its cost follow from the parts, and are made again only if the parts have changed.
 """
 
+from collections.abc import Callable
+
 from raysweep.planning.estimate import Estimate, estimates
 from raysweep.planning.plan import Plan, make_plan
 from raysweep.planning.plan_tables import write_plan
@@ -16,30 +18,31 @@ from raysweep.storage.store import Store
 class FolderView:
     """The parts of a run's folder, and the plan that follows from them."""
 
-    def __init__(self, config: RunConfig, store: Store):
-        self.config, self.store = config, store
+    def __init__(
+        self, config: RunConfig, store: Store, tell: Callable[[str], None] = lambda path: None
+    ):
+        """`tell` hears the new path of each damaged part that was set aside."""
+        self.config, self.store, self.tell = config, store, tell
         self._notes: dict[str, Part] | None = None  # what each footer says, by file name
         self._plan: Plan | None = None
         self._costs: tuple[Estimate, ...] | None = None
         self._written: Plan | None = None
 
-    def look(self) -> list[str]:
-        """List the folder and read the footers of new parts. Gives the paths of damaged parts.
+    def look(self) -> None:
+        """List the folder and read the footers of new parts.
 
-        A damaged part is renamed, so that it no longer counts. Raises ConfigError for a part of another
-        schema version.
+        A damaged part is renamed, so that it no longer counts, and told. Raises ConfigError for a part of
+        another schema version.
         """
         before = self._notes or {}
         notes: dict[str, Part] = {}
-        aside = []
         for name in self.store.part_names():
             try:
                 notes[name] = before[name] if name in before else self.store.read_note(name)
             except DamagedPartError:
-                aside.append(self.store.path(set_aside(self.store.folder, name)))
+                self.tell(self.store.path(set_aside(self.store.folder, name)))
         if notes != self._notes:
             self._notes, self._plan, self._costs = notes, None, None
-        return aside
 
     def forget(self) -> None:
         """Read every footer again at the next look, because parts were rewritten under their names."""

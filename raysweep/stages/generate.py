@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 def run_stage(run: Context) -> int:
     """Make the missing samples on Ray actors."""
     config = run.config
+    run.folder.look()  # Another command may have set a part aside while checkpoints were made.
     parts = run.folder.parts
     check_graders(config, parts)
     planned = run.folder.plan
     shards = planned.to_do
     if shards:
         check_graders_work(config)
-        check_golds(config)
+        if "plan" not in config.stages:  # which has checked them
+            check_golds(config)
     else:
         run.say("generate", "nothing to do: every shard is finished")
         return DONE

@@ -3,7 +3,7 @@
 import os
 
 from raysweep import grading
-from raysweep.errors import ConfigError, shown
+from raysweep.errors import ConfigError
 from raysweep.run_config import RunConfig
 from raysweep.system.workers import Workers
 
@@ -18,14 +18,22 @@ def check_graders_work(config: RunConfig) -> None:
 
 
 def check_golds(config: RunConfig) -> None:
-    """Raise ConfigError for a gold answer that the grader does not credit when a text states it plainly."""
+    """Raise ConfigError for a gold answer that the grader does not credit when a text states it plainly.
+
+    Where the grader does not work on this machine, nothing is said of gold answers.
+    """
     with Workers(os.cpu_count() or 1) as workers:
         for index, benchmark in enumerate(config.sweep.benchmarks):
-            if benchmark.stands_in:
+            field = f"sweep.benchmarks[{index}].grader"
+            if benchmark.stands_in or not grading.load_grader(benchmark.grader).stated:
                 continue
-            if question := grading.ungradable_gold(benchmark, workers):
-                raise ConfigError(
-                    f"sweep.benchmarks[{index}].grader: {benchmark.grader!r} cannot read the gold "
-                    f"answer {shown(question.gold)} of {question.question_id}; correct the answer, or "
-                    "choose another grader"
-                )
+            if _works(benchmark.grader, field, workers):
+                grading.check_golds(benchmark, field, workers)
+
+
+def _works(grader: str, field: str, workers: Workers) -> bool:
+    try:
+        grading.check_works(grader, field, workers)
+    except ConfigError:
+        return False
+    return True

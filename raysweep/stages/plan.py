@@ -11,7 +11,7 @@ def run_stage(run: Context) -> int:
     """Write the plan, and print it with its cost."""
     run.folder.write_plan()
     planned, costs = run.folder.plan, run.folder.costs
-    if planned.to_do and "generate" not in run.config.stages:  # generate checks this by itself
+    if planned.to_do:
         check_golds(run.config)
     unplaced = any(cost.placement is None for cost in costs)
     known = run.known_gpus if unplaced else ()

@@ -24,6 +24,7 @@ MOST_NAMED = 3
 
 def run_stage(run: Context) -> int:
     """Reduce the samples, and print what is missing."""
+    run.folder.look()  # Another command may have set a part aside in the meantime.
     check_graders(run.config, run.folder.parts)
     summary = reduce_folder(run.folder).summary
     graders = {b.name: grading.tag(b.grader) for b in run.config.sweep.benchmarks}

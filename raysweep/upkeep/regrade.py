@@ -129,6 +129,8 @@ def regrade_run(
     """
     for index, benchmark in enumerate(config.sweep.benchmarks):
         grading.check_works(benchmark.grader, f"sweep.benchmarks[{index}].grader", workers)
+    to_do = list(wanted_parts(config, parts))
+    _check_corrections(config, to_do, workers)
     root = store.absolute.root
 
     def regrade(wanted: Wanted) -> Changes:
@@ -149,12 +151,22 @@ def regrade_run(
                 "file, and its samples are made again"
             ) from error
 
-    to_do = list(wanted_parts(config, parts))
     changes = {benchmark.name: Changes() for benchmark in config.sweep.benchmarks}
     with ThreadPoolExecutor(workers.most) as threads:
         for wanted, found in zip(to_do, threads.map(regrade, to_do), strict=True):
             changes[wanted.benchmark.name] += found
     return changes
+
+
+def _check_corrections(config: RunConfig, to_do: Iterable[Wanted], workers: Workers) -> None:
+    """Raise ConfigError for a corrected gold answer that the grader does not credit when it is stated."""
+    corrected: dict[str, dict[str, Question]] = defaultdict(dict)
+    for wanted in to_do:
+        corrected[wanted.benchmark.name] |= {q.question_id: q for q in wanted.corrected}
+    for index, benchmark in enumerate(config.sweep.benchmarks):
+        if questions := tuple(corrected[benchmark.name].values()):
+            field = f"sweep.benchmarks[{index}].grader"
+            grading.check_golds(replace(benchmark, questions=questions), field, workers)
 
 
 def regrade_part(

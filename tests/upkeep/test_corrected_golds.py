@@ -58,6 +58,25 @@ def test_a_corrected_gold_keeps_the_samples_regrades_them_and_says_what_changed(
     assert {"sums-0": FIRST.gold} in notes(run)
 
 
+def test_a_correction_that_the_grader_cannot_read_changes_nothing(run: Command):
+    mathematics = replace(BENCHMARK, grader="mathematics")
+    run("generate", benchmarks=(mathematics,))
+    before = outcomes(run)
+    bad = replace(with_first(gold=r"\frac{1}{0"), grader="mathematics")
+    with pytest.raises(ConfigError, match=r"cannot read the gold answer .* of sums-0"):
+        run("regrade", benchmarks=(bad,))
+    assert outcomes(run) == before
+
+
+def test_a_damaged_part_that_regrading_finds_is_set_aside_and_told(run: Command):
+    run("generate")
+    store = Store(str(run.out / "test"))
+    name = store.part_names()[0]
+    store.write_bytes(name, store.read_bytes(name)[:-9])
+    said = run("regrade")[1]
+    assert f"{name}.damaged cannot be read; it was set aside" in said
+
+
 def test_regrading_with_the_same_golds_corrects_nothing(run: Command):
     run("generate")
     assert "was" not in run("regrade")[1]
