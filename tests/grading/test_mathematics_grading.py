@@ -1,6 +1,7 @@
 r"""Mathematics as models write it: spellings by kind, statements in prose, golds, votes, hostile texts."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -189,8 +190,11 @@ def test_spellings_of_one_answer_have_one_form_in_votes(
         r"\boxed{100000000!}",
     ],
 )
-def test_a_hostile_text_is_no_correct_answer_and_ends_in_bounded_time(text: str, workers: Workers):
+def test_a_hostile_text_is_no_correct_answer_and_ends_in_bounded_time(
+    text: str, workers: Workers, monkeypatch: pytest.MonkeyPatch
+):
     """A worker that takes longer than its CPU seconds is an error, not a hang."""
+    monkeypatch.setitem(grading.GRADERS, "mathematics", replace(MATHEMATICS, cpu_s=3))
     (one,) = graded([Case(text, "12", "")], workers)
     assert one.outcome in ("wrong", "unanswered", "error")
 
