@@ -84,11 +84,12 @@ def last_statement(text: str) -> str | None:
 
 
 def last_finding(text: str) -> str | None:
+    lowered = text.lower()
     said = [
         (found.end(1), found[1])
         for pattern in FOUND
         for found in pattern.finditer(text)
-        if not denied(text.lower(), found.start())
+        if not denied(lowered, found.start())
     ]
     return max(said)[1] if said else None
 
