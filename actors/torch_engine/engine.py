@@ -20,7 +20,8 @@ from actors.kv_cache.cache import KVCache
 from actors.kv_cache.prompt import PromptKV, start_row
 from actors.tokenization import Texts
 from actors.torch_engine.budget_forcing import Fork, Sequence
-from actors.torch_engine.model import ROW_BLOCK, Decoder
+from actors.torch_engine.model import Decoder
+from actors.torch_engine.row_block import LARGEST_BLOCK, padded, row_block
 from actors.torch_engine.sampling import draw_tokens, is_finite, uniforms
 from actors.trace_assembly import NO_BUDGET, Sample
 from raysweep import memory
@@ -30,6 +31,7 @@ from raysweep.spec import Architecture, Sampling
 
 NOTHING = -1  # no token
 KEPT_PROMPTS = 16  # prefilled prompts kept for further samples of their questions
+ROWS_DEPEND = "on this CPU, rounding of a row's logits depends on the number of rows in the batch"
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,7 @@ class Prefilled:
 
 
 class TorchEngine:
-    """An `Engine` over a Hugging Face folder. `storage` is the type of weights and KV cache."""
-
-    warnings = ()
+    """An `Engine` over a Hugging Face folder. For `storage` and `arithmetic`, see `Decoder`."""
 
     def __init__(
         self,
@@ -51,13 +51,17 @@ class TorchEngine:
         policy: KVPolicy,
         max_rows: int,
         storage: torch.dtype = torch.bfloat16,
+        arithmetic: torch.dtype | None = None,
     ):
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.decoder = Decoder(path, storage, device)
+        self.decoder = Decoder(path, storage, device, arithmetic)
         self.texts = Texts(path, architecture.context)
         # On a CPU whole blocks of rows are decoded, so the cache must have that many.
-        self.max_rows = _padded(max_rows) if device.type == "cpu" else max_rows
+        on_cpu = device.type == "cpu"
+        self.max_rows = padded(max_rows, LARGEST_BLOCK) if on_cpu else max_rows
         self.cache = KVCache(architecture, policy, self.max_rows, storage, device)
+        self.row_block = row_block(self._equal_rows, self.max_rows) if on_cpu else 1
+        self.warnings = () if self.row_block else (ROWS_DEPEND,)
         self.waiting: deque[tuple[TraceRequest, Callable[[Trace], None]]] = deque()
         self.running: list[Sequence] = []
         self.prompts: OrderedDict[tuple[int, ...], Prefilled] = OrderedDict()
@@ -86,7 +90,9 @@ class TorchEngine:
     def _start(self, request: TraceRequest, done: Callable[[Trace], None]) -> None:
         """Put a request's prompt into the next row and draw its first token."""
         prompt, row = self._prefilled(request), len(self.running)
-        sample = Sample(request, self.texts.vocabulary(request.decoding), prompt.tokens, done)
+        vocabulary = self.texts.vocabulary(request.decoding)
+        reproducible = "batch_invariant" if self.row_block else "seeded"
+        sample = Sample(request, vocabulary, prompt.tokens, done, reproducible)
         sequence = Sequence(sample, seen=prompt.tokens, feed=[])
         start_row(self.cache, row, prompt.kv)
         first = self._draw(prompt.logits[None], [sequence])[0]
@@ -112,7 +118,7 @@ class TorchEngine:
 
     def _decode(self) -> list[int]:
         """Feed every running sequence its next token; the tokens drawn from the logits."""
-        rows = min(_padded(len(self.running)), self.max_rows)
+        rows = padded(len(self.running), self.row_block or 1)
         padding = [0] * (rows - len(self.running))
         tokens = torch.tensor([s.feed[0] for s in self.running] + padding)
         positions = torch.tensor([s.seen for s in self.running] + padding)
@@ -120,6 +126,12 @@ class TorchEngine:
         logits = self.decoder.decode(tokens.to(device), positions.to(device), self.cache)
         step.end(self.cache, len(self.running))
         return self._draw(logits[: len(self.running)], self.running)
+
+    def _equal_rows(self, rows: int) -> torch.Tensor:
+        """Logits of the first `rows` rows after the same token; nothing in the cache counts before it."""
+        self.cache.reserve(1)
+        tokens = torch.full((rows,), self.cache.architecture.vocab_size // 2)
+        return self.decoder.decode(tokens, torch.zeros_like(tokens), self.cache)
 
     def _draw(self, logits: torch.Tensor, sequences: list[Sequence]) -> list[int]:
         """Sample a token for each sequence, together for all that are sampled in the same way.
@@ -178,8 +190,3 @@ class TorchEngine:
                     self.cache.move(len(self.running), row)
                     self.running[row] = last
                 self.cache.clear(len(self.running))  # as padding it would be attended to
-
-
-def _padded(rows: int) -> int:
-    """Rounded up to whole blocks of rows, see `model`."""
-    return -(-rows // ROW_BLOCK) * ROW_BLOCK

@@ -1,12 +1,12 @@
 """The forward pass: transformers' weights and modules with our own attention and KV slots.
 
-Weights and KV cache are stored in 16 bit. On CUDA the arithmetic is 16 bit too. On a CPU each operand is
-widened to 32 bit where it is used, so bytes are those of a GPU and sums are exact enough to compare.
-A row's result does not depend on its neighbours. For this, rows are padded to a multiple of ROW_BLOCK and
-their extents to whole blocks of slots, because BLAS uses kernels with other roundings for a few rows.
+Weights and KV cache are stored in 16 bit. On CUDA the arithmetic is 16 bit too. On a CPU the layers multiply
+in bf16 where the CPU can, and in 32 bit otherwise (see `cpu_linear`); all else, the logits included, is in 32
+bit. So bytes are those of a GPU. A row's result does not depend on its neighbours. For this, extents are
+padded to whole blocks of slots, and rows to a block that is measured (see `row_block`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -17,24 +17,37 @@ from transformers.models.qwen3.modeling_qwen3 import apply_rotary_pos_emb
 
 from actors.kv_cache.cache import KVCache
 from actors.kv_cache.prompt import PromptKV
-from actors.kv_cache.slots import Scratch
 from actors.kv_cache.step import attend, begin
+from actors.torch_engine.cpu_linear import CpuLinear, Layers, arithmetic_on_cpu
 from actors.torch_engine.graphs import Graphs, record_cuda
+from actors.torch_engine.row_block import LARGEST_BLOCK
 from actors.torch_engine.weights import load_model
+from raysweep.system.machine import available_bytes
 
-ROW_BLOCK = 16
 PREFILL_CHUNK = 512  # prompt tokens computed at a time, which bounds the memory for a long prompt
 
 
 class Decoder:
-    """A causal language model in Qwen3's shape, decoded one token per row."""
+    """A causal language model in Qwen3's shape, decoded one token per row.
 
-    def __init__(self, path: str, storage: torch.dtype, device: torch.device):
+    storage     the type of weights and KV cache
+    arithmetic  the type in which the layers multiply on a CPU; None: the fastest that suits `storage`
+    """
+
+    def __init__(
+        self,
+        path: str,
+        storage: torch.dtype,
+        device: torch.device,
+        arithmetic: torch.dtype | None = None,
+    ):
         self.device = device
         self.storage = storage
         self.compute = storage if device.type == "cuda" else torch.float32
         self.model: Any = load_model(path, storage, device)
-        self.scratch = Scratch()
+        self.linears: dict[Layers, CpuLinear] = {}
+        if device.type == "cpu":
+            self.linears = _cpu_linears(self.model, arithmetic or arithmetic_on_cpu(storage))
         self.graphs = Graphs(record_cuda) if device.type == "cuda" else None
 
     @torch.inference_mode()
@@ -53,15 +66,15 @@ class Decoder:
             positions = torch.arange(start, start + len(ids), device=self.device)
             hidden = self._layers(ids, positions, chunk.attend)
             chunks.append(chunk)
-        logits = self._logits(hidden[-1:].expand(ROW_BLOCK, -1))[0].clone()
+        logits = self._logits(hidden[-1:].expand(LARGEST_BLOCK, -1))[0].clone()
         return _joined(chunks, keep_queries), logits
 
     @torch.inference_mode()
     def decode(self, tokens: torch.Tensor, positions: torch.Tensor, cache: KVCache) -> torch.Tensor:
         """Feed one token to each of the cache's first n rows; logits [n, vocabulary].
 
-        tokens, positions: [n], int64; n is a multiple of ROW_BLOCK or the cache's number of rows. The
-        caller ends the step (`step.end`) for the rows that are in use.
+        tokens, positions: [n], int64; on a CPU n is a multiple of the row block. The caller ends the step
+        (`step.end`) for the rows that are in use.
         """
         step = begin(cache, len(tokens))
         # A step that adds to sums of attention may not be run twice, as recording does.
@@ -74,12 +87,7 @@ class Decoder:
             return self._logits(self._layers(tokens, positions, partial(attend, cache, own)))
 
         inputs = (tokens, positions, *step.tensors)
-        return self.graphs.run(self._addresses(cache), step.shape, inputs, forward)
-
-    def _addresses(self, cache: KVCache) -> Callable[[], tuple[int, ...]]:
-        """What a recorded step depends on besides its inputs."""
-        own = self.scratch.buffers
-        return lambda: (*cache.addresses, *(buffer.data_ptr() for buffer in own.values()))
+        return self.graphs.run(lambda: cache.addresses, step.shape, inputs, forward)
 
     def _layers(self, tokens: torch.Tensor, positions: torch.Tensor, attend: Any) -> torch.Tensor:
         """Hidden states [n, hidden] after the last layer; `attend` stores and reads keys and values."""
@@ -88,32 +96,51 @@ class Decoder:
         cos, sin = body.rotary_emb(hidden, positions[None])
         for index, layer in enumerate(body.layers):
             attention = layer.self_attn
-            normed = layer.input_layernorm(hidden)
             heads = (len(tokens), -1, attention.head_dim)
-            q = _normed(attention, "q_norm", self._project(attention.q_proj, normed).view(heads))
-            k = _normed(attention, "k_norm", self._project(attention.k_proj, normed).view(heads))
-            v = self._project(attention.v_proj, normed).view(heads)
+            projected = self._products(layer.input_layernorm(hidden), *_qkv(layer))
+            q, k, v = (each.reshape(heads) for each in projected)
+            q, k = _normed(attention, "q_norm", q), _normed(attention, "k_norm", k)
             q, k = apply_rotary_pos_emb(q, k, cos[0], sin[0])
-            hidden = hidden + self._project(attention.o_proj, attend(index, q, k, v))
-            normed = layer.post_attention_layernorm(hidden)
-            gated = functional.silu(self._project(layer.mlp.gate_proj, normed))
-            up = self._project(layer.mlp.up_proj, normed)
-            hidden = hidden + self._project(layer.mlp.down_proj, gated * up)
+            hidden = hidden + self._products(attend(index, q, k, v), attention.o_proj)[0]
+            gate, up = self._products(layer.post_attention_layernorm(hidden), *_gate_up(layer))
+            hidden = hidden + self._products(functional.silu(gate) * up, layer.mlp.down_proj)[0]
         return body.norm(hidden)
 
     def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        return self._project(self.model.lm_head, hidden)
+        return self._products(hidden, self.model.lm_head)[0]
 
-    def _project(self, module: nn.Module, x: torch.Tensor) -> torch.Tensor:
-        """Apply a linear layer. Plain weights are widened to the arithmetic's type here."""
-        if type(module) is not nn.Linear:
-            return module(x)
-        weight, bias = module.weight, module.bias
-        if weight.dtype != x.dtype:
-            wide = self.scratch.view("weight", tuple(weight.shape), x.dtype, x.device)
-            weight = wide.copy_(weight)
-            bias = None if bias is None else bias.to(x.dtype)
-        return functional.linear(x, weight, bias)
+    def _products(self, x: torch.Tensor, *layers: nn.Module) -> Sequence[torch.Tensor]:
+        """Each linear layer applied to x."""
+        if layers in self.linears:
+            return self.linears[layers](x)
+        return [layer(x) for layer in layers]
+
+
+def _qkv(layer: Any) -> Layers:
+    return (layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj)
+
+
+def _gate_up(layer: Any) -> Layers:
+    return (layer.mlp.gate_proj, layer.mlp.up_proj)
+
+
+def _cpu_linears(model: Any, arithmetic: torch.dtype) -> dict[Layers, CpuLinear]:
+    """The products of all linear layers.
+
+    Working copies are kept if they take at most half of the free memory.
+    Logits are computed in 32 bit, because bf16 has steps of 1/8 where logits are above 16.
+    """
+    together: list[Layers] = []
+    for layer in model.model.layers:
+        one_each = ((layer.self_attn.o_proj,), (layer.mlp.down_proj,))
+        together += [_qkv(layer), _gate_up(layer), *one_each]
+    head: Layers = (model.lm_head,)
+    linears = {layers: CpuLinear(layers, arithmetic) for layers in together}
+    linears[head] = CpuLinear(head, torch.float32)
+    if 2 * sum(linear.copy_bytes for linear in linears.values()) <= available_bytes():
+        for linear in linears.values():
+            linear.keep()
+    return linears
 
 
 def _normed(attention: nn.Module, name: str, heads: torch.Tensor) -> torch.Tensor:

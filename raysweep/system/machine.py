@@ -8,6 +8,9 @@ from pathlib import Path
 # The memory of one actor: torch, an engine of the embedded family, and its samples.
 ACTOR_BYTES = 1_000_000_000
 
+# Instruction sets that multiply bf16 numbers: of x86, of x86 with tiles, and of Arm.
+BF16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")
+
 CPUINFO = Path("/proc/cpuinfo")
 CGROUP = Path("/sys/fs/cgroup")
 MEMINFO = Path("/proc/meminfo")
@@ -44,10 +47,15 @@ def available_bytes() -> int:
     return min(free)
 
 
+def multiplies_bf16() -> bool:
+    """Whether this machine's CPU multiplies bf16 numbers natively."""
+    return any(map(cpu_has, BF16_FLAGS))
+
+
 def cpu_has(flag: str) -> bool:
     """Whether this machine's CPU has an instruction set, named as in Linux (`avx512f`)."""
     try:
-        found = re.search(r"^flags\s*:(.*)$", CPUINFO.read_text(), re.MULTILINE)
+        found = re.search(r"^(?:flags|Features)\s*:(.*)$", CPUINFO.read_text(), re.MULTILINE)
     except OSError:
         return False
     return found is not None and flag in found[1].split()
