@@ -159,7 +159,7 @@ class KVCache:
         if self.packer.evicts(packed + round_up(ahead, self.packer.group_size)):
             yield from self.packed.used(row, packed)
 
-    def _held(self, row: int) -> Iterator[torch.Tensor]:
+    def held(self, row: int) -> Iterator[torch.Tensor]:
         """Views of everything that a row holds."""
         for slots, tokens in self._stores(row):
             yield from slots.used(row, tokens)
@@ -173,7 +173,7 @@ class KVCache:
     def move(self, source: int, target: int) -> None:
         """Make row `target` equal to `source`."""
         self.extents[target] = self.extents[source]
-        for there, here in zip(self._held(target), self._held(source), strict=True):
+        for there, here in zip(self.held(target), self.held(source), strict=True):
             there.copy_(here)
         self.queries[:, target] = self.queries[:, source]
 
@@ -181,4 +181,4 @@ class KVCache:
         """Bytes that a row holds now, counted from the tensors."""
         observed = min(self.policy.observed_queries, self.extents[row].seen)
         queries = self.queries[:, row, :, :, :observed]
-        return sum(view.nbytes for view in (*self._held(row), queries))
+        return sum(view.nbytes for view in (*self.held(row), queries))

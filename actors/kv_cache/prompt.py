@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from actors.kv_cache.cache import Extent
 from actors.kv_cache.compaction import compact, view
 
 if TYPE_CHECKING:
@@ -49,6 +50,28 @@ def start_row(cache: KVCache, row: int, prompt: PromptKV) -> None:
         _append(cache, row, prompt, seen, min(prompt.tokens, seen + room))
         if cache.extents[row].native == compacts_at:
             compact(cache, row)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """All that a row holds after its prompt, for other rows that begin with the same one."""
+
+    extent: Extent
+    contents: tuple[torch.Tensor, ...]
+
+
+def settled(cache: KVCache, row: int) -> Settled:
+    """A copy of what the row holds."""
+    views = (*cache.held(row), cache.queries[:, row])
+    return Settled(cache.extents[row], tuple(each.clone() for each in views))
+
+
+def start_like(cache: KVCache, row: int, prompt: Settled) -> None:
+    """Begin a row as another has begun; nothing is compacted anew."""
+    cache.extents[row] = prompt.extent
+    views = (*cache.held(row), cache.queries[:, row])
+    for own, content in zip(views, prompt.contents, strict=True):
+        own.copy_(content)
 
 
 def _append(cache: KVCache, row: int, prompt: PromptKV, first: int, last: int) -> None:

@@ -30,8 +30,10 @@ _onednn: Any = torch.ops.mkldnn
 
 def arithmetic_on_cpu(storage: torch.dtype) -> torch.dtype:
     """bf16 where the weights are bf16 and this CPU multiplies such numbers, 32 bit otherwise."""
-    native = torch.backends.mkldnn.is_available() and multiplies_bf16()
-    return torch.bfloat16 if native and storage == torch.bfloat16 else torch.float32
+    if storage != torch.bfloat16 or not torch.backends.mkldnn.is_available():
+        return torch.float32
+    native = multiplies_bf16() and _onednn._is_mkldnn_bf16_supported()
+    return torch.bfloat16 if native else torch.float32
 
 
 class CpuLinear:

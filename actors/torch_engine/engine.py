@@ -17,7 +17,7 @@ import torch
 from actors.engine import Trace, TraceRequest, Usage
 from actors.kv_cache import step
 from actors.kv_cache.cache import KVCache
-from actors.kv_cache.prompt import PromptKV, start_row
+from actors.kv_cache.prompt import Settled, settled, start_like, start_row
 from actors.tokenization import Texts
 from actors.torch_engine.budget_forcing import Fork, Sequence
 from actors.torch_engine.model import Decoder
@@ -36,8 +36,10 @@ ROWS_DEPEND = "on this CPU, rounding of a row's logits depends on the number of 
 
 @dataclass(frozen=True)
 class Prefilled:
+    """A prompt as all samples of its question begin: its row, and the logits after its last token."""
+
     tokens: int
-    kv: PromptKV
+    row: Settled
     logits: torch.Tensor
 
 
@@ -89,28 +91,31 @@ class TorchEngine:
 
     def _start(self, request: TraceRequest, done: Callable[[Trace], None]) -> None:
         """Put a request's prompt into the next row and draw its first token."""
-        prompt, row = self._prefilled(request), len(self.running)
+        row = len(self.running)
+        prompt = self._begin(request, row)
         vocabulary = self.texts.vocabulary(request.decoding)
         reproducible = "batch_invariant" if self.row_block else "seeded"
         sample = Sample(request, vocabulary, prompt.tokens, done, reproducible)
         sequence = Sequence(sample, seen=prompt.tokens, feed=[])
-        start_row(self.cache, row, prompt.kv)
         first = self._draw(prompt.logits[None], [sequence])[0]
         sequence.accept(first, partial(self.cache.row_bytes, row))
         if not sequence.finished:  # a text may end with its first token
             self.running.append(sequence)
 
-    def _prefilled(self, request: TraceRequest) -> Prefilled:
-        """The prompt's keys, values and last logits, which samples of one question share."""
+    def _begin(self, request: TraceRequest, row: int) -> Prefilled:
+        """Begin a row with the request's prompt, which is computed and compacted once for all its samples."""
         self.cache.reserve(self.texts.most_tokens(request))
         tokens = self.encode_prompt(request)
-        if tokens not in self.prompts:
-            policy = self.cache.policy
-            looks_back = bool(policy.observed_queries or policy.scores_attention)
-            prefilled = self.decoder.prefill(tokens, keep_queries=looks_back)
-            self.prompts[tokens] = Prefilled(len(tokens), *prefilled)
-            if len(self.prompts) > KEPT_PROMPTS:
-                self.prompts.popitem(last=False)
+        if tokens in self.prompts:
+            start_like(self.cache, row, self.prompts[tokens].row)
+            return self.prompts[tokens]
+        policy = self.cache.policy
+        looks_back = bool(policy.observed_queries or policy.scores_attention)
+        kv, logits = self.decoder.prefill(tokens, keep_queries=looks_back)
+        start_row(self.cache, row, kv)
+        self.prompts[tokens] = Prefilled(len(tokens), settled(self.cache, row), logits)
+        if len(self.prompts) > KEPT_PROMPTS:
+            self.prompts.popitem(last=False)
         return self.prompts[tokens]
 
     def encode_prompt(self, request: TraceRequest) -> tuple[int, ...]:

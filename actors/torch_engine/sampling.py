@@ -8,6 +8,10 @@ import torch
 
 from raysweep.spec import Sampling
 
+# Candidates for a token where top-p or min-p is set without top-k, and the factor by which they grow.
+FIRST_CANDIDATES = 1024
+MORE_CANDIDATES = 8
+
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
@@ -37,13 +41,46 @@ def draw_tokens(logits: torch.Tensor, draws: np.ndarray, sampling: Sampling) -> 
     scaled = logits.float() / sampling.temperature
     if sampling.top_k == 0 and sampling.top_p == 1 and sampling.min_p == 0:
         return _invert(scaled.softmax(-1), draws)
-    count = sampling.top_k or scaled.shape[-1]
-    best, tokens = scaled.topk(min(count, scaled.shape[-1]), dim=-1)
-    probabilities = best.softmax(-1)
+    vocabulary = scaled.shape[-1]
+    if sampling.top_k:
+        best, tokens = scaled.topk(min(sampling.top_k, vocabulary), dim=-1)
+        return _choose(best.softmax(-1), tokens, draws, sampling)[0]
+    return _draw_from_nucleus(scaled.softmax(-1), draws, sampling, FIRST_CANDIDATES)
+
+
+def _draw_from_nucleus(
+    probabilities: torch.Tensor, draws: np.ndarray, sampling: Sampling, candidates: int
+) -> torch.Tensor:
+    """Draw where top-p or min-p drops an end of the sorted vocabulary: only its likeliest tokens are sorted.
+
+    A row in which all `candidates` are kept may keep more tokens, and is drawn again from more of them. So
+    the result is that of sorting the whole vocabulary.
+
+    probabilities: [rows, vocabulary]
+    """
+    vocabulary = probabilities.shape[-1]
+    best, tokens = probabilities.topk(min(candidates, vocabulary), dim=-1)
+    drawn, ends = _choose(best, tokens, draws, sampling)
+    open_rows = (~ends).nonzero()[:, 0]
+    if len(open_rows) and candidates < vocabulary:
+        again = draws[open_rows.numpy(force=True)]
+        more = MORE_CANDIDATES * candidates
+        drawn[open_rows] = _draw_from_nucleus(probabilities[open_rows], again, sampling, more)
+    return drawn
+
+
+def _choose(
+    probabilities: torch.Tensor, tokens: torch.Tensor, draws: np.ndarray, sampling: Sampling
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A token for each row, and whether top-p or min-p drops the row's last candidate: [rows] each.
+
+    probabilities, tokens: [rows, candidates], the likeliest first
+    """
     before = probabilities.cumsum(-1) - probabilities
     dropped = (before >= sampling.top_p) | (probabilities < sampling.min_p * probabilities[:, :1])
-    probabilities = probabilities.masked_fill(dropped, 0.0)
-    return tokens.gather(-1, _invert(probabilities, draws)[:, None])[:, 0]
+    dropped[:, 0] = False
+    chosen = _invert(probabilities.masked_fill(dropped, 0.0), draws)
+    return tokens.gather(-1, chosen[:, None])[:, 0], dropped[:, -1]
 
 
 def is_finite(logits: torch.Tensor) -> torch.Tensor:

@@ -12,6 +12,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from actors.torch_engine import sampling
 from actors.torch_engine.sampling import draw_tokens, is_finite, uniforms
 from raysweep.shard import sample_key
 from raysweep.spec import Sampling
@@ -58,6 +59,21 @@ def test_tokens_are_drawn_with_the_probabilities_that_transformers_gives_them(sa
         logits = torch.randn(128, generator=torch.Generator().manual_seed(seed)) * 2
         difference = frequencies(logits, sampling) - by_transformers(logits, sampling)
         assert difference.abs().max() < 2 / DRAWS * 128
+
+
+@pytest.mark.parametrize("way", [Sampling(0.6, top_p=0.95), Sampling(1.0, min_p=0.02)], ids=str)
+@pytest.mark.parametrize("spread", [0.5, 2.0, 6.0])
+def test_a_token_from_a_partial_selection_is_that_of_the_sorted_vocabulary(
+    way: Sampling, spread: float, monkeypatch: pytest.MonkeyPatch
+):
+    """With a small spread of the logits thousands of tokens are kept, with a large one a few."""
+    rows, vocabulary = 16, 20_000
+    logits = torch.randn(rows, vocabulary, generator=torch.Generator().manual_seed(1)) * spread
+    draws = np.random.default_rng(1).random(rows)
+    partly = draw_tokens(logits, draws, way)
+    monkeypatch.setattr(sampling, "FIRST_CANDIDATES", vocabulary)
+    assert torch.equal(partly, draw_tokens(logits, draws, way))
+    assert torch.equal(partly[3:4], draw_tokens(logits[3:4], draws[3:4], way))
 
 
 def test_temperature_zero_takes_the_best():
