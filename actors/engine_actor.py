@@ -40,13 +40,14 @@ class EngineActor:
         store_root: str,
         max_rows: int,
         longest: int | None = None,
+        cpus: float = 1.0,
         gpus: float = 0.0,
         lease: Lease | None = None,
         device: str = "",
     ):
         self.metrics = ActorMetrics(spec)
         started = time.perf_counter()
-        self.engine = load_engine(spec, max_rows, longest, gpus)
+        self.engine = load_engine(spec, max_rows, longest, cpus, gpus)
         self.metrics.loaded(time.perf_counter() - started)
         self.gpu_bytes = gpu_memory(gpus)
         self.store, self.device = Store(store_root, lease), device
@@ -114,11 +115,16 @@ class EngineActor:
 
 
 def load_engine(
-    spec: EngineSpec, max_rows: int, longest: int | None = None, gpus: float = 0.0
+    spec: EngineSpec,
+    max_rows: int,
+    longest: int | None = None,
+    cpus: float = 1.0,
+    gpus: float = 0.0,
 ) -> Engine:
     """The engine of a spec. Its backend is imported only here.
 
     longest  tokens of the longest sequence; None means the model's context
+    cpus     CPUs of the actor; the torch engine computes with that many threads, but at least one
     """
     if spec.backend == "fake":
         from actors.fake_engine import FakeEngine
@@ -129,7 +135,7 @@ def load_engine(
 
         from actors.torch_engine.engine import TorchEngine
 
-        torch.set_num_threads(1)  # two actors that each use all cores slow each other down
+        torch.set_num_threads(max(1, int(cpus)))
         folder = local_folder(spec.checkpoint)
         return TorchEngine(folder, spec.model.architecture, spec.kv_policy, max_rows)
     if spec.backend == "vllm":

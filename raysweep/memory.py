@@ -29,7 +29,7 @@ from functools import cache
 
 from raysweep.checkpoints import tensors
 from raysweep.kv_policy import Axis, Held, KVPolicy, Packing
-from raysweep.spec import Architecture, ModelSpec, WeightSpec
+from raysweep.spec import Architecture, EngineSpec, ModelSpec, WeightSpec
 
 # Weights, keys, values, scales and zero points are bf16 or fp16. Attention sums and logits are fp32.
 NATIVE_BYTES = 2
@@ -40,6 +40,10 @@ LOGIT_BYTES = 4
 PREFILL_TOKENS = 2048
 # The memory that CUDA, its libraries and the allocator take for themselves.
 CONTEXT_BYTES = 1_500_000_000
+# The memory of an actor's process before it loads a model: Python, torch, transformers, Ray.
+PROCESS_BYTES = 800_000_000
+# The torch engine multiplies the head in 32 bit on a CPU.
+HEAD_COPY_BYTES = 4
 # vLLM rounds the vocabulary up to a multiple of this before it splits it.
 VOCABULARY_PADDING = 64
 
@@ -100,6 +104,22 @@ def workspace_bytes(a: Architecture, rows: int) -> int:
     logits = 2 * rows * a.vocab_size * LOGIT_BYTES
     features = 2 * a.hidden_size + 3 * a.intermediate_size + 2 * a.heads * a.head_dim
     return CONTEXT_BYTES + logits + PREFILL_TOKENS * features * NATIVE_BYTES
+
+
+def working_copy_bytes(a: Architecture, linear_bytes: int) -> int:
+    """Bytes of the torch engine's working copy of the weights on a CPU, which no accounted number includes.
+
+    linear_bytes  per weight of a large linear layer, as the CPU multiplies it: 2 or 4; the head has 4
+    """
+    layer = sum(linear.inputs * linear.outputs for linear in tensors.linears(a))
+    return a.layers * layer * linear_bytes + a.vocab_size * a.hidden_size * HEAD_COPY_BYTES
+
+
+def cpu_actor_bytes(engine: EngineSpec, linear_bytes: int, rows: int, tokens: int) -> int:
+    """An allowance for an actor on a CPU: its process, weights, their working copy, and `rows` full rows."""
+    a = engine.model.architecture
+    held = weights_bytes(engine.model, engine.weights) + working_copy_bytes(a, linear_bytes)
+    return PROCESS_BYTES + held + rows * kv_peak_bytes(a, engine.kv_policy, tokens)
 
 
 def kv_bytes_per_token(architecture: Architecture) -> int:

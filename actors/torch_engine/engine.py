@@ -63,7 +63,7 @@ class TorchEngine:
         self.max_rows = padded(max_rows, LARGEST_BLOCK) if on_cpu else max_rows
         self.cache = KVCache(architecture, policy, self.max_rows, storage, device)
         self.row_block = row_block(self._equal_rows, self.max_rows) if on_cpu else 1
-        self.warnings = () if self.row_block else (ROWS_DEPEND,)
+        self.warnings: tuple[str, ...] = () if self.row_block else (ROWS_DEPEND,)
         self.waiting: deque[tuple[TraceRequest, Callable[[Trace], None]]] = deque()
         self.running: list[Sequence] = []
         self.prompts: OrderedDict[tuple[int, ...], Prefilled] = OrderedDict()

@@ -1,9 +1,11 @@
 """Generate missing samples: the schedule over Ray actors, from the first actor to the last receipt."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
 
+from raysweep import memory
 from raysweep.driver.ray_nodes import check_room
 from raysweep.driver.ray_session import ray_session
 from raysweep.driver.ray_world import RayWorld, longest
@@ -17,7 +19,7 @@ from raysweep.scheduling.schedule import Schedule
 from raysweep.shard import Shard
 from raysweep.storage.part import Part
 from raysweep.storage.store import Store
-from raysweep.system.machine import affordable_actors
+from raysweep.system.machine import affordable_actors, bytes_per_multiplied_number
 from raysweep.system.sigterm import Terminated, drained
 
 # Seconds of the grace period after SIGTERM that are kept for writing and for shutting Ray down.
@@ -73,8 +75,9 @@ def generate(
     ClusterLost if the cluster is gone, and Terminated once the running shards are drained after SIGTERM.
     """
     shards = tuple(shards)
-    if cluster.address == "local" and not cluster.on_gpus:
-        cluster = replace(cluster, actors=cluster.actors or affordable_actors(len(shards)))
+    if cluster.address == "local" and not cluster.on_gpus and not cluster.actors:
+        largest = _largest_actor(shards, generation, row_tokens)
+        cluster = replace(cluster, actors=affordable_actors(len(shards), largest))
     jobs = jobs_of(shards, generation, cluster, row_tokens)
     learnt = learnt_from(parts, jobs)
     schedule = Schedule(jobs, learnt, generation.max_attempts, cluster.actors)
@@ -86,6 +89,22 @@ def generate(
         check_room(jobs, world.nodes(), cluster)
         with drained() as since_sigterm:
             return _run(schedule, world, watch, ended, Drain(since_sigterm, generation.grace_s))
+
+
+def _largest_actor(shards: Iterable[Shard], generation: Generation, row_tokens: int) -> int:
+    """Bytes of the largest actor on this machine's CPU; it has no more rows than samples."""
+    wide, engines = bytes_per_multiplied_number(), {}
+    samples: Counter[str] = Counter()
+    for shard in shards:
+        engines[shard.engine.engine_id] = shard.engine
+        samples[shard.engine.engine_id] += shard.samples
+    sizes = [
+        memory.cpu_actor_bytes(
+            engine, wide, min(generation.max_rows, samples[engine_id]), row_tokens
+        )
+        for engine_id, engine in engines.items()
+    ]
+    return max(sizes, default=memory.PROCESS_BYTES)
 
 
 @dataclass(frozen=True)

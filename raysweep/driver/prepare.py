@@ -18,7 +18,7 @@ from raysweep.checkpoints.engine_files import Making
 from raysweep.driver.ray_errors import reason_of
 from raysweep.driver.ray_session import NO_GPU, ray_session
 from raysweep.errors import ConfigError
-from raysweep.memory import weights_bytes
+from raysweep.memory import PROCESS_BYTES, weights_bytes
 from raysweep.run_config import Cluster
 from raysweep.system.machine import affordable_actors
 from raysweep.system.quantities import GB
@@ -41,7 +41,9 @@ def prepare(
     """
     check_installed(cluster)
     check_disk(makings)
-    cluster = replace(cluster, actors=cluster.actors or affordable_actors(len(makings)))
+    if not cluster.actors:
+        largest = max(map(_making_bytes, makings))
+        cluster = replace(cluster, actors=affordable_actors(len(makings), largest))
     task = ray.remote(
         num_cpus=cluster.cpus_per_actor,
         num_gpus=1 if cluster.gpus_per_actor is None else cluster.gpus_per_actor,
@@ -57,6 +59,11 @@ def prepare(
                 made.append(_made(call, calls.pop(call)))
                 ended(made[-1])
     return tuple(made)
+
+
+def _making_bytes(making: Making) -> int:
+    """An allowance for the process that makes a checkpoint: the model in 32 bit beside the one being made."""
+    return PROCESS_BYTES + 6 * making.recipe.model.params
 
 
 def _made(call: ray.ObjectRef, making: Making) -> Made:

@@ -107,6 +107,7 @@ class RayWorld:
             store_root=self.store.root,
             max_rows=place.rows,
             longest=self.longest[engine.engine_id],
+            cpus=need.cpus,
             gpus=need.gpus,
             lease=self.store.lease.lent() if self.store.lease else None,
             device=need.kind,
@@ -228,11 +229,15 @@ def longest(shards: Iterable[Shard]) -> dict[str, int]:
     return found
 
 
+# Threads of one product that spin while they wait for each other stand still when another process runs.
+PATIENT = {"OMP_WAIT_POLICY": "passive"}
+
+
 def environment(engine: EngineSpec, gpus: float) -> dict[str, str]:
     """Environment variables for an actor. vLLM's variables that the user has set take precedence."""
     hidden = {} if gpus else NO_GPU
     if engine.backend != "vllm":
-        return dict(hidden)
+        return {**PATIENT, **hidden}
     users = {name: value for name, value in os.environ.items() if name.startswith("VLLM_")}
     return {**VLLM, **users, **hidden}
 

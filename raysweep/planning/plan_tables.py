@@ -16,6 +16,7 @@ from raysweep.spec import EngineSpec
 from raysweep.storage import result_files
 from raysweep.storage.schemas import ENGINES, PLAN
 from raysweep.storage.store import Store
+from raysweep.system.machine import bytes_per_multiplied_number
 
 
 def write_plan(config: RunConfig, planned: Plan, costs: Sequence[Estimate], store: Store) -> None:
@@ -47,9 +48,17 @@ def _engine_row(config: RunConfig, cost: Estimate) -> dict[str, Any]:
     return {
         **described(cost.engine),
         "gpus": gpus_of(config, cost),
+        "working_copy_bytes": _working_copy_bytes(config, cost.engine),
         "est_tokens": int(cost.whole.at_most),
         "est_gpu_hours": cost.gpu_hours(cost.whole),
     }
+
+
+def _working_copy_bytes(config: RunConfig, engine: EngineSpec) -> int:
+    if engine.backend != "torch" or config.cluster.on_gpus:
+        return 0
+    wide = bytes_per_multiplied_number()
+    return memory.working_copy_bytes(engine.model.architecture, wide)
 
 
 def described(engine: EngineSpec) -> dict[str, Any]:

@@ -5,9 +5,6 @@ import os
 import re
 from pathlib import Path
 
-# The memory of one actor: torch, an engine of the embedded family, and its samples.
-ACTOR_BYTES = 1_000_000_000
-
 # Instruction sets that multiply bf16 numbers: of x86, of x86 with tiles, and of Arm.
 BF16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")
 
@@ -16,9 +13,17 @@ CGROUP = Path("/sys/fs/cgroup")
 MEMINFO = Path("/proc/meminfo")
 
 
-def affordable_actors(shards: int) -> int:
-    """The number of actors that CPUs and memory allow, but at least 1 and at most one per shard."""
-    return max(1, min(usable_cpus(), shards, available_bytes() // ACTOR_BYTES))
+def affordable_actors(tasks: int, actor_bytes: int) -> int:
+    """The number of actors that CPUs and memory allow, but at least 1 and at most one per task.
+
+    actor_bytes  memory of the largest actor
+    """
+    return max(1, min(usable_cpus(), tasks, available_bytes() // actor_bytes))
+
+
+def bytes_per_multiplied_number() -> int:
+    """Bytes of a number as the torch engine's layers multiply it on this CPU: 2 (bf16) or 4."""
+    return 2 if multiplies_bf16() else 4
 
 
 def usable_cpus() -> int:

@@ -123,7 +123,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_without_a_number_of_actors_there_are_as_many_as_the_machine_can_afford(store, monkeypatch):
-    monkeypatch.setattr(generate, "affordable_actors", lambda shards: min(2, shards))
+    monkeypatch.setattr(generate, "affordable_actors", lambda shards, size: min(2, shards))
     shards = some_shards(models=tuple(a_model(name) for name in "ab"))
     outcome = generate_on_ray(store, shards, Slow, cluster=a_cluster(actors=None))
     assert (outcome.shards, outcome.actors) == (8, 2)

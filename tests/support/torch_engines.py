@@ -34,6 +34,12 @@ QUESTIONS = [*chain.questions(10, seed=1), *facts.questions(3, seed=1)]
 
 
 def make_engine(
-    name: str, policy: KVPolicy, max_rows: int = 32, storage: torch.dtype = torch.bfloat16
+    name: str,
+    policy: KVPolicy,
+    max_rows: int = 32,
+    storage: torch.dtype = torch.bfloat16,
+    arithmetic: torch.dtype | None = None,
 ) -> TorchEngine:
-    return TorchEngine(str(MODELS / name), architecture(name), policy, max_rows, storage)
+    return TorchEngine(
+        str(MODELS / name), architecture(name), policy, max_rows, storage, arithmetic
+    )

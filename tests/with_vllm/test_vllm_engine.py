@@ -215,7 +215,7 @@ def test_the_actor_grades_and_writes_what_vllm_says(tmp_path: Path):
     spec = a_spec(smallest())
     way = decoding(token_budgets=(16, 64))
     shard = replace(shard, engine=spec, decoding=way, questions=tuple(QUESTIONS[:2]))
-    actor = EngineActor(spec, str(tmp_path), 8, 400, 0.0)
+    actor = EngineActor(spec, str(tmp_path), 8, 400)
     receipt = asyncio.run(actor.run_shard(shard))
     rows = Store(str(tmp_path)).read_samples(spec.engine_id, [shard.shard_id], SAMPLES.names)
     assert receipt.samples == rows.num_rows == 4
