@@ -120,7 +120,7 @@ def kv_bytes(architecture: Architecture, policy: KVPolicy, tokens: int) -> int:
     >>> architecture = catalogue.model("qwen3-8b").architecture
     >>> [kv_bytes(architecture, catalogue.kv_policy(name), 30_000) // 2**20
     ...  for name in ("full", "streaming_llm-4096", "quantized-4")]
-    [4218, 576, 1138]
+    [4218, 576, 1204]
     """
     return held_bytes(architecture, policy, policy.held(tokens), tokens)
 
