@@ -140,7 +140,7 @@ def kv_bytes(architecture: Architecture, policy: KVPolicy, tokens: int) -> int:
     >>> architecture = catalogue.model("qwen3-8b").architecture
     >>> [kv_bytes(architecture, catalogue.kv_policy(name), 30_000) // 2**20
     ...  for name in ("full", "streaming_llm-4096", "quantized-4")]
-    [4218, 576, 1138]
+    [4218, 576, 1204]
     """
     return held_bytes(architecture, policy, policy.held(tokens), tokens)
 
@@ -173,7 +173,7 @@ def packed_bytes(packing: Packing, tokens: int, head_dim: int) -> int:
     codes = 2 * (tokens * head_dim * packing.bits // 8)
     axes = (packing.key_axis, packing.value_axis)
     scales = sum(_groups(packing, axis, tokens, head_dim) for axis in axes)
-    return codes + scales * packing.scale_bits // 8 * (1 if packing.symmetric else 2)
+    return codes + scales * packing.scale_bits // 8 * (2 if packing.zero_points else 1)
 
 
 def _groups(packing: Packing, axis: Axis, tokens: int, head_dim: int) -> int:

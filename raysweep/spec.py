@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
 from typing import Any
 
-from raysweep.kv_policy import KVPolicy
+from raysweep.kv_policy import KVPolicy, added_later
 
 # Marks a field that does not change what is computed, such as a path. Hashes leave it out.
 INCIDENTAL = {"incidental": True}
@@ -27,7 +27,11 @@ def content_hash(*parts: Any) -> str:
 
 def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
-        named = {f.name: getattr(value, f.name) for f in fields(value) if f.metadata != INCIDENTAL}
+        named = {
+            field.name: getattr(value, field.name)
+            for field in fields(value)
+            if field.metadata != INCIDENTAL and not added_later(field, getattr(value, field.name))
+        }
         return {"": type(value).__name__, **named}
     raise TypeError(f"cannot name a {type(value).__name__} by its content")
 

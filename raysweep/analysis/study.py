@@ -91,6 +91,7 @@ def parallel_scaling(candidates: Candidates, batch_size: int) -> list[TidyRow]:
 def eviction_or_bits(candidates: Candidates, batch_size: int) -> list[TidyRow]:
     """For each model and precision, the best evicting policy against the best policy of fewer bits.
 
+    The answer holds for the quantisation that the policies name: HQQ, KIVI and symmetric levels differ.
     Policies that do both are left out. The rows are those of `compare`, with `model` and `weights` added.
     """
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)

@@ -173,7 +173,7 @@ def _read_parameter(definitions: Definitions, fields: Fields, field: dataclasses
     """A policy's parameter: a whole number, a number, a text, or another policy (`evict`)."""
     kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", "")
     if kind == "int":
-        return fields.integer(field.name)
+        return fields.integer(field.name, least=0)  # a policy knows its own bounds
     if kind == "float":
         return fields.number(field.name)
     if kind == "bool":

@@ -62,10 +62,18 @@ def check_same_run(config: RunConfig, recorded_identity: Mapping[str, Any]) -> N
         before = recorded_identity.get(field, value)
         if before != value:
             raise ConfigError(
-                f"{field}: {shown(value)} differs from {shown(before)}, the value with which the folder "
+                f"{_difference(field, value, before)}, the value with which the folder "
                 f"{without_secrets(config.out)}/{config.run} was made; choose another run=NAME, "
                 "or remove the folder"
             )
+
+
+def _difference(field: str, value: Any, before: Any) -> str:
+    """`family.tiny.sampling.top_k: 20 differs from 0`: of mappings, the first entry that differs."""
+    if isinstance(value, Mapping) and isinstance(before, Mapping):
+        keys = [key for key in {**value, **before} if value.get(key) != before.get(key)]
+        return _difference(f"{field}.{keys[0]}", value.get(keys[0]), before.get(keys[0]))
+    return f"{field}: {shown(value)} differs from {shown(before)}"
 
 
 def former_identity(config: RunConfig) -> dict[str, Any]:

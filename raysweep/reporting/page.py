@@ -57,7 +57,7 @@ def render(results: Results) -> str:
         doubts=doubts(results.scenarios),
         quality_notes=notes(results.summary),
         quality=quality(results.scenarios),
-        facts=facts(results.summary),
+        facts=facts(results.scenarios, results.summary),
         data=data,
         packed=packed(data),
         css=_own_file("page.css"),

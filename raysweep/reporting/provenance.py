@@ -1,10 +1,11 @@
-"""Where results come from: summary.json in words. What a run did not record is left out."""
+"""Where results come from: summary.json in words, and what was run. What was not recorded is left out."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 
+from raysweep.reporting.quantisation import quantisations
 from raysweep.system.quantities import duration, human_count, plural
 
 # The values of the column `finish` in words.
@@ -34,10 +35,11 @@ def lead(scenarios: pd.DataFrame, summary: dict[str, Any]) -> str:
     return f"{plural(len(scenarios), 'scenario')}: {grid}{samples}."
 
 
-def facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
-    """Everything that summary.json holds, as pairs of a label and a value."""
+def facts(scenarios: pd.DataFrame, summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """Everything that summary.json holds, and the quantisation of the cache: a label and a value each."""
     return [
         *_work(summary),
+        *(("KV cache in fewer bits", words) for words in quantisations(scenarios)),
         *_time(summary),
         *_outcomes(summary),
         *_finishes(summary),

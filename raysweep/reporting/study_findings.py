@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from raysweep.analysis import study
 from raysweep.analysis.candidates import Candidates
 from raysweep.analysis.configurations import Row
+from raysweep.reporting.quantisation import quantisations
 from raysweep.reporting.results import Results
 from raysweep.system.quantities import human_bytes, plural
 
@@ -27,7 +28,10 @@ def study_notes(results: Results) -> Iterator[str]:
             yield threshold_in_words(threshold)
     for candidates in results.candidates.values():
         yield from _votes(candidates, batch_size)
-        yield from _eviction(candidates, batch_size)
+        compared, stored = list(_eviction(candidates, batch_size)), quantisations(results.scenarios)
+        yield from compared
+        if compared and stored:
+            yield f"What was stored in fewer bits: {'; '.join(stored)}."
 
 
 def is_of(threshold: Row, results: Results, batch_size: int) -> bool:

@@ -39,7 +39,7 @@ def test_another_grader_may_use_the_folder(mine: Path):
         (
             "sweep.models",
             [{"name": "small", "family": {"name": "tiny", "sampling": {"temperature": 0.5}}}],
-            "family.tiny: ",
+            "family.tiny.sampling.temperature: 0.5 differs from 1.0",
         ),
     ],
 )
@@ -51,6 +51,26 @@ def test_another_configuration_may_not_use_the_folder(
         identity.check_same_run(read(changed(path, value), mine), recorded)
     assert str(raised.value).startswith(field)
     assert "runs/test was made; choose another run=NAME, or remove the folder" in str(raised.value)
+
+
+def test_a_symmetric_cache_of_version_0_1_0_is_never_continued_with_hqq(mine: Path):
+    run = read(changed("sweep.kv_policies", ["quantized-4", "r_kv-4096_quantized-4"]), mine)
+    old = {"method": "quantized", "bits": 4, "group_size": 64, "residual": 128, "layout": "channel"}
+    for slug, layout in (("quantized-4", "channel"), ("r_kv-4096_quantized-4", "token")):
+        recorded = {f"kv_policy.{slug}": {**old, "layout": layout, "evict": None}}
+        with pytest.raises(
+            ConfigError,
+            match=rf"^kv_policy\.{slug}\.layout: 'hqq' differs from '{layout}', the value",
+        ):
+            identity.check_same_run(run, recorded)
+
+
+def test_a_policy_whose_formula_is_unchanged_continues_a_folder_of_version_0_1_0(mine: Path):
+    run = read(changed("sweep.kv_policies", ["kivi-4"]), mine)
+    old = {"method": "quantized", "bits": 4, "group_size": 64, "residual": 128, "layout": "kivi"}
+    assert identity.identity(run)["kv_policy.kivi-4"] == {**old, "evict": None}
+    changed_since = changed("sweep.kv_policies", [{**old, "sinks": 4}])
+    assert identity.identity(read(changed_since, mine))["kv_policy.kivi-4-s4"]["sinks"] == 4
 
 
 def test_a_named_backend_is_part_of_a_runs_identity_and_auto_goes_with_any(mine: Path):

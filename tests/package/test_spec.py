@@ -7,6 +7,7 @@ import pytest
 from support.nouns import FAMILY, a_benchmark, a_model, a_run_config, an_engine, some_shards
 
 from actors.kv.full import Full
+from actors.kv.quantized import Quantized
 from actors.kv.streaming_llm import StreamingLLM
 from raysweep.planning.grid import whole_stream
 from raysweep.spec import INCIDENTAL, Question, WeightSpec, content_hash
@@ -65,6 +66,12 @@ def test_the_hash_of_a_shard_is_independent_of_where_the_model_lies_and_of_the_g
 def test_hashes_do_not_change_from_one_process_or_version_to_the_next():
     """Finished work is found by its hash, so a change here would discard every user's finished work."""
     assert content_hash(Question("q", "1 + 1 = ?", "2")) == "29bd0119396bb566"
+    assert (
+        content_hash(Quantized(4, layout="kivi")) == "2de4b7462f0e585f"
+    )  # without its later parameters
+    assert content_hash(Quantized(4, layout="kivi", sinks=4)) != content_hash(
+        Quantized(4, layout="kivi")
+    )
 
 
 def test_policies_with_equal_parameters_have_different_hashes():
