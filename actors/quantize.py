@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from actors.checkpoint_files import local_folder, making
-from actors.tokenization import opened_prompt
 from raysweep.checkpoints.calibration import check_enough
+from raysweep.configuration.chat import Chat, read_chat
 from raysweep.configuration.checkpoint_folder import inspect
 from raysweep.recipe import Document, Recipe
-from raysweep.spec import Checkpoint
+from raysweep.spec import Checkpoint, Family
 
 # gptqmodel by default starts more workers than a small machine has, and compiles needlessly.
 ENVIRONMENT = {
@@ -62,8 +62,12 @@ def run_gptq(recipe: Recipe, source: str, folder: Path) -> None:
         offload_to_disk=False,
     )
     tokenizer: Any = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    opening, most = recipe.model.family.think_open, recipe.calibration.tokens
-    examples = [encode(tokenizer, d, opening)[:most] for d in recipe.calibration.documents]
+    chat, family = read_chat(Path(source), "prepare.calibration"), recipe.model.family
+    texts = [text_of(d, chat, family, tokenizer.eos_token) for d in recipe.calibration.documents]
+    examples = [
+        tokenizer.encode(text, add_special_tokens=False)[: recipe.calibration.tokens]
+        for text in texts
+    ]
     check_enough(sum(map(len, examples)), recipe.model.architecture, "prepare.calibration")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model: Any = GPTQModel.load(
@@ -75,13 +79,11 @@ def run_gptq(recipe: Recipe, source: str, folder: Path) -> None:
     model.save(str(folder))
 
 
-def encode(tokenizer: Any, document: Document, think_open: str) -> list[int]:
-    """A document's tokens: a question in the model's chat template and its answer, or a plain text."""
+def text_of(document: Document, chat: Chat, family: Family, end: str) -> str:
+    """A document in full: a question in the model's chat template and its answer, or a plain text."""
     if not document.prompt:
-        return tokenizer.encode(document.text, add_special_tokens=False)
-    opened = opened_prompt(tokenizer, document.prompt, think_open)
-    whole = opened + document.text + tokenizer.eos_token
-    return tokenizer.encode(whole, add_special_tokens=False)
+        return document.text
+    return chat.prompt(document.prompt, family) + document.text + end
 
 
 def tidy(folder: Path) -> list[float]:

@@ -7,7 +7,8 @@ driver and the actors.
 
 import hashlib
 import json
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +16,8 @@ from raysweep.kv_policy import KVPolicy
 
 # Marks a field that does not change what is computed, such as a path. Hashes leave it out.
 INCIDENTAL = {"incidental": True}
+# Marks a field that version 0.1.0 lacks. Hashes leave out its default, so that names of older runs stay.
+LATER = {"later": True}
 # A slug leaves out this group size.
 USUAL_GROUP = 128
 
@@ -27,9 +30,22 @@ def content_hash(*parts: Any) -> str:
 
 def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
-        named = {f.name: getattr(value, f.name) for f in fields(value) if f.metadata != INCIDENTAL}
-        return {"": type(value).__name__, **named}
+        return {"": type(value).__name__, **named_fields(value)}
     raise TypeError(f"cannot name a {type(value).__name__} by its content")
+
+
+def named_fields(noun: Any) -> dict[str, Any]:
+    """The fields of a dataclass by which it is named: those that its hash counts."""
+    return {
+        f.name: getattr(noun, f.name)
+        for f in fields(noun)
+        if f.metadata != INCIDENTAL
+        and not (f.metadata == LATER and getattr(noun, f.name) == _default(f))
+    }
+
+
+def _default(of: Field) -> Any:
+    return of.default if of.default_factory is MISSING else of.default_factory()
 
 
 @dataclass(frozen=True)
@@ -119,16 +135,22 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Family:
-    """What models of one family share: how they think, and how they are sampled.
+    """What models of one family share: how they are asked, how they think, and how they are sampled.
 
     think_open   text that ends every prompt; it is added if the chat template does not end with it
     think_close  the one token that ends the thinking
+    system       text of a system message before the question; None: no such message
+    template     further variables of the chat template, such as `enable_thinking`: plain values by name
+    prompt_date  the day (YYYY-MM-DD) that the chat template is told as today; None: it is told none
     """
 
     name: str
     sampling: Sampling
     think_open: str = "<think>\n"
     think_close: str = "</think>"
+    system: str | None = field(default=None, metadata=LATER)
+    template: Mapping[str, Any] = field(default_factory=dict, hash=False, metadata=LATER)
+    prompt_date: str | None = field(default=None, metadata=LATER)
 
 
 @dataclass(frozen=True)
@@ -187,9 +209,15 @@ class EngineSpec:
 
 @dataclass(frozen=True)
 class Question:
+    """A question of a benchmark.
+
+    rendered  `prompt` in a model's chat template, with thinking opened; "" where no model is meant
+    """
+
     question_id: str
     prompt: str
     gold: str
+    rendered: str = field(default="", metadata=INCIDENTAL)
 
     @cached_property
     def asked(self) -> str:

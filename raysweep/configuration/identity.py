@@ -19,7 +19,7 @@ from raysweep.errors import ConfigError, shown
 from raysweep.kv_policy import KVPolicy
 from raysweep.recipe import Calibration
 from raysweep.run_config import RunConfig
-from raysweep.spec import Benchmark, content_hash
+from raysweep.spec import Benchmark, Family, content_hash, named_fields
 from raysweep.system.safe_text import without_secrets
 
 PACKAGES = (
@@ -42,7 +42,7 @@ def identity(config: RunConfig) -> dict[str, Any]:
         fields["sweep.backend"] = sweep.backend
     for model in sweep.models:
         fields[f"model.{model.name}"] = {"family": model.family.name, "revision": model.revision}
-        fields[f"family.{model.family.name}"] = asdict(model.family)
+        fields[f"family.{model.family.name}"] = described_family(model.family)
     for weights in sweep.weights:
         fields[f"weights.{weights.slug}"] = asdict(weights)
     for model, weights in itertools.product(sweep.models, sweep.weights):
@@ -94,6 +94,12 @@ def as_document(config: RunConfig) -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **package_versions()},
         "git_revision": git_revision(Path(__file__).parents[2]),
     }
+
+
+def described_family(family: Family) -> dict[str, Any]:
+    """A family without later fields that have their default, as runs of version 0.1.0 describe it."""
+    named = named_fields(family)
+    return {name: value for name, value in asdict(family).items() if name in named}
 
 
 def described_policy(policy: KVPolicy) -> dict[str, Any]:

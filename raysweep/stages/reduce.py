@@ -16,6 +16,7 @@ from raysweep.stages.folder import origin
 from raysweep.stages.folder_view import FolderView
 from raysweep.storage.summary import add_to_summary
 from raysweep.system.exit_status import DONE, WORK_REMAINS
+from raysweep.upkeep.growing import check_one_prompt
 from raysweep.upkeep.regrade import check_graders
 
 # Names this many incomplete engines at most.
@@ -26,6 +27,7 @@ def run_stage(run: Context) -> int:
     """Reduce the samples, and print what is missing."""
     run.folder.look()  # Another command may have set a part aside in the meantime.
     check_graders(run.config, run.folder.parts)
+    check_one_prompt(run.folder.parts)
     summary = reduce_folder(run.folder).summary
     graders = {b.name: grading.tag(b.grader) for b in run.config.sweep.benchmarks}
     add_to_summary(run.store, {**origin(run.store, run.config), "graders": graders})
