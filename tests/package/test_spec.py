@@ -9,7 +9,7 @@ from support.nouns import FAMILY, a_benchmark, a_model, a_run_config, an_engine,
 from actors.kv.full import Full
 from actors.kv.streaming_llm import StreamingLLM
 from raysweep.planning.grid import whole_stream
-from raysweep.spec import INCIDENTAL, Question, WeightSpec, content_hash
+from raysweep.spec import INCIDENTAL, Family, Question, Sampling, WeightSpec, content_hash
 
 
 def changed_copies(noun: Any) -> list[tuple[str, Any]]:
@@ -22,12 +22,14 @@ def changed_copies(noun: Any) -> list[tuple[str, Any]]:
 
 
 def changed_values(value: Any) -> list[tuple[str, Any]]:
-    return changed_copies(value) if is_dataclass(value) else [("", value + another(value))]
+    return changed_copies(value) if is_dataclass(value) else [("", another(value))]
 
 
 def another(value: Any) -> Any:
-    """Something to add to a value of that type."""
-    return value[:1] if isinstance(value, tuple) else type(value)(1)
+    """Another value of that type."""
+    if value is None or isinstance(value, dict):
+        return "x" if value is None else {**value, "x": 1}
+    return value + (value[:1] if isinstance(value, tuple) else type(value)(1))
 
 
 def is_incidental(noun: Any, path: str) -> bool:
@@ -65,6 +67,7 @@ def test_the_hash_of_a_shard_is_independent_of_where_the_model_lies_and_of_the_g
 def test_hashes_do_not_change_from_one_process_or_version_to_the_next():
     """Finished work is found by its hash, so a change here would discard every user's finished work."""
     assert content_hash(Question("q", "1 + 1 = ?", "2")) == "29bd0119396bb566"
+    assert content_hash(Family("toys", Sampling(1.0))) == "ad0deb6bbd02840d"
 
 
 def test_policies_with_equal_parameters_have_different_hashes():

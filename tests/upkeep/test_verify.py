@@ -240,12 +240,10 @@ def test_repair_and_what_makes_anew_may_be_one_command(command, store, config):
     assert problems(config, store) == []
 
 
-def test_a_part_of_another_schema_version_is_told_and_left_where_it_is(command, store, monkeypatch):
+def test_a_part_of_another_schema_version_is_told_and_left_where_it_is(command, store):
     name = store.part_names()[0]
     note, table, _ = store.read_whole_part(name)
-    monkeypatch.setattr("raysweep.storage.store.SCHEMA_VERSION", 99)
-    store.write_part(note, table)
-    monkeypatch.setattr("raysweep.storage.store.SCHEMA_VERSION", 1)
+    store.write_part(replace(note, version=99), table)
     status, said = command("verify", verify=REPAIR)
     assert status == WORK_REMAINS and "has schema version 99" in said
     assert store.exists(name)
