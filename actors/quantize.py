@@ -8,13 +8,14 @@ import csv
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
 from actors.checkpoint_files import local_folder, making
 from raysweep.checkpoints.calibration import check_enough
-from raysweep.configuration.chat import Chat, read_chat
+from raysweep.configuration.chat import read_chat
 from raysweep.configuration.checkpoint_folder import inspect
 from raysweep.recipe import Document, Recipe
 from raysweep.spec import Checkpoint, Family
@@ -50,7 +51,6 @@ def run_gptq(recipe: Recipe, source: str, folder: Path) -> None:
     """Quantise the model in the folder `source` and save it."""
     import torch
     from gptqmodel import GPTQModel, QuantizeConfig
-    from transformers import AutoTokenizer
 
     torch.manual_seed(0)
     weights = recipe.weights
@@ -61,13 +61,8 @@ def run_gptq(recipe: Recipe, source: str, folder: Path) -> None:
         desc_act=weights.act_order,
         offload_to_disk=False,
     )
-    tokenizer: Any = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    chat, family = read_chat(Path(source), "prepare.calibration"), recipe.model.family
-    texts = [text_of(d, chat, family, tokenizer.eos_token) for d in recipe.calibration.documents]
-    examples = [
-        tokenizer.encode(text, add_special_tokens=False)[: recipe.calibration.tokens]
-        for text in texts
-    ]
+    most, documents = recipe.calibration.tokens, recipe.calibration.documents
+    examples = [ids[:most] for ids in encoded(Path(source), documents, recipe.model.family)]
     check_enough(sum(map(len, examples)), recipe.model.architecture, "prepare.calibration")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model: Any = GPTQModel.load(
@@ -79,11 +74,17 @@ def run_gptq(recipe: Recipe, source: str, folder: Path) -> None:
     model.save(str(folder))
 
 
-def text_of(document: Document, chat: Chat, family: Family, end: str) -> str:
-    """A document in full: a question in the model's chat template and its answer, or a plain text."""
-    if not document.prompt:
-        return document.text
-    return chat.prompt(document.prompt, family) + document.text + end
+def encoded(folder: Path, documents: Iterable[Document], family: Family) -> list[list[int]]:
+    """The documents' tokens: a question in the model's chat template and its answer, or a plain text."""
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    chat = read_chat(folder, "prepare.calibration")
+    texts = [
+        chat.prompt(d.prompt, family) + d.text + tokenizer.eos_token if d.prompt else d.text
+        for d in documents
+    ]
+    return [tokenizer.encode(text, add_special_tokens=False) for text in texts]
 
 
 def tidy(folder: Path) -> list[float]:

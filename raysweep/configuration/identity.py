@@ -58,7 +58,7 @@ def identity(config: RunConfig) -> dict[str, Any]:
 
 def check_same_run(config: RunConfig, recorded_identity: Mapping[str, Any]) -> None:
     """Raise if the folder was made with a different value of a field that this run also has."""
-    for field, value in {**identity(config), **former_identity(config)}.items():
+    for field, value in identity(config).items():
         before = recorded_identity.get(field, value)
         if before != value:
             raise ConfigError(
@@ -66,19 +66,6 @@ def check_same_run(config: RunConfig, recorded_identity: Mapping[str, Any]) -> N
                 f"{without_secrets(config.out)}/{config.run} was made; choose another run=NAME, "
                 "or remove the folder"
             )
-
-
-def former_identity(config: RunConfig) -> dict[str, Any]:
-    """Fields that only version 0.1.0 recorded. They are still compared.
-
-    In that version a benchmark's gold answers are part of its identity, so they cannot be corrected in its
-    folders.
-    """
-    return {
-        f"benchmark.{benchmark.name}": content_hash(benchmark)
-        for benchmark in config.sweep.benchmarks
-        if not benchmark.stands_in
-    }
 
 
 def as_document(config: RunConfig) -> dict[str, Any]:

@@ -20,7 +20,7 @@ PART_NAME = re.compile(r"/shard-[^/]*\.parquet$")
 class Part:
     """What a finished part holds.
 
-    questions     hash of what each question asks (`Question.asked`), by question id; version 0.1.0 has
+    questions     hash of what each question asks (`Question.asked`), by question id; raysweep 0.1.0 wrote
                   `Question.content`
     graders       the grader and version (`grading.tag`) of each question's answers, by question id
     tokens        tokens decoded for the part, forks included; 0 if unknown
@@ -56,7 +56,7 @@ class Part:
     def gold_of(self, question: Question) -> str:
         """The gold answer by which its answers to that question were graded, named by `gold_name`.
 
-        A part of version 0.1.0 names a question by prompt and gold answer, so its gold is the current one.
+        A part of raysweep 0.1.0 names a question by prompt and gold answer, so its gold is the current one.
         """
         return self.golds.get(question.question_id, gold_name(question.gold))
 

@@ -16,7 +16,7 @@ from raysweep.driver import generate
 from raysweep.run_config import RunConfig, Verify
 from raysweep.storage.store import Store
 from raysweep.system.exit_status import DONE, WORK_REMAINS
-from raysweep.upkeep.verify import check_doubles, check_parts, check_tables
+from raysweep.upkeep.verify import check_doubles, check_parts, check_prompts, check_tables
 
 REPAIR = Verify(repair=True)
 
@@ -45,7 +45,8 @@ def config(command: Command) -> RunConfig:
 def problems(config: RunConfig, store: Store) -> list[str]:
     checked = list(check_parts(config, store, store.part_names()))
     found = [problem for one in checked for problem in one.problems]
-    found += check_doubles(config, [one.part for one in checked if one.part])
+    sound = [one.part for one in checked if one.part]
+    found += [*check_doubles(config, sound), *check_prompts(sound)]
     return [problem.text for problem in [*found, *check_tables(store)]]
 
 
@@ -238,6 +239,24 @@ def test_repair_and_what_makes_anew_may_be_one_command(command, store, config):
     status, said = command("verify", "plan", "generate", "reduce", verify=REPAIR)
     assert status == DONE and "aside" in said
     assert problems(config, store) == []
+
+
+def test_a_question_that_was_asked_with_two_prompts_is_told(command, store, config):
+    notes = list(store.parts())
+    alike = [part for part in notes if part.questions == notes[0].questions]
+    prompts = dict.fromkeys(alike[1].questions, "another")
+    number = notes.index(alike[1])
+    name = rewritten(store, lambda row: None, number, prompts=prompts)
+    first = next(iter(prompts))
+    assert problems(config, store) == [
+        f"its prompt of {first} differs from that in {alike[0].name}"
+    ]
+    assert f"{name}: its prompt of {first} differs" in command("verify")[1]
+
+
+def test_a_part_that_does_not_name_its_prompts_is_told(store, config):
+    rewritten(store, lambda row: None, prompts={})
+    assert problems(config, store) == ["it does not name the prompt of each question"]
 
 
 def test_a_part_of_another_schema_version_is_told_and_left_where_it_is(command, store):
