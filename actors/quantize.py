@@ -8,9 +8,11 @@ import csv
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import chdir
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from actors.checkpoint_files import local_folder, making
@@ -30,16 +32,24 @@ BATCH = 8  # calibration documents per forward pass
 LOG = "quant_log.csv"
 
 
-def quantize(recipe: Recipe, checkpoint: Checkpoint) -> dict[str, float]:
+def quantize(
+    recipe: Recipe,
+    checkpoint: Checkpoint,
+    tell: Callable[[int], None] = lambda layers: None,
+    session: str = "",
+) -> dict[str, float]:
     """Make the checkpoint; returns its number of `layers` and the mean `loss` of their rounding.
+
+    tell     called with the number of the model's layers that are done
+    session  as in `making`
 
     Raises ValueError (ConfigError) for too little calibration text, and all errors of gptqmodel.
     """
     os.environ.update(ENVIRONMENT)
     source = os.path.abspath(local_folder(Checkpoint(recipe.model.path, recipe.model.revision)))
-    with making(checkpoint) as folder:
+    with making(checkpoint, session) as folder:
         with chdir(folder):  # gptqmodel writes logs into the working directory
-            run_gptq(recipe, source, folder.absolute())
+            run_gptq(recipe, source, folder.absolute(), tell)
         losses = tidy(folder)
         found = inspect(folder, "quantised")
         if (found.architecture, found.weights) != (recipe.model.architecture, recipe.weights):
@@ -47,7 +57,18 @@ def quantize(recipe: Recipe, checkpoint: Checkpoint) -> dict[str, float]:
     return {"layers": len(losses), "loss": sum(losses) / len(losses)}
 
 
-def run_gptq(recipe: Recipe, source: str, folder: Path) -> None:
+def quantize_in_steps(recipe: Recipe, checkpoint: Checkpoint, session: str) -> Iterator[int]:
+    """Make the checkpoint. Yields the number of layers that are done, each time that it grows."""
+    layers: SimpleQueue[int | None] = SimpleQueue()
+    with ThreadPoolExecutor(1) as thread:
+        work = thread.submit(quantize, recipe, checkpoint, layers.put, session)
+        work.add_done_callback(lambda _: layers.put(None))
+        while (done := layers.get()) is not None:
+            yield done
+        work.result()
+
+
+def run_gptq(recipe: Recipe, source: str, folder: Path, tell: Callable[[int], None]) -> None:
     """Quantise the model in the folder `source` and save it."""
     import torch
     from gptqmodel import GPTQModel, QuantizeConfig
@@ -68,6 +89,14 @@ def run_gptq(recipe: Recipe, source: str, folder: Path) -> None:
     model: Any = GPTQModel.load(
         source, settings, dtype=torch.bfloat16, device=device, trust_remote_code=False
     )
+    finished: set[int] = set()
+
+    def layer_complete(layer_idx: int, submodule_finalized: bool) -> None:
+        if layer_idx not in finished:  # gptqmodel calls this twice per layer
+            finished.add(layer_idx)
+            tell(len(finished))
+
+    model.layer_callback = layer_complete
     model.quantize(
         [{"input_ids": ids, "attention_mask": [1] * len(ids)} for ids in examples], batch_size=BATCH
     )
