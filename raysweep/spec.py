@@ -1,51 +1,20 @@
 """The nouns of a sweep: frozen dataclasses that describe what to compute, and their identities.
 
 Everything that a result depends on is a field of one of these. Work is named by the hash of everything that
-determines it (`content_hash`). There is no I/O, Hydra or torch here, so the nouns pass unchanged between the
-driver and the actors.
+determines it (`raysweep.content`). There is no I/O, Hydra or torch here, so the nouns pass unchanged between
+the driver and the actors.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from raysweep.content import ADDED, INCIDENTAL, content_hash
 from raysweep.kv_policy import KVPolicy
 
-# Marks a field that does not change what is computed, such as a path. Hashes leave it out.
-INCIDENTAL = {"incidental": True}
-# Marks a field that version 0.1.0 lacks. Hashes leave out its default, so that names of older runs stay.
-LATER = {"later": True}
 # A slug leaves out this group size.
 USUAL_GROUP = 128
-
-
-def content_hash(*parts: Any) -> str:
-    """Hash (16 hex digits) of the content of `parts`: dataclasses, tuples, dicts and plain values."""
-    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=_plain)
-    return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return {"": type(value).__name__, **named_fields(value)}
-    raise TypeError(f"cannot name a {type(value).__name__} by its content")
-
-
-def named_fields(noun: Any) -> dict[str, Any]:
-    """The fields of a dataclass by which it is named: those that its hash counts."""
-    return {
-        f.name: getattr(noun, f.name)
-        for f in fields(noun)
-        if f.metadata != INCIDENTAL
-        and not (f.metadata == LATER and getattr(noun, f.name) == _default(f))
-    }
-
-
-def _default(of: Field) -> Any:
-    return of.default if of.default_factory is MISSING else of.default_factory()
 
 
 @dataclass(frozen=True)
@@ -148,9 +117,9 @@ class Family:
     sampling: Sampling
     think_open: str = "<think>\n"
     think_close: str = "</think>"
-    system: str | None = field(default=None, metadata=LATER)
-    template: Mapping[str, Any] = field(default_factory=dict, hash=False, metadata=LATER)
-    prompt_date: str | None = field(default=None, metadata=LATER)
+    system: str | None = field(default=None, metadata=ADDED)
+    template: Mapping[str, Any] = field(default_factory=dict, hash=False, metadata=ADDED)
+    prompt_date: str | None = field(default=None, metadata=ADDED)
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,12 @@ from typing import Any
 
 from raysweep import grading, kv_policy
 from raysweep.checkpoints.engine_files import engine_checkpoint, makings
+from raysweep.content import content_hash, decisive_fields
 from raysweep.errors import ConfigError, shown
 from raysweep.kv_policy import KVPolicy
 from raysweep.recipe import Calibration
 from raysweep.run_config import RunConfig
-from raysweep.spec import Benchmark, Family, ModelSpec, WeightSpec, content_hash, named_fields
+from raysweep.spec import Benchmark, Family, ModelSpec, WeightSpec
 from raysweep.system.safe_text import without_secrets
 
 PACKAGES = (
@@ -111,9 +112,9 @@ def as_document(config: RunConfig) -> dict[str, Any]:
 
 
 def described_family(family: Family) -> dict[str, Any]:
-    """A family without later fields that have their default, as runs of version 0.1.0 describe it."""
-    named = named_fields(family)
-    return {name: value for name, value in asdict(family).items() if name in named}
+    """A family without added fields that have their default, as runs of version 0.1.0 describe it."""
+    decisive = decisive_fields(family)
+    return {name: value for name, value in asdict(family).items() if name in decisive}
 
 
 def described_policy(policy: KVPolicy) -> dict[str, Any]:

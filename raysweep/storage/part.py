@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field, fields
 from itertools import product
 from typing import Any
 
-from raysweep.spec import Question, content_hash
+from raysweep.content import content_hash
+from raysweep.spec import Question
 from raysweep.storage.schemas import SCHEMA_VERSION
 
 PART_KEY = b"raysweep.part"

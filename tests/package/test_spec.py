@@ -8,8 +8,9 @@ from support.nouns import FAMILY, a_benchmark, a_model, a_run_config, an_engine,
 
 from actors.kv.full import Full
 from actors.kv.streaming_llm import StreamingLLM
+from raysweep.content import INCIDENTAL, content_hash
 from raysweep.planning.grid import whole_stream
-from raysweep.spec import INCIDENTAL, Family, Question, Sampling, WeightSpec, content_hash
+from raysweep.spec import Family, Question, Sampling, WeightSpec
 
 
 def changed_copies(noun: Any) -> list[tuple[str, Any]]:
