@@ -104,12 +104,18 @@ def read_family(definitions: Definitions, entry: Any, place: str) -> Family:
         ),
         think_open=fields.text("think_open"),
         think_close=fields.text("think_close"),
-        system=fields.text("system") if fields.values["system"] else fields.values["system"],
+        system=read_system(fields),
         template=read_template(fields.below("template")),
         prompt_date=None
         if fields.value("prompt_date") is None
         else str(fields.date("prompt_date")),
     )
+
+
+def read_system(fields: Fields) -> str | None:
+    """The text of a system message, which may be empty. None if there is no such message."""
+    system = fields.value("system")
+    return system if system in (None, "") else fields.text("system")
 
 
 def read_template(fields: Fields) -> dict[str, Any]:
@@ -125,8 +131,10 @@ def read_template(fields: Fields) -> dict[str, Any]:
 def _check_plain(value: Any, place: str) -> None:
     """Raise unless a value is a text, a finite number, a truth value, null, or a list or mapping of such."""
     if isinstance(value, Mapping | list | tuple):
-        inner = value.items() if isinstance(value, Mapping) else enumerate(value)
-        for key, entry in inner:
+        named = isinstance(value, Mapping)
+        for key, entry in value.items() if named else enumerate(value):
+            if named and not isinstance(key, str):
+                raise ConfigError(f"{place}: {shown(key)} is not a text; put the key in quotes")
             _check_plain(entry, f"{place}.{key}")
         return
     plain = value is None or isinstance(value, str | int | float)

@@ -14,6 +14,7 @@ from raysweep.spec import Benchmark, EngineSpec
 from raysweep.stages.context import RED, Context
 from raysweep.stages.folder import origin
 from raysweep.stages.folder_view import FolderView
+from raysweep.storage.schemas import SCHEMA_VERSION
 from raysweep.storage.summary import add_to_summary
 from raysweep.system.exit_status import DONE, WORK_REMAINS
 from raysweep.upkeep.growing import check_one_prompt
@@ -43,11 +44,16 @@ def run_stage(run: Context) -> int:
     run.say(
         "",
         f"{summary['shards_missing']:,} of {summary['shards']:,} shards are missing, so "
-        f"{summary['scenarios_skipped']:,} scenarios could not be computed; "
-        "the stage generate makes the missing samples",
+        f"{summary['scenarios_skipped']:,} scenarios could not be computed; {_way_out(run)}",
     )
     run.say("", _incomplete(summary["incomplete"]))
     return WORK_REMAINS
+
+
+def _way_out(run: Context) -> str:
+    if any(part.version < SCHEMA_VERSION for part in run.folder.parts):
+        return "another run=NAME can make them, since nothing is added to this older folder"
+    return "the stage generate makes the missing samples"
 
 
 def _incomplete(missing: Mapping[str, int]) -> str:

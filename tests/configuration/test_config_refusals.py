@@ -126,6 +126,8 @@ def test_a_model_without_a_chat_template_is_refused(tmp_path: Path):
     ("family", "words"),
     [
         ({"system": 7}, "family.system: 7 is not a text; write a text"),
+        ({"system": False}, "family.system: False is not a text; write a text"),
+        ({"template": {"x": {1: 2}}}, "family.template.x: 1 is not a text; put the key in quotes"),
         ({"system": "\ud800"}, "family.system: '\\ud800' contains an unpaired surrogate"),
         ({"template": 7}, "family.template: 7 is not a mapping"),
         (
