@@ -79,11 +79,12 @@ def calibration_lines(config: RunConfig) -> Iterator[Line]:
     if calibration is None or calibration.name != EMBEDDED:
         return
     models = (making.recipe.model for making in makings(config))
-    strange = dict.fromkeys(m.name for m in models if m.family.name != EMBEDDED_FAMILY)
+    strange = sorted({m.name for m in models if m.family.name != EMBEDDED_FAMILY})
     if strange:
+        which = strange[0] if len(strange) == 1 else f"{len(strange)} models"
         yield Line(
             "note",
-            f"{', '.join(strange)} will be quantised on worked problems of the embedded family, which is "
+            f"{which} will be quantised on worked problems of the embedded family, which is "
             "unlike what they read and write; give a text of theirs, prepare.calibration={path: "
             "texts.jsonl}",
         )
