@@ -40,8 +40,11 @@ def local_folder(checkpoint: Checkpoint) -> str:
 
 
 @contextmanager
-def making(checkpoint: Checkpoint) -> Iterator[Path]:
-    """An empty folder to make the checkpoint in; it is published if the context ends without an error."""
+def making(checkpoint: Checkpoint, session: str = "") -> Iterator[Path]:
+    """An empty folder to make the checkpoint in; it is published if the context ends without an error.
+
+    session  names the temporary folder, so that `remove_leftovers` finds it if this process is killed
+    """
     if "://" in checkpoint.path:
         with TemporaryDirectory() as folder:
             yield Path(folder)
@@ -49,17 +52,24 @@ def making(checkpoint: Checkpoint) -> Iterator[Path]:
             _upload(Path(folder), checkpoint.path)
         return
     target = Path(checkpoint.path)
-    with _beside(target) as aside:
+    with _beside(target, session) as aside:
         yield aside
         _write_manifest(aside)
         if not is_there(checkpoint):  # otherwise another run was faster
             _move(aside, target)
 
 
+def remove_leftovers(checkpoint: Checkpoint, session: str) -> None:
+    """Remove what killed processes of a session left beside a checkpoint on this machine's disk."""
+    target = Path(checkpoint.path)
+    for aside in target.parent.glob(f".{target.name}.{session}*.tmp"):
+        shutil.rmtree(aside, ignore_errors=True)
+
+
 @contextmanager
-def _beside(target: Path) -> Iterator[Path]:
+def _beside(target: Path, session: str = "") -> Iterator[Path]:
     """A new folder on the target's disk, removed at the end unless it was moved."""
-    aside = target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp"
+    aside = target.parent / f".{target.name}.{session}{uuid.uuid4().hex}.tmp"
     aside.mkdir(parents=True)
     try:
         yield aside

@@ -14,7 +14,11 @@ from raysweep.spec import Decoding
 
 @dataclass(frozen=True)
 class TraceRequest:
-    """One sample to generate. `key` seeds the randomness of this sample alone (see `sampling`)."""
+    """One sample to generate.
+
+    prompt  as the model reads it (`Question.rendered`)
+    key     seeds the randomness of this sample alone (see `sampling`)
+    """
 
     prompt: str
     key: int

@@ -91,7 +91,7 @@ class EngineActor:
         for number, question in enumerate(shard.questions):
             for index in shard.indices:
                 key = sample_key(shard.decoding.seed, question.question_id, index)
-                request = TraceRequest(question.prompt, key, shard.decoding)
+                request = TraceRequest(question.rendered, key, shard.decoding)
                 self.engine.add(request, partial(traces.__setitem__, (number, index)))
         while True:
             await asyncio.sleep(0)  # let the other shards run

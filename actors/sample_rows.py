@@ -15,7 +15,7 @@ from actors.engine import BudgetAnswer, Trace
 from actors.engine_metrics import ActorMetrics
 from raysweep import grading
 from raysweep.shard import Shard, sample_key
-from raysweep.storage.part import Part, gold_name
+from raysweep.storage.part import Part, gold_name, prompt_name
 from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store
 from raysweep.system.workers import Workers
@@ -93,6 +93,9 @@ def _part(work: Work) -> Part:
         shard_id=shard.shard_id,
         stream_id=shard.stream_id,
         questions={question.question_id: question.asked for question in shard.questions},
+        prompts={
+            question.question_id: prompt_name(question.rendered) for question in shard.questions
+        },
         golds={question.question_id: gold_name(question.gold) for question in shard.questions},
         graders=dict.fromkeys(
             (question.question_id for question in shard.questions), grading.tag(shard.grader)

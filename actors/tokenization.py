@@ -1,5 +1,7 @@
 """Text to tokens, the same for every engine: the prompt, and the few tokens that steer decoding.
 
+The driver has rendered the prompt (`raysweep.configuration.chat`). It is only encoded here.
+
 A text ends at any end token that the checkpoint's files name. Fine-tunes often have two: the base model's
 end of text, and the end of a turn of the chat.
 """
@@ -41,13 +43,6 @@ class Vocabulary:
         return self.forced_closing[self.forced_closing.index(self.think_close) + 1 :]
 
 
-def opened_prompt(tokenizer: Any, question: str, think_open: str) -> str:
-    """The chat template's rendering of a question, with thinking opened."""
-    messages = [{"role": "user", "content": question}]
-    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    return text if text.endswith(think_open) else text + think_open
-
-
 def end_tokens(folder: Path, tokenizer: Any) -> frozenset[int]:
     """All tokens that end a text: those named by the checkpoint's configurations and by its tokenizer.
 
@@ -76,12 +71,11 @@ class Texts:
         self._vocabularies: dict[Decoding, Vocabulary] = {}
 
     def encode_prompt(self, request: TraceRequest) -> tuple[int, ...]:
-        """The tokens of a question in the model's chat template, with thinking opened."""
-        return self._encoded(request.prompt, request.decoding.think_open)
+        """The tokens of a rendered prompt."""
+        return self._encoded(request.prompt)
 
-    def _encode(self, prompt: str, think_open: str) -> tuple[int, ...]:
-        text = opened_prompt(self.tokenizer, prompt, think_open)
-        return tuple(self.tokenizer.encode(text, add_special_tokens=False))
+    def _encode(self, prompt: str) -> tuple[int, ...]:
+        return tuple(self.tokenizer.encode(prompt, add_special_tokens=False))
 
     def vocabulary(self, decoding: Decoding) -> Vocabulary:
         """Raises ValueError unless think_close is one token, which the forced closing has once."""

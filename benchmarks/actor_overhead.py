@@ -15,7 +15,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from actors.vllm_engine.requests import SampleRequests
 from benchmarks.engine import markdown
 from benchmarks.subject import ANSWER_TOKENS, ARCHITECTURE, CLOSING, make_model
 from raysweep.benchmarks import chain
+from raysweep.configuration.chat import read_chat
 from raysweep.driver.ray_session import ray_session
 from raysweep.driver.ray_world import environment, longest
 from raysweep.run_config import Cluster
@@ -98,7 +99,7 @@ class Offline:
 
     def _sample(self, shard: Shard, question: Question) -> SampleRequests:
         key = sample_key(shard.decoding.seed, question.question_id, 0)
-        request = TraceRequest(question.prompt, key, shard.decoding)
+        request = TraceRequest(question.rendered, key, shard.decoding)
         prompt = self.texts.encode_prompt(request)
         vocabulary = self.texts.vocabulary(request.decoding)
         sample = Sample(request, vocabulary, len(prompt), lambda trace: None)
@@ -115,7 +116,11 @@ def shards_of(
 ) -> tuple[Shard, ...]:
     """The shards of one repeat."""
     way = Decoding(0, GREEDY, "<think>\n", "</think>", CLOSING, ANSWER_TOKENS, budgets)
-    questions = list(chain.questions(scale.traces, seed=100 + repeat))
+    chat = read_chat(Path(spec.checkpoint.path), "model")
+    questions = [
+        replace(question, rendered=chat.prompt(question.prompt, spec.model.family))
+        for question in chain.questions(scale.traces, seed=100 + repeat)
+    ]
     return tuple(
         Shard(spec, f"chain-{repeat}", "integer", way, tuple(batch), 0, 1)
         for batch in _batches(questions, scale.shard_questions)

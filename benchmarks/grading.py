@@ -22,20 +22,12 @@ import pyarrow as pa
 
 from actors.kv.full import Full
 from raysweep import grading
+from raysweep.content import content_hash
 from raysweep.grading import Said, sandbox
 from raysweep.planning.plan import make_plan
 from raysweep.run_config import Cluster, Generation, Prepare, RunConfig, Sweep
 from raysweep.shard import Shard
-from raysweep.spec import (
-    Architecture,
-    Benchmark,
-    Family,
-    ModelSpec,
-    Question,
-    Sampling,
-    WeightSpec,
-    content_hash,
-)
+from raysweep.spec import Architecture, Benchmark, Family, ModelSpec, Question, Sampling, WeightSpec
 from raysweep.storage.part import Part
 from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store

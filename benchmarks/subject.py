@@ -15,8 +15,9 @@ from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
 from actors.engine import Trace, TraceRequest
 from actors.tiny.tokenizer import VOCABULARY_SIZE, build_tokenizer
 from actors.torch_engine.engine import TorchEngine
+from raysweep.configuration.chat import read_chat
 from raysweep.kv_policy import KVPolicy
-from raysweep.spec import Architecture, Decoding, Sampling
+from raysweep.spec import Architecture, Decoding, Family, Sampling
 
 QUESTION = "s*2=r;h=9;h-2=s;r-4=e;e+8=l;l?"
 ARCHITECTURE = Architecture(128, 2, 8, 4, 64, 256, VOCABULARY_SIZE, False, 8192)
@@ -92,7 +93,7 @@ def run(work: Work, folder: Path) -> Measured:
 def _run_transformers(work: Work, folder: Path, dtype: torch.dtype) -> Measured:
     model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
     engine = TorchEngine(str(folder), work.architecture, _full(), max_rows=1)
-    prompt = engine.encode_prompt(_request(work, 0))
+    prompt = engine.encode_prompt(_request(work, folder, 0))
     inputs, tokens = torch.tensor([prompt] * work.batch), work.token_budgets[-1]
     reset_peak()
     before, started = resident_bytes(), time.perf_counter()
@@ -114,7 +115,7 @@ def _run_engine(work: Work, folder: Path, policy: KVPolicy) -> Measured:
     reset_peak()
     before, started = resident_bytes(), time.perf_counter()
     for key in range(work.batch):
-        engine.add(_request(work, key), traces.append)
+        engine.add(_request(work, folder, key), traces.append)
     quarter, steps = before, 0
     while len(traces) < work.batch:
         engine.step()
@@ -126,12 +127,13 @@ def _run_engine(work: Work, folder: Path, policy: KVPolicy) -> Measured:
     return Measured(tokens, wall_s, peak_bytes() - before, end - quarter)
 
 
-def _request(work: Work, key: int) -> TraceRequest:
+def _request(work: Work, folder: Path, key: int) -> TraceRequest:
     greedy = Sampling(temperature=0)
     decoding = Decoding(
         0, greedy, "<think>\n", "</think>", CLOSING, ANSWER_TOKENS, work.token_budgets
     )
-    return TraceRequest(QUESTION, key, decoding)
+    prompt = read_chat(folder, "model").prompt(QUESTION, Family("random", greedy))
+    return TraceRequest(prompt, key, decoding)
 
 
 def _full() -> KVPolicy:

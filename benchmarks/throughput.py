@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.configured import configured
+from raysweep.configuration.prompts import rendered_prompts, with_prompts
 from raysweep.planning.fit import row_tokens
 from raysweep.planning.plan import make_plan
 from raysweep.run_config import RunConfig
@@ -44,7 +45,7 @@ for shard in shards:
     for question in shard.questions:
         for index in shard.indices:
             key = sample_key(shard.decoding.seed, question.question_id, index)
-            engine.add(TraceRequest(question.prompt, key, shard.decoding), traces.append)
+            engine.add(TraceRequest(question.rendered, key, shard.decoding), traces.append)
 while len(traces) < wanted:
     engine.step()
 print(sum(map(generated_tokens, traces)), time.perf_counter() - started)
@@ -68,7 +69,8 @@ def config_of(rows: int, samples: int, out: str) -> RunConfig:
 
 
 def shards_of(config: RunConfig) -> tuple[Shard, ...]:
-    return make_plan(config, ()).to_do
+    shards = make_plan(config, ()).to_do
+    return with_prompts(shards, rendered_prompts(config, shards, fetch=False))
 
 
 def raw(rows: int, samples: int) -> float:

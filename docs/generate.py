@@ -148,6 +148,8 @@ def type_name(hint: Any) -> str:
         return hint
     if isinstance(hint, types.UnionType):
         return f"{type_name(typing.get_args(hint)[0])}, or null"
+    if typing.get_origin(hint) is Mapping:
+        return "mapping"
     if typing.get_origin(hint) is tuple:
         return f"list of {type_name(typing.get_args(hint)[0])}"
     return TYPES.get(hint, "text")

@@ -6,9 +6,10 @@ and the engine (see `actors.kv.protocols`). So its file imports no tensor librar
 needs none.
 """
 
-from dataclasses import Field, dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from raysweep.content import decisive_fields
 from raysweep.system import import_path
 
 METHODS = {
@@ -26,10 +27,6 @@ EVERY_POLICY_HAS = ("slug", "packing", "observed_queries", "scores_attention", "
 
 Axis = Literal["channel", "token", "layer"]
 Levels = Literal["symmetric", "min_max", "hqq"]
-
-# Metadata of a parameter that a later version added. While it has its default, it is left out of the
-# parameters and of hashes, so that policies of older runs keep their identity.
-LATER = {"later": True}
 
 
 @dataclass(frozen=True)
@@ -129,17 +126,7 @@ def kind_of(policy: KVPolicy) -> str:
 
 def parameters(policy: KVPolicy) -> dict[str, Any]:
     """The policy's parameters by name, `{}` for `full`; a policy among them has its method added."""
-    chosen: Any = policy
-    return {
-        field.name: _plain(getattr(chosen, field.name))
-        for field in fields(chosen)
-        if not added_later(field, getattr(chosen, field.name))
-    }
-
-
-def added_later(field: Field, value: Any) -> bool:
-    """Whether older versions lack the parameter and behave as if it had this value, its default."""
-    return field.metadata == LATER and value == field.default
+    return {name: _plain(value) for name, value in decisive_fields(policy).items()}
 
 
 def _plain(value: Any) -> Any:

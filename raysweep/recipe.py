@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from raysweep.spec import ModelSpec, WeightSpec, content_hash
+from raysweep.content import content_hash
+from raysweep.spec import ModelSpec, WeightSpec
 
 # Raise this when the same recipe would produce different weights.
 RECIPE_VERSION = 1
@@ -41,6 +42,10 @@ class Recipe:
     @cached_property
     def recipe_id(self) -> str:
         """The name of the result. It does not depend on the model's name or sampling."""
-        opening = self.model.family.think_open
-        decisive = (self.model.revision, opening, self.weights, self.calibration.content)
-        return content_hash(RECIPE_VERSION, *decisive)
+        family = self.model.family
+        decisive = (self.model.revision, family.think_open, self.weights, self.calibration.content)
+        variables = (family.system, family.template, family.prompt_date)
+        # Without these variables the name is that of version 0.1.0, which made no use of any.
+        return content_hash(
+            RECIPE_VERSION, *decisive, *(variables if variables != (None, {}, None) else ())
+        )

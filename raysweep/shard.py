@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from raysweep.spec import INCIDENTAL, Decoding, EngineSpec, Question, content_hash
+from raysweep.content import INCIDENTAL, content_hash
+from raysweep.spec import Decoding, EngineSpec, Question
 
 
 @dataclass(frozen=True)

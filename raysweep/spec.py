@@ -1,39 +1,20 @@
 """The nouns of a sweep: frozen dataclasses that describe what to compute, and their identities.
 
 Everything that a result depends on is a field of one of these. Work is named by the hash of everything that
-determines it (`content_hash`). There is no I/O, Hydra or torch here, so the nouns pass unchanged between the
-driver and the actors.
+determines it (`raysweep.content`). There is no I/O, Hydra or torch here, so the nouns pass unchanged between
+the driver and the actors.
 """
 
-import hashlib
-import json
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from raysweep.kv_policy import KVPolicy, added_later
+from raysweep.content import ADDED, INCIDENTAL, content_hash
+from raysweep.kv_policy import KVPolicy
 
-# Marks a field that does not change what is computed, such as a path. Hashes leave it out.
-INCIDENTAL = {"incidental": True}
 # A slug leaves out this group size.
 USUAL_GROUP = 128
-
-
-def content_hash(*parts: Any) -> str:
-    """Hash (16 hex digits) of the content of `parts`: dataclasses, tuples, dicts and plain values."""
-    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=_plain)
-    return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        named = {
-            field.name: getattr(value, field.name)
-            for field in fields(value)
-            if field.metadata != INCIDENTAL and not added_later(field, getattr(value, field.name))
-        }
-        return {"": type(value).__name__, **named}
-    raise TypeError(f"cannot name a {type(value).__name__} by its content")
 
 
 @dataclass(frozen=True)
@@ -123,16 +104,22 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Family:
-    """What models of one family share: how they think, and how they are sampled.
+    """What models of one family share: how they are asked, how they think, and how they are sampled.
 
     think_open   text that ends every prompt; it is added if the chat template does not end with it
     think_close  the one token that ends the thinking
+    system       text of a system message before the question; None: no such message
+    template     further variables of the chat template, such as `enable_thinking`: plain values by name
+    prompt_date  the day (YYYY-MM-DD) that the chat template is told as today; None: it is told none
     """
 
     name: str
     sampling: Sampling
     think_open: str = "<think>\n"
     think_close: str = "</think>"
+    system: str | None = field(default=None, metadata=ADDED)
+    template: Mapping[str, Any] = field(default_factory=dict, hash=False, metadata=ADDED)
+    prompt_date: str | None = field(default=None, metadata=ADDED)
 
 
 @dataclass(frozen=True)
@@ -191,9 +178,15 @@ class EngineSpec:
 
 @dataclass(frozen=True)
 class Question:
+    """A question of a benchmark.
+
+    rendered  `prompt` in a model's chat template, with thinking opened; "" where no model is meant
+    """
+
     question_id: str
     prompt: str
     gold: str
+    rendered: str = field(default="", metadata=INCIDENTAL)
 
     @cached_property
     def asked(self) -> str:

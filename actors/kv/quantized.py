@@ -30,7 +30,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from actors.kv.protocols import ScoringPolicy
-from raysweep.kv_policy import LATER, Axis, Held, Levels, Packing
+from raysweep.content import ADDED
+from raysweep.kv_policy import Axis, Held, Levels, Packing
 
 Layout = Literal["hqq", "kivi", "symmetric"]
 LEVELS: dict[str, Levels] = {"hqq": "hqq", "kivi": "min_max", "symmetric": "symmetric"}
@@ -56,8 +57,8 @@ class Quantized:
     group_size: int = 64
     residual: int = 128
     layout: Layout = "hqq"
-    axis: int = field(default=0, metadata=LATER)
-    sinks: int = field(default=0, metadata=LATER)
+    axis: int = field(default=0, metadata=ADDED)
+    sinks: int = field(default=0, metadata=ADDED)
     evict: Any = None  # a configuration reads a parameter of this type as a policy
 
     def __post_init__(self) -> None:

@@ -12,14 +12,14 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers import AutoTokenizer
 
-from actors.quantize import encode
+from actors.quantize import encoded
 from actors.tiny.quantize import BITS, GROUP_SIZE
 from actors.tiny.train import SIZES
 from actors.torch_engine.weights import load_model
 from raysweep.checkpoints import calibration
 from raysweep.configuration.config import conf_folder
+from raysweep.spec import Family, Sampling
 
 HELD_OUT_SEED = 1000  # differs from the seed in conf/calibration/embedded.yaml
 DOCUMENTS = 128
@@ -76,9 +76,8 @@ def card_rows() -> Iterator[str]:
 
 def held_out(folder: Path, count: int) -> list[list[int]]:
     """Worked problems that are in no calibration, as tokens."""
-    tokenizer = AutoTokenizer.from_pretrained(folder)
     documents = calibration.embedded(count, HELD_OUT_SEED)
-    return [encode(tokenizer, document, "<think>\n") for document in documents]
+    return encoded(folder, documents, Family("tiny", Sampling(1.0)))
 
 
 def quantized_folder(models: Path, name: str, bits: int) -> str:

@@ -16,6 +16,9 @@ from raysweep.errors import ConfigError, shown
 from raysweep.recipe import Calibration, Document
 from raysweep.spec import Architecture, Question
 
+# The calibration text that raysweep brings, and the family for which it was made.
+EMBEDDED, EMBEDDED_FAMILY = "embedded", "tiny"
+
 
 def embedded(count: int, seed: int) -> Iterator[Document]:
     """Worked chain problems and facts in turn, written as the embedded family thinks."""

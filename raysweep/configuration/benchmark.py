@@ -11,7 +11,6 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -217,24 +216,14 @@ def read_sha256(fields: Fields) -> str:
     return sha256
 
 
-def read_date(fields: Fields, key: str) -> date:
-    value = fields.value(key)
-    try:
-        return date.fromisoformat(str(value))
-    except ValueError as error:
-        raise ConfigError(
-            f"{fields.at(key)}: {shown(value)} is not a date; write YYYY-MM-DD"
-        ) from error
-
-
 # Readers of a loader's parameters by name, then by type. All other parameters are texts.
 READERS: dict[str, Reader] = {
     "count": lambda fields, key: fields.integer(key, most=MOST_WORK),
     "prompt": lambda fields, key: Prompt(fields.text(key), fields.at(key)),
     "seed": lambda fields, key: fields.integer(key, least=0),
-    "since": read_date,
+    "since": Fields.date,
     "source": read_sources,
-    "until": read_date,
+    "until": Fields.date,
 }
 BY_TYPE: dict[str, Reader] = {
     "bool": Fields.flag,

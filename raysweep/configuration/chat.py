@@ -1,18 +1,20 @@
 """A model's chat template and tokenizer, read from its folder without transformers.
 
-A prompt is the chat template rendered with the question as the user's only message, followed by the opening
-of the thinking. Templates are Jinja in the dialect of transformers. Tests check that text and tokens equal
-those of transformers.
+A prompt is the chat template rendered with the question as the user's only message, after the family's
+system message if there is one, and followed by the opening of the thinking. Prompts are rendered here alone.
+Templates are Jinja in the dialect of transformers, without its clock: today is the family's `prompt_date`,
+or unknown. Tests check that text and tokens equal those of transformers.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from raysweep.errors import ConfigError
+from raysweep.spec import Family, Question
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -29,26 +31,35 @@ SPECIAL_TOKENS = (
 class Chat:
     """How one model reads a text. `place` names the model in messages."""
 
-    place: str
+    place: str = field(compare=False)
     tokenizer: "Tokenizer"
     template: "Template"
-    special_tokens: dict[str, str]
+    special_tokens: tuple[tuple[str, str], ...]
 
-    def prompt(self, question: str, think_open: str) -> str:
+    def prompt(self, question: str, family: Family) -> str:
         """The model's prompt for a question. Raises ConfigError if the template fails."""
+        variables = {**dict(self.special_tokens), **family.template}
+        if family.prompt_date is not None:
+            variables["strftime_now"] = datetime.fromisoformat(family.prompt_date).strftime
         try:
             text = self.template.render(
-                messages=[{"role": "user", "content": question}],
+                messages=_messages(question, family),
                 tools=None,
                 documents=None,
                 add_generation_prompt=True,
-                **self.special_tokens,
+                **variables,
             )
         except Exception as error:  # a template may raise anything
-            raise ConfigError(
-                f"{self.place}: its chat template fails ({error}); correct the template"
-            ) from error
-        return text if text.endswith(think_open) else text + think_open
+            raise self._failed(error, family) from error
+        return text if text.endswith(family.think_open) else text + family.think_open
+
+    def _failed(self, error: Exception, family: Family) -> ConfigError:
+        if str(error) == "'strftime_now' is undefined":
+            return ConfigError(
+                f"{self.place}: its chat template asks for the day, but prompt_date of the family "
+                f"{family.name!r} is null; write prompt_date: YYYY-MM-DD into the family"
+            )
+        return ConfigError(f"{self.place}: its chat template fails ({error}); correct the template")
 
     def encode(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False).ids
@@ -56,6 +67,18 @@ class Chat:
     def piece(self, token: int) -> str:
         """The vocabulary's entry for a token."""
         return self.tokenizer.id_to_token(token) or ""
+
+
+def _messages(question: str, family: Family) -> list[dict[str, str]]:
+    system = [] if family.system is None else [{"role": "system", "content": family.system}]
+    return [*system, {"role": "user", "content": question}]
+
+
+# The models of a family share template and tokenizer, and so the prompts of a benchmark.
+@lru_cache(maxsize=64)
+def prompts(chat: Chat, family: Family, questions: tuple[Question, ...]) -> tuple[str, ...]:
+    """The model's prompt for each question. Raises ConfigError if the template fails."""
+    return tuple(chat.prompt(question.prompt, family) for question in questions)
 
 
 def read_chat(folder: Path, field: str) -> Chat:
@@ -79,7 +102,13 @@ def read_chat(folder: Path, field: str) -> Chat:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    file = folder / "tokenizer_config.json"
+    """tokenizer_config.json. In older folders another file adds to it."""
+    config = _json(folder / "tokenizer_config.json")
+    older = "added_tokens_decoder" not in config
+    return {**config, **_json(folder / "special_tokens_map.json")} if older else config
+
+
+def _json(file: Path) -> dict[str, Any]:
     return json.loads(file.read_bytes()) if file.is_file() else {}
 
 
@@ -94,10 +123,10 @@ def _template_source(folder: Path, config: dict[str, Any]) -> str | None:
     return source
 
 
-def _special_tokens(config: dict[str, Any]) -> dict[str, str]:
-    """The special tokens by name. The file gives each as a text or as a mapping with the text."""
-    given = {name: config[name] for name in SPECIAL_TOKENS if config.get(name) is not None}
-    return {name: t["content"] if isinstance(t, dict) else t for name, t in given.items()}
+def _special_tokens(config: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """(name, special token). The file gives each as a text or as a mapping with the text."""
+    given = [(name, config[name]) for name in SPECIAL_TOKENS if config.get(name) is not None]
+    return tuple((name, t["content"] if isinstance(t, dict) else t) for name, t in given)
 
 
 # Models of one family share a tokenizer, and a large one takes a second to load.
@@ -137,5 +166,5 @@ def _compiled(source: str) -> "Template":
     )
     environment.filters["tojson"] = to_json
     environment.globals["raise_exception"] = raise_exception
-    environment.globals["strftime_now"] = lambda layout: datetime.now().strftime(layout)
+    del environment.filters["random"], environment.globals["lipsum"]  # a prompt is no chance
     return environment.from_string(source)

@@ -6,6 +6,7 @@ such a file. If its `name` is that of a file, it changes only the keys that it g
 """
 
 import dataclasses
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,12 +20,15 @@ from omegaconf.errors import OmegaConfBaseException
 
 from raysweep.configuration.benchmark import WHICH_ROWS, load_benchmark
 from raysweep.configuration.fields import Fields, at_home
-from raysweep.errors import ConfigError, unknown
+from raysweep.errors import ConfigError, shown, unknown
 from raysweep.kv_policy import METHODS, KVPolicy, load_method
 from raysweep.run_config import Gpu
 from raysweep.spec import BF16, Benchmark, Family, Forcing, Sampling, WeightSpec
 from raysweep.system.quantities import GB
+from raysweep.system.safe_text import is_whole
 
+# Variables of a chat template that raysweep itself gives.
+GIVEN = {"messages", "tools", "documents", "add_generation_prompt", "strftime_now"}
 # The number of bits that each method allows.
 WEIGHT_BITS = {"bf16": (16,), "gptq": (2, 3, 4, 8), "awq": (4,), "fp8": (8,)}
 
@@ -84,7 +88,10 @@ class Definitions:
 def read_family(definitions: Definitions, entry: Any, place: str) -> Family:
     """How models of a family think and are sampled."""
     name, fields = definitions.resolve_named("family", entry, place)
-    fields = fields.only(["sampling", "think_open", "think_close"])
+    fields = Fields(
+        fields.prefix, {"system": None, "template": {}, "prompt_date": None, **fields.values}
+    )
+    fields.only(["sampling", "think_open", "think_close", "system", "template", "prompt_date"])
     sampling = fields.below("sampling").only(["temperature", "top_p", "top_k", "min_p"])
     sampling = Fields(sampling.prefix, {"min_p": 0, **sampling.values})
     return Family(
@@ -97,7 +104,46 @@ def read_family(definitions: Definitions, entry: Any, place: str) -> Family:
         ),
         think_open=fields.text("think_open"),
         think_close=fields.text("think_close"),
+        system=read_system(fields),
+        template=read_template(fields.below("template")),
+        prompt_date=None
+        if fields.value("prompt_date") is None
+        else str(fields.date("prompt_date")),
     )
+
+
+def read_system(fields: Fields) -> str | None:
+    """The text of a system message, which may be empty. None if there is no such message."""
+    system = fields.value("system")
+    return system if system in (None, "") else fields.text("system")
+
+
+def read_template(fields: Fields) -> dict[str, Any]:
+    """Variables for a chat template: plain values, under names that a template can use."""
+    for name, value in fields.values.items():
+        if name in GIVEN or not name.isidentifier():
+            why = "is given by raysweep" if name in GIVEN else "is no name of a variable"
+            raise ConfigError(f"{fields.at(name)}: {shown(name)} {why}; choose another name")
+        _check_plain(value, fields.at(name))
+    return dict(fields.values)
+
+
+def _check_plain(value: Any, place: str) -> None:
+    """Raise unless a value is a text, a finite number, a truth value, null, or a list or mapping of such."""
+    if isinstance(value, Mapping | list | tuple):
+        named = isinstance(value, Mapping)
+        for key, entry in value.items() if named else enumerate(value):
+            if named and not isinstance(key, str):
+                raise ConfigError(f"{place}: {shown(key)} is not a text; put the key in quotes")
+            _check_plain(entry, f"{place}.{key}")
+        return
+    plain = value is None or isinstance(value, str | int | float)
+    whole = is_whole(value) if isinstance(value, str) else True
+    finite = math.isfinite(value) if isinstance(value, float) else True
+    if not (plain and whole and finite):
+        raise ConfigError(
+            f"{place}: {shown(value)} is not a plain value; write a text, a number, true, false or null"
+        )
 
 
 def read_weights(definitions: Definitions, entry: Any, place: str) -> WeightSpec:

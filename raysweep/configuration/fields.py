@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, TypeVar
 
 from raysweep.errors import ConfigError, shown, unknown
@@ -143,6 +144,15 @@ class Fields:
             bounds = f"{least} or more" if most == math.inf else f"{least} to {most}"
             raise ConfigError(f"{self.at(key)}: {value} is out of range; write a number {bounds}")
         return float(value)
+
+    def date(self, key: str) -> date:
+        value = self.value(key)
+        try:
+            return date.fromisoformat(str(value))
+        except ValueError as error:
+            raise ConfigError(
+                f"{self.at(key)}: {shown(value)} is not a date; write YYYY-MM-DD"
+            ) from error
 
     def entries(self, key: str) -> list[tuple[str, Any]]:
         """The entries of a list, each with its full field. The list must not be empty."""

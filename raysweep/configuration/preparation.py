@@ -81,7 +81,7 @@ def read_calibration(definitions: Definitions, entry: Any, place: str) -> Calibr
         name, documents = name or file.stem, tuple(calibration.read_file(file, fields.at("path")))
     else:
         fields.only(["loader", "count", "seed", "tokens"])
-        loader = fields.choice("loader", "loader", ["embedded"])
+        loader = fields.choice("loader", "loader", [calibration.EMBEDDED])
         count, seed = fields.integer("count"), fields.integer("seed", least=0)
         name, documents = name or loader, tuple(calibration.embedded(count, seed))
     tokens = Fields(fields.prefix, {"tokens": 2048, **fields.values}).integer("tokens")

@@ -3,12 +3,14 @@
 Thinking must be closed by one token, and prompt, thinking and answer must fit the model's context.
 """
 
+from functools import lru_cache
+
 from raysweep.checkpoints.hub import local_file
-from raysweep.configuration.chat import Chat, read_chat
+from raysweep.configuration.chat import Chat, prompts, read_chat
 from raysweep.errors import ConfigError, shown
 from raysweep.recipe import Calibration
 from raysweep.run_config import Sweep
-from raysweep.spec import Benchmark, Forcing, ModelSpec, sequence_tokens
+from raysweep.spec import Benchmark, Family, Forcing, ModelSpec, Question, sequence_tokens
 
 
 def check_tokens(sweep: Sweep) -> None:
@@ -43,7 +45,7 @@ def check_context(chat: Chat | None, model: ModelSpec, benchmark: Benchmark, swe
 
     chat  None if the tokenizer is missing; prompt and closing then count as no tokens
     """
-    prompt = longest_prompt(chat, model, benchmark) if chat else 0
+    prompt = longest_prompt(chat, model.family, benchmark.questions) if chat else 0
     closing = sweep.forcing.forced_closing(model.family, benchmark)
     closing_tokens = len(chat.encode(closing)) if chat else 0
     context, token_budget = model.architecture.context, sweep.token_budgets[-1]
@@ -61,11 +63,11 @@ def check_context(chat: Chat | None, model: ModelSpec, benchmark: Benchmark, swe
         )
 
 
-def longest_prompt(chat: Chat, model: ModelSpec, benchmark: Benchmark) -> int:
-    """Tokens of the benchmark's longest prompt, including chat template and opened thinking."""
-    think_open = model.family.think_open
-    prompts = [chat.prompt(question.prompt, think_open) for question in benchmark.questions]
-    encoded = chat.tokenizer.encode_batch(prompts, add_special_tokens=False)
+@lru_cache(maxsize=64)
+def longest_prompt(chat: Chat, family: Family, questions: tuple[Question, ...]) -> int:
+    """Tokens of the longest prompt, including chat template and opened thinking."""
+    texts = list(prompts(chat, family, questions))
+    encoded = chat.tokenizer.encode_batch(texts, add_special_tokens=False)
     return max(len(one.ids) for one in encoded)
 
 

@@ -6,14 +6,17 @@ finished checkpoint is never made again.
 
 import importlib.util
 import shutil
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray.exceptions import RayError
 
-from actors.quantize import ENVIRONMENT, quantize
+from actors.checkpoint_files import remove_leftovers
+from actors.quantize import ENVIRONMENT, quantize_in_steps
 from raysweep.checkpoints.engine_files import Making
 from raysweep.driver.ray_errors import reason_of
 from raysweep.driver.ray_session import NO_GPU, ray_session
@@ -32,8 +35,12 @@ class Made:
     failure: str | None = None
 
 
+# Called with a checkpoint in work and the number of its model's layers that are done.
+Tell = Callable[[Making, int], None]
+
+
 def prepare(
-    makings: Sequence[Making], cluster: Cluster, ended: Callable[[Made], None]
+    makings: Sequence[Making], cluster: Cluster, ended: Callable[[Made], None], tell: Tell
 ) -> tuple[Made, ...]:
     """Make all checkpoints, and call `ended` after each.
 
@@ -47,18 +54,20 @@ def prepare(
     task = ray.remote(
         num_cpus=cluster.cpus_per_actor,
         num_gpus=1 if cluster.gpus_per_actor is None else cluster.gpus_per_actor,
+        num_returns="streaming",
         max_retries=1,
         max_calls=1,  # gptqmodel does not free the memory of a model, so each task gets a new process.
         runtime_env={"env_vars": {**ENVIRONMENT, **({} if cluster.on_gpus else NO_GPU)}},
-    )(quantize)
-    made: list[Made] = []
-    with ray_session(cluster):
-        calls = {task.remote(making.recipe, making.checkpoint): making for making in makings}
-        while calls:
-            for call in ray.wait(list(calls), num_returns=1)[0]:
-                made.append(_made(call, calls.pop(call)))
-                ended(made[-1])
-    return tuple(made)
+    )(quantize_in_steps)
+    session = uuid.uuid4().hex
+    try:
+        with ray_session(cluster):
+            steps = {task.remote(m.recipe, m.checkpoint, session): m for m in makings}
+            return tuple(_made(steps, ended, tell))
+    finally:
+        for making in makings:
+            if "://" not in making.checkpoint.path:
+                remove_leftovers(making.checkpoint, session)
 
 
 def _making_bytes(making: Making) -> int:
@@ -66,12 +75,22 @@ def _making_bytes(making: Making) -> int:
     return PROCESS_BYTES + 6 * making.recipe.model.params
 
 
-def _made(call: ray.ObjectRef, making: Making) -> Made:
-    try:
-        ray.get(call)
-        return Made(making)
-    except RayError as error:
-        return Made(making, reason_of(error))
+def _made(steps: dict[Any, Making], ended: Callable[[Made], None], tell: Tell) -> Iterator[Made]:
+    """The checkpoints in the order in which they end, while their steps are told."""
+    while steps:
+        step: Any = ray.wait(list(steps), num_returns=1)[0][0]
+        failure = None
+        try:
+            done: Any = ray.get(next(step))
+            tell(steps[step], done)
+            continue
+        except StopIteration:
+            pass
+        except RayError as error:
+            failure = reason_of(error)
+        made = Made(steps.pop(step), failure)
+        ended(made)
+        yield made
 
 
 def check_installed(cluster: Cluster) -> None:

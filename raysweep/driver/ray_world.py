@@ -242,14 +242,10 @@ def environment(engine: EngineSpec, gpus: float) -> dict[str, str]:
     return {**VLLM, **users, **hidden}
 
 
-# A chat template adds this many tokens to a question at most.
-TEMPLATE_TOKENS = 256
-
-
 def longest_sequence(shard: Shard) -> int:
     """An upper bound on the tokens of a shard's longest sequence, as no text has more tokens than bytes."""
     decoding = shard.decoding
-    prompt = max(len(question.prompt.encode()) for question in shard.questions) + TEMPLATE_TOKENS
+    prompt = max(len(question.rendered.encode()) for question in shard.questions)
     closing = len(decoding.forced_closing.encode())
     tokens = decoding.sequence_tokens(prompt, closing)
     return min(tokens, shard.engine.model.architecture.context)

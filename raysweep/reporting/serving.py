@@ -7,7 +7,7 @@ closes it with the family's closing token.
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,9 +15,10 @@ from raysweep import memory
 from raysweep.analysis.candidates import Candidate
 from raysweep.analysis.configurations import Configuration
 from raysweep.checkpoints.hub import repository_of
+from raysweep.errors import shown
 from raysweep.kv_policy import method_of, parameters
 from raysweep.planning.backends import kv_cache_dtype
-from raysweep.spec import Benchmark, Checkpoint, EngineSpec, WeightSpec, sequence_tokens
+from raysweep.spec import Benchmark, Checkpoint, EngineSpec, Family, WeightSpec, sequence_tokens
 
 # The kernels that vLLM chooses on an NVIDIA GPU, by the method of the weights.
 QUANTIZATION = {"gptq": "gptq_marlin", "awq": "awq_marlin", "fp8": "fp8"}
@@ -100,12 +101,25 @@ def _by_vllm(
             "temperature": family.sampling.temperature,
             "top_p": family.sampling.top_p,
             "top_k": family.sampling.top_k,
+            **({"chat_template_kwargs": dict(family.template)} if family.template else {}),
         },
         (
             f"vLLM closes thinking with {family.think_close!r} only; the measured accuracy had the "
             f"answer opened with {benchmark.answer_opener!r} as well",
+            *_asking(family),
         ),
     )
+
+
+def _asking(family: Family) -> Iterator[str]:
+    """What the measured prompts had and a server does not add by itself."""
+    if family.system is not None:
+        yield f"each question was asked after the system message {shown(family.system)}; send it too"
+    if family.prompt_date is not None:
+        yield (
+            f"the chat template was told {family.prompt_date} as today; a server tells it the day of "
+            "the request"
+        )
 
 
 def _by_torch(

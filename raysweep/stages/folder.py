@@ -16,7 +16,11 @@ ORIGIN = ("versions", "git_revision")
 
 def check_folder(store: Store, config: RunConfig) -> None:
     """Raise ConfigError if the folder holds the samples of another run."""
-    check_same_run(config, read_record(store).get("identity", {}))
+
+    def has_samples(engines: str) -> bool:
+        return any(name.startswith(f"samples/engine={engines}") for name in store.part_names())
+
+    check_same_run(config, read_record(store).get("identity", {}), has_samples)
 
 
 def claim_folder(store: Store, config: RunConfig, document: Document) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from raysweep.checkpoints.engine_files import ready_shards
+from raysweep.configuration.prompts import rendered_prompts, with_prompts
 from raysweep.planning.backends import check_installed
 from raysweep.planning.fit import check_fit, row_tokens
 from raysweep.progress.sessions import note_killed_session, note_session
@@ -15,6 +16,7 @@ from raysweep.stages.grading_checks import check_golds, check_graders_work
 from raysweep.storage.summary import add_to_summary
 from raysweep.system.exit_status import DONE, WORK_REMAINS
 from raysweep.system.quantities import plural
+from raysweep.upkeep.growing import check_growing
 from raysweep.upkeep.regrade import check_graders
 
 if TYPE_CHECKING:
@@ -29,7 +31,9 @@ def run_stage(run: Context) -> int:
     check_graders(config, parts)
     planned = run.folder.plan
     shards = planned.to_do
+    prompts = rendered_prompts(config, shards, fetch=True)
     if shards:
+        check_growing(config, parts, prompts)
         check_graders_work(config)
         if "plan" not in config.stages:  # which has checked them
             check_golds(config)
@@ -61,7 +65,7 @@ def run_stage(run: Context) -> int:
     run.say("generate", "starting Ray")
     with watching(run.store, run.console, shards) as watch:
         outcome = make(
-            shards,
+            with_prompts(shards, prompts),
             run.store,
             config.generation,
             config.cluster,

@@ -1,10 +1,12 @@
 """The stage plan: what the run consists of, what it costs, and what is already finished."""
 
+from raysweep.configuration.prompts import rendered_prompts
 from raysweep.planning.placements import has_known_gpus
 from raysweep.reporting.plan_text import engines_table, plan_lines
 from raysweep.stages.context import RED, Context
 from raysweep.stages.grading_checks import check_golds
 from raysweep.system.exit_status import DONE
+from raysweep.upkeep.growing import check_growing
 
 
 def run_stage(run: Context) -> int:
@@ -12,6 +14,8 @@ def run_stage(run: Context) -> int:
     run.folder.write_plan()
     planned, costs = run.folder.plan, run.folder.costs
     if planned.to_do:
+        prompts = rendered_prompts(run.config, planned.to_do, fetch=False)
+        check_growing(run.config, planned.parts, prompts)
         check_golds(run.config)
     unplaced = any(cost.placement is None for cost in costs)
     known = run.known_gpus if unplaced else ()

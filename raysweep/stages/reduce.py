@@ -14,8 +14,10 @@ from raysweep.spec import Benchmark, EngineSpec
 from raysweep.stages.context import RED, Context
 from raysweep.stages.folder import origin
 from raysweep.stages.folder_view import FolderView
+from raysweep.storage.schemas import SCHEMA_VERSION
 from raysweep.storage.summary import add_to_summary
 from raysweep.system.exit_status import DONE, WORK_REMAINS
+from raysweep.upkeep.growing import check_one_prompt
 from raysweep.upkeep.regrade import check_graders
 
 # Names this many incomplete engines at most.
@@ -26,6 +28,7 @@ def run_stage(run: Context) -> int:
     """Reduce the samples, and print what is missing."""
     run.folder.look()  # Another command may have set a part aside in the meantime.
     check_graders(run.config, run.folder.parts)
+    check_one_prompt(run.folder.parts)
     summary = reduce_folder(run.folder).summary
     graders = {b.name: grading.tag(b.grader) for b in run.config.sweep.benchmarks}
     add_to_summary(run.store, {**origin(run.store, run.config), "graders": graders})
@@ -41,11 +44,16 @@ def run_stage(run: Context) -> int:
     run.say(
         "",
         f"{summary['shards_missing']:,} of {summary['shards']:,} shards are missing, so "
-        f"{summary['scenarios_skipped']:,} scenarios could not be computed; "
-        "the stage generate makes the missing samples",
+        f"{summary['scenarios_skipped']:,} scenarios could not be computed; {_way_out(run)}",
     )
     run.say("", _incomplete(summary["incomplete"]))
     return WORK_REMAINS
+
+
+def _way_out(run: Context) -> str:
+    if any(part.version < SCHEMA_VERSION for part in run.folder.parts):
+        return "another run=NAME can make them, since nothing is added to this older folder"
+    return "the stage generate makes the missing samples"
 
 
 def _incomplete(missing: Mapping[str, int]) -> str:

@@ -32,7 +32,7 @@ def shown_question(config: RunConfig) -> Iterator[str]:
         raise ConfigError(
             f"show.model: the tokenizer of {model.name} is not on this machine; fetch {model.path} first"
         )
-    prompt = chat.prompt(question.prompt, decoding.think_open)
+    prompt = chat.prompt(question.prompt, model.family)
     closing = decoding.forced_closing
     yield f"question  {question.question_id} of {benchmark.name}, as {model.name} is asked it"
     yield f"gold      {shown(question.gold)}, graded as {benchmark.grader}"

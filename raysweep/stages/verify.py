@@ -11,7 +11,7 @@ from raysweep.storage.damaged import set_aside
 from raysweep.storage.store import Store
 from raysweep.system.exit_status import DONE, WORK_REMAINS
 from raysweep.system.quantities import plural
-from raysweep.upkeep.verify import Problem, check_doubles, check_parts, check_tables
+from raysweep.upkeep.verify import Problem, check_doubles, check_parts, check_prompts, check_tables
 
 
 def run_stage(run: Context) -> int:
@@ -36,7 +36,8 @@ def verify_run(config: RunConfig, store: Store, console: Console, say: Say) -> b
     reading = check_parts(config, store, names)
     checked = list(track(reading, "verify", len(names), console=console))
     problems = [problem for one in checked for problem in one.problems]
-    problems += check_doubles(config, (one.part for one in checked if one.part))
+    sound = [one.part for one in checked if one.part]
+    problems += [*check_doubles(config, sound), *check_prompts(sound)]
     problems += check_tables(store)
     rows, unsealed = sum(one.rows for one in checked), sum(not one.sealed for one in checked)
     found = plural(len(problems), "problem") if problems else "no problem"

@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass, field, fields
 from itertools import product
 from typing import Any
 
-from raysweep.spec import Question, content_hash
+from raysweep.content import content_hash
+from raysweep.spec import Question
+from raysweep.storage.schemas import SCHEMA_VERSION
 
 PART_KEY = b"raysweep.part"
 # A longer gold answer is named by its hash in the metadata.
@@ -19,7 +21,7 @@ PART_NAME = re.compile(r"/shard-[^/]*\.parquet$")
 class Part:
     """What a finished part holds.
 
-    questions     hash of what each question asks (`Question.asked`), by question id; version 0.1.0 has
+    questions     hash of what each question asks (`Question.asked`), by question id; raysweep 0.1.0 wrote
                   `Question.content`
     graders       the grader and version (`grading.tag`) of each question's answers, by question id
     tokens        tokens decoded for the part, forks included; 0 if unknown
@@ -28,6 +30,8 @@ class Part:
     epoch         epoch of the lease under which the part was written; 0 without a lease
     golds         the gold answer by which answers are graded, named by `gold_name`, by question id
     former_golds  the gold answer before its last correction, by question id
+    prompts       hash of the prompt as the model read it (`prompt_name`), by question id
+    version       the schema version of its file; parts of version 1 have no prompts
     """
 
     engine_id: str
@@ -43,6 +47,8 @@ class Part:
     epoch: int = 0
     golds: dict[str, str] = field(default_factory=dict)
     former_golds: dict[str, str] = field(default_factory=dict)
+    prompts: dict[str, str] = field(default_factory=dict)
+    version: int = SCHEMA_VERSION
 
     def holds(self, question: Question) -> bool:
         """Whether it has samples of that question, asked as the question is now."""
@@ -51,7 +57,7 @@ class Part:
     def gold_of(self, question: Question) -> str:
         """The gold answer by which its answers to that question were graded, named by `gold_name`.
 
-        A part of version 0.1.0 names a question by prompt and gold answer, so its gold is the current one.
+        A part of raysweep 0.1.0 names a question by prompt and gold answer, so its gold is the current one.
         """
         return self.golds.get(question.question_id, gold_name(question.gold))
 
@@ -81,6 +87,11 @@ def gold_name(gold: str) -> str:
     return gold if len(gold) <= LONGEST_GOLD else f"hash {content_hash(gold)}"
 
 
+def prompt_name(rendered: str) -> str:
+    """The name of a rendered prompt in a part's metadata."""
+    return content_hash("prompt", rendered)
+
+
 def encoded(part: Part) -> bytes:
     return json.dumps(asdict(part)).encode()
 
@@ -95,15 +106,15 @@ def decoded(data: bytes) -> Part:
         if not _fits(name, value):
             raise ValueError(f"its {name} is not of type {EXPECTED[name].__name__}")
     try:
-        return Part(**known)
+        return Part(**{"version": 1, **known})  # version 1 did not say so here
     except TypeError as error:
         raise ValueError("it does not say what it holds") from error
 
 
 EXPECTED: dict[str, type] = {
     **dict.fromkeys(("engine_id", "shard_id", "stream_id", "device"), str),
-    **dict.fromkeys(("questions", "graders", "golds", "former_golds"), dict),
-    **dict.fromkeys(("sample_start", "sample_count", "tokens", "epoch"), int),
+    **dict.fromkeys(("questions", "graders", "golds", "former_golds", "prompts"), dict),
+    **dict.fromkeys(("sample_start", "sample_count", "tokens", "epoch", "version"), int),
     "engine_s": float,
 }
 

@@ -7,7 +7,9 @@ of a column is its description in docs/data-contract.md.
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+# Parts of these versions can be read. Parts of version 1 do not name their prompts, so none is added to them.
+READABLE_VERSIONS = (1, 2)
 
 _string, _int, _float = pa.string(), pa.int64(), pa.float64()
 

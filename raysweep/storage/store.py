@@ -19,7 +19,7 @@ from raysweep.storage.damaged import Damage, DamagedPartError
 from raysweep.storage.files import Folder
 from raysweep.storage.lease import LOOK_EVERY_S, Lease
 from raysweep.storage.part import PART_KEY, PART_NAME, Part, decoded, encoded, part_name
-from raysweep.storage.schemas import SAMPLES, SCHEMA_VERSION
+from raysweep.storage.schemas import READABLE_VERSIONS, SAMPLES, SCHEMA_VERSION
 from raysweep.storage.seal import check_whole, seal, sealed_metadata
 from raysweep.system.safe_text import without_secrets
 
@@ -81,10 +81,10 @@ class Store:
 
     def write_table(self, name: str, table: pa.Table) -> None:
         """Publish a whole Parquet file. It carries the schema version and the lease's epoch."""
-        self.write_bytes(name, self._encoded(table, {}))
+        self.write_bytes(name, self._encoded(table, SCHEMA_VERSION, {}))
 
-    def _encoded(self, table: pa.Table, metadata: dict[bytes, bytes]) -> bytes:
-        stamped = {VERSION_KEY: str(SCHEMA_VERSION).encode(), **metadata}
+    def _encoded(self, table: pa.Table, version: int, metadata: dict[bytes, bytes]) -> bytes:
+        stamped = {VERSION_KEY: str(version).encode(), **metadata}
         if self.lease is not None:
             stamped[EPOCH_KEY] = str(self.lease.epoch).encode()
         sink = pa.BufferOutputStream()
@@ -110,10 +110,10 @@ class Store:
             ) from error
 
     def write_part(self, part: Part, samples: pa.Table) -> None:
-        """Publish a shard's samples under the shard's name."""
+        """Publish a shard's samples under the shard's name. A part that is rewritten keeps its version."""
         if self.lease is not None:
             part = replace(part, epoch=self.lease.epoch)
-        data = self._encoded(samples, {PART_KEY: encoded(part)})
+        data = self._encoded(samples, part.version, {PART_KEY: encoded(part)})
         self.fence(LOOK_EVERY_S)
         self.folder.write(part.name, data)
 
@@ -186,10 +186,11 @@ class Store:
             version, part = metadata[VERSION_KEY].decode(), decoded(metadata[PART_KEY])
         except Damage as error:
             raise self._damaged(name, error) from error
-        if version != str(SCHEMA_VERSION):
+        if version not in map(str, READABLE_VERSIONS):
             raise ConfigError(
                 f"{self.path(name)}: has schema version {version}, but this raysweep reads only "
-                f"{SCHEMA_VERSION}; use the raysweep that wrote it, or choose another run"
+                f"{', '.join(map(str, READABLE_VERSIONS))}; use the raysweep that wrote it, or choose "
+                "another run"
             )
         if part.name != name:
             raise DamagedPartError(name, self.path(name), "its metadata belong to another part")

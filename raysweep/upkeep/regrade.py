@@ -20,7 +20,7 @@ from raysweep import grading
 from raysweep.errors import ConfigError
 from raysweep.planning.grid import backend_of, engines, whole_stream
 from raysweep.run_config import RunConfig
-from raysweep.spec import Benchmark, Question
+from raysweep.spec import Benchmark, EngineSpec, Question
 from raysweep.storage.lease import LOOK_EVERY_S
 from raysweep.storage.part import PART_KEY, Part, decoded, gold_name, part_name
 from raysweep.storage.schemas import SAMPLES
@@ -62,6 +62,7 @@ class Wanted:
     """A part that holds samples of the run, and those of its questions that the run still asks."""
 
     part: Part
+    engine: EngineSpec
     benchmark: Benchmark
     questions: tuple[Question, ...]
 
@@ -87,15 +88,15 @@ def wanted_parts(config: RunConfig, parts: Iterable[Part]) -> Iterator[Wanted]:
         for engine in engines(config)
     ]
     streams = {
-        whole_stream(config, engine, benchmark).stream_id: benchmark
+        whole_stream(config, engine, benchmark).stream_id: (engine, benchmark)
         for engine in makers
         for benchmark in config.sweep.benchmarks
     }
     for part in parts:
-        if benchmark := streams.get(part.stream_id):
-            asked = tuple(question for question in benchmark.questions if part.holds(question))
+        if stream := streams.get(part.stream_id):
+            asked = tuple(question for question in stream[1].questions if part.holds(question))
             if asked:
-                yield Wanted(part, benchmark, asked)
+                yield Wanted(part, *stream, asked)
 
 
 def check_graders(config: RunConfig, parts: Iterable[Part]) -> None:

@@ -30,6 +30,7 @@ from raysweep.storage.part import Part
 from raysweep.storage.record import CONFIG, read_record
 from raysweep.storage.store import EPOCH_KEY, Store
 from raysweep.storage.summary import SUMMARY
+from raysweep.upkeep.growing import mixed_prompts
 
 # The most threads. Parts are in memory while they are read, so more threads would need more memory.
 READERS = 8
@@ -41,7 +42,7 @@ LATER = {"reused_tokens", "recomputed_tokens", "reproducible"}
 # Columns that the tables of early runs do not have.
 _LATER_OF_WEIGHTS = {"weight_symmetric", "weight_act_order"}
 LATER_IN_TABLES = {
-    "engines.parquet": _LATER_OF_WEIGHTS,
+    "engines.parquet": {*_LATER_OF_WEIGHTS, "working_copy_bytes"},
     "scenarios.parquet": _LATER_OF_WEIGHTS,
     "frontier.parquet": {*_LATER_OF_WEIGHTS, "weight_group_size"},
     "frontiers.parquet": {*_LATER_OF_WEIGHTS, "weight_group_size"},
@@ -118,6 +119,8 @@ def part_problems(config: RunConfig, part: Part, table: pa.Table) -> Iterator[st
     lengths = pc.call_function("list_value_length", [tokens]).to_pylist()
     if lengths != table["trace_tokens"].to_pylist():
         yield "it has traces whose number of tokens differs from trace_tokens"
+    if part.version > 1 and set(part.prompts) != set(part.questions):
+        yield "it does not name the prompt of each question"
     yield from _answer_problems(config, table)
 
 
@@ -172,6 +175,12 @@ def check_doubles(config: RunConfig, parts: Iterable[Part]) -> Iterator[Problem]
                         named[shard_id], f"{len(doubled):,} of its samples are also in {first}"
                     )
                 seen |= dict.fromkeys(cells(piece), shard_id)
+
+
+def check_prompts(parts: Iterable[Part]) -> Iterator[Problem]:
+    """Questions that were asked with two prompts in one stream. The problem names the second part."""
+    for part, question_id, earlier in mixed_prompts(parts):
+        yield Problem(part.name, f"its prompt of {question_id} differs from that in {earlier}")
 
 
 def check_tables(store: Store) -> Iterator[Problem]:

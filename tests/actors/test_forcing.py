@@ -69,7 +69,7 @@ def script(ends: frozenset[int], loop_from: int = 10**6, by: str = "</think>") -
 
 def by_torch(way: Decoding, choose: Script, monkeypatch: pytest.MonkeyPatch) -> Trace:
     ours = engine()
-    request = TraceRequest("1+1?", 5, way)
+    request = TraceRequest(tiny_models.rendered("1+1?"), 5, way)
     prompt = len(ours.texts.encode_prompt(request))
 
     def draw(logits: torch.Tensor, sequences: list[Any]) -> list[int]:
@@ -82,7 +82,7 @@ def by_torch(way: Decoding, choose: Script, monkeypatch: pytest.MonkeyPatch) -> 
 def by_vllm(way: Decoding, choose: Script) -> Trace:
     """The requests answered as vLLM does: token by token, until a token to stop at or the limit."""
     texts, done = engine().texts, []
-    request = TraceRequest("1+1?", 5, way)
+    request = TraceRequest(tiny_models.rendered("1+1?"), 5, way)
     prompt = texts.encode_prompt(request)
     sample = Sample(request, texts.vocabulary(way), len(prompt), done.append)
     requests = SampleRequests(sample, prompt, lambda n: n)

@@ -111,6 +111,7 @@ def test_the_recipe_is_named_by_what_decides_the_result_and_nothing_else():
         replace(recipe, model=replace(model, revision="other")),
         replace(recipe, calibration=replace(recipe.calibration, tokens=7)),
         replace(recipe, calibration=replace(recipe.calibration, documents=())),
+        replace(recipe, model=replace(model, family=replace(model.family, system="Be brief."))),
     ]
     assert same.recipe_id == recipe.recipe_id
-    assert len({recipe.recipe_id, *(changed.recipe_id for changed in other)}) == 5
+    assert len({recipe.recipe_id, *(changed.recipe_id for changed in other)}) == 6

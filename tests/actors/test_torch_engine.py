@@ -17,6 +17,7 @@ from support.tiny_models import (
     architecture,
     decoding,
     names,
+    rendered,
     requests,
     run,
     smallest,
@@ -234,7 +235,7 @@ def test_samples_of_a_question_differ_and_repeat_with_their_key():
 
 def test_the_shipped_prompt_opens_the_thinking_once():
     engine = make_engine(smallest(), Full())
-    request = TraceRequest("a=07;a?", 0, decoding())
+    request = TraceRequest(rendered("a=07;a?"), 0, decoding())
     text = engine.texts.tokenizer.decode(engine.encode_prompt(request))
     assert text == "<|im_start|>user\na=07;a?<|im_end|>\n<|im_start|>assistant\n<think>\n"
 

@@ -122,6 +122,50 @@ def test_a_model_without_a_chat_template_is_refused(tmp_path: Path):
     assert words.startswith("sweep.models[1]: ") and "has no chat template; add its" in words
 
 
+@pytest.mark.parametrize(
+    ("family", "words"),
+    [
+        ({"system": 7}, "family.system: 7 is not a text; write a text"),
+        ({"system": False}, "family.system: False is not a text; write a text"),
+        ({"template": {"x": {1: 2}}}, "family.template.x: 1 is not a text; put the key in quotes"),
+        ({"system": "\ud800"}, "family.system: '\\ud800' contains an unpaired surrogate"),
+        ({"template": 7}, "family.template: 7 is not a mapping"),
+        (
+            {"template": {"messages": []}},
+            "template.messages: 'messages' is given by raysweep; choose",
+        ),
+        (
+            {"template": {"a-b": 1}},
+            "template.a-b: 'a-b' is no name of a variable; choose another name",
+        ),
+        (
+            {"template": {"x": float("nan")}},
+            "template.x: nan is not a plain value; write a text, a num",
+        ),
+        ({"template": {"x": [{"y": "\ud800"}]}}, "template.x.0.y: '\\ud800' is not a plain value"),
+        ({"template": {"x": {1, 2}}}, "family.template.x: {1, 2} is not a plain value"),
+        ({"prompt_date": "today"}, "family.prompt_date: 'today' is not a date; write YYYY-MM-DD"),
+        ({"prompt_date": 2026}, "family.prompt_date: 2026 is not a date; write YYYY-MM-DD"),
+    ],
+)
+def test_how_a_family_is_asked_is_checked(family: dict, words: str, mine: Path):
+    models = [{"name": "small", "family": {"name": "tiny", **family}}]
+    assert words in refusal(changed("sweep.models", models), mine)
+
+
+def test_a_template_that_needs_a_date_is_refused_without_one(tmp_path: Path):
+    mine = write_models(tmp_path, "small", "large")
+    template = tmp_path / "models" / "large" / "chat_template.jinja"
+    template.write_text("{{ strftime_now('%Y') }}{{ messages[0].content }}")
+    words = refusal(valid_configuration(), mine)
+    assert words.startswith("sweep.models[1]: ") and words.endswith(
+        "asks for the day, but prompt_date of the family 'tiny' is null; write prompt_date: YYYY-MM-DD "
+        "into the family"
+    )
+    dated = {"name": "large", "family": {"name": "tiny", "prompt_date": "2026-02-03"}}
+    assert read(changed("sweep.models", [dated]), mine).sweep.models[0].family.prompt_date
+
+
 def test_two_families_of_one_name_are_refused(mine: Path):
     models = ["small", {"name": "large", "family": {"name": "tiny", "think_open": "Hm"}}]
     assert "sweep.models[1].family: 'tiny'" in refusal(changed("sweep.models", models), mine)

@@ -9,6 +9,8 @@ from support.configurations import changed, read, valid_configuration
 
 from raysweep.configuration import identity
 from raysweep.errors import ConfigError
+from raysweep.planning.grid import engines, whole_stream
+from raysweep.run_config import RunConfig
 
 
 def test_a_larger_run_is_the_same_run(mine: Path):
@@ -40,6 +42,11 @@ def test_another_grader_may_use_the_folder(mine: Path):
             "sweep.models",
             [{"name": "small", "family": {"name": "tiny", "sampling": {"temperature": 0.5}}}],
             "family.tiny.sampling.temperature: 0.5 differs from 1.0",
+        ),
+        (
+            "sweep.models",
+            [{"name": "small", "family": {"name": "tiny", "template": {"enable_thinking": False}}}],
+            "family.tiny.template",
         ),
     ],
 )
@@ -102,3 +109,31 @@ def test_the_document_of_a_run_holds_no_secrets(mine: Path, monkeypatch: pytest.
 def test_secrets_are_known_by_their_keys_and_tokens_are_not_secrets():
     masked = identity.without_secrets({"api_key": 1, "hf_token": 2, "token_budgets": 3})
     assert masked == {"api_key": "***", "hf_token": "***", "token_budgets": 3}
+
+
+def test_each_way_to_ask_makes_other_samples_and_no_way_leaves_them_as_version_0_1_0_named_them(
+    mine: Path,
+):
+    def run(**ways: Any) -> RunConfig:
+        return read(
+            changed("sweep.models", [{"name": "small", "family": {"name": "tiny", **ways}}]), mine
+        )
+
+    def stream(config: RunConfig) -> str:
+        return whole_stream(config, engines(config)[0], config.sweep.benchmarks[0]).stream_id
+
+    plain = run(system=None, template={}, prompt_date=None)
+    fields = {"name", "sampling", "think_open", "think_close"}
+    assert identity.identity(plain)["family.tiny"].keys() == fields
+    ways = [
+        {"system": ""},
+        {"system": "Be brief."},
+        {"template": {"enable_thinking": False}},
+        {"template": {"enable_thinking": True}},
+        {"prompt_date": "2026-02-03"},
+    ]
+    named = [identity.identity(run(**way))["family.tiny"] for way in [{}, *ways]]
+    assert len({repr(one) for one in named}) == 1 + len(ways)
+    assert len({stream(config) for config in [plain, run(), *(run(**w) for w in ways)]}) == 1 + len(
+        ways
+    )

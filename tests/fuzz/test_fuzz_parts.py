@@ -118,7 +118,7 @@ def test_a_well_sealed_part_whose_note_is_anything_is_a_part_or_is_set_aside(
     note = json.loads(encoded(PART))
     note.pop(key)
     note |= {} if drop else {key: value}
-    data = store._encoded(rows(2), {PART_KEY: json.dumps(note).encode()})
+    data = store._encoded(rows(2), SCHEMA_VERSION, {PART_KEY: json.dumps(note).encode()})
     check(store, data, intact=None)
 
 

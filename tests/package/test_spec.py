@@ -9,8 +9,9 @@ from support.nouns import FAMILY, a_benchmark, a_model, a_run_config, an_engine,
 from actors.kv.full import Full
 from actors.kv.quantized import Quantized
 from actors.kv.streaming_llm import StreamingLLM
+from raysweep.content import INCIDENTAL, content_hash
 from raysweep.planning.grid import whole_stream
-from raysweep.spec import INCIDENTAL, Question, WeightSpec, content_hash
+from raysweep.spec import Family, Question, Sampling, WeightSpec
 
 
 def changed_copies(noun: Any) -> list[tuple[str, Any]]:
@@ -23,12 +24,14 @@ def changed_copies(noun: Any) -> list[tuple[str, Any]]:
 
 
 def changed_values(value: Any) -> list[tuple[str, Any]]:
-    return changed_copies(value) if is_dataclass(value) else [("", value + another(value))]
+    return changed_copies(value) if is_dataclass(value) else [("", another(value))]
 
 
 def another(value: Any) -> Any:
-    """Something to add to a value of that type."""
-    return value[:1] if isinstance(value, tuple) else type(value)(1)
+    """Another value of that type."""
+    if value is None or isinstance(value, dict):
+        return "x" if value is None else {**value, "x": 1}
+    return value + (value[:1] if isinstance(value, tuple) else type(value)(1))
 
 
 def is_incidental(noun: Any, path: str) -> bool:
@@ -72,6 +75,7 @@ def test_hashes_do_not_change_from_one_process_or_version_to_the_next():
     assert content_hash(Quantized(4, layout="kivi", sinks=4)) != content_hash(
         Quantized(4, layout="kivi")
     )
+    assert content_hash(Family("toys", Sampling(1.0))) == "ad0deb6bbd02840d"
 
 
 def test_policies_with_equal_parameters_have_different_hashes():

@@ -207,11 +207,14 @@ def test_another_backend_in_the_folder_of_one_is_refused_not_mixed():
 
 def test_the_longest_sequence_is_bounded_by_bytes_and_by_the_models_context():
     (shard, *_) = make_plan(a_run_config(), []).to_do
+    questions = tuple(replace(q, rendered=f"user: {q.prompt}") for q in shard.questions)
+    shard = replace(shard, questions=questions)
     model = shard.engine.model
     roomy = replace(model, architecture=replace(model.architecture, context=10_000))
     longest = longest_sequence(replace(shard, engine=replace(shard.engine, model=roomy)))
-    assert longest == len("0 + 1 = ?") + 256 + 8 + len("</think>\nThe answer is") + 4
-    assert longest_sequence(shard) == 64
+    assert longest == len("user: 0 + 1 = ?") + 8 + len("</think>\nThe answer is") + 4
+    narrow = replace(model, architecture=replace(model.architecture, context=40))
+    assert longest_sequence(replace(shard, engine=replace(shard.engine, model=narrow))) == 40
 
 
 def test_the_same_configuration_and_folder_give_the_same_bytes():

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from support.candidates import rival
-from support.nouns import a_benchmark, an_engine
+from support.nouns import FAMILY, a_benchmark, a_model, an_engine
 
 from actors.kv.quantized import Quantized
 from actors.kv.r_kv import RKV
@@ -76,3 +76,13 @@ def test_sampling_is_that_of_the_family():
     family = replace(model.family, sampling=replace(model.family.sampling, top_p=0.95, top_k=20))
     found = served(model=replace(model, family=family))
     assert (found.request["top_p"], found.request["top_k"]) == (0.95, 20)
+
+
+def test_a_server_is_asked_as_the_family_is():
+    template, system = {"enable_thinking": False}, "Be brief."
+    family = replace(FAMILY, template=template, system=system, prompt_date="2026-02-03")
+    found = served(model=a_model(family=family))
+    assert found.request["chat_template_kwargs"] == template
+    assert "after the system message 'Be brief.'; send it too" in found.notes[1]
+    assert "told 2026-02-03 as today" in found.notes[2]
+    assert len(served().notes) == 1 and "chat_template_kwargs" not in served().request

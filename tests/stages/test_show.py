@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.configurations import changed, read, valid_configuration, write_models
-from support.tiny_models import MODELS, architecture
+from support.tiny_models import MODELS, architecture, rendered
 
 from actors.engine import TraceRequest
 from actors.kv.full import Full
@@ -32,7 +32,7 @@ def test_the_tokens_shown_are_those_that_the_engine_feeds():
     model, benchmark = config.sweep.models[1], config.sweep.benchmarks[1]
     engine = TorchEngine(str(MODELS / model.name), architecture(model.name), Full(), max_rows=1)
     question, way = benchmark.questions[2], config.decoding(model, benchmark)
-    prompt = engine.encode_prompt(TraceRequest(question.prompt, 0, way))
+    prompt = engine.encode_prompt(TraceRequest(rendered(question.prompt), 0, way))
     closing = engine.texts.vocabulary(way).forced_closing
     lines = list(shown_question(config))
     pieces = [

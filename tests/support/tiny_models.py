@@ -9,8 +9,9 @@ from typing import Any
 
 from actors.engine import Engine, Trace, TraceRequest
 from raysweep.configuration.architecture import read_architecture
+from raysweep.configuration.chat import read_chat
 from raysweep.shard import sample_key
-from raysweep.spec import Architecture, Decoding, Question, Sampling
+from raysweep.spec import Architecture, Decoding, Family, Question, Sampling
 
 MODELS = Path(__file__).parents[2] / "models"
 BUDGETS = (8, 24, 40, 72)
@@ -44,13 +45,21 @@ def decoding(
     )
 
 
+FAMILY = Family("tiny", Sampling(1.0))
+
+
+def rendered(prompt: str) -> str:
+    """The prompt as a shipped model reads it; all of them have the same chat template."""
+    return read_chat(MODELS / "tiny-60k", "model").prompt(prompt, FAMILY)
+
+
 def requests(
     questions: Iterable[Question], way: Decoding, samples: int = 1
 ) -> dict[tuple[str, int], TraceRequest]:
     """One request for each (question id, sample index)."""
     return {
         (q.question_id, index): TraceRequest(
-            q.prompt, sample_key(way.seed, q.question_id, index), way
+            rendered(q.prompt), sample_key(way.seed, q.question_id, index), way
         )
         for q in questions
         for index in range(samples)

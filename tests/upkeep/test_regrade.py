@@ -12,10 +12,10 @@ from support.command import Command
 from support.nouns import a_benchmark, a_run_config
 
 from raysweep import grading
+from raysweep.content import content_hash
 from raysweep.errors import ConfigError
 from raysweep.grading import Said
 from raysweep.planning.plan import make_plan
-from raysweep.spec import content_hash
 from raysweep.storage.part import PART_KEY, Part, part_name
 from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store

@@ -16,7 +16,7 @@ from raysweep.driver import generate
 from raysweep.run_config import RunConfig, Verify
 from raysweep.storage.store import Store
 from raysweep.system.exit_status import DONE, WORK_REMAINS
-from raysweep.upkeep.verify import check_doubles, check_parts, check_tables
+from raysweep.upkeep.verify import check_doubles, check_parts, check_prompts, check_tables
 
 REPAIR = Verify(repair=True)
 
@@ -45,7 +45,8 @@ def config(command: Command) -> RunConfig:
 def problems(config: RunConfig, store: Store) -> list[str]:
     checked = list(check_parts(config, store, store.part_names()))
     found = [problem for one in checked for problem in one.problems]
-    found += check_doubles(config, [one.part for one in checked if one.part])
+    sound = [one.part for one in checked if one.part]
+    found += [*check_doubles(config, sound), *check_prompts(sound)]
     return [problem.text for problem in [*found, *check_tables(store)]]
 
 
@@ -240,12 +241,28 @@ def test_repair_and_what_makes_anew_may_be_one_command(command, store, config):
     assert problems(config, store) == []
 
 
-def test_a_part_of_another_schema_version_is_told_and_left_where_it_is(command, store, monkeypatch):
+def test_a_question_that_was_asked_with_two_prompts_is_told(command, store, config):
+    notes = list(store.parts())
+    alike = [part for part in notes if part.questions == notes[0].questions]
+    prompts = dict.fromkeys(alike[1].questions, "another")
+    number = notes.index(alike[1])
+    name = rewritten(store, lambda row: None, number, prompts=prompts)
+    first = next(iter(prompts))
+    assert problems(config, store) == [
+        f"its prompt of {first} differs from that in {alike[0].name}"
+    ]
+    assert f"{name}: its prompt of {first} differs" in command("verify")[1]
+
+
+def test_a_part_that_does_not_name_its_prompts_is_told(store, config):
+    rewritten(store, lambda row: None, prompts={})
+    assert problems(config, store) == ["it does not name the prompt of each question"]
+
+
+def test_a_part_of_another_schema_version_is_told_and_left_where_it_is(command, store):
     name = store.part_names()[0]
     note, table, _ = store.read_whole_part(name)
-    monkeypatch.setattr("raysweep.storage.store.SCHEMA_VERSION", 99)
-    store.write_part(note, table)
-    monkeypatch.setattr("raysweep.storage.store.SCHEMA_VERSION", 1)
+    store.write_part(replace(note, version=99), table)
     status, said = command("verify", verify=REPAIR)
     assert status == WORK_REMAINS and "has schema version 99" in said
     assert store.exists(name)

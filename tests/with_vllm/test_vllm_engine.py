@@ -23,6 +23,7 @@ from support.tiny_models import (
     decoding,
     names,
     one_end,
+    rendered,
     requests,
     run,
     smallest,
@@ -214,7 +215,8 @@ def test_the_actor_grades_and_writes_what_vllm_says(tmp_path: Path):
     (shard, *_) = some_shards(backend="vllm")
     spec = a_spec(smallest())
     way = decoding(token_budgets=(16, 64))
-    shard = replace(shard, engine=spec, decoding=way, questions=tuple(QUESTIONS[:2]))
+    asked = tuple(replace(q, rendered=rendered(q.prompt)) for q in QUESTIONS[:2])
+    shard = replace(shard, engine=spec, decoding=way, questions=asked)
     actor = EngineActor(spec, str(tmp_path), 8, 400)
     receipt = asyncio.run(actor.run_shard(shard))
     rows = Store(str(tmp_path)).read_samples(spec.engine_id, [shard.shard_id], SAMPLES.names)
