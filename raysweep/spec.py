@@ -15,6 +15,9 @@ from raysweep.kv_policy import KVPolicy
 
 # Marks a field that does not change what is computed, such as a path. Hashes leave it out.
 INCIDENTAL = {"incidental": True}
+# Marks a field that earlier versions lack. Hashes leave it out while it has its default, so that samples of
+# earlier versions keep their names.
+ADDED = {"added": True}
 # A slug leaves out this group size.
 USUAL_GROUP = 128
 
@@ -27,9 +30,15 @@ def content_hash(*parts: Any) -> str:
 
 def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
-        named = {f.name: getattr(value, f.name) for f in fields(value) if f.metadata != INCIDENTAL}
-        return {"": type(value).__name__, **named}
+        return {"": type(value).__name__, **decisive_fields(value)}
     raise TypeError(f"cannot name a {type(value).__name__} by its content")
+
+
+def decisive_fields(noun: Any) -> dict[str, Any]:
+    """The fields of a dataclass on which its identity rests."""
+    named = {f.name: getattr(noun, f.name) for f in fields(noun) if f.metadata != INCIDENTAL}
+    usual = {f.name: f.default for f in fields(noun) if f.metadata == ADDED}
+    return {name: v for name, v in named.items() if name not in usual or v != usual[name]}
 
 
 @dataclass(frozen=True)
@@ -121,8 +130,8 @@ class Sampling:
 class Family:
     """What models of one family share: how they think, and how they are sampled.
 
-    think_open   text that ends every prompt; it is added if the chat template does not end with it
-    think_close  the one token that ends the thinking
+    think_open   text that ends every prompt, added if the chat template does not end with it; "": none
+    think_close  the one token that ends the thinking. Forcing `direct` allows any text, and "": none
     """
 
     name: str
@@ -206,11 +215,13 @@ class Question:
 class Benchmark:
     """Questions, and how an answer is opened by force, limited, extracted and graded.
 
-    answer_opener  text that follows the family's think_close when thinking is closed by force
-    answer_tokens  the most tokens of an answer, without the forced ones
-    grader         a name in `raysweep.grading`; it does not change the samples
-    sources        the files that the questions were read from, each with its SHA-256
-    stands_in      whether its questions are placeholders for missing files, which suffices for a plan
+    answer_opener   text that follows the family's think_close when thinking is closed by force
+    answer_tokens   the most tokens of an answer, without the forced ones
+    grader          a name in `raysweep.grading`; it does not change the samples
+    sources         the files that the questions were read from, each with its SHA-256
+    stands_in       whether its questions are placeholders for missing files, which suffices for a plan
+    text_is_answer  what a forcing with `end_closes` grades if the text ends during thinking: this text as it
+                    is, or (false) an answer that the opener opens. `Decoding` carries it
     """
 
     name: str
@@ -220,6 +231,7 @@ class Benchmark:
     answer_tokens: int
     sources: tuple[str, ...] = field(default=(), metadata=INCIDENTAL)
     stands_in: bool = field(default=False, metadata=INCIDENTAL)
+    text_is_answer: bool = field(default=False, metadata=INCIDENTAL)
 
     @property
     def asked(self) -> str:
@@ -237,6 +249,8 @@ class Forcing:
     answer_opener  text after the close; None: the benchmark's
     loop_tokens    number of last thinking tokens that are searched for a repetition; 0: no search
     end_loops      whether a loop is closed by force as soon as it is found
+    end_closes     whether the end of the text closes the thinking, so that there is an answer after it;
+                   the benchmark's `text_is_answer` says which
     """
 
     extension: str = ""
@@ -244,6 +258,7 @@ class Forcing:
     answer_opener: str | None = None
     loop_tokens: int = 0
     end_loops: bool = False
+    end_closes: bool = field(default=False, metadata=ADDED)
 
     def forced_closing(self, family: Family, benchmark: Benchmark) -> str:
         """The text that closes thinking by force and opens the answer."""
@@ -263,7 +278,11 @@ def sequence_tokens(
 
 @dataclass(frozen=True)
 class Decoding:
-    """Everything that determines a sample besides engine and question."""
+    """Everything that determines a sample besides engine and question.
+
+    end_closes      whether the end of the text closes the thinking
+    text_is_answer  whether the text is then the answer; otherwise the forced closing opens one
+    """
 
     seed: int
     sampling: Sampling
@@ -275,6 +294,8 @@ class Decoding:
     extension: str = ""
     loop_tokens: int = 0
     end_loops: bool = False
+    end_closes: bool = field(default=False, metadata=ADDED)
+    text_is_answer: bool = field(default=False, metadata=ADDED)
 
     def sequence_tokens(
         self, prompt_tokens: int = 0, closing_tokens: int = 0, token_budget: int | None = None

@@ -19,7 +19,7 @@ from raysweep.errors import ConfigError, shown
 from raysweep.kv_policy import KVPolicy
 from raysweep.recipe import Calibration
 from raysweep.run_config import RunConfig
-from raysweep.spec import Benchmark, content_hash
+from raysweep.spec import Benchmark, content_hash, decisive_fields
 from raysweep.system.safe_text import without_secrets
 
 PACKAGES = (
@@ -35,7 +35,7 @@ def identity(config: RunConfig) -> dict[str, Any]:
     fields = {
         "seed": config.seed,
         "sweep.token_budgets": sweep.token_budgets,
-        "sweep.forcing": asdict(sweep.forcing),
+        "sweep.forcing": decisive_fields(sweep.forcing),
     }
     # With auto, the plan keeps the backend that made the folder's samples.
     if sweep.backend != "auto":
