@@ -120,7 +120,7 @@ class Twin:
         answer: list[int] = []
         while len(answer) < most and END not in answer:
             answer.append(self.choose(len(seen) + len(answer), True))
-        text = said + self.spell(token for token in answer if token not in (START, END))
+        text = said + self.spell([token for token in answer if token not in (START, END)])
         return BudgetAnswer(budget, thinking, forced, text, END in answer, len(answer), 0)
 
 
