@@ -30,11 +30,12 @@ class BudgetAnswer:
     """The answer that a run with this token budget gives.
 
     thinking_tokens  tokens between the markers of the thinking
-    forced           whether thinking was closed by force at the budget
-    text             everything after the closing marker, a forced opener included
+    forced           whether thinking was closed by force: at the budget, as a loop, or after its text ended
+    text             everything after the closing marker, a forced opener included, without special tokens;
+                     the thinking itself where an ended text is the answer
     ended            whether the answer ended by itself, and not at its limit
-    answer_tokens    tokens decoded for the answer
-    kv_bytes         live bytes of prompt and thinking in the KV cache
+    answer_tokens    tokens decoded for the answer; 0 where the thinking is the answer
+    kv_bytes         live bytes in the KV cache when thinking ended
     given_up         whether it took longer than its deadline, so that the answer is unknown
     """
 
@@ -56,7 +57,8 @@ class Trace:
                        forced closings are left out
     finish             `stop`: thinking ended by itself; `budget`: it was closed at the largest budget;
                        `loop`: it repeated itself when it was closed by force; `end`: the text ended
-                       during thinking, and so without an answer; `deadline`: it took too long
+                       during thinking, which has an answer only if the end closes thinking (`Decoding`);
+                       `deadline`: it took too long
     reused_tokens      tokens of thinking before answers that were still in the cache
     recomputed_tokens  tokens of thinking before answers that were computed again
     reproducible       `batch_invariant`: the trace does not depend on what runs beside it; `seeded`: it

@@ -38,9 +38,16 @@ class Work:
 
 
 def generated_tokens(trace: Trace) -> int:
-    """Tokens decoded for a trace and all its forks."""
-    forks = sum(answer.answer_tokens for answer in trace.answers if answer.forced)
-    return len(trace.token_ids) + forks
+    """Tokens decoded for a trace and all its forks; an answer that serves several budgets counts once."""
+    forks = {
+        (
+            answer.thinking_tokens,
+            answer.thinking_tokens == answer.token_budget,
+        ): answer.answer_tokens
+        for answer in trace.answers
+        if answer.forced
+    }
+    return len(trace.token_ids) + sum(forks.values())
 
 
 def publish(store: Store, work: Work, graders: Workers, metrics: ActorMetrics) -> None:

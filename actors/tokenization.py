@@ -7,15 +7,16 @@ end of text, and the end of a turn of the chat.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer
 
 from actors.engine import TraceRequest
+from actors.think_close import ThinkClose
 from raysweep.spec import Decoding
 
 NAMING_THE_END = ("generation_config.json", "config.json")  # files that may have `eos_token_id`
@@ -25,22 +26,29 @@ NAMING_THE_END = ("generation_config.json", "config.json")  # files that may hav
 class Vocabulary:
     """The few tokens that steer decoding, for one `Decoding`.
 
-    think_close     closes the thinking
+    close           what closes the thinking
     end             each of these ends the text
     forced_closing  closes the thinking by force and opens the answer
+    decode          tokens to text, without special tokens
     extension       replaces an early end of thinking; empty if an early end stands
     """
 
-    think_close: int
+    close: ThinkClose
     end: frozenset[int]
     forced_closing: tuple[int, ...]
     decode: Callable[[list[int]], str]
     extension: tuple[int, ...] = ()
 
-    @property
+    @cached_property
     def opener(self) -> tuple[int, ...]:
-        """The tokens after think_close in the forced closing."""
-        return self.forced_closing[self.forced_closing.index(self.think_close) + 1 :]
+        """The tokens of the forced closing that open the answer; all of them if nothing closes thinking."""
+        return self.forced_closing[self.close.first_end(self.forced_closing) or 0 :]
+
+    def text_after(self, closing: Sequence[int], answer: Sequence[int]) -> str:
+        """What a grader reads: the text after the close in `closing`, a forced or a model's own."""
+        closed = self.close.first_end(closing) or 0
+        rest = self.close.rest(closing[:closed]) if closed else ""
+        return rest + self.decode([*closing[closed:], *answer])
 
 
 def end_tokens(folder: Path, tokenizer: Any) -> frozenset[int]:
@@ -78,21 +86,43 @@ class Texts:
         return tuple(self.tokenizer.encode(prompt, add_special_tokens=False))
 
     def vocabulary(self, decoding: Decoding) -> Vocabulary:
-        """Raises ValueError unless think_close is one token, which the forced closing has once."""
+        """Raises ValueError if the forced closing does not close the thinking, see `_close`."""
         if decoding not in self._vocabularies:
-            encode = self.tokenizer.encode
-            closing = encode(decoding.forced_closing, add_special_tokens=False)
-            close = encode(decoding.think_close, add_special_tokens=False)
-            if len(close) != 1 or closing.count(close[0]) != 1:
-                raise ValueError(
-                    f"think_close: {decoding.think_close!r} is not a single token that occurs once in "
-                    f"{decoding.forced_closing!r}; write the token that closes this model's thinking"
-                )
-            extension = tuple(encode(decoding.extension, add_special_tokens=False))
+            closing = self._tokens(decoding.forced_closing)
             self._vocabularies[decoding] = Vocabulary(
-                close[0], self.end, tuple(closing), self.tokenizer.decode, extension
+                self._close(decoding, closing),
+                self.end,
+                closing,
+                partial(self.tokenizer.decode, skip_special_tokens=True),
+                self._tokens(decoding.extension),
             )
         return self._vocabularies[decoding]
+
+    def _close(self, decoding: Decoding, forced_closing: tuple[int, ...]) -> ThinkClose:
+        """What closes the thinking; the forced closing must have it once.
+
+        Unless the end of the text closes the thinking too, it must be one token.
+        """
+        spell = partial(
+            self.tokenizer.decode, skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
+        close = self._tokens(decoding.think_close)
+        single = close[0] if len(close) == 1 else None
+        if single is not None:
+            closed = forced_closing.count(single) == 1
+        else:
+            spelled = spell(list(forced_closing))
+            closed = decoding.end_closes and spelled.count(decoding.think_close) == 1
+        if not closed and (decoding.think_close or not decoding.end_closes):
+            raise ValueError(
+                f"think_close: {decoding.think_close!r} is not a single token that occurs once in "
+                f"{decoding.forced_closing!r}; write the token that closes this model's thinking, or use "
+                "the forcing 'direct'"
+            )
+        return ThinkClose(single, decoding.think_close, spell)
+
+    def _tokens(self, text: str) -> tuple[int, ...]:
+        return tuple(self.tokenizer.encode(text, add_special_tokens=False))
 
     def most_tokens(self, request: TraceRequest) -> int:
         """The most tokens that a sequence of this request can have."""

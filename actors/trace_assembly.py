@@ -21,6 +21,9 @@ class Sample:
 
     tokens      the trace's own: thoughts, extensions included, and the answer that it gave by itself
     waits       how often an early end of thinking was replaced by an extension
+    finish      how the thinking ended, in the words of `Trace.finish`
+    filled      tokens that had been drawn when it ended, without the last one of an end by itself; None if
+                it filled the largest budget
     at_budgets  the answer at each budget that the thinking filled
     at_larger   the answer at all larger budgets; None until it is known, and if there are none
     """
@@ -34,6 +37,8 @@ class Sample:
     waits: int = 0
     reused_tokens: int = 0
     recomputed_tokens: int = 0
+    finish: str = "budget"
+    filled: int | None = None
     at_budgets: dict[int, BudgetAnswer] = field(default_factory=dict)
     at_larger: BudgetAnswer | None = None
     started_s: float = field(default_factory=time.perf_counter)
@@ -41,6 +46,10 @@ class Sample:
     @property
     def budgets(self) -> tuple[int, ...]:
         return self.request.decoding.token_budgets
+
+    def end_thinking(self, finish: str, filled: int) -> None:
+        """Note that the thinking ended before the largest budget: one answer will serve all larger ones."""
+        self.finish, self.filled = finish, filled
 
     def answered(self, budget: int, answer: BudgetAnswer) -> None:
         """Note the answer at a budget, or (NO_BUDGET) at all larger ones; report a complete trace."""
@@ -51,10 +60,18 @@ class Sample:
         if self._is_complete():
             self.done(self._trace())
 
+    def answer_of_ended_text(self, kv_bytes: int) -> BudgetAnswer:
+        """What a text that ended during thinking gives at all larger budgets: itself, or nothing."""
+        nothing = no_answer(self.filled or 0, kv_bytes)
+        if not self.request.decoding.text_is_answer:
+            return nothing
+        return replace(nothing, text=self.vocabulary.decode(self.tokens[: self.filled]))
+
     def _is_complete(self) -> bool:
-        larger = self.at_larger
-        filled = [b for b in self.budgets if larger is None or b <= larger.thinking_tokens]
-        return all(budget in self.at_budgets for budget in filled)
+        if self.filled is None:
+            return len(self.at_budgets) == len(self.budgets)
+        full = [budget for budget in self.budgets if budget <= self.filled]
+        return self.at_larger is not None and all(budget in self.at_budgets for budget in full)
 
     def _trace(self) -> Trace:
         return Trace(
@@ -75,14 +92,11 @@ class Sample:
         return replace(answer, token_budget=budget)
 
     def _finish(self) -> str:
-        """How the thinking ended, in the words of `Trace.finish`."""
-        larger = self.at_larger
-        if larger is None or larger.forced:
-            loops = is_loop(self.tokens, self.request.decoding.loop_tokens)
-            return "loop" if loops else "budget"
-        if self.vocabulary.think_close in self.tokens:
-            return "stop"
-        return "deadline" if larger.given_up else "end"
+        """How the thinking ended; a loop that filled the largest budget is found only here."""
+        in_loop = self.finish == "budget" and is_loop(
+            self.tokens, self.request.decoding.loop_tokens
+        )
+        return "loop" if in_loop else self.finish
 
 
 def no_answer(thinking_tokens: int, kv_bytes: int, given_up: bool = False) -> BudgetAnswer:

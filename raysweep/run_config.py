@@ -184,4 +184,6 @@ class RunConfig:
             extension=forcing.extension,
             loop_tokens=forcing.loop_tokens,
             end_loops=forcing.end_loops,
+            end_closes=forcing.end_closes,
+            text_is_answer=forcing.end_closes and benchmark.text_is_answer,
         )

@@ -106,8 +106,8 @@ class Sampling:
 class Family:
     """What models of one family share: how they are asked, how they think, and how they are sampled.
 
-    think_open   text that ends every prompt; it is added if the chat template does not end with it
-    think_close  the one token that ends the thinking
+    think_open   text that ends every prompt, added if the chat template does not end with it; "": none
+    think_close  the one token that ends the thinking. Forcing `direct` allows any text, and "": none
     system       text of a system message before the question; None: no such message
     template     further variables of the chat template, such as `enable_thinking`: plain values by name
     prompt_date  the day (YYYY-MM-DD) that the chat template is told as today; None: it is told none
@@ -203,11 +203,13 @@ class Question:
 class Benchmark:
     """Questions, and how an answer is opened by force, limited, extracted and graded.
 
-    answer_opener  text that follows the family's think_close when thinking is closed by force
-    answer_tokens  the most tokens of an answer, without the forced ones
-    grader         a name in `raysweep.grading`; it does not change the samples
-    sources        the files that the questions were read from, each with its SHA-256
-    stands_in      whether its questions are placeholders for missing files, which suffices for a plan
+    answer_opener   text that follows the family's think_close when thinking is closed by force
+    answer_tokens   the most tokens of an answer, without the forced ones
+    grader          a name in `raysweep.grading`; it does not change the samples
+    sources         the files that the questions were read from, each with its SHA-256
+    stands_in       whether its questions are placeholders for missing files, which suffices for a plan
+    text_is_answer  what a forcing with `end_closes` grades if the text ends during thinking: this text as it
+                    is, or (false) an answer that the opener opens. `Decoding` carries it
     """
 
     name: str
@@ -217,6 +219,7 @@ class Benchmark:
     answer_tokens: int
     sources: tuple[str, ...] = field(default=(), metadata=INCIDENTAL)
     stands_in: bool = field(default=False, metadata=INCIDENTAL)
+    text_is_answer: bool = field(default=False, metadata=INCIDENTAL)
 
     @property
     def asked(self) -> str:
@@ -234,6 +237,8 @@ class Forcing:
     answer_opener  text after the close; None: the benchmark's
     loop_tokens    number of last thinking tokens that are searched for a repetition; 0: no search
     end_loops      whether a loop is closed by force as soon as it is found
+    end_closes     whether the end of the text closes the thinking, so that there is an answer after it;
+                   the benchmark's `text_is_answer` says which
     """
 
     extension: str = ""
@@ -241,6 +246,7 @@ class Forcing:
     answer_opener: str | None = None
     loop_tokens: int = 0
     end_loops: bool = False
+    end_closes: bool = field(default=False, metadata=ADDED)
 
     def forced_closing(self, family: Family, benchmark: Benchmark) -> str:
         """The text that closes thinking by force and opens the answer."""
@@ -260,7 +266,11 @@ def sequence_tokens(
 
 @dataclass(frozen=True)
 class Decoding:
-    """Everything that determines a sample besides engine and question."""
+    """Everything that determines a sample besides engine and question.
+
+    end_closes      whether the end of the text closes the thinking
+    text_is_answer  whether the text is then the answer; otherwise the forced closing opens one
+    """
 
     seed: int
     sampling: Sampling
@@ -272,6 +282,8 @@ class Decoding:
     extension: str = ""
     loop_tokens: int = 0
     end_loops: bool = False
+    end_closes: bool = field(default=False, metadata=ADDED)
+    text_is_answer: bool = field(default=False, metadata=ADDED)
 
     def sequence_tokens(
         self, prompt_tokens: int = 0, closing_tokens: int = 0, token_budget: int | None = None

@@ -12,7 +12,7 @@ from typing import Any
 
 from actors.engine import BudgetAnswer
 from actors.repetition import CHECK_TOKENS, is_loop
-from actors.trace_assembly import NO_BUDGET, Sample, no_answer
+from actors.trace_assembly import NO_BUDGET, Sample
 
 LiveBytes = Callable[[], int]  # bytes that a row's KV cache holds now
 
@@ -39,6 +39,7 @@ class Sequence:
     feed      tokens to feed, the next one first; the logits after the last one give a new token
     script    thoughts that replace the model's, the next one first
     answer    the answer's tokens so far, None while thinking
+    closing   the tokens that closed the thinking, forced or the model's own
     forced    whether thinking was closed by force
     budget    the budget that closed the thinking, NO_BUDGET if none has
     kv_bytes  live bytes when thinking ended
@@ -50,6 +51,7 @@ class Sequence:
     feed: list[int]
     script: list[int] = field(default_factory=list)
     answer: list[int] | None = None
+    closing: tuple[int, ...] = ()
     forced: bool = False
     budget: int = NO_BUDGET
     thinking_tokens: int = 0
@@ -89,10 +91,14 @@ class Sequence:
         return due and is_loop(self.sample.tokens, decoding.loop_tokens)
 
     def close_by_force(self, live_bytes: LiveBytes, budget: int, fork: Fork | None = None) -> None:
-        """Answer at a full `budget`, or (NO_BUDGET) where a loop is ended; then `fork`, if any, goes on."""
-        self.forced, self.budget, self.answer, self.fork = True, budget, [], fork
-        self.feed = list(self.sample.vocabulary.forced_closing)
-        self.kv_bytes = live_bytes()
+        """Answer at a full `budget`, or (NO_BUDGET) where thinking ended early; `fork`, if any, goes on."""
+        self.forced, self.budget, self.fork = True, budget, fork
+        self._begin_answer(self.sample.vocabulary.forced_closing, live_bytes)
+        self.feed = list(self.closing)
+
+    def end_loop(self, live_bytes: LiveBytes) -> None:
+        self.sample.end_thinking("loop", self.thinking_tokens)
+        self.close_by_force(live_bytes, NO_BUDGET)
 
     def resume(self, live_bytes: LiveBytes) -> None:
         """Continue thinking where the fork began; the row's cache has been restored."""
@@ -101,7 +107,7 @@ class Sequence:
         self.budget = NO_BUDGET
         thought, self.fork = self.fork.thought, None
         if self.in_loop:
-            self.close_by_force(live_bytes, NO_BUDGET)
+            self.end_loop(live_bytes)
         else:
             self.accept(thought, live_bytes)
 
@@ -113,26 +119,40 @@ class Sequence:
             self.sample.tokens.append(token)
         if self.answer is not None:
             self._accept_answer(token)
-        elif token == self.sample.vocabulary.think_close:
-            self.answer, self.kv_bytes = [], live_bytes()
+        elif closing := self.sample.vocabulary.close.length(self.sample.tokens):
+            self._close_by_itself(closing, live_bytes)
         elif token in self.sample.vocabulary.end:
-            self._end_without_answer(live_bytes)
+            self._end_with_text(live_bytes)
         else:
             self.thinking_tokens += 1
 
     def _thought(self, sampled: int) -> int:
         """The next thought: the model's, or the extension's where the model ends its thinking too early."""
         vocabulary = self.sample.vocabulary
-        ends = sampled == vocabulary.think_close or sampled in vocabulary.end
+        ends = sampled == vocabulary.close.token or sampled in vocabulary.end
         if ends and not self.script and vocabulary.extension:
             self.script = list(vocabulary.extension)
             self.sample.waits += 1
         return self.script.pop(0) if self.script else sampled
 
-    def _end_without_answer(self, live_bytes: LiveBytes) -> None:
-        """The model ended its text while thinking, which leaves nothing to grade."""
-        self.feed = []
-        self.sample.answered(NO_BUDGET, no_answer(self.thinking_tokens, live_bytes()))
+    def _close_by_itself(self, closing: int, live_bytes: LiveBytes) -> None:
+        """The last `closing` tokens close the thinking; all but the newest counted as thoughts until now."""
+        self.sample.end_thinking("stop", self.thinking_tokens)
+        self.thinking_tokens -= closing - 1
+        self._begin_answer(tuple(self.sample.tokens[-closing:]), live_bytes)
+
+    def _end_with_text(self, live_bytes: LiveBytes) -> None:
+        """The model ended its text while thinking, which may leave nothing to grade."""
+        sample, decoding = self.sample, self.sample.request.decoding
+        sample.end_thinking("end", self.thinking_tokens)
+        if decoding.end_closes and not decoding.text_is_answer:
+            self.close_by_force(live_bytes, NO_BUDGET)
+        else:
+            self.feed = []
+            sample.answered(NO_BUDGET, sample.answer_of_ended_text(live_bytes()))
+
+    def _begin_answer(self, closing: tuple[int, ...], live_bytes: LiveBytes) -> None:
+        self.closing, self.answer, self.kv_bytes = closing, [], live_bytes()
 
     def _accept_answer(self, sampled: int) -> None:
         assert self.answer is not None
@@ -140,12 +160,11 @@ class Sequence:
         if not ended:
             self.answer.append(sampled)
         vocabulary, limit = self.sample.vocabulary, self.sample.request.decoding.answer_tokens
-        opener = list(vocabulary.opener)
         spent = len(self.answer) + ended
         # An answer that the model opened itself may spend the opener's tokens too.
-        if ended or spent >= limit + (0 if self.forced else len(opener)):
+        if ended or spent >= limit + (0 if self.forced else len(vocabulary.opener)):
             self.feed = []
-            text = vocabulary.decode((opener if self.forced else []) + self.answer)
+            text = vocabulary.text_after(self.closing, self.answer)
             thinking, forced = self.thinking_tokens, self.forced
             found = BudgetAnswer(self.budget, thinking, forced, text, ended, spent, self.kv_bytes)
             self.sample.answered(self.budget, found)

@@ -23,7 +23,7 @@ from actors.torch_engine.budget_forcing import Fork, Sequence
 from actors.torch_engine.model import Decoder
 from actors.torch_engine.row_block import LARGEST_BLOCK, padded, row_block
 from actors.torch_engine.sampling import draw_tokens, is_finite, uniforms
-from actors.trace_assembly import NO_BUDGET, Sample
+from actors.trace_assembly import Sample
 from raysweep import memory
 from raysweep.errors import shown
 from raysweep.kv_policy import KVPolicy
@@ -173,7 +173,7 @@ class TorchEngine:
                 sequence.close_by_force(live_bytes, sequence.thinking_tokens, fork)
                 continue
             if sequence.in_loop:
-                sequence.close_by_force(live_bytes, NO_BUDGET)
+                sequence.end_loop(live_bytes)
                 continue
             sequence.accept(token, live_bytes)
             if sequence.finished and sequence.fork is not None:

@@ -117,7 +117,10 @@ class VllmEngine:
 
 
 def sampling_params(sampling: Sampling, request: Request) -> SamplingParams:
-    """A request in vLLM's terms. vLLM's own end of text is ignored: `request.stop` has all end tokens."""
+    """A request in vLLM's terms. vLLM's own end of text is ignored: `request.stop` has all end tokens.
+
+    vLLM makes text only where it is to find one to stop at.
+    """
     return SamplingParams(
         temperature=sampling.temperature,
         top_p=sampling.top_p,
@@ -127,6 +130,8 @@ def sampling_params(sampling: Sampling, request: Request) -> SamplingParams:
         max_tokens=request.max_tokens,
         stop_token_ids=sorted(request.stop),
         ignore_eos=True,
-        detokenize=False,
+        stop=[request.stop_text] if request.stop_text else None,
+        detokenize=bool(request.stop_text),
+        skip_special_tokens=False,
         output_kind=RequestOutputKind.FINAL_ONLY,
     )

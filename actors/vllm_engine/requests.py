@@ -3,9 +3,11 @@
     think    prompt                                    up to the largest budget, </think> or the end
     answer   prompt + trace[:budget] + forced closing  at each budget that the trace filled
     answer   prompt + trace                            if the trace closed its thinking itself
+    answer   prompt + trace + forced closing           if the end of the text closes the thinking
 
 An early end of thinking is replaced by an extension, if there is one, and the rest of the budget is
-requested. The answers' prompts are in the prefix cache as far as whole blocks go. The longest is requested
+requested. Where a text closes the thinking, vLLM stops at it, but its tokens decide (`ThinkClose`). The
+answers' prompts are in the prefix cache as far as whole blocks go. The longest is requested
 first: it holds all blocks of the trace until the shorter ones have found theirs.
 """
 
@@ -18,22 +20,27 @@ from actors.tokenization import Vocabulary
 from actors.trace_assembly import NO_BUDGET, Sample, no_answer
 from raysweep.shard import sample_key
 
-# The purposes of a request besides a budget's answer: the thoughts, the answer after the trace closed its
-# thinking itself, and the answer after a loop was ended.
-THINK, NATURAL, LOOP = "think", "natural", "loop"
+# The purposes of a request besides a budget's answer: the thoughts, and the answers after the trace closed
+# its thinking itself, after a loop was ended, and after the end of the text.
+THINK, NATURAL, LOOP, END = "think", "natural", "loop", "end"
 
 LiveBytes = Callable[[int], int]  # bytes of the KV cache of a sequence with so many tokens
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request. `purpose` is THINK, NATURAL, LOOP or the token budget that it answers at."""
+    """One request. `purpose` is THINK, NATURAL, LOOP, END or the token budget that it answers at.
+
+    stop       tokens to stop at
+    stop_text  a text to stop at; "": none
+    """
 
     purpose: str | int
     prompt: tuple[int, ...]
     max_tokens: int
     stop: frozenset[int]
     seed: int
+    stop_text: str = ""
 
 
 @dataclass(eq=False)
@@ -42,23 +49,26 @@ class SampleRequests:
 
     prompt    tokens of the sample's own prompt, with thinking opened
     thinking  tokens between the markers, once thinking has ended
+    parts     requests for thoughts that have been answered
     """
 
     sample: Sample
     prompt: tuple[int, ...]
     live_bytes: LiveBytes
     thinking: int = 0
+    parts: int = 0
 
     @property
     def vocabulary(self) -> Vocabulary:
         return self.sample.vocabulary
 
     def first(self) -> Request:
-        """The request for the trace, or for what follows an extension of it."""
-        stop = self.vocabulary.end | {self.vocabulary.think_close}
-        tokens = self.sample.tokens
+        """The request for the trace, or for what follows the tokens that it has."""
+        close, tokens = self.vocabulary.close, self.sample.tokens
         most = self.sample.budgets[-1] - len(tokens)
-        return self._request(THINK, tuple(tokens), most, stop, self.sample.waits)
+        stop = self.vocabulary.end | close.stop_tokens
+        request = self._request(THINK, tuple(tokens), most, stop, self.parts)
+        return replace(request, stop_text=close.stop_text)
 
     def take(self, request: Request, tokens: list[int], cached: int) -> list[Request]:
         """Take in the output of a request, and how much of its prompt was cached; the requests that follow.
@@ -73,8 +83,9 @@ class SampleRequests:
 
     def give_up(self, request: Request) -> None:
         """A request took too long: note that, for its answer or for the whole trace."""
-        thinking = self._thinking_of(request)
-        nothing = no_answer(thinking, self._live_bytes(thinking), given_up=True)
+        if request.purpose == THINK:
+            self.sample.end_thinking("deadline", 0)
+        nothing = no_answer(self._thinking_of(request), self._live_bytes(request), given_up=True)
         forced = request.purpose not in (THINK, NATURAL)
         self._answered(request, replace(nothing, forced=forced))
 
@@ -84,26 +95,51 @@ class SampleRequests:
 
     def _thought(self, tokens: list[int]) -> list[Request]:
         """Go on if the thoughts ended too early, else request the answers, the longest first."""
-        sample = self.sample
-        sample.tokens += tokens
-        closed = sample.tokens[-1] == self.vocabulary.think_close
-        ended = sample.tokens[-1] in self.vocabulary.end
+        closed = self._take_thoughts(tokens)
+        ended = not closed and self.sample.tokens[-1] in self.vocabulary.end
         if (closed or ended) and self.vocabulary.extension:
             self._extend()
-            if len(sample.tokens) < sample.budgets[-1]:
-                return [self.first()]
             closed = ended = False
-        self.thinking = len(sample.tokens) - (closed or ended)
-        requests = [self._natural()] if closed else []
+        if not (closed or ended) and len(self.sample.tokens) < self.sample.budgets[-1]:
+            return [self.first()]
+        return self._answers(closed, ended)
+
+    def _take_thoughts(self, tokens: list[int]) -> bool:
+        """Take in thoughts up to the end of a closing; whether there is one."""
+        thoughts, before = self.sample.tokens, len(self.sample.tokens)
+        thoughts += tokens
+        self.parts += 1
+        end = self.vocabulary.close.first_end(thoughts, before)
+        del thoughts[end or len(thoughts) :]
+        return end is not None
+
+    def _answers(self, closed: bool, ended: bool) -> list[Request]:
+        """The requests for all answers, once thinking has ended: by its closing, its end or the budget."""
+        sample, filled = self.sample, len(self.sample.tokens) - (closed or ended)
+        self.thinking, requests = filled, []
         if loop := self._loop_end():
             del sample.tokens[loop:]
-            self.thinking = loop
+            self.thinking = filled = loop
+            sample.end_thinking("loop", loop)
             requests = [self._forced(loop, LOOP)]
+        elif closed:
+            self.thinking = len(sample.tokens) - self.vocabulary.close.length(sample.tokens)
+            sample.end_thinking("stop", filled)
+            requests = [self._natural()]
         elif ended:
-            nothing = no_answer(self.thinking, self._live_bytes(self.thinking))
-            sample.answered(NO_BUDGET, nothing)
-        filled = [budget for budget in reversed(sample.budgets) if budget <= self.thinking]
-        return requests + [self._forced(budget) for budget in filled]
+            requests = self._after_the_end()
+        full = [budget for budget in reversed(sample.budgets) if budget <= filled]
+        return requests + [self._forced(budget) for budget in full]
+
+    def _after_the_end(self) -> list[Request]:
+        """The text ended during thinking: the request for its answer, if the end closes thinking."""
+        sample, decoding = self.sample, self.sample.request.decoding
+        sample.end_thinking("end", self.thinking)
+        if decoding.end_closes and not decoding.text_is_answer:
+            return [self._forced(self.thinking, END)]
+        kv_bytes = self.live_bytes(len(self.prompt) + self.thinking)
+        sample.answered(NO_BUDGET, sample.answer_of_ended_text(kv_bytes))
+        return []
 
     def _extend(self) -> None:
         """Put the extension in place of the end, as far as the budget goes."""
@@ -153,21 +189,23 @@ class SampleRequests:
     def _thinking_of(self, request: Request) -> int:
         return self.thinking if isinstance(request.purpose, str) else request.purpose
 
-    def _live_bytes(self, thinking: int) -> int:
-        return self.live_bytes(len(self.prompt) + thinking)
+    def _live_bytes(self, request: Request) -> int:
+        """Live bytes when the thinking before this answer ended; a closing's last token is not yet there."""
+        filled = self.sample.filled if request.purpose == NATURAL else None
+        return self.live_bytes(len(self.prompt) + (filled or self._thinking_of(request)))
 
     def _answer(self, request: Request, tokens: list[int]) -> BudgetAnswer:
-        ended = tokens[-1] in self.vocabulary.end
-        forced, thinking = request.purpose != NATURAL, self._thinking_of(request)
-        if not forced:
+        ended, natural = tokens[-1] in self.vocabulary.end, request.purpose == NATURAL
+        closing = self.vocabulary.forced_closing
+        if natural:
+            closing = tuple(self.sample.tokens[self.thinking :])
             self.sample.tokens += tokens
-        opener = list(self.vocabulary.opener) if forced else []
         return BudgetAnswer(
             token_budget=NO_BUDGET,
-            thinking_tokens=thinking,
-            forced=forced,
-            text=self.vocabulary.decode(opener + (tokens[:-1] if ended else tokens)),
+            thinking_tokens=self._thinking_of(request),
+            forced=not natural,
+            text=self.vocabulary.text_after(closing, tokens[:-1] if ended else tokens),
             ended=ended,
             answer_tokens=len(tokens),
-            kv_bytes=self._live_bytes(thinking),
+            kv_bytes=self._live_bytes(request),
         )

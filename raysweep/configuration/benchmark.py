@@ -30,7 +30,7 @@ Reader = Callable[[Fields, str], Any]
 # The benchmark's own keys. No loader may have a parameter of these names.
 OWN_KEYS = (
     *("loader", "questions", "grader"),
-    *("answer_opener", "answer_tokens", "float_tolerance"),
+    *("answer_opener", "answer_tokens", "float_tolerance", "text_is_answer"),
 )
 NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -64,6 +64,7 @@ def load_benchmark(name: str, fields: Fields, stand_in: bool = False) -> Benchma
         answer_tokens=fields.integer("answer_tokens"),
         sources=tuple(file.pinned for file in sources),
         stands_in=stands_in,
+        text_is_answer="text_is_answer" in fields.values and fields.flag("text_is_answer"),
     )
     if not stands_in:
         check_gold(benchmark, fields)

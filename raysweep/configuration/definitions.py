@@ -102,8 +102,8 @@ def read_family(definitions: Definitions, entry: Any, place: str) -> Family:
             top_k=sampling.integer("top_k", least=0),
             min_p=sampling.number("min_p", most=1),
         ),
-        think_open=fields.text("think_open"),
-        think_close=fields.text("think_close"),
+        think_open=fields.text("think_open", empty=True),
+        think_close=fields.text("think_close", empty=True),
         system=read_system(fields),
         template=read_template(fields.below("template")),
         prompt_date=None
@@ -173,14 +173,22 @@ def read_forcing(definitions: Definitions, entry: Any, place: str) -> Forcing:
     """How thinking is held to its budget."""
     _, fields = definitions.resolve("forcing", entry, place)
     fields.only([field.name for field in dataclasses.fields(Forcing)])
+    fields = Fields(fields.prefix, {"end_closes": False, **fields.values})
     opener = fields.value("answer_opener")
-    return Forcing(
-        extension=fields.text("extension") if fields.value("extension") != "" else "",
-        closing=fields.text("closing") if fields.value("closing") != "" else "",
+    forcing = Forcing(
+        extension=fields.text("extension", empty=True),
+        closing=fields.text("closing", empty=True),
         answer_opener=None if opener is None else fields.text("answer_opener"),
         loop_tokens=fields.integer("loop_tokens", least=0),
         end_loops=fields.flag("end_loops"),
+        end_closes=fields.flag("end_closes"),
     )
+    if forcing.end_closes and forcing.extension:
+        raise ConfigError(
+            f"{fields.at('end_closes')}: true, but {shown(forcing.extension)} replaces every early end of "
+            "the text; write end_closes: false, or extension: ''"
+        )
+    return forcing
 
 
 def read_gpu(definitions: Definitions, entry: Any, place: str) -> Gpu:

@@ -61,9 +61,10 @@ class Fields:
     def below(self, key: str) -> "Fields":
         return Fields.of(self.value(key), self.at(key))
 
-    def text(self, key: str) -> str:
+    def text(self, key: str, empty: bool = False) -> str:
+        """A text, which may have no characters only if `empty` says so."""
         value = self.value(key)
-        if not isinstance(value, str) or not value:
+        if not isinstance(value, str) or not (value or empty):
             raise ConfigError(f"{self.at(key)}: {shown(value)} is not a text; write a text")
         if not is_whole(value):
             raise ConfigError(

@@ -39,7 +39,7 @@ def identity(config: RunConfig) -> dict[str, Any]:
     fields = {
         "seed": config.seed,
         "sweep.token_budgets": sweep.token_budgets,
-        "sweep.forcing": asdict(sweep.forcing),
+        "sweep.forcing": decisive_fields(sweep.forcing),
     }
     # With auto, the plan keeps the backend that made the folder's samples.
     if sweep.backend != "auto":

@@ -32,6 +32,11 @@ def read_model(definitions: Definitions, entry: Any, place: str) -> ModelSpec:
         )
     name, fields = definitions.resolve_named("model", entry, place)
     fields.only(["family", "architecture", "quantized", *PLACE_KEYS])
+    if "family" not in fields.values:
+        raise ConfigError(
+            f"{fields.at('family')}: missing; choose one of {', '.join(definitions.names('family'))}, or "
+            "write your own (instruct, with sweep.forcing=direct, is for a model that marks no thinking)"
+        )
     family = read_family(definitions, fields.value("family"), fields.at("family"))
     if "hub" in fields.values:
         found, architecture = read_hub(fields), read_hub_architecture(fields)

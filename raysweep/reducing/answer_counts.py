@@ -152,6 +152,7 @@ class _Answers:
     outcome: Ints  # index into OUTCOMES
     choice: Ints  # equal where the extracted answers are equal
     forced: NDArray[np.bool_]
+    lower_budget: Ints  # the next smaller budget, -1 for the smallest
     thinking_tokens: Ints
     answer_tokens: Ints
 
@@ -189,6 +190,7 @@ def _flatten(
         outcome=outcome,
         choice=choice,
         forced=numbers("forced").astype(np.bool_),
+        lower_budget=np.asarray([-1, *token_budgets])[budget[kept]],
         thinking_tokens=numbers("thinking_tokens"),
         answer_tokens=numbers("answer_tokens"),
     )
@@ -232,5 +234,7 @@ def _run_tokens(answers: _Answers, shape: tuple[int, int]) -> NDArray[np.float64
 
 
 def _tokens_generated(samples: pa.Table, answers: _Answers) -> int:
+    """Tokens of traces and forks. An answer that serves several budgets counts at the smallest of them."""
     traces = int(samples["trace_tokens"].to_numpy().sum())
-    return traces + int(answers.answer_tokens[answers.forced].sum())
+    decoded = answers.forced & (answers.thinking_tokens >= answers.lower_budget)
+    return traces + int(answers.answer_tokens[decoded].sum())

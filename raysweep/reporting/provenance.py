@@ -13,7 +13,7 @@ ENDINGS = {
     "stop": "by themselves",
     "budget": "at the largest token budget",
     "loop": "in endless repetition",
-    "end": "with the text, without an answer",
+    "end": "with the end of the text",
     "deadline": "given up as too slow",
 }
 

@@ -19,6 +19,7 @@ from raysweep.errors import shown
 from raysweep.kv_policy import method_of, parameters
 from raysweep.planning.backends import kv_cache_dtype
 from raysweep.spec import Benchmark, Checkpoint, EngineSpec, Family, WeightSpec, sequence_tokens
+from raysweep.system.override_text import override_text
 
 # The kernels that vLLM chooses on an NVIDIA GPU, by the method of the weights.
 QUANTIZATION = {"gptq": "gptq_marlin", "awq": "awq_marlin", "fp8": "fp8"}
@@ -75,10 +76,6 @@ def _by_vllm(
     rows = batch_size * chosen.group_size
     longest = memory.kv_bytes(engine.model.architecture, engine.kv_policy, blocks * BLOCK_TOKENS)
     quantization = QUANTIZATION.get(engine.weights.method)
-    reasoning = {
-        "reasoning_start_str": family.think_open.strip(),
-        "reasoning_end_str": family.think_close,
-    }
     repository = repository_of(checkpoint.path)
     options = {
         **({"--revision": checkpoint.revision} if repository else {}),
@@ -88,7 +85,7 @@ def _by_vllm(
         "--max-num-seqs": rows,
         "--kv-cache-dtype": kv_cache_dtype(engine.kv_policy),
         "--kv-cache-memory-bytes": rows * longest,
-        "--reasoning-config": json.dumps(reasoning),
+        **_reasoning(family),
     }
     words = [word for option, value in options.items() for word in (option, str(value))]
     return Serving(
@@ -96,19 +93,34 @@ def _by_vllm(
         shlex.join(["vllm", "serve", repository or checkpoint.path, *words]),
         {
             "n": chosen.group_size,
-            "thinking_token_budget": budget,
+            **({"thinking_token_budget": budget} if family.think_close else {}),
             "max_tokens": tokens - candidate.prompt_tokens,
             "temperature": family.sampling.temperature,
             "top_p": family.sampling.top_p,
             "top_k": family.sampling.top_k,
             **({"chat_template_kwargs": dict(family.template)} if family.template else {}),
         },
-        (
-            f"vLLM closes thinking with {family.think_close!r} only; the measured accuracy had the "
-            f"answer opened with {benchmark.answer_opener!r} as well",
-            *_asking(family),
-        ),
+        (_difference(family, benchmark, budget), *_asking(family)),
     )
+
+
+def _reasoning(family: Family) -> dict[str, str]:
+    """The option that tells vLLM how thinking is marked; none for a family without a closing."""
+    if not family.think_close:
+        return {}
+    marks = {
+        "reasoning_start_str": family.think_open.strip(),
+        "reasoning_end_str": family.think_close,
+    }
+    return {"--reasoning-config": json.dumps(marks)}
+
+
+def _difference(family: Family, benchmark: Benchmark, budget: int) -> str:
+    """How vLLM's answers differ from the measured ones."""
+    opened = f"the measured accuracy had the answer opened with {benchmark.answer_opener!r}"
+    if not family.think_close:
+        return f"vLLM cannot open an answer after {budget} tokens without a think_close; {opened}"
+    return f"vLLM closes thinking with {family.think_close!r} only; {opened} as well"
 
 
 def _asking(family: Family) -> Iterator[str]:
@@ -138,9 +150,9 @@ def _by_torch(
     overrides = [
         "run=recommended",
         "stages=[plan,generate]",
-        f"sweep.models=[{_flow(source)}]",
-        f"sweep.weights=[{_flow(_described(weights))}]",
-        f"sweep.kv_policies=[{_flow(described)}]",
+        f"sweep.models=[{override_text(source)}]",
+        f"sweep.weights=[{override_text(_described(weights))}]",
+        f"sweep.kv_policies=[{override_text(described)}]",
         f"sweep.token_budgets=[{chosen.token_budget}]",
         f"sweep.group_sizes=[{group_size}]",
         f"sweep.samples={group_size}",
@@ -156,12 +168,3 @@ def _by_torch(
 
 def _described(weights: WeightSpec) -> dict[str, Any]:
     return {"method": "bf16", "bits": 16} if weights.bits == 16 else asdict(weights)
-
-
-def _flow(value: Any) -> str:
-    """A value as it is written in an override: `{method: r_kv, budget: 4096}`."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {_flow(entry)}" for key, entry in value.items()) + "}"
-    return (
-        "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    )

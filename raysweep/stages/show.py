@@ -10,7 +10,7 @@ from raysweep.configuration.chat import Chat
 from raysweep.configuration.token_checks import read_chat_of
 from raysweep.errors import ConfigError, shown
 from raysweep.run_config import RunConfig
-from raysweep.spec import Benchmark, ModelSpec, Question
+from raysweep.spec import Benchmark, Decoding, ModelSpec, Question
 from raysweep.stages.context import Context
 from raysweep.system.exit_status import DONE
 from raysweep.system.safe_text import printable
@@ -41,6 +41,7 @@ def shown_question(config: RunConfig) -> Iterator[str]:
     if decoding.extension:
         yield from text_and_tokens("extension", decoding.extension, chat)
         yield "          replaces an early end of thinking, until the budget is used up"
+    yield from ending(decoding, chat)
     before, forced = len(chat.encode(prompt)), len(chat.encode(closing))
     for budget in decoding.token_budgets:
         most = decoding.sequence_tokens(before, forced, budget)
@@ -48,6 +49,16 @@ def shown_question(config: RunConfig) -> Iterator[str]:
             f"fork      at {budget:,}: {before} tokens of prompt, {budget:,} of thinking, {forced} of "
             f"closing and up to {decoding.answer_tokens:,} of answer, {most:,} at most in all"
         )
+
+
+def ending(decoding: Decoding, chat: Chat) -> Iterator[str]:
+    """What closes the thinking besides a budget, where it is not one token."""
+    close = chat.encode(decoding.think_close)
+    if len(close) > 1:
+        yield f"close     the text {shown(decoding.think_close)}, of {len(close)} tokens here"
+    if decoding.end_closes:
+        answer = "is the answer" if decoding.text_is_answer else "is followed by the closing"
+        yield f"end       a text that ends by itself {answer}, which serves all larger budgets"
 
 
 def looked_up(config: RunConfig) -> tuple[ModelSpec, Benchmark, Question]:

@@ -56,8 +56,9 @@ ANSWER = pa.struct(
     {
         "token_budget": _int,  # the budget after which the answer was given
         "thinking_tokens": _int,  # thinking before the answer; below the budget if thinking stopped early
-        "forced": pa.bool_(),  # whether thinking was closed by force at the budget
-        "text": _string,  # everything after the close of the thinking; the grader reads only this
+        "forced": pa.bool_(),  # whether thinking was closed by force
+        "text": _string,  # everything after the close of the thinking, without special tokens; the thinking
+        # itself where an ended text is the answer; the grader reads only this
         "ended": pa.bool_(),  # whether the text ended by itself and not at its limit
         "given_up": pa.bool_(),  # whether its generation took too long, which makes its outcome error
         "answer": _string,  # the extracted answer in canonical form; null if none was found
@@ -77,8 +78,8 @@ SAMPLES = pa.schema(
         "prompt_tokens": _int,  # length of the prompt, with chat template and opened thinking
         "trace_tokens": _int,  # length of the thinking and of the answer that the trace gave by itself
         "finish": _string,  # why thinking ended. stop: by itself; budget: closed at the largest budget;
-        # loop: closed in endless repetition; end: the text ended during thinking, without an answer;
-        # deadline: given up as too slow
+        # loop: closed in endless repetition; end: the text ended during thinking, which leaves no answer
+        # unless the forcing closes thinking there (`direct`); deadline: given up as too slow
         "waits": _int,  # how often an early end of thinking was replaced by the extension
         "token_ids": pa.list_(pa.int32()),  # tokens of the trace, without forced closings
         "answers": pa.list_(ANSWER),  # one answer for each token budget, smallest first

@@ -4,7 +4,6 @@ A script takes the place of the model's choices, so that the sequence of every b
 What runs are the real engine's rows and forks, and the requests that are made of vLLM.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -13,14 +12,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import tiny_models
+from support import scripted_engines, tiny_models
+from support.scripted_engines import Script, described
 
-from actors.engine import Trace, TraceRequest
+from actors.engine import Trace
 from actors.kv.full import Full
 from actors.repetition import CHECK_TOKENS, is_loop, loop_end, smallest_period
 from actors.torch_engine.engine import TorchEngine
-from actors.trace_assembly import Sample
-from actors.vllm_engine.requests import SampleRequests
 from raysweep.spec import Decoding
 
 MODEL = tiny_models.smallest()
@@ -29,11 +27,10 @@ BUDGETS = (8, 16, 20, 33, LARGEST)
 PLAIN = tiny_models.decoding(token_budgets=BUDGETS)
 WAIT = replace(PLAIN, extension="Wait")
 SENTENCE = replace(PLAIN, forced_closing="\n\nI have to stop.\n</think>\n\n")
+REOPENED = replace(PLAIN, end_closes=True)
+AS_IT_IS = replace(REOPENED, text_is_answer=True)
 WAYS = {"plain": PLAIN, "wait": WAIT, "sentence": SENTENCE}
-
-Script = Callable[
-    [int, bool], int
-]  # (tokens seen since the prompt, answering) -> the model's choice
+WAYS |= {"reopened": REOPENED, "as_it_is": AS_IT_IS}
 
 
 @cache
@@ -43,7 +40,7 @@ def engine() -> TorchEngine:
 
 
 def token(text: str) -> int:
-    (found,) = engine().texts.tokenizer.encode(text, add_special_tokens=False)
+    (found,) = tokens(text)
     return found
 
 
@@ -68,39 +65,11 @@ def script(ends: frozenset[int], loop_from: int = 10**6, by: str = "</think>") -
 
 
 def by_torch(way: Decoding, choose: Script, monkeypatch: pytest.MonkeyPatch) -> Trace:
-    ours = engine()
-    request = TraceRequest(tiny_models.rendered("1+1?"), 5, way)
-    prompt = len(ours.texts.encode_prompt(request))
-
-    def draw(logits: torch.Tensor, sequences: list[Any]) -> list[int]:
-        return [choose(s.seen + len(s.feed) - prompt, s.answer is not None) for s in sequences]
-
-    monkeypatch.setattr(ours, "_draw", draw)
-    return tiny_models.run(ours, {0: request})[0]
+    return scripted_engines.by_torch(engine(), way, choose, monkeypatch)
 
 
 def by_vllm(way: Decoding, choose: Script) -> Trace:
-    """The requests answered as vLLM does: token by token, until a token to stop at or the limit."""
-    texts, done = engine().texts, []
-    request = TraceRequest(tiny_models.rendered("1+1?"), 5, way)
-    prompt = texts.encode_prompt(request)
-    sample = Sample(request, texts.vocabulary(way), len(prompt), done.append)
-    requests = SampleRequests(sample, prompt, lambda n: n)
-    pending = [requests.first()]
-    while pending:
-        asked = pending.pop(0)
-        said: list[int] = []
-        while len(said) < asked.max_tokens and not (said and said[-1] in asked.stop):
-            seen = len(asked.prompt) + len(said) - len(prompt)
-            said.append(choose(seen, asked.purpose != "think"))
-        pending += requests.take(asked, said, 0)
-    return done[0]
-
-
-def described(trace: Trace) -> tuple:
-    """What both engines must agree on."""
-    answers = [replace(answer, kv_bytes=0) for answer in trace.answers]
-    return trace.token_ids, trace.finish, trace.waits, answers
+    return scripted_engines.by_vllm(engine().texts, way, choose)
 
 
 @pytest.fixture(params=["torch", "vllm"])

@@ -33,6 +33,7 @@ from actors.kv.quantized import Quantized
 from actors.kv.r_kv import RKV
 from actors.kv.snap_kv import SnapKV
 from actors.kv.streaming_llm import StreamingLLM
+from actors.think_close import ThinkClose
 from actors.tiny.tokenizer import build_tokenizer
 from actors.tokenization import Vocabulary
 from actors.torch_engine.budget_forcing import Sequence
@@ -211,7 +212,9 @@ def test_a_text_that_ends_with_its_first_token_is_a_finished_trace(monkeypatch):
 
 def test_a_text_that_ends_in_mid_thinking_has_no_answer_and_is_no_stop():
     thought, close, end = 50, 4, 2
-    vocabulary = Vocabulary(close, frozenset({end}), (close, 102), lambda tokens: "text")
+    vocabulary = Vocabulary(
+        ThinkClose(close, "", str), frozenset({end}), (close, 102), lambda tokens: "text"
+    )
     request = TraceRequest("?", 0, decoding(token_budgets=(2, 9)))
     found: list[Trace] = []
     sequence = Sequence(Sample(request, vocabulary, 5, found.append), seen=5, feed=[])

@@ -5,13 +5,16 @@ from dataclasses import replace
 import pytest
 
 from actors.engine import BudgetAnswer, Trace, TraceRequest
+from actors.think_close import ThinkClose
 from actors.tokenization import Vocabulary
 from actors.trace_assembly import NO_BUDGET, Sample, no_answer
 from raysweep.spec import Decoding, Sampling
 
 CLOSE, END = 7, 8
 BUDGETS = (2, 4, 6)
-VOCABULARY = Vocabulary(CLOSE, frozenset({END}), (CLOSE, 20), lambda tokens: "")
+VOCABULARY = Vocabulary(
+    ThinkClose(CLOSE, "", str), frozenset({END}), (CLOSE, 20), lambda tokens: f"{tokens}"
+)
 ANSWER = BudgetAnswer(NO_BUDGET, 0, True, "12", True, 2, 100)
 
 
@@ -44,6 +47,7 @@ def test_the_answer_after_an_early_end_serves_all_larger_budgets(rest_first):
     found: list[Trace] = []
     sample = a_sample(found)
     sample.tokens = [1, 2, 3, CLOSE, 9, END]
+    sample.end_thinking("stop", 3)
     parts = [(NO_BUDGET, at(3, forced=False)), (2, at(2))]
     for budget, answer in parts if rest_first else reversed(parts):
         assert not found
@@ -59,7 +63,8 @@ def test_a_trace_that_ends_before_every_budget_needs_no_other_answer():
     found: list[Trace] = []
     sample = a_sample(found)
     sample.tokens = [1, END]
-    sample.answered(NO_BUDGET, no_answer(1, 40))
+    sample.end_thinking("end", 1)
+    sample.answered(NO_BUDGET, sample.answer_of_ended_text(40))
     (trace,) = found
     assert trace.finish == "end"
     assert {(a.text, a.ended, a.given_up, a.kv_bytes) for a in trace.answers} == {
@@ -69,7 +74,9 @@ def test_a_trace_that_ends_before_every_budget_needs_no_other_answer():
 
 def test_a_trace_that_was_given_up_has_no_answer_and_finishes_by_its_deadline():
     found: list[Trace] = []
-    a_sample(found).answered(NO_BUDGET, no_answer(0, 30, given_up=True))
+    sample = a_sample(found)
+    sample.end_thinking("deadline", 0)
+    sample.answered(NO_BUDGET, no_answer(0, 30, given_up=True))
     (trace,) = found
     assert trace.finish == "deadline"
     assert all(a.given_up and not a.ended and not a.text for a in trace.answers)
@@ -79,6 +86,7 @@ def test_an_answer_that_was_given_up_does_not_change_how_the_thinking_finished()
     found: list[Trace] = []
     sample = a_sample(found)
     sample.tokens = [1, CLOSE]
+    sample.end_thinking("stop", 1)
     sample.answered(NO_BUDGET, no_answer(1, 30, given_up=True))
     assert found[0].finish == "stop"
 
@@ -97,6 +105,7 @@ def test_a_loop_that_was_ended_by_force_answers_the_rest():
     found: list[Trace] = []
     sample = a_sample(found, loop_tokens=3)
     sample.tokens = [1, 1, 1]
+    sample.end_thinking("loop", 3)
     sample.answered(2, at(2))
     sample.answered(NO_BUDGET, at(3))
     (trace,) = found

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.engine import BudgetAnswer, Trace, TraceRequest
+from actors.think_close import ThinkClose
 from actors.tokenization import Vocabulary
 from actors.trace_assembly import Sample
 from actors.vllm_engine.requests import NATURAL, THINK, Request, SampleRequests
@@ -14,7 +15,12 @@ from raysweep.spec import Decoding, Sampling
 CLOSE, END = 7, 8
 OPENER = (CLOSE, 20, 21)
 PROMPT = (30, 31, 32)
-VOCABULARY = Vocabulary(CLOSE, frozenset({END}), OPENER, lambda tokens: " ".join(map(str, tokens)))
+VOCABULARY = Vocabulary(
+    ThinkClose(CLOSE, "", str),
+    frozenset({END}),
+    OPENER,
+    lambda tokens: " ".join(map(str, tokens)),
+)
 
 Model = Callable[[tuple[int, ...]], int]
 

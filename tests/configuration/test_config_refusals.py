@@ -1,9 +1,11 @@
 """What a configuration is refused for: by field, value and way out, before anything starts."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from support.configurations import (
     changed,
     read,
@@ -16,6 +18,7 @@ from support.refused_configurations import REFUSED
 from raysweep.configuration import config
 from raysweep.errors import ConfigError
 from raysweep.run_config import RunConfig
+from raysweep.spec import Sampling
 
 
 def refusal(configuration: dict[str, Any], mine: Path) -> str:
@@ -105,6 +108,55 @@ def test_thinking_must_close_with_one_token_of_the_model(mine: Path):
     assert words.startswith(
         "sweep.models[0].family: think_close '</end>' must be one token for small, alone and in the "
         "forced closing, but alone it takes "
+    )
+
+
+@pytest.mark.parametrize("forcing", ["plain", "wait", "qwen3"])
+@pytest.mark.parametrize("close", ["", "</end>"])
+def test_a_model_that_cannot_close_its_thinking_is_told_a_definition_that_can_be_pasted(
+    forcing: str, close: str, mine: Path
+):
+    path = str(mine.parent / "models" / "small")
+    family = {"name": "tiny", "think_close": close, "sampling": {"temperature": 0.3, "top_k": 5}}
+    configuration = changed("sweep.models", [{"name": "new", "path": path, "family": family}])
+    configuration["sweep"]["forcing"] = forcing
+    words = refusal(configuration, mine)
+    assert words.startswith(f"sweep.models[0].family: think_close {close!r} ")
+    _, pasted = words.split("or if there is none: ")
+    for override in OverridesParser.create().parse_overrides(shlex.split(pasted)):
+        configuration["sweep"][override.key_or_group.removeprefix("sweep.")] = override.value()
+    sweep = read(configuration, mine).sweep
+    assert sweep.forcing.end_closes
+    assert (sweep.models[0].name, sweep.models[0].path) == ("new", path)
+    assert sweep.models[0].family.sampling == Sampling(0.3, top_p=1, top_k=5)
+    assert (sweep.models[0].family.think_open, sweep.models[0].family.think_close) == ("", "")
+
+
+def test_a_model_of_the_hub_is_told_it_without_its_tokenizer(mine: Path):
+    family = {"name": "qwen3", "think_close": ""}
+    words = refusal(changed("sweep.models", [{"name": "qwen3-8b", "family": family}]), mine)
+    assert words.startswith("sweep.models[0].family: think_close '' closes no thinking; give the ")
+    assert "{name: qwen3-8b, hub: Qwen/Qwen3-8B, revision: " in words
+
+
+def test_a_closing_text_must_occur_once_in_the_forced_closing(mine: Path):
+    configuration = changed("sweep.models", ["small"])
+    family = {"name": "tiny", "think_close": "Answer:"}
+    configuration["sweep"] |= {"models": [{"name": "small", "family": family}], "forcing": "direct"}
+    read(configuration, mine)
+    configuration["sweep"]["forcing"] = {"name": "direct", "closing": "Now the Answer: "}
+    words = refusal(configuration, mine)
+    assert words.startswith("sweep.models[0].family: think_close 'Answer:' must occur once in the ")
+    assert words.endswith(
+        "in the tokens of small it occurs 2 times; change sweep.forcing or the opener of chain"
+    )
+
+
+def test_an_extension_leaves_no_early_end_that_could_close_the_thinking(mine: Path):
+    words = refusal(changed("sweep.forcing", {"name": "wait", "end_closes": True}), mine)
+    assert words == (
+        "sweep.forcing.end_closes: true, but 'Wait' replaces every early end of the text; write "
+        "end_closes: false, or extension: ''"
     )
 
 

@@ -14,6 +14,7 @@ from support.parts import ENGINE, PART, rows
 from raysweep.errors import ConfigError
 from raysweep.storage.damaged import DamagedPartError, set_aside
 from raysweep.storage.part import PART_KEY, encoded, part_name
+from raysweep.storage.schemas import SCHEMA_VERSION
 from raysweep.storage.seal import SEAL_BYTES
 from raysweep.storage.store import Store
 

@@ -1,6 +1,6 @@
 """Identity: equal work has the same name, and everything that matters changes the name."""
 
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from typing import Any
 
 import pytest
@@ -9,9 +9,9 @@ from support.nouns import FAMILY, a_benchmark, a_model, a_run_config, an_engine,
 from actors.kv.full import Full
 from actors.kv.quantized import Quantized
 from actors.kv.streaming_llm import StreamingLLM
-from raysweep.content import INCIDENTAL, content_hash
+from raysweep.content import INCIDENTAL, content_hash, decisive_fields
 from raysweep.planning.grid import whole_stream
-from raysweep.spec import Family, Question, Sampling, WeightSpec
+from raysweep.spec import Decoding, Family, Forcing, Question, Sampling, WeightSpec
 
 
 def changed_copies(noun: Any) -> list[tuple[str, Any]]:
@@ -76,6 +76,24 @@ def test_hashes_do_not_change_from_one_process_or_version_to_the_next():
         Quantized(4, layout="kivi")
     )
     assert content_hash(Family("toys", Sampling(1.0))) == "ad0deb6bbd02840d"
+
+
+def test_a_field_that_earlier_versions_lack_counts_only_where_it_differs_from_its_default():
+    closing = ("</think>", "</think>\nThe answer is")
+    earlier = Decoding(0, Sampling(1.0), "<think>\n", *closing, 8, (16, 64))
+    assert content_hash(earlier) == "b2ad70eef208d826"  # by version 0.1.0
+    assert content_hash(Forcing(extension="Wait")) == "83eebf975393f569"
+    later = [replace(earlier, end_closes=True), replace(earlier, text_is_answer=True)]
+    assert len({content_hash(decoding) for decoding in [earlier, *later]}) == 3
+    assert decisive_fields(Forcing()).keys() == asdict(Forcing()).keys() - {"end_closes"}
+    assert decisive_fields(Forcing(end_closes=True))["end_closes"]
+
+
+def test_a_text_is_the_answer_only_where_its_end_closes_the_thinking():
+    benchmark = a_benchmark(text_is_answer=True)
+    plain, direct = (a_run_config(forcing=Forcing(end_closes=closes)) for closes in (False, True))
+    assert plain.decoding(a_model(), benchmark) == plain.decoding(a_model(), a_benchmark())
+    assert direct.decoding(a_model(), benchmark).text_is_answer
 
 
 def test_policies_with_equal_parameters_have_different_hashes():

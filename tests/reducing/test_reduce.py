@@ -152,6 +152,27 @@ def test_a_forks_answer_is_generated_beside_its_trace_and_an_unforced_one_within
     assert rows_at(reduction, LONG)[1]["mean_trace_tokens"] == 15
 
 
+@pytest.mark.parametrize(("thinking", "decoded"), [(5, 2), (10, 2 + 2), (12, 2 + 2)])
+def test_an_answer_after_the_end_of_the_text_is_generated_once_for_all_budgets_that_it_serves(
+    thinking: int, decoded: int, store
+):
+    """It serves both budgets, or the larger one beside the fork at SHORT = 10."""
+
+    def ended(question_id: str, index: int) -> dict:
+        answers = [
+            answer(
+                budget, "right", forced=True, thinking_tokens=min(budget, thinking), answer_tokens=2
+            )
+            for budget in (SHORT, LONG)
+        ]
+        return sample(question_id, index, {}, trace_tokens=thinking + 1, answers=answers)
+
+    assert SHORT == 10 and LONG > 12
+    generate(sweep_of(), store, [ended(f"sums-{q}", i) for q in range(2) for i in range(4)])
+    generated = reduce_run(sweep_of(), store).summary["tokens_generated"]
+    assert generated == 8 * (thinking + 1 + decoded)
+
+
 def test_the_summary_keeps_what_the_other_stages_wrote(store):
     generate(sweep_of(), store, MIXED)
     store.write_text("summary.json", json.dumps({"wall_s": 12.5, "samples": 999}))

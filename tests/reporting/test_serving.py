@@ -50,6 +50,17 @@ def test_the_full_cache_is_served_by_vllm_with_room_for_prompt_thinking_and_answ
     assert "The answer is" in found.notes[0]
 
 
+def test_a_model_that_marks_no_thinking_is_served_without_a_limit_of_it():
+    model = a_model(family=replace(FAMILY, think_open="", think_close=""))
+    found = served(model=model)
+    assert "--reasoning-config" not in options(found.command)
+    assert "thinking_token_budget" not in found.request
+    assert found.notes == (
+        "vLLM cannot open an answer after 100 tokens without a think_close; the measured accuracy had "
+        "the answer opened with '\\nThe answer is'",
+    )
+
+
 def test_quantised_weights_name_their_kernels():
     found = served(weights=WeightSpec("gptq", 4, 128))
     assert options(found.command)["--quantization"] == "gptq_marlin"

@@ -56,6 +56,23 @@ def test_the_tokens_shown_are_those_that_the_engine_feeds():
     )
 
 
+@pytest.mark.parametrize(
+    ("text_is_answer", "answer"), [(False, "is followed by the closing"), (True, "is the answer")]
+)
+def test_what_closes_the_thinking_is_shown_where_it_is_not_one_token(
+    text_is_answer: bool, answer: str
+):
+    composed = changed("sweep.forcing", "direct")
+    family = {"name": "tiny", "think_close": "Answer:"}
+    chain = {"name": "chain", "text_is_answer": text_is_answer}
+    composed["sweep"] |= {"models": [{"name": "tiny-60k", "family": family}], "benchmarks": [chain]}
+    lines = list(shown_question(read_config({**composed, "stages": ["show"]}, [conf_folder()])))
+    assert "close     the text 'Answer:', of 7 tokens here" in lines
+    assert (
+        f"end       a text that ends by itself {answer}, which serves all larger budgets" in lines
+    )
+
+
 def test_the_first_of_each_is_shown_where_nothing_is_said():
     assert next(shown_question(configuration())) == (
         "question  chain-000 of chain, as tiny-60k is asked it"

@@ -8,6 +8,7 @@ import numpy as np
 import yaml
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer
+from tokenizers.decoders import Fuse
 from tokenizers.models import BPE
 
 from raysweep.checkpoints.tensors import all_tensors
@@ -59,6 +60,7 @@ def tokenizer_of_characters() -> Tokenizer:
     """A token a character, and one for `</think>`."""
     vocabulary = {character: index for index, character in enumerate(map(chr, range(10, 127)))}
     tokenizer = Tokenizer(BPE(vocabulary, merges=[]))
+    tokenizer.decoder = Fuse()
     tokenizer.add_tokens(["</think>"])
     return tokenizer
 

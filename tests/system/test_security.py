@@ -17,6 +17,7 @@ from support.parts import PART, rows
 from raysweep.configuration.fields import Fields
 from raysweep.errors import ConfigError
 from raysweep.storage.part import PART_KEY, decoded, encoded
+from raysweep.storage.schemas import SCHEMA_VERSION
 from raysweep.storage.store import Store
 
 ROOT = Path(__file__).parents[2]

@@ -39,6 +39,7 @@ from actors.vllm_engine import engine
 from benchmarks.subject import ARCHITECTURE, make_model
 from raysweep import memory
 from raysweep.benchmarks import chain
+from raysweep.spec import Decoding
 
 
 def decoded(trace: Trace) -> tuple:
@@ -62,11 +63,9 @@ def first_gap(name: str, prompt: tuple[int, ...], one: Trace, other: Trace) -> f
     return abs(float(logits[a] - logits[b]))
 
 
-@pytest.mark.parametrize("name", names())
-def test_greedy_traces_and_answers_are_the_torch_engines_token_for_token(
-    name: str, make_engine: MakeEngine
-):
-    wanted = requests(QUESTIONS, decoding(temperature=0, token_budgets=LONG_BUDGETS))
+def check_greedy(name: str, way: Decoding, make_engine: MakeEngine) -> list[Trace]:
+    """Both engines say the same in 32 bit but where two logits are near; the torch engine's traces."""
+    wanted = requests(QUESTIONS, way)
     reference = TorchEngine(str(MODELS / name), architecture(name), Full(), 32, torch.float32)
     expected = run(reference, wanted)
     found = run(make_engine(name, dtype="float32"), wanted)
@@ -79,6 +78,32 @@ def test_greedy_traces_and_answers_are_the_torch_engines_token_for_token(
     print(f"{name}: {len(wanted) - len(other)} of {len(wanted)} the same; gaps {gaps}")
     assert len(other) <= 0.05 * len(wanted)
     assert all(gap < 1e-3 for gap in gaps.values())
+    return list(expected.values())
+
+
+GREEDY = decoding(temperature=0, token_budgets=LONG_BUDGETS)
+
+
+@pytest.mark.parametrize("name", names())
+def test_greedy_traces_and_answers_are_the_torch_engines_token_for_token(
+    name: str, make_engine: MakeEngine
+):
+    check_greedy(name, GREEDY, make_engine)
+
+
+@pytest.mark.parametrize("text_is_answer", [False, True])
+@pytest.mark.parametrize(("close", "finish"), [("", "end"), ("7;", "stop"), ("</think>", "stop")])
+def test_so_they_are_where_a_text_or_the_end_of_the_text_closes_the_thinking(
+    close: str, finish: str, text_is_answer: bool, make_engine: MakeEngine
+):
+    """The shipped models write "7;" in two tokens, where a step's result ends with 7."""
+    closes = {"think_close": close, "forced_closing": f"{close}\nThe answer is"}
+    way = replace(GREEDY, **closes, end_closes=True, text_is_answer=text_is_answer)
+    traces = check_greedy(smallest(), way, make_engine)
+    assert finish in {trace.finish for trace in traces}
+    if close == "":
+        assert "stop" not in {trace.finish for trace in traces}
+        assert all(a.text for trace in traces for a in trace.answers)
 
 
 @pytest.mark.parametrize("name", names())

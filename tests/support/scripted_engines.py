@@ -1,0 +1,66 @@
+"""Both engines with a script in the place of the model's choices.
+
+What runs are the real torch engine's rows and forks, and the requests that are made of vLLM.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from support import tiny_models
+
+from actors.engine import Trace, TraceRequest
+from actors.tokenization import Texts
+from actors.torch_engine.engine import TorchEngine
+from actors.trace_assembly import Sample
+from actors.vllm_engine.requests import Request, SampleRequests
+from raysweep.spec import Decoding
+
+# (tokens seen since the prompt, answering) -> the model's choice
+Script = Callable[[int, bool], int]
+
+
+def by_torch(
+    ours: TorchEngine, way: Decoding, choose: Script, monkeypatch: pytest.MonkeyPatch
+) -> Trace:
+    """The real engine's rows and forks, where the script draws the tokens."""
+    request = TraceRequest(tiny_models.rendered("1+1?"), 5, way)
+    prompt = len(ours.texts.encode_prompt(request))
+
+    def draw(logits: torch.Tensor, sequences: list[Any]) -> list[int]:
+        return [choose(s.seen + len(s.feed) - prompt, s.answer is not None) for s in sequences]
+
+    monkeypatch.setattr(ours, "_draw", draw)
+    return tiny_models.run(ours, {0: request})[0]
+
+
+def by_vllm(texts: Texts, way: Decoding, choose: Script) -> Trace:
+    """The requests answered as vLLM does: token by token, up to a token or text to stop at or the limit."""
+    done: list[Trace] = []
+    request = TraceRequest(tiny_models.rendered("1+1?"), 5, way)
+    prompt = texts.encode_prompt(request)
+    sample = Sample(request, texts.vocabulary(way), len(prompt), done.append)
+    requests = SampleRequests(sample, prompt, lambda n: n)
+    pending = [requests.first()]
+    while pending:
+        asked = pending.pop(0)
+        said: list[int] = []
+        while len(said) < asked.max_tokens and not stops(asked, said, texts):
+            seen = len(asked.prompt) + len(said) - len(prompt)
+            said.append(choose(seen, asked.purpose != "think"))
+        pending += requests.take(asked, said, 0)
+    return done[0]
+
+
+def stops(asked: Request, said: list[int], texts: Texts) -> bool:
+    text = texts.tokenizer.decode(said, skip_special_tokens=False)
+    in_text = bool(asked.stop_text) and asked.stop_text in text
+    return in_text or (bool(said) and said[-1] in asked.stop)
+
+
+def described(trace: Trace) -> tuple:
+    """What both engines must agree on."""
+    answers = [replace(answer, kv_bytes=0) for answer in trace.answers]
+    return trace.token_ids, trace.finish, trace.waits, answers
