@@ -71,7 +71,7 @@ def policies(budget: int) -> tuple[Any, ...]:
         H2O(budget=budget, window=residual, buffer=buffer),
         *(Quantized(bits, residual=min(128, residual)) for bits in (8, 4, 2)),
         Quantized(4, residual=min(128, residual), layout="kivi"),
-        Quantized(4, residual=min(128, residual), layout="token", evict=r_kv),
+        Quantized(4, residual=min(128, residual), axis=1, evict=r_kv),
     )
 
 

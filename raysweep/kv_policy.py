@@ -6,7 +6,7 @@ and the engine (see `actors.kv.protocols`). So its file imports no tensor librar
 needs none.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, fields
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from raysweep.system import import_path
@@ -25,6 +25,11 @@ MANY_TOKENS = 10**9  # more than any policy's budget
 EVERY_POLICY_HAS = ("slug", "packing", "observed_queries", "scores_attention", "held", "reserved")
 
 Axis = Literal["channel", "token", "layer"]
+Levels = Literal["symmetric", "min_max", "hqq"]
+
+# Metadata of a parameter that a later version added. While it has its default, it is left out of the
+# parameters and of hashes, so that policies of older runs keep their identity.
+LATER = {"later": True}
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,8 @@ class Packing:
 
     An axis says which numbers form a group: `channel`, `group_size` tokens of one channel; `token`, up to
     `group_size` channels of one token; `layer`, all numbers of a layer (its scale is stored with the
-    weights). If not `symmetric`, each group also has a zero point, as wide as the scale.
+    weights). `levels` says which numbers the codes stand for (see `actors.kv_cache.packing`). Unless they are
+    symmetric, each group also has a zero point, as wide as the scale.
 
     bits, scale_bits  bits per number and per scale
     """
@@ -42,8 +48,13 @@ class Packing:
     group_size: int
     key_axis: Axis
     value_axis: Axis
-    symmetric: bool
+    levels: Levels
     scale_bits: int = 16
+
+    @property
+    def zero_points(self) -> bool:
+        """Whether each group has a zero point."""
+        return self.levels != "symmetric"
 
 
 @dataclass(frozen=True)
@@ -119,7 +130,16 @@ def kind_of(policy: KVPolicy) -> str:
 def parameters(policy: KVPolicy) -> dict[str, Any]:
     """The policy's parameters by name, `{}` for `full`; a policy among them has its method added."""
     chosen: Any = policy
-    return {field.name: _plain(getattr(chosen, field.name)) for field in fields(chosen)}
+    return {
+        field.name: _plain(getattr(chosen, field.name))
+        for field in fields(chosen)
+        if not added_later(field, getattr(chosen, field.name))
+    }
+
+
+def added_later(field: Field, value: Any) -> bool:
+    """Whether older versions lack the parameter and behave as if it had this value, its default."""
+    return field.metadata == LATER and value == field.default
 
 
 def _plain(value: Any) -> Any:

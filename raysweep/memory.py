@@ -153,7 +153,7 @@ def packed_bytes(packing: Packing, tokens: int, head_dim: int) -> int:
     codes = 2 * (tokens * head_dim * packing.bits // 8)
     axes = (packing.key_axis, packing.value_axis)
     scales = sum(_groups(packing, axis, tokens, head_dim) for axis in axes)
-    return codes + scales * packing.scale_bits // 8 * (1 if packing.symmetric else 2)
+    return codes + scales * packing.scale_bits // 8 * (2 if packing.zero_points else 1)
 
 
 def _groups(packing: Packing, axis: Axis, tokens: int, head_dim: int) -> int:

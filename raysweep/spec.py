@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
 from typing import Any
 
-from raysweep.kv_policy import KVPolicy
+from raysweep.kv_policy import KVPolicy, added_later
 
 # Marks a field that does not change what is computed, such as a path. Hashes leave it out.
 INCIDENTAL = {"incidental": True}
@@ -37,6 +37,7 @@ def _plain(value: Any) -> Any:
 def decisive_fields(noun: Any) -> dict[str, Any]:
     """The fields of a dataclass on which its identity rests."""
     named = {f.name: getattr(noun, f.name) for f in fields(noun) if f.metadata != INCIDENTAL}
+    named = {f.name: named[f.name] for f in fields(noun) if f.name in named and not added_later(f, named[f.name])}
     usual = {f.name: f.default for f in fields(noun) if f.metadata == ADDED}
     return {name: v for name, v in named.items() if name not in usual or v != usual[name]}
 

@@ -17,10 +17,10 @@ from raysweep.kv_policy import Held, Packing
 
 def _per_token_head(bits: int) -> Packing:
     whole_head = 1 << 30  # a group is as wide as the head
-    return Packing(bits, whole_head, "token", "token", symmetric=True, scale_bits=32)
+    return Packing(bits, whole_head, "token", "token", "symmetric", scale_bits=32)
 
 
-_FP8 = Packing(8, 0, "layer", "layer", symmetric=True)
+_FP8 = Packing(8, 0, "layer", "layer", "symmetric")
 
 FORMATS = {
     "fp8": _FP8,
@@ -28,7 +28,7 @@ FORMATS = {
     "int8_per_token_head": _per_token_head(8),
     "fp8_per_token_head": _per_token_head(8),
     "int4_per_token_head": _per_token_head(4),
-    "nvfp4": Packing(4, 16, "token", "token", symmetric=True, scale_bits=8),
+    "nvfp4": Packing(4, 16, "token", "token", "symmetric", scale_bits=8),
 }
 
 

@@ -74,6 +74,7 @@ class PackingPolicy(KVPolicy, Protocol):
     """Packs native tokens in blocks, and may evict packed ones.
 
     compacts_at    native tokens of a row at which its oldest block is packed
+    sinks          oldest tokens, which stay native
     group_size     tokens per block
     evict          scores the packed tokens; None if they all stay
     packed_budget  packed tokens that an eviction leaves
@@ -84,6 +85,9 @@ class PackingPolicy(KVPolicy, Protocol):
 
     @property
     def compacts_at(self) -> int: ...
+
+    @property
+    def sinks(self) -> int: ...
 
     @property
     def group_size(self) -> int: ...

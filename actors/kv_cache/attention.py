@@ -120,17 +120,11 @@ def _numbers(
     if block.packed == 0:
         return out
     assert cache.packed is not None and cache.packer is not None
-    packing, lanes = cache.packer.packing, cache.packed.lanes
+    packing = cache.packer.packing
     entries = {
         name: lane.tensor[layer, rows, :, : block.packed // lane.tokens]
-        for name, lane in lanes.items()
+        for name, lane in cache.packed.of_side(side).items()
     }
-    unpack_into(
-        out[:, :, block.native :],
-        entries[f"{side}_codes"],
-        entries[f"{side}_scales"],
-        entries.get(f"{side}_zeros"),
-        packing,
-        packing.key_axis if side == "key" else packing.value_axis,
-    )
+    axis = packing.key_axis if side == "key" else packing.value_axis
+    unpack_into(out[:, :, block.native :], entries, packing, axis)
     return out

@@ -1,6 +1,7 @@
 """The KV cache of a batch: every row under one policy, each exactly as if it were alone.
 
-A row's newest tokens lie in native slots, packed ones (if the policy packs) in packed slots. `step`
+A row's newest tokens lie in native slots, packed ones (if the policy packs) in packed slots. The sinks of a
+packing policy stay in the first native slots. `step`
 appends tokens and attends to them, `compaction` drops or packs old ones. Keys are rotated to their true
 position, whatever slot they lie in.
 

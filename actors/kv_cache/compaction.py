@@ -1,8 +1,8 @@
 """Compacting a row that holds as many native tokens as its policy allows.
 
-An evicting policy drops its least valuable tokens. A packing policy packs the oldest block, and may then
-evict packed tokens. A row is compacted from its own tokens alone, all layers and heads at once, so that no
-row's result depends on its neighbours. A token is packed once, and moves in its packed form later.
+An evicting policy drops its least valuable tokens. A packing policy packs the oldest block behind its sinks,
+and may then evict packed tokens. A row is compacted from its own tokens alone, all layers and heads at once,
+so that no row's result depends on its neighbours. A token is packed once, and moves in its packed form later.
 
 What is asked of a policy is written down in `actors.kv.protocols`.
 """
@@ -49,24 +49,24 @@ def _evict_packed(cache: KVCache, row: int, policy: PackingPolicy) -> None:
     if policy.evict is None or not policy.evicts(extent.packed):
         return
     assert cache.packed is not None
-    scores = policy.evict.scores(view(cache, row))[..., : extent.packed]
+    packed = slice(policy.sinks, policy.sinks + extent.packed)
+    scores = policy.evict.scores(view(cache, row))[..., packed]
     cache.packed.keep(row, best(scores, budget))
     cache.extents[row] = replace(extent, packed=budget)
 
 
 def _pack_block(cache: KVCache, row: int, policy: PackingPolicy) -> None:
-    """Pack the oldest block of the native slots; the rest moves to the front."""
+    """Pack the oldest block of the native slots behind the sinks; the rest moves to its place."""
     assert cache.packed is not None
-    extent, size = cache.extents[row], policy.group_size
-    oldest = {name: lane.used(row, size) for name, lane in cache.native.lanes.items()}
+    extent, size, first = cache.extents[row], policy.group_size, policy.sinks
+    native = {name: lane.used(row, extent.native) for name, lane in cache.native.lanes.items()}
+    oldest = {name: lane[:, :, first : first + size] for name, lane in native.items()}
     for name, entries in _packed_entries(oldest, policy.packing).items():
-        if name in cache.packed.lanes:  # symmetric packing stores no zero points
-            lane = cache.packed.lanes[name]
-            first = extent.packed // lane.tokens
-            lane.tensor[:, row, :, first : first + entries.shape[2]] = entries
-    for lane in cache.native.lanes.values():
-        rest = lane.tensor[:, row, :, size : extent.native].clone()
-        lane.tensor[:, row, :, : extent.native - size] = rest
+        lane = cache.packed.lanes[name]
+        place = extent.packed // lane.tokens
+        lane.tensor[:, row, :, place : place + entries.shape[2]] = entries
+    for lane in native.values():
+        lane[:, :, first : extent.native - size] = lane[:, :, first + size :].clone()
     cache.extents[row] = replace(extent, native=extent.native - size, packed=extent.packed + size)
 
 
@@ -76,35 +76,38 @@ def _packed_entries(native: dict[str, torch.Tensor], packing: Packing) -> dict[s
     axes: dict[str, Axis] = {"key": packing.key_axis, "value": packing.value_axis}
     for side, axis in axes.items():
         entries = pack(native[f"{side}s"], packing, axis)
-        names = (f"{side}_codes", f"{side}_scales", f"{side}_zeros")
-        made |= dict(zip(names, entries, strict=True))
+        made |= {f"{side}_{name}": entry for name, entry in entries.items()}
     return made
 
 
 def view(cache: KVCache, row: int) -> Row:
-    """A row's tokens as its policy scores them, packed ones first."""
+    """A row's tokens as its policy scores them, oldest first."""
     extent = cache.extents[row]
     keys = cache.native["keys"][:, row, :, : extent.native].float()
     attention = None
     if cache.policy.scores_attention:
         attention = cache.native["attention"][:, row, :, : extent.native]
-    if cache.packed is not None:
-        keys = torch.cat([_unpacked_keys(cache, row), keys], 2)
+    if cache.packed is not None and cache.packer is not None:
+        sinks = cache.packer.sinks
+        keys = in_order(keys, _unpacked_keys(cache, row, cache.packer.packing), sinks)
         if attention is not None:
-            old = cache.packed["attention"][:, row, :, : extent.packed]
-            attention = torch.cat([old, attention], 2)
+            packed = cache.packed["attention"][:, row, :, : extent.packed]
+            attention = in_order(attention, packed, sinks)
     return Row(keys, observed_queries(cache, row), attention)
 
 
-def _unpacked_keys(cache: KVCache, row: int) -> torch.Tensor:
-    assert cache.packed is not None and cache.packer is not None
-    packing, tokens = cache.packer.packing, cache.extents[row].packed
-    lanes = {name: lane.used(row, tokens) for name, lane in cache.packed.lanes.items()}
-    codes = lanes["key_codes"]
-    shape = (*codes.shape[:-1], cache.architecture.head_dim)
+def in_order(native: torch.Tensor, packed: torch.Tensor, sinks: int) -> torch.Tensor:
+    """Entries [layers, kv_heads, tokens, ...] oldest first: the sinks, the packed tokens, all others."""
+    return torch.cat([native[:, :, :sinks], packed, native[:, :, sinks:]], 2)
+
+
+def _unpacked_keys(cache: KVCache, row: int, packing: Packing) -> torch.Tensor:
+    assert cache.packed is not None
+    tokens, lanes = cache.extents[row].packed, cache.packed.of_side("key")
+    entries = {name: lane.used(row, tokens) for name, lane in lanes.items()}
+    shape = (*entries["codes"].shape[:-1], cache.architecture.head_dim)
     keys = torch.empty(shape, device=cache.device)
-    zeros = lanes.get("key_zeros")
-    unpack_into(keys, codes, lanes["key_scales"], zeros, packing, packing.key_axis)
+    unpack_into(keys, entries, packing, packing.key_axis)
     return keys
 
 

@@ -72,7 +72,7 @@ def _append(cache: KVCache, row: int, prompt: PromptKV, first: int, last: int) -
 def _count_attention(cache: KVCache, row: int, prompt: PromptKV, first: int, last: int) -> None:
     """Add the attention that the prompt's tokens from `first` to `last` pay to what the row holds."""
     assert prompt.queries is not None
-    keys = view(cache, row).keys  # [layers, kv_heads, held, head_dim], the new ones last
+    keys = view(cache, row).keys  # [layers, kv_heads, held, head_dim], oldest first
     held, new = keys.shape[2], last - first
     later = torch.ones(new, held, dtype=torch.bool, device=keys.device).triu(held - new + 1)
     received = torch.stack(
@@ -81,10 +81,12 @@ def _count_attention(cache: KVCache, row: int, prompt: PromptKV, first: int, las
             for layer_queries, layer_keys in zip(prompt.queries, keys, strict=True)
         ]
     )
-    packed = cache.extents[row].packed
-    if cache.packed is not None:
-        cache.packed["attention"][:, row, :, :packed] += received[..., :packed]
-    cache.native["attention"][:, row, :, : held - packed] += received[..., packed:]
+    if cache.packed is not None and cache.packer is not None:
+        first, packed = cache.packer.sinks, cache.extents[row].packed
+        sinks, old, newest = received.tensor_split((first, first + packed), -1)
+        cache.packed["attention"][:, row, :, :packed] += old
+        received = torch.cat([sinks, newest], -1)
+    cache.native["attention"][:, row, :, : received.shape[-1]] += received
 
 
 def _received(queries: torch.Tensor, keys: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:

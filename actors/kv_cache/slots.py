@@ -41,6 +41,12 @@ class Slots:
     def __getitem__(self, name: str) -> torch.Tensor:
         return self.lanes[name].tensor
 
+    def of_side(self, side: str) -> dict[str, Lane]:
+        """The packed lanes of the `key` or `value` side as `codes`, `scales` and perhaps `zeros`."""
+        mark = f"{side}_"
+        own = ((name, lane) for name, lane in self.lanes.items() if name.startswith(mark))
+        return {name.removeprefix(mark): lane for name, lane in own}
+
     def reserve(self, tokens: int) -> None:
         """Grow every row to `tokens` tokens; what they hold is kept."""
         if tokens <= self.capacity:
@@ -82,7 +88,7 @@ def native_slots(
 def packed_slots(
     a: Architecture, rows: int, packing: Packing, device: torch.device, attention: bool
 ) -> Slots:
-    """Lanes `<side>_codes`, `<side>_scales` and, if asymmetric, `<side>_zeros` for keys and values."""
+    """Lanes `<side>_codes`, `<side>_scales` and, with zero points, `<side>_zeros` for keys and values."""
     shape = (a.layers, rows, a.kv_heads, 0)
     lanes = {}
     axes: dict[str, Axis] = {"key": packing.key_axis, "value": packing.value_axis}
@@ -90,7 +96,7 @@ def packed_slots(
         width = a.head_dim * packing.bits // 8
         codes = torch.zeros(*shape, width, dtype=torch.uint8, device=device)
         lanes[f"{side}_codes"] = Lane(codes)
-        for name in ("scales",) if packing.symmetric else ("scales", "zeros"):
+        for name in ("scales", "zeros") if packing.zero_points else ("scales",):
             lanes[f"{side}_{name}"] = _group_lane(a.head_dim, packing, axis, shape, device)
     return Slots(lanes | _attention_lane(shape, device, attention))
 

@@ -187,18 +187,25 @@ def test_a_policy_is_named_by_method_and_parameters_and_hashes(policy):
         (lambda: Quantized(3), "bits: 3 is not known; known: 2, 4, 8"),
         (lambda: Quantized(4, 12), "group_size: 12 is not a multiple of 8"),
         (
-            lambda: Quantized(4, 8, 8, "token", H2O(budget=40, window=30)),
+            lambda: Quantized(4, 8, 8, axis=1, evict=H2O(budget=40, window=30)),
             "residual: 8 is less than evict.window, 30",
         ),
         (
-            lambda: Quantized(4, 8, 8, "token", StreamingLLM(4, 6)),
+            lambda: Quantized(4, 8, 8, axis=1, evict=StreamingLLM(4, 6)),
             "evict.sinks: 4 do not fit besides the residual of 8 into 10 tokens",
         ),
-        (lambda: Quantized(4, evict=RKV(budget=256)), "layout: 'channel' packs tokens together"),
-        (lambda: Quantized(4, layout="token", evict=Full()), "evict: that policy scores no tokens"),
+        (lambda: Quantized(4, layout="kivi", axis=1), "axis: kivi has one for keys and another"),
+        (lambda: Quantized(4, axis=2), "axis: 2 is not known; known: 0, 1"),
+        (lambda: Quantized(4, sinks=-1), "sinks: -1 is too small"),
+        (lambda: Quantized(4, evict=RKV(budget=256)), "axis: 0 packs tokens together"),
         (
-            lambda: Quantized(4, layout="token", evict=RKV(budget=100)),
-            "evict.budget: 100 leaves no token besides the residual of 128",
+            lambda: Quantized(4, layout="kivi", evict=RKV(budget=256)),
+            "layout: kivi packs keys of several tokens together",
+        ),
+        (lambda: Quantized(4, axis=1, evict=Full()), "evict: that policy scores no tokens"),
+        (
+            lambda: Quantized(4, axis=1, sinks=4, evict=RKV(budget=132)),
+            "evict.budget: 132 leaves no token besides 4 sinks and the residual of 128",
         ),
     ],
 )
@@ -213,7 +220,7 @@ def test_parameters_that_make_no_sense_are_refused_by_name(make, message):
         (Full(), "full"),
         (StreamingLLM(4, 60), "evicting"),
         (Quantized(4), "quantized"),
-        (Quantized(4, layout="token", evict=StreamingLLM(4, 508)), "evicting_quantized"),
+        (Quantized(4, axis=1, evict=StreamingLLM(4, 508)), "evicting_quantized"),
     ],
 )
 def test_a_policys_kind_says_what_it_does_to_tokens(policy, kind: str):

@@ -29,7 +29,7 @@ KINDS = (RingPolicy, EvictingPolicy, PackingPolicy)
         (RKV(budget=12), (EvictingPolicy,)),
         (LargestKeys(budget=12), (EvictingPolicy,)),
         (Quantized(4), (PackingPolicy,)),
-        (Quantized(4, layout="token", evict=RKV(budget=256)), (PackingPolicy,)),
+        (Quantized(4, axis=1, evict=RKV(budget=256)), (PackingPolicy,)),
     ],
     ids=lambda value: value.slug if isinstance(value, KVPolicy) else "",
 )

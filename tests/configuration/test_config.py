@@ -67,13 +67,13 @@ def test_the_number_of_actors_may_be_left_to_the_machine(mine: Path):
 
 def test_a_policy_has_its_parameters_defaults_and_a_policy_within(mine: Path):
     inner = {"method": "r_kv", "budget": 64, "importance_weight": 0.07, "window": 4}
-    packed = {"method": "quantized", "bits": 4, "residual": 32, "layout": "token", "evict": inner}
+    packed = {"method": "quantized", "bits": 4, "residual": 32, "axis": 1, "evict": inner}
     by_name = {**packed, "evict": "streaming_llm-64"}
     sweep = read(changed("sweep.kv_policies", [packed, by_name]), mine).sweep
     r_kv = RKV(budget=64, window=4, importance_weight=0.07)
     assert sweep.kv_policies == (
-        Quantized(4, residual=32, layout="token", evict=r_kv),
-        Quantized(4, residual=32, layout="token", evict=StreamingLLM(4, 60)),
+        Quantized(4, residual=32, axis=1, evict=r_kv),
+        Quantized(4, residual=32, axis=1, evict=StreamingLLM(4, 60)),
     )
     described = identity.described_policy(sweep.kv_policies[0])
     assert described["evict"] == {"method": "r_kv", "buffer": 128, "kernel": 7, **inner}

@@ -50,15 +50,19 @@ def evicting(draw: st.DrawFn, least: int = 4) -> Any:
     return kind(budget=budget, **shared)
 
 
+LAYOUTS: list[Any] = [("hqq", 0), ("hqq", 1), ("kivi", 0), ("symmetric", 0), ("symmetric", 1)]
+
+
 @st.composite
 def quantized(draw: st.DrawFn) -> Quantized:
     bits, group_size = draw(st.sampled_from([8, 4, 2])), draw(st.sampled_from([8, 16]))
-    residual = draw(st.integers(3, 20))
+    residual, sinks = draw(st.integers(3, 20)), draw(st.sampled_from([0, 0, 1, 4, 9]))
     if draw(st.booleans()):
-        evict = draw(evicting(least=residual + 5))
-        return Quantized(bits, group_size, residual, "token", evict)
-    layout: Any = draw(st.sampled_from(["channel", "kivi", "token"]))
-    return Quantized(bits, group_size, residual, layout)
+        layout: Any = draw(st.sampled_from(["hqq", "symmetric"]))
+        evict = draw(evicting(least=residual + sinks + 5))
+        return Quantized(bits, group_size, residual, layout, 1, sinks, evict)
+    layout, axis = draw(st.sampled_from(LAYOUTS))
+    return Quantized(bits, group_size, residual, layout, axis, sinks)
 
 
 POLICIES = st.one_of(st.just(Full()), evicting(), quantized())
@@ -70,12 +74,13 @@ EXAMPLES = (  # one of each kind, small enough to be compacted often
     RKV(budget=12, window=2, buffer=5, kernel=3, importance_weight=0.07),
     SnapKV(budget=12, window=3, buffer=4, kernel=3),
     H2O(budget=12, window=4, buffer=3),
-    Quantized(8, 8, 10, "channel"),
-    Quantized(4, 8, 10, "kivi"),
-    Quantized(2, 8, 9, "token"),
-    Quantized(4, 8, 8, "token", RKV(budget=24, window=2, buffer=9, kernel=3)),
-    Quantized(8, 8, 8, "token", H2O(budget=20, window=2, buffer=8)),
-    Quantized(4, 8, 8, "token", StreamingLLM(2, 20)),
+    Quantized(8, 8, 10),
+    Quantized(4, 8, 10, axis=1, sinks=3),
+    Quantized(4, 8, 10, "kivi", sinks=2),
+    Quantized(2, 8, 9, "symmetric"),
+    Quantized(4, 8, 8, axis=1, evict=RKV(budget=24, window=2, buffer=9, kernel=3)),
+    Quantized(8, 8, 8, "symmetric", 1, 3, H2O(budget=20, window=2, buffer=8)),
+    Quantized(4, 8, 8, axis=1, sinks=4, evict=StreamingLLM(2, 20)),
 )
 
 

@@ -52,12 +52,12 @@ REFUSED = [
     ),
     (
         "sweep.kv_policies",
-        [{"method": "quantized", "bits": 4, "layout": "token", "group_size": 24}],
+        [{"method": "quantized", "bits": 4, "axis": 1, "group_size": 24}],
         "group_size: 24 does not divide the head dimension of small, 32",
     ),
     (
         "sweep.kv_policies",
-        [{"method": "quantized", "bits": 4, "layout": "token", "evict": {"method": "r_kv"}}],
+        [{"method": "quantized", "bits": 4, "axis": 1, "evict": {"method": "r_kv"}}],
         "sweep.kv_policies[0].evict.budget: missing",
     ),
     ("sweep.kv_policies", [{"method": "full", "window": 3}], "sweep.kv_policies[0]: 'window' is"),

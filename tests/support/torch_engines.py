@@ -25,7 +25,8 @@ POLICIES = [
     H2O(budget=32, window=16, buffer=8),
     Quantized(8, group_size=16, residual=16),
     Quantized(4, group_size=16, residual=16, layout="kivi"),
-    Quantized(4, 16, 16, "token", RKV(budget=48, window=8, buffer=16)),
+    Quantized(4, group_size=16, residual=16, layout="symmetric", sinks=4),
+    Quantized(4, 16, 16, axis=1, sinks=4, evict=RKV(budget=48, window=8, buffer=16)),
     LargestKeys(budget=40, buffer=16),
 ]
 
