@@ -21,6 +21,7 @@ import torch
 ITERATIONS = 20
 NORM = 0.7  # p
 BETA = 10.0
+FORGIVEN_FROM = BETA ** (1 / (NORM - 2))  # errors up to this size have w = 0; powers are slow
 NARROW = 1e-4  # groups that span no more than this have scale 1, so all their codes are 0
 LARGEST_INVERSE = 2e4  # largest 1 / scale
 # A zero point beyond 16 bit makes its group's scale wider. The library's would be infinite.
@@ -49,10 +50,10 @@ def _refined(
     improving = torch.ones_like(least, dtype=torch.bool)
     for _ in range(ITERATIONS):
         codes = _codes(x, inverse, zero, top)
-        errors = x - (codes - zero) / inverse
-        better = (codes - (x - _forgiven(errors)) * inverse).mean(dim, keepdim=True)
-        zero = torch.where(improving, better, zero)
-        error = errors.abs().mean((-3, -2, -1), keepdim=True)
+        errors = x - (codes - zero).div_(inverse)
+        likely = (x - _forgiven(errors)).mul_(inverse)
+        zero = torch.where(improving, codes.sub_(likely).mean(dim, keepdim=True), zero)
+        error = errors.abs_().mean((-3, -2, -1), keepdim=True)
         improving = improving & (error < least)
         if not improving.any():
             break
@@ -61,10 +62,12 @@ def _refined(
 
 
 def _codes(x: torch.Tensor, inverse: torch.Tensor, zero: torch.Tensor, top: int) -> torch.Tensor:
-    return (x * inverse + zero).round_().clamp_(0, top)
+    return (x * inverse).add_(zero).round_().clamp_(0, top)
 
 
 def _forgiven(errors: torch.Tensor) -> torch.Tensor:
     """The proximal operator of the norm: nothing of a small error, most of a large one."""
     sizes = errors.abs()
-    return (sizes - sizes ** (NORM - 1) / BETA).clamp_(min=0).mul_(errors.sign())
+    if sizes.max() <= FORGIVEN_FROM:
+        return torch.zeros_like(errors)
+    return sizes.sub_((sizes ** (NORM - 1)).div_(BETA)).clamp_(min=0).mul_(errors.sign())

@@ -18,6 +18,8 @@ import torch
 from actors.kv_cache.half_quadratic import half_quadratic
 from raysweep.kv_policy import Axis, Levels, Packing
 
+CPU_NUMBERS = 1 << 16  # refined at a time on a CPU, so that they stay in a core's cache
+
 Parts = tuple[torch.Tensor, ...]
 
 
@@ -46,7 +48,9 @@ def _min_max(x: torch.Tensor, dim: int, bits: int) -> Parts:
 
 
 def _hqq(x: torch.Tensor, dim: int, bits: int) -> Parts:
-    return half_quadratic(x, dim, 2**bits - 1)
+    blocks = max(1, CPU_NUMBERS // x[0].numel()) if x.device.type == "cpu" else len(x)
+    parts = [half_quadratic(part, dim, 2**bits - 1) for part in x.split(blocks)]
+    return tuple(torch.cat(part) for part in zip(*parts, strict=True))
 
 
 _PACKED: dict[Levels, Callable[[torch.Tensor, int, int], Parts]] = {

@@ -8,8 +8,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import kv_policy_twins
-from support.kv_streams import MOST, Stream, a_cache, an_architecture, begin, evicting, feed
+from support import hqq_library, kv_policy_twins
+from support.kv_streams import (
+    LAYOUTS,
+    MOST,
+    Stream,
+    a_cache,
+    an_architecture,
+    begin,
+    evicting,
+    feed,
+)
 
 from actors.kv.full import Full
 from actors.kv.h2o import H2O
@@ -117,9 +126,10 @@ def test_a_token_attends_to_what_is_kept_and_itself(policy):
 
 
 @pytest.mark.parametrize("bits", [8, 4, 2])
-@pytest.mark.parametrize("layout", ["channel", "kivi", "token"])
-def test_packed_tokens_are_attended_to_as_their_rounded_selves(layout, bits):
-    policy = Quantized(bits, 8, 10, layout)
+@pytest.mark.parametrize(("layout", "axis"), LAYOUTS)
+@pytest.mark.parametrize("sinks", [0, 3])
+def test_packed_tokens_are_attended_to_as_their_rounded_selves(layout, axis, sinks, bits):
+    policy = Quantized(bits, 8, 10, layout, axis, sinks)
     stream = Stream(6, an_architecture(2, 2, 16))
     keys, queries = numbers_of(stream, 64)
     values = stream.prompt(64, torch.float64).values[LAYER].numpy()
@@ -135,23 +145,34 @@ def test_packed_tokens_are_attended_to_as_their_rounded_selves(layout, bits):
 
 
 def rounded(numbers: np.ndarray, packed: int, policy: Quantized, axis: str) -> np.ndarray:
-    """[tokens, head_dim] with the first `packed` tokens rounded group by group."""
+    """[tokens, head_dim] with `packed` tokens behind the sinks rounded, block by block."""
     result, size = numbers.copy(), policy.group_size
-    one = (
-        kv_policy_twins.rounded_symmetric
-        if policy.packing.symmetric
-        else kv_policy_twins.rounded_asymmetric
-    )
-    tokens, channels = (size, 1) if axis == "channel" else (1, size)
-    for row in range(0, packed, tokens):
-        for column in range(0, numbers.shape[1], channels):
-            place = np.s_[row : row + tokens, column : column + channels]
-            result[place] = one(numbers[place].ravel(), policy.bits).reshape(numbers[place].shape)
+    for first in range(policy.sinks, policy.sinks + packed, size):
+        block = np.s_[first : first + size]
+        result[block] = rounded_block(numbers[block], policy, axis)
     return result
 
 
+def rounded_block(block: np.ndarray, policy: Quantized, axis: str) -> np.ndarray:
+    """[tokens, head_dim], by the library hqq or group by group."""
+    if policy.layout == "hqq":
+        numbers = torch.from_numpy(block).float()
+        library_axis = 0 if axis == "channel" else 1
+        oracle = hqq_library.quantised(numbers, policy.bits, library_axis, policy.group_size)
+        return oracle.rounded.numpy()
+    one = (
+        kv_policy_twins.rounded_asymmetric
+        if policy.layout == "kivi"
+        else kv_policy_twins.rounded_symmetric
+    )
+    if axis == "channel":
+        return np.stack([one(channel, policy.bits) for channel in block.T], 1)
+    groups = block.reshape(-1, policy.group_size)
+    return np.stack([one(group, policy.bits) for group in groups]).reshape(block.shape)
+
+
 def test_evicted_and_packed_tokens_are_packed_once_and_move_as_they_are():
-    policy = Quantized(4, 8, 10, "token", RKV(budget=26, window=2, buffer=8, kernel=3))
+    policy = Quantized(4, 8, 10, axis=1, evict=RKV(budget=26, window=2, buffer=8, kernel=3))
     stream = Stream(7, an_architecture(2, 2, 16))
     keys = stream.prompt(MOST, torch.float64).keys[LAYER].numpy()
     once = [rounded(head, MOST, policy, "token") for head in keys]
@@ -167,13 +188,15 @@ def test_evicted_and_packed_tokens_are_packed_once_and_move_as_they_are():
 
 
 EVICTED_AND_PACKED = [
-    Quantized(4, 8, 10, "token", RKV(budget=26, window=2, buffer=8, kernel=1)),
+    Quantized(4, 8, 10, "hqq", 1, 0, RKV(budget=26, window=2, buffer=8, kernel=1)),
     Quantized(
-        8, 8, 8, "token", RKV(budget=24, window=3, buffer=12, kernel=1, importance_weight=0.07)
+        *(8, 8, 8, "symmetric", 1, 0),
+        RKV(budget=24, window=3, buffer=12, kernel=1, importance_weight=0.07),
     ),
-    Quantized(2, 8, 10, "token", SnapKV(budget=30, window=4, buffer=8, kernel=1)),
-    Quantized(4, 8, 10, "token", H2O(budget=26, window=8, buffer=8)),
-    Quantized(4, 8, 10, "token", StreamingLLM(2, 24)),
+    Quantized(2, 8, 10, "symmetric", 1, 3, SnapKV(budget=30, window=4, buffer=8, kernel=1)),
+    Quantized(4, 8, 10, "hqq", 1, 4, H2O(budget=26, window=8, buffer=8)),
+    Quantized(4, 8, 10, "symmetric", 1, 0, StreamingLLM(2, 24)),
+    Quantized(4, 8, 10, "hqq", 1, 1, StreamingLLM(2, 24)),
 ]
 
 
@@ -191,7 +214,7 @@ def test_eviction_from_a_quantised_store_keeps_the_best_of_the_packed_tokens(pol
             twin_.append(position)
         if position:
             feed(cache, [stream])
-        packed = view(cache, 0).keys[LAYER, :, : cache.extents[0].packed].numpy()
+        packed = view(cache, 0).keys[LAYER, :, policy.sinks :][:, : cache.extents[0].packed].numpy()
         for twin_, held in zip(twins, packed, strict=True):
             assert len(twin_.packed) == len(held), position
             if len(held):
@@ -199,7 +222,10 @@ def test_eviction_from_a_quantised_store_keeps_the_best_of_the_packed_tokens(pol
 
 
 class PackedTwin:
-    """One KV head, token by token: blocks leave the residual, and the worst packed tokens are dropped."""
+    """One KV head, token by token: blocks leave the residual, and the worst packed tokens are dropped.
+
+    The sinks are the first of the native tokens.
+    """
 
     def __init__(self, policy: Quantized, keys: np.ndarray, queries: np.ndarray):
         self.policy, self.keys, self.queries = policy, keys, queries
@@ -216,23 +242,29 @@ class PackedTwin:
 
     def append(self, position: int) -> None:
         self.native.append(position)
-        held, stored = [*self.packed, *self.native], self.seen_as()
+        held, stored, sinks = self.held(), self.seen_as(), self.policy.sinks
         for query in self.queries[:, position]:
             self.drawn[held] += kv_policy_twins.attention_weights(query, stored[held])
-        if len(self.native) == self.policy.residual + self.policy.group_size:
-            size = self.policy.group_size
-            self.packed, self.native = [*self.packed, *self.native[:size]], self.native[size:]
-            budget = self.policy.evict.budget - self.policy.residual
+        if len(self.native) == sinks + self.policy.residual + self.policy.group_size:
+            end = sinks + self.policy.group_size
+            self.packed += self.native[sinks:end]
+            self.native = [*self.native[:sinks], *self.native[end:]]
+            budget = self.policy.evict.budget - sinks - self.policy.residual
             if len(self.packed) >= budget + self.policy.evict.buffer:
                 scores = self.scores(position)
                 ranked = sorted(range(len(self.packed)), key=lambda place: -scores[place])
                 self.packed = [self.packed[place] for place in sorted(ranked[:budget])]
 
+    def held(self) -> list[int]:
+        """All positions, oldest first."""
+        return sorted([*self.packed, *self.native])
+
     def scores(self, position: int) -> list[float]:
-        evict, held = self.policy.evict, [*self.packed, *self.native]
+        """Of the packed tokens."""
+        evict, held, sinks = self.policy.evict, self.held(), self.policy.sinks
         stored = self.seen_as()
         if isinstance(evict, StreamingLLM):
-            oldest = self.packed[: evict.sinks]
+            oldest = held[: evict.sinks]
             return [float(MOST if place in oldest else place) for place in self.packed]
         if isinstance(evict, H2O):
             return self.drawn[self.packed].tolist()
@@ -241,12 +273,12 @@ class PackedTwin:
             stored, queries, held, window=evict.window, kernel=evict.kernel
         )
         if not isinstance(evict, RKV):
-            return importance
+            return importance[sinks:]
         weight, redundancies = evict.importance_weight, kv_policy_twins.redundancy(stored[held])
         return [
             weight * important - (1 - weight) * redundant
             for important, redundant in zip(importance, redundancies, strict=False)
-        ]
+        ][sinks:]
 
 
 def test_each_row_of_a_batch_is_scored_from_its_own_tokens():

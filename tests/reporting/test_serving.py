@@ -55,9 +55,7 @@ def test_quantised_weights_name_their_kernels():
     assert options(found.command)["--quantization"] == "gptq_marlin"
 
 
-@pytest.mark.parametrize(
-    "policy", [RKV(budget=64), Quantized(4, axis=1, evict=RKV(budget=512))]
-)
+@pytest.mark.parametrize("policy", [RKV(budget=64), Quantized(4, axis=1, evict=RKV(budget=512))])
 def test_what_vllm_cannot_do_is_run_by_raysweeps_own_engine(policy, monkeypatch):
     found = served(kv_policy=policy)
     assert found.backend == "torch"

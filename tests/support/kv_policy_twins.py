@@ -192,17 +192,14 @@ def kept_by_streaming_llm(tokens: int, *, sinks: int, window: int) -> list[list[
 
 
 def rounded_symmetric(group: np.ndarray, bits: int) -> np.ndarray:
-    """[n] -> [n]: the nearest of 2**bits levels that lie evenly about 0, without 0 itself."""
-    top = 2**bits - 1
+    """[n] -> [n]: the nearest of 2**bits - 1 levels that lie evenly about 0, which is one of them."""
+    half = 2 ** (bits - 1) - 1
     # The scale is stored in float16, so that the codes are chosen for the scale that is read back.
-    scale = float(np.float16(2 * max(abs(float(x)) for x in group) / top))
+    scale = float(np.float16(max(abs(float(x)) for x in group) / half))
     if scale == 0:
         return np.zeros(len(group))
-    values = []
-    for x in group:
-        code = min(max(round(float(x) / scale + top / 2), 0), top)  # halves go to the even code
-        values.append((code - top / 2) * scale)
-    return np.array(values)
+    # halves go to the even level
+    return np.array([min(max(round(float(x) / scale), -half), half) * scale for x in group])
 
 
 def rounded_asymmetric(group: np.ndarray, bits: int) -> np.ndarray:
