@@ -37,7 +37,11 @@ def _plain(value: Any) -> Any:
 def decisive_fields(noun: Any) -> dict[str, Any]:
     """The fields of a dataclass on which its identity rests."""
     named = {f.name: getattr(noun, f.name) for f in fields(noun) if f.metadata != INCIDENTAL}
-    named = {f.name: named[f.name] for f in fields(noun) if f.name in named and not added_later(f, named[f.name])}
+    named = {
+        f.name: named[f.name]
+        for f in fields(noun)
+        if f.name in named and not added_later(f, named[f.name])
+    }
     usual = {f.name: f.default for f in fields(noun) if f.metadata == ADDED}
     return {name: v for name, v in named.items() if name not in usual or v != usual[name]}
 
