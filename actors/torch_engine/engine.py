@@ -156,7 +156,7 @@ class TorchEngine:
             sequence = sequences[drawn.index(NOTHING)]
             raise FloatingPointError(
                 f"the model's logits are not finite, {sequence.seen:,} tokens into a trace of "
-                f"{shown(sequence.sample.request.prompt[-60:])}"
+                f"{shown(sequence.sample.request.prompt[-120:])}"
             )
         return drawn
 

@@ -81,9 +81,11 @@ class Store:
 
     def write_table(self, name: str, table: pa.Table) -> None:
         """Publish a whole Parquet file. It carries the schema version and the lease's epoch."""
-        self.write_bytes(name, self._encoded(table, SCHEMA_VERSION, {}))
+        self.write_bytes(name, self._encoded(table, {}))
 
-    def _encoded(self, table: pa.Table, version: int, metadata: dict[bytes, bytes]) -> bytes:
+    def _encoded(
+        self, table: pa.Table, metadata: dict[bytes, bytes], version: int = SCHEMA_VERSION
+    ) -> bytes:
         stamped = {VERSION_KEY: str(version).encode(), **metadata}
         if self.lease is not None:
             stamped[EPOCH_KEY] = str(self.lease.epoch).encode()
@@ -113,7 +115,7 @@ class Store:
         """Publish a shard's samples under the shard's name. A part that is rewritten keeps its version."""
         if self.lease is not None:
             part = replace(part, epoch=self.lease.epoch)
-        data = self._encoded(samples, part.version, {PART_KEY: encoded(part)})
+        data = self._encoded(samples, {PART_KEY: encoded(part)}, part.version)
         self.fence(LOOK_EVERY_S)
         self.folder.write(part.name, data)
 

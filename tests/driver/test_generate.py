@@ -225,7 +225,7 @@ class Warned(EngineActor):
 
 
 def test_warnings_of_engines_come_back_once(store):
-    assert generate_on_ray(store, some_shards(), Warned).warnings == ("loaded for 64 tokens",)
+    assert generate_on_ray(store, some_shards(), Warned).warnings == ("loaded for 43 tokens",)
 
 
 def test_an_interruption_leaves_no_actor_behind_and_keeps_what_is_done(store):

@@ -49,7 +49,9 @@ def an_engine(**changes: Any) -> EngineSpec:
 
 
 def some_questions(count: int) -> tuple[Question, ...]:
-    return tuple(Question(f"sums-{i}", f"{i} + 1 = ?", str(i + 1)) for i in range(count))
+    """Questions that are rendered as the fake engine is asked them: as they are."""
+    prompts = [f"{i} + 1 = ?" for i in range(count)]
+    return tuple(Question(f"sums-{i}", p, str(i + 1), p) for i, p in enumerate(prompts))
 
 
 def a_benchmark(count: int = 3, **changes: Any) -> Benchmark:
