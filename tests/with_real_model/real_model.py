@@ -62,7 +62,9 @@ def requests(budget: int, temperature: float) -> dict[int, TraceRequest]:
     sampling = Sampling(temperature)
     opening, close = "<|im_start|>assistant\n", "<file_sep>"
     way = Decoding(0, sampling, opening, close, close, 1, (budget,))
-    return {key: TraceRequest(prompt, key, way) for key, prompt in enumerate(PROMPTS)}
+    chat, family = read_chat(FOLDER, "model"), Family("smollm2", sampling, think_open="")
+    rendered = [chat.prompt(prompt, family) for prompt in PROMPTS]
+    return {key: TraceRequest(prompt, key, way) for key, prompt in enumerate(rendered)}
 
 
 def decoded(trace: Trace) -> tuple:
