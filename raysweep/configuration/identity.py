@@ -15,11 +15,12 @@ from typing import Any
 
 from raysweep import grading, kv_policy
 from raysweep.checkpoints.engine_files import engine_checkpoint
+from raysweep.content import decisive_fields
 from raysweep.errors import ConfigError, shown
 from raysweep.kv_policy import KVPolicy
 from raysweep.recipe import Calibration
 from raysweep.run_config import RunConfig
-from raysweep.spec import Benchmark, content_hash, decisive_fields
+from raysweep.spec import Benchmark, content_hash
 from raysweep.system.safe_text import without_secrets
 
 PACKAGES = (

@@ -8,6 +8,7 @@ from support.nouns import FAMILY, a_benchmark, a_model, a_run_config, an_engine,
 
 from actors.kv.full import Full
 from actors.kv.streaming_llm import StreamingLLM
+from raysweep.content import decisive_fields
 from raysweep.planning.grid import whole_stream
 from raysweep.spec import (
     INCIDENTAL,
@@ -17,7 +18,6 @@ from raysweep.spec import (
     Sampling,
     WeightSpec,
     content_hash,
-    decisive_fields,
 )
 
 

@@ -1,0 +1,34 @@
+"""The content of nouns: on which of their fields an identity rests, and the hash that names it.
+
+Finished work is found by its hash, so hashes do not change from one version to the next.
+"""
+
+import hashlib
+import json
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+# Marks a field that does not change what is computed, such as a path. Hashes leave it out.
+INCIDENTAL = {"incidental": True}
+# Marks a field that earlier versions lack. Hashes leave it out while it has its default, so that samples of
+# earlier versions keep their names.
+ADDED = {"added": True}
+
+
+def content_hash(*parts: Any) -> str:
+    """Hash (16 hex digits) of the content of `parts`: dataclasses, tuples, dicts and plain values."""
+    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=_plain)
+    return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {"": type(value).__name__, **decisive_fields(value)}
+    raise TypeError(f"cannot name a {type(value).__name__} by its content")
+
+
+def decisive_fields(noun: Any) -> dict[str, Any]:
+    """The fields of a dataclass on which its identity rests."""
+    named = {f.name: getattr(noun, f.name) for f in fields(noun) if f.metadata != INCIDENTAL}
+    usual = {f.name: f.default for f in fields(noun) if f.metadata == ADDED}
+    return {name: v for name, v in named.items() if name not in usual or v != usual[name]}
