@@ -130,6 +130,14 @@ def test_thinking_before_answers_is_counted_as_reused_or_recomputed(seed, budget
     assert reused == sum(min(max(0, cached - len(PROMPT)), n) for n in thoughts)
 
 
+def test_thinking_goes_on_after_a_stop_at_a_text_that_its_tokens_do_not_say():
+    sample = a_sample((4,), 3, lambda trace: None)
+    first = sample.first()
+    (second,) = sample.take(first, [1, 2], 0)
+    assert (second.purpose, second.prompt, second.max_tokens) == (THINK, (*PROMPT, 1, 2), 2)
+    assert second.seed != first.seed
+
+
 def test_a_trace_that_is_given_up_has_no_answer_and_an_answer_that_is_leaves_the_others():
     done: list[Trace] = []
     sample = a_sample((2, 4), 3, done.append)

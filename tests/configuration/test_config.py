@@ -16,6 +16,7 @@ from actors.kv.quantized import Quantized
 from actors.kv.r_kv import RKV
 from actors.kv.streaming_llm import StreamingLLM
 from raysweep.configuration import config, identity
+from raysweep.spec import PLAIN
 
 # What is accepted
 
@@ -36,6 +37,30 @@ def test_a_named_mapping_changes_only_the_keys_it_gives(mine: Path):
     assert model.family.sampling.temperature == 0
     assert model.family.sampling.top_p == 1
     assert model.path == str(mine.parent / "models" / "small")
+
+
+def test_a_model_may_open_and_close_no_thinking_under_the_forcing_direct(mine: Path):
+    configuration = changed("sweep.forcing", "direct")
+    chain = {"name": "chain", "count": 4, "text_is_answer": True}
+    configuration["sweep"] |= {
+        "models": [{"name": "small", "family": "instruct"}],
+        "benchmarks": [chain, {"name": "facts", "count": 4}],
+    }
+    run = read(configuration, mine)
+    (model,), (chain, facts) = run.sweep.models, run.sweep.benchmarks
+    assert (model.family.think_open, model.family.think_close) == ("", "")
+    as_it_is, reopened = run.decoding(model, chain), run.decoding(model, facts)
+    assert (as_it_is.end_closes, as_it_is.text_is_answer) == (True, True)
+    assert (reopened.end_closes, reopened.text_is_answer) == (True, False)
+    assert reopened.forced_closing == "\nThe answer is"
+
+
+def test_a_forcing_that_does_not_say_what_the_end_of_the_text_does_lets_it_close_nothing(
+    mine: Path,
+):
+    own = {"extension": "", "closing": "", "answer_opener": None, "loop_tokens": 0}
+    forcing = read(changed("sweep.forcing", {**own, "end_loops": False}), mine).sweep.forcing
+    assert forcing == PLAIN
 
 
 def test_a_definition_can_be_written_in_place(mine: Path):
