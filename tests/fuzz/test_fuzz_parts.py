@@ -14,7 +14,6 @@ from support.parts import ENGINE, PART, rows
 from raysweep.errors import ConfigError
 from raysweep.storage.damaged import DamagedPartError, set_aside
 from raysweep.storage.part import PART_KEY, encoded, part_name
-from raysweep.storage.schemas import SCHEMA_VERSION
 from raysweep.storage.seal import SEAL_BYTES
 from raysweep.storage.store import Store
 
@@ -119,7 +118,7 @@ def test_a_well_sealed_part_whose_note_is_anything_is_a_part_or_is_set_aside(
     note = json.loads(encoded(PART))
     note.pop(key)
     note |= {} if drop else {key: value}
-    data = store._encoded(rows(2), SCHEMA_VERSION, {PART_KEY: json.dumps(note).encode()})
+    data = store._encoded(rows(2), {PART_KEY: json.dumps(note).encode()})
     check(store, data, intact=None)
 
 

@@ -11,8 +11,9 @@ from actors.engine import Trace, TraceRequest
 from actors.torch_engine.engine import TorchEngine
 from benchmarks.real_model import topics
 from raysweep.configuration.architecture import read_architecture
+from raysweep.configuration.chat import read_chat
 from raysweep.kv_policy import KVPolicy
-from raysweep.spec import Decoding, Sampling
+from raysweep.spec import Decoding, Family, Sampling
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "build" / "smollm2"  # `make test-real` makes it
