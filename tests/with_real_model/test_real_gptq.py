@@ -86,7 +86,8 @@ def test_gptq_loses_less_than_rounding_to_the_nearest(checkpoint: Path):
 
 def test_the_engines_logits_are_those_of_weights_unpacked_independently(checkpoint: Path):
     (tokens,) = spread(held_out(512), 1)
-    _, found = Decoder(str(checkpoint), torch.bfloat16, torch.device("cpu")).prefill(tokens)
+    decoder = Decoder(str(checkpoint), torch.bfloat16, torch.device("cpu"), torch.float32)
+    _, found = decoder.prefill(tokens)
     with torch.inference_mode():
         expected = with_weights(unpacked(checkpoint))(torch.tensor([tokens])).logits[0, -1]
         other = reference()(torch.tensor([tokens])).logits[0, -1]

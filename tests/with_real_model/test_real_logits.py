@@ -1,5 +1,6 @@
 """The torch engine against transformers, on a real model: greedy tokens in 32 bit, logits in 16 bit."""
 
+import pytest
 import torch
 from support.tiny_models import run
 from with_real_model.real_model import (
@@ -13,6 +14,7 @@ from with_real_model.real_model import (
 )
 
 from actors.kv.full import Full
+from actors.torch_engine.cpu_linear import arithmetic_on_cpu
 from actors.torch_engine.model import Decoder
 
 BUDGET = 64
@@ -32,11 +34,17 @@ def test_every_greedy_token_is_the_one_that_transformers_finds_most_likely():
         assert likeliest == list(tokens), PROMPTS[key]
 
 
-def test_a_cache_in_16_bit_moves_the_logits_by_little():
-    """The weights are the same numbers; keys and values are rounded. The logits' deviation is some 3."""
+@pytest.mark.parametrize(
+    ("arithmetic", "most"), [(torch.float32, 0.1), (torch.bfloat16, 0.5)], ids=["32bit", "16bit"]
+)
+def test_16_bit_moves_the_logits_by_little(arithmetic: torch.dtype, most: float):
+    """Keys and values are rounded, in 16-bit arithmetic products too. The logits' deviation is some 3."""
+    if arithmetic == torch.bfloat16 and arithmetic_on_cpu(torch.bfloat16) != arithmetic:
+        pytest.skip("this CPU's instruction set has no bf16 products")
     (tokens,) = spread(held_out(512), 1)
-    _, found = Decoder(str(FOLDER), torch.bfloat16, torch.device("cpu")).prefill(tokens)
+    decoder = Decoder(str(FOLDER), torch.bfloat16, torch.device("cpu"), arithmetic)
+    _, found = decoder.prefill(tokens)
     with torch.inference_mode():
         expected = reference()(torch.tensor([tokens])).logits[0, -1]
-    assert (found - expected).abs().max() < 0.1
+    assert (found - expected).abs().max() < most
     assert found.argmax() == expected.argmax()
