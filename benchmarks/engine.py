@@ -1,7 +1,7 @@
 """Compares the torch engine with transformers' generate, and every KV policy with the full cache.
 
     python -m benchmarks.engine --out runs/benchmark                about 15 minutes on an idle machine
-    python -m benchmarks.engine --out runs/real-size --real-size    some 5; 163 million parameters
+    python -m benchmarks.engine --out runs/real --model build/smollm2    some 5, on a real model
 
 Repeats are interleaved (A B C, A B C, ...), so a drift of the machine's speed affects all alike. Each
 measurement has one thread and its own process, which is forked after all modules are imported. A table gives
@@ -28,7 +28,8 @@ from actors.kv.quantized import Quantized
 from actors.kv.r_kv import RKV
 from actors.kv.snap_kv import SnapKV
 from actors.kv.streaming_llm import StreamingLLM
-from benchmarks.subject import ARCHITECTURE, REAL_SIZE, Measured, Work, make_model, run
+from benchmarks import decode
+from benchmarks.subject import ARCHITECTURE, Measured, Work, make_model, run
 from raysweep.spec import Architecture
 from raysweep.system.quantities import human_bytes
 
@@ -38,10 +39,7 @@ FORKS = 8
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured: tokens per trace in the short and the long table, and repeats.
-
-    long  0: no long table, and of the KV policies the full cache alone
-    """
+    """How much is measured: tokens per trace in the short and the long table, and repeats."""
 
     batches: tuple[int, ...] = (1, 8, 32, 64)
     short: int = 160
@@ -52,9 +50,6 @@ class Scale:
     repeats: int = 3
     architecture: Architecture = ARCHITECTURE
 
-
-# A model of real size is slow on a CPU, so only what users compare first is measured.
-REAL = Scale(batches=(1, 8, 32), short=48, long=0, architecture=REAL_SIZE)
 
 Results = dict[Work, list[Measured]]
 
@@ -77,7 +72,7 @@ def policies(budget: int) -> tuple[Any, ...]:
 
 def short_work(scale: Scale) -> list[Work]:
     """The work of the short table: peers and policies at each batch size."""
-    chosen = policies(scale.short_budget) if scale.long else (Full(),)
+    chosen = policies(scale.short_budget)
     subjects = [*PEERS.items(), *((policy.slug, policy) for policy in chosen)]
     budgets = (scale.short,)
     a = scale.architecture
@@ -198,19 +193,31 @@ def report(scale: Scale, out: Path, measured_by: Callable[..., Results] = measur
     with tempfile.TemporaryDirectory() as folder:
         make_model(Path(folder), scale.architecture)
         short = measured_by(short_work(scale), scale.repeats, Path(folder))
-        long = measured_by(long_work(scale), scale.repeats, Path(folder)) if scale.long else {}
+        long = measured_by(long_work(scale), scale.repeats, Path(folder))
     sections = [
         f"## Traces of {scale.short:,} tokens: tokens/s, median of {scale.repeats} (min–max)",
         *("", *short_table(short, scale), ""),
+        *(f"## Traces of {scale.long:,} tokens, batch {scale.long_batch}", ""),
+        *(*long_table(long, scale), ""),
     ]
-    if long:
-        sections += [f"## Traces of {scale.long:,} tokens, batch {scale.long_batch}", ""]
-        sections += [*long_table(long, scale), ""]
+    out.mkdir(parents=True, exist_ok=True)
+    for ending in ("svg", "png"):
+        figure(short, long, scale).savefig(out / f"engine.{ending}", dpi=150)
+    return written(sections, out)
+
+
+def report_on_model(model: Path, gptq: Path | None, repeats: int, out: Path) -> str:
+    """Measure decoding of a real model, and write the table into `out`. Returns the Markdown."""
+    seconds = decode.measure(decode.subjects(model, gptq), repeats)
+    head = ["", *(f"batch {batch}" for batch in decode.STEPS)]
+    title = f"## CPU milliseconds per step, median of {repeats} (min–max), and speed / faster transformers"
+    return written([title, "", *markdown(head, decode.table(seconds)), ""], out)
+
+
+def written(sections: Sequence[str], out: Path) -> str:
     out.mkdir(parents=True, exist_ok=True)
     text = "\n".join(sections)
     (out / "engine.md").write_text(text)
-    for ending in ("svg", "png") if long else ():
-        figure(short, long, scale).savefig(out / f"engine.{ending}", dpi=150)
     return text
 
 
@@ -220,11 +227,15 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=Scale.repeats)
     parser.add_argument("--long", type=int, default=Scale.long, help="tokens of a long trace")
     parser.add_argument(
-        "--real-size", action="store_true", help="a model of 163 million parameters"
+        "--model", type=Path, help="a model's folder: measure decoding of it instead"
     )
+    parser.add_argument("--gptq", type=Path, help="the same model's folder at a GPTQ precision")
     arguments = parser.parse_args()
-    scale = REAL if arguments.real_size else Scale(long=arguments.long)
-    print(report(replace(scale, repeats=arguments.repeats), arguments.out))
+    if arguments.model is not None:
+        print(report_on_model(arguments.model, arguments.gptq, arguments.repeats, arguments.out))
+        return
+    scale = replace(Scale(long=arguments.long), repeats=arguments.repeats)
+    print(report(scale, arguments.out))
 
 
 if __name__ == "__main__":

@@ -21,8 +21,6 @@ from raysweep.spec import Architecture, Decoding, Family, Sampling
 
 QUESTION = "s*2=r;h=9;h-2=s;r-4=e;e+8=l;l?"
 ARCHITECTURE = Architecture(128, 2, 8, 4, 64, 256, VOCABULARY_SIZE, False, 8192)
-# The sizes of SmolLM2-135M with an untied head. Speed does not depend on what the weights are.
-REAL_SIZE = Architecture(576, 30, 9, 3, 64, 1536, 49152, False, 8192)
 CLOSING, ANSWER_TOKENS = "</think>\nThe answer is", 4
 
 
