@@ -30,9 +30,10 @@ def test_every_engine_answers_every_question_and_nothing_fails(out: Path):
 def test_recorded_bytes_are_those_of_the_memory_model(out: Path):
     rows = samples(out)
     for policy in POLICIES:
-        for row in rows[rows["engine_id"].str.endswith(policy)].itertuples():
-            for answer in row.answers:
-                tokens = row.prompt_tokens + answer["thinking_tokens"]
+        own = rows[rows["engine_id"].str.endswith(policy)]
+        for prompt_tokens, answers in zip(own["prompt_tokens"], own["answers"], strict=True):
+            for answer in answers:
+                tokens = prompt_tokens + answer["thinking_tokens"]
                 expected = memory.kv_bytes(ARCHITECTURE, catalogue.kv_policy(policy), tokens)
                 assert answer["kv_bytes"] == expected
 

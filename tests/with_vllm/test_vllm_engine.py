@@ -94,11 +94,14 @@ def test_in_16_bit_greedy_traces_part_where_two_logits_are_near(name: str, make_
     assert all(gap < 0.5 for gap in gaps.values())
 
 
-def test_a_sample_is_the_same_in_wide_and_narrow_batches_in_any_order(make_engine: MakeEngine):
+def test_a_small_models_sample_is_the_same_in_wide_and_narrow_batches_in_any_order(
+    make_engine: MakeEngine,
+):
+    """Rounding tips none of its tokens. A larger model's it does, so vLLM promises nothing on a CPU."""
     wanted = requests(QUESTIONS, decoding(token_budgets=LONG_BUDGETS), samples=4)
     wide = run(make_engine(smallest(), max_rows=64), wanted)
     narrow = run(make_engine(smallest(), max_rows=3), dict(reversed(wanted.items())))
-    assert {trace.reproducible for trace in wide.values()} == {"batch_invariant"}
+    assert {trace.reproducible for trace in wide.values()} == {"seeded"}
     for key, trace in wide.items():
         assert untimed(trace) == untimed(narrow[key]), key
     assert len({trace.token_ids for trace in wide.values()}) > len(QUESTIONS)
@@ -219,7 +222,7 @@ def test_the_actor_grades_and_writes_what_vllm_says(tmp_path: Path):
     receipt = asyncio.run(actor.run_shard(shard))
     rows = Store(str(tmp_path)).read_samples(spec.engine_id, [shard.shard_id], SAMPLES.names)
     assert receipt.samples == rows.num_rows == 4
-    assert set(rows["reproducible"].to_pylist()) == {"batch_invariant"}
+    assert set(rows["reproducible"].to_pylist()) == {"seeded"}
     assert isinstance(actor.engine, VllmEngine)
     actor.engine.close()
 

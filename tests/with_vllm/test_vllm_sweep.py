@@ -87,7 +87,8 @@ def test_engines_samples_and_summary_say_what_made_them(finished: Path):
     assert len({engine["engine_id"] for engine in engines}) == len(WEIGHTS)
     counts, rows = summary(finished), samples(finished)
     assert counts["samples"] == len(rows) == SAMPLES
-    assert counts["outcomes"]["error"] == counts["samples_that_a_batch_may_change"] == 0
+    assert counts["outcomes"]["error"] == 0
+    assert counts["samples_that_a_batch_may_change"] == SAMPLES  # vLLM promises no more on a CPU
     assert counts["warnings"] == []
     assert any(name.startswith("vllm") for name in counts["versions"])
     cache = counts["prefix_cache"]
