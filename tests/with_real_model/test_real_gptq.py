@@ -6,9 +6,6 @@ weights into transformers' model.
 
 import copy
 import json
-import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from with_real_model.real_model import CHECKPOINTS, ROOT, held_out, reference, spread
+from with_real_model.real_model import held_out, reference, spread
 
 from actors.torch_engine.model import Decoder
 
@@ -26,14 +23,8 @@ PER_WORD = 32 // BITS
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that the stage prepare makes; it is made once for all runs of the tests."""
-    out = tmp_path_factory.mktemp("prepared")
-    changes = ["stages=[plan,prepare]", f"prepare.checkpoints={CHECKPOINTS}", f"out={out}"]
-    command = [sys.executable, "-m", "raysweep", "+sweep=real", "sweep.backend=torch", *changes]
-    subprocess.run(command, cwd=ROOT, check=True)
-    (revision,) = re.findall(r"gptq4-g64: (\w+)$", (out / "real" / "config.yaml").read_text(), re.M)
-    return CHECKPOINTS / revision
+def checkpoint(preparing: Callable[[], Path]) -> Path:
+    return preparing()
 
 
 def with_weights(change: Callable[[str, torch.Tensor], torch.Tensor]) -> Any:
@@ -76,8 +67,8 @@ def unpacked(folder: Path) -> Callable[[str, torch.Tensor], torch.Tensor]:
 
 
 def losses(model: Any) -> torch.Tensor:
-    """Mean negative logarithm of the next token's probability, per held-out segment of 256 tokens."""
-    tokens = torch.tensor(spread(held_out(256), 16))
+    """Mean negative logarithm of the next token's probability, per held-out segment of 192 tokens."""
+    tokens = torch.tensor(spread(held_out(192), 12))
     with torch.inference_mode():
         found = model(tokens).logits[:, :-1].log_softmax(-1)
     return -found.gather(-1, tokens[:, 1:, None]).mean((1, 2))

@@ -8,15 +8,11 @@ from with_real_model.real_model import decoded, make_engine, requests
 from actors.kv.full import Full
 from actors.kv.quantized import Quantized
 from actors.kv.r_kv import RKV
-from actors.kv.streaming_llm import StreamingLLM
 from raysweep.kv_policy import KVPolicy
-
-ALONE = (0, 5)  # of the prompts, these are repeated alone
 
 # Small enough to evict or pack within a prompt and these few tokens.
 POLICIES = [
     Full(),
-    StreamingLLM(sinks=4, window=28),
     RKV(budget=32, buffer=16),
     Quantized(4, group_size=16, residual=16),
 ]
@@ -24,9 +20,7 @@ POLICIES = [
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.slug)
 def test_a_row_alone_equals_the_row_in_a_batch(policy: KVPolicy):
-    wanted = requests(24, temperature=1.0)
+    wanted = requests(16, temperature=1.0)
     together = run(make_engine(policy, len(wanted), torch.bfloat16), wanted)
-    engine = make_engine(policy, 1, torch.bfloat16)
-    for key in ALONE:
-        (alone,) = run(engine, {key: wanted[key]}).values()
-        assert decoded(alone) == decoded(together[key]), key
+    (alone,) = run(make_engine(policy, 1, torch.bfloat16), {3: wanted[3]}).values()
+    assert decoded(alone) == decoded(together[3])

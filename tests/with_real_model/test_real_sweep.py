@@ -1,5 +1,6 @@
 """A sweep of a real model on the torch engine: from the definition to the report."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ POLICIES = ["full", "streaming_llm-64"]
 
 
 @pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def out(tmp_path_factory: pytest.TempPathFactory, preparing: Callable[[], Path]) -> Path:
+    preparing()
     out = tmp_path_factory.mktemp("sweep")
     sweep(out, "sweep.backend=torch", f"sweep.kv_policies=[{', '.join(POLICIES)}]")
     return out
@@ -42,8 +44,3 @@ def test_the_report_names_the_model_its_precisions_and_both_benchmarks(out: Path
     page = (out / "real" / "report" / "index.html").read_text()
     for name in ("smollm2-135m", "gptq4-g64", "streaming_llm-64", "arithmetic", "general"):
         assert name in page
-
-
-def test_run_again_it_generates_nothing(out: Path):
-    policies = f"sweep.kv_policies=[{', '.join(POLICIES)}]"
-    assert "nothing to do" in sweep(out, "sweep.backend=torch", policies)
