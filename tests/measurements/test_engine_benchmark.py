@@ -1,13 +1,11 @@
 """The benchmark runs and says what it measured; its figures are for an idle machine, not for a test."""
 
-from dataclasses import replace
-
 import pandas as pd
 import pytest
+from support.tiny_models import MODELS
 
-from benchmarks import reduce
-from benchmarks.engine import REAL, Scale, report
-from benchmarks.subject import ARCHITECTURE, Measured, Work
+from benchmarks import decode, reduce
+from benchmarks.engine import Scale, report
 
 
 def test_the_engine_benchmark_measures_every_subject_and_writes_table_and_figure(tmp_path):
@@ -27,17 +25,26 @@ def test_the_engine_benchmark_measures_every_subject_and_writes_table_and_figure
     assert {path.name for path in tmp_path.iterdir()} == {"engine.md", "engine.svg", "engine.png"}
 
 
-def test_a_model_of_real_size_is_compared_with_the_full_cache_alone(tmp_path):
-    asked: list[Work] = []
+def test_decoding_a_model_is_measured_in_turns_and_compared_with_the_faster_transformers(tmp_path):
+    folder = MODELS / "tiny-60k"
+    chosen = [subject for subject in decode.subjects(folder, None) if subject.way != "vllm"]
+    seconds = decode.measure(chosen, repeats=1)
+    assert {name for name, _ in seconds} == {"transformers bf16", "transformers fp32", "raysweep"}
+    assert all(len(found) == 1 for found in seconds.values())
 
-    def measured_by(works, repeats, folder):
-        asked.extend(works)
-        return {work: [Measured(48 * work.batch, 1.0, 1, 0)] * repeats for work in works}
 
-    text = report(replace(REAL, architecture=ARCHITECTURE), tmp_path, measured_by)
-    assert {work.name for work in asked} == {"transformers bf16", "transformers fp32", "full"}
-    assert "| full / faster transformers | **1.00 ×** | **1.00 ×** | **1.00 ×** |  |" in text
-    assert REAL.architecture.vocab_size == 49152
+def test_a_ratio_of_speeds_is_that_of_medians_to_the_faster_transformers():
+    seconds = {
+        (name, batch): [median / 2, median, 3 * median]
+        for batch in decode.STEPS
+        for name, median in (
+            ("transformers bf16", 0.2),
+            ("transformers fp32", 0.1),
+            ("raysweep", 0.05),
+        )
+    }
+    (*_, line) = decode.table(seconds)
+    assert line == ["raysweep", *["50 (25–150), **2.00 ×**"] * len(decode.STEPS)]
 
 
 @pytest.mark.slow

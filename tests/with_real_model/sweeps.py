@@ -14,7 +14,7 @@ from with_real_model.real_model import CHECKPOINTS, ROOT
 SAMPLES = 2
 SMALL = [
     "sweep.benchmarks=[{name: arithmetic, count: 4}, {name: general, count: 4}]",
-    "sweep.token_budgets=[16, 32]",
+    "sweep.token_budgets=[16, 48]",
     "sweep.group_sizes=[1, 2]",
     f"sweep.samples={SAMPLES}",
     "generation.shard_questions=2",

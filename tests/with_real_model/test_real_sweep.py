@@ -27,6 +27,7 @@ def test_every_engine_answers_every_question_and_nothing_fails(out: Path):
     assert counts["samples"] == len(samples(out)) == len(engines(out)) * TRACES
     assert counts["outcomes"]["error"] == 0
     assert counts["outcomes"]["correct"] > 0
+    assert counts["outcomes"]["wrong"] > counts["outcomes"]["cut_off"]
 
 
 def test_recorded_bytes_are_those_of_the_memory_model(out: Path):
