@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from actors.kv_cache.packing import unpack_into
 from actors.kv_cache.slots import SLOT_BLOCK, round_up
+from actors.kv_cache.tiles import attention_weights, weighted_values
 
 if TYPE_CHECKING:
     from actors.kv_cache.cache import KVCache
@@ -91,11 +92,13 @@ def attend_block(cache: KVCache, layer: int, block: Block, queries: torch.Tensor
     q = queries[block.start : block.stop]
     keys = _numbers(cache, layer, block, "key", q.dtype)
     values = _numbers(cache, layer, block, "value", q.dtype)
-    if not cache.policy.scores_attention:
+    scores = cache.policy.scores_attention
+    if cache.device.type == "cuda" and not scores:
         return functional.scaled_dot_product_attention(q, keys, values, attn_mask=block.mask)
-    weights = (q @ keys.transpose(-1, -2) * q.shape[-1] ** -0.5 + block.mask).softmax(-1)
-    _add_attention(cache, layer, block, weights.float().sum(2))
-    return weights @ values
+    weights = attention_weights(q, keys, block.mask)
+    if scores:
+        _add_attention(cache, layer, block, weights.float().sum(2))
+    return weighted_values(weights, values)
 
 
 def _add_attention(cache: KVCache, layer: int, block: Block, received: torch.Tensor) -> None:

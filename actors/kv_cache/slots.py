@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 import torch
 
+from actors.kv_cache.tiles import TILE
 from raysweep.kv_policy import Axis, Packing
 from raysweep.spec import Architecture
 
-SLOT_BLOCK = 64  # capacities are rounded up to this, so that kernels see few shapes
+SLOT_BLOCK = TILE  # capacities are rounded up to this
 
 
 @dataclass
