@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from safetensors.torch import load_file
 from with_real_model.real_model import held_out, reference, spread
@@ -20,11 +19,6 @@ from actors.torch_engine.model import Decoder
 
 BITS, GROUP = 4, 64
 PER_WORD = 32 // BITS
-
-
-@pytest.fixture(scope="module")
-def checkpoint(preparing: Callable[[], Path]) -> Path:
-    return preparing()
 
 
 def with_weights(change: Callable[[str, torch.Tensor], torch.Tensor]) -> Any:

@@ -1,6 +1,5 @@
 """A sweep of a real model on the torch engine: from the definition to the report."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,7 @@ POLICIES = ["full", "streaming_llm-64"]
 
 
 @pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory, preparing: Callable[[], Path]) -> Path:
-    preparing()
+def out(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Path:
     out = tmp_path_factory.mktemp("sweep")
     sweep(out, "sweep.backend=torch", f"sweep.kv_policies=[{', '.join(POLICIES)}]")
     return out
