@@ -11,16 +11,16 @@ import pandas as pd
 import pyarrow.parquet as pq
 from with_real_model.real_model import CHECKPOINTS, ROOT
 
-SAMPLES = 2
+QUESTIONS, SAMPLES = 3, 2
 SMALL = [
-    "sweep.benchmarks=[{name: arithmetic, count: 4}, {name: general, count: 4}]",
-    "sweep.token_budgets=[16, 48]",
+    f"sweep.benchmarks=[{{name: arithmetic, count: {QUESTIONS}}}, {{name: general, count: {QUESTIONS}}}]",
+    "sweep.token_budgets=[16, 32]",
     "sweep.group_sizes=[1, 2]",
     f"sweep.samples={SAMPLES}",
     "generation.shard_questions=2",
     f"prepare.checkpoints={CHECKPOINTS}",
 ]
-TRACES = (4 + 4) * SAMPLES  # per engine
+TRACES = 2 * QUESTIONS * SAMPLES  # per engine
 
 
 def sweep(out: Path, *changes: str) -> str:

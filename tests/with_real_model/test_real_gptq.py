@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from safetensors.torch import load_file
 from with_real_model.real_model import held_out, reference, spread
@@ -20,11 +19,6 @@ from actors.torch_engine.model import Decoder
 
 BITS, GROUP = 4, 64
 PER_WORD = 32 // BITS
-
-
-@pytest.fixture(scope="module")
-def checkpoint(preparing: Callable[[], Path]) -> Path:
-    return preparing()
 
 
 def with_weights(change: Callable[[str, torch.Tensor], torch.Tensor]) -> Any:
@@ -85,11 +79,12 @@ def test_gptq_loses_less_than_rounding_to_the_nearest(checkpoint: Path):
 
 
 def test_the_engines_logits_are_those_of_weights_unpacked_independently(checkpoint: Path):
+    """In 32 bit throughout, so that only the order of additions differs. Logits deviate by some 3."""
     (tokens,) = spread(held_out(512), 1)
-    decoder = Decoder(str(checkpoint), torch.bfloat16, torch.device("cpu"), torch.float32)
+    decoder = Decoder(str(checkpoint), torch.float32, torch.device("cpu"))
     _, found = decoder.prefill(tokens)
     with torch.inference_mode():
         expected = with_weights(unpacked(checkpoint))(torch.tensor([tokens])).logits[0, -1]
         other = reference()(torch.tensor([tokens])).logits[0, -1]
-    assert (found - expected).abs().max() < 0.1
+    assert (found - expected).abs().max() < 0.05
     assert (found - other).abs().max() > 1  # not the weights that were not quantised
