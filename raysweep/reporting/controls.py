@@ -78,8 +78,7 @@ def overview(found: Sequence[Comparison]) -> list[str]:
         f"full on {' and on '.join(found[0].backends)}: {same} of {plural(len(found), 'comparison')} "
         "cannot be told apart"
     )
-    if same:
-        unseen = max(one.unseen for one in found if not one.differs)
+    if unseen := max((one.unseen for one in found if not one.differs), default=0):
         text += f", which leaves room for up to {percentage_points(unseen)} points"
     if differ and len(found) > 1:
         verb = "differs" if len(differ) == 1 else "differ"

@@ -76,6 +76,11 @@ def test_the_overview_says_how_large_a_difference_may_have_stayed_unseen_and_nam
     assert overview([]) == []
 
 
+def test_scores_that_agree_on_every_question_are_not_taken_for_equal_backends():
+    (said,) = overview(comparisons(controls((0.0, 0.0))))
+    assert said == "full on vllm and on torch: 1 of 1 comparison cannot be told apart."
+
+
 def test_the_page_has_a_table_of_them_only_where_there_are_controls():
     tables = result_tables.results()
     assert "How far the backends differ" not in render(tables)
