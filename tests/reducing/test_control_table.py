@@ -1,5 +1,6 @@
 """A control is compared with its engine question by question, and no other result knows of it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,8 +48,7 @@ def a_config(control: bool = True) -> RunConfig:
         kv_policies=(Full(), StreamingLLM(4, 60)),
         benchmarks=(QUESTIONS,),
     )
-    cluster = vars(on_gpus.cluster) | {"gpus_per_actor": 1.0}
-    return RunConfig(**vars(on_gpus) | {"cluster": type(on_gpus.cluster)(**cluster)})
+    return replace(on_gpus, cluster=replace(on_gpus.cluster, gpus_per_actor=1.0))
 
 
 def reduced(config: RunConfig, store: Store, leave_out: tuple[str, ...] = ()) -> Reduction:
