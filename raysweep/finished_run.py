@@ -58,6 +58,10 @@ class FinishedRun:
         return self._table(result_files.THRESHOLDS)
 
     @cached_property
+    def controls(self) -> pd.DataFrame:
+        return self._table(result_files.CONTROLS)
+
+    @cached_property
     def engines(self) -> pd.DataFrame:
         return self._table(result_files.ENGINES)
 

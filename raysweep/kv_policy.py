@@ -6,6 +6,7 @@ and the engine (see `actors.kv.protocols`). So its file imports no tensor librar
 needs none.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -122,6 +123,16 @@ def kind_of(policy: KVPolicy) -> str:
     evicts = policy.held(MANY_TOKENS).tokens < MANY_TOKENS
     words = [word for word, true in (("evicting", evicts), ("quantized", policy.packing)) if true]
     return "_".join(words) or "full"
+
+
+def differs_from(policy: KVPolicy) -> int | None:
+    """Tokens of a sequence from which on its cache differs from that of `full`: some are packed or evicted.
+
+    None if it never differs. What is packed or evicted once stays so.
+    """
+    lengths = range(1, MANY_TOKENS)
+    place = bisect_left(lengths, True, key=lambda tokens: policy.held(tokens) != Held(tokens))
+    return lengths[place] if place < len(lengths) else None
 
 
 def parameters(policy: KVPolicy) -> dict[str, Any]:

@@ -12,7 +12,10 @@ from raysweep.spec import PLAIN, Benchmark, Decoding, Forcing, ModelSpec, Weight
 
 @dataclass(frozen=True)
 class Sweep:
-    """The grid. Token budgets increase, and every group size is at most `samples`."""
+    """The grid. Token budgets increase, and every group size is at most `samples`.
+
+    control  whether `full` is run on torch too where it runs on vLLM and other policies on torch
+    """
 
     models: tuple[ModelSpec, ...]
     weights: tuple[WeightSpec, ...]
@@ -24,6 +27,7 @@ class Sweep:
     samples: int
     backend: str
     forcing: Forcing = PLAIN
+    control: bool = False
 
 
 @dataclass(frozen=True)

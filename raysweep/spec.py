@@ -165,6 +165,7 @@ class EngineSpec:
     kv_policy: KVPolicy
     backend: str
     checkpoint: Checkpoint
+    control: bool = field(default=False, metadata=ADDED)  # repeats an engine on another backend
 
     @cached_property
     def content(self) -> str:
@@ -173,7 +174,8 @@ class EngineSpec:
     @cached_property
     def engine_id(self) -> str:
         """Readable and unique within a run: `qwen3-8b.gptq4.r_kv-4096`."""
-        return f"{self.model.name}.{self.weights.slug}.{self.kv_policy.slug}"
+        name = f"{self.model.name}.{self.weights.slug}.{self.kv_policy.slug}"
+        return f"{name}.control" if self.control else name
 
 
 @dataclass(frozen=True)

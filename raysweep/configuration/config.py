@@ -144,6 +144,7 @@ def read_sweep(fields: Fields, definitions: Definitions) -> Sweep:
         samples=fields.integer("samples", most=MOST_WORK),
         backend=fields.choice("backend", "backend", BACKENDS),
         forcing=read.read_forcing(definitions, fields.value("forcing"), fields.at("forcing")),
+        control=fields.flag("control"),
     )
     check_families(sweep.models)
     check_packing(sweep)

@@ -1,11 +1,17 @@
-"""The grid of a sweep: every engine, its backend, and the stream of samples that it shall make."""
+"""The grid of a sweep: every engine, its backend, and the stream of samples that it shall make.
+
+Where `full` runs on vLLM and other policies on torch, a comparison of the two compares backends too. A
+control is `full` on torch: it differs from its engine by the backend alone. It is no engine of the grid, so
+no result but the difference of the two rests on it.
+"""
 
 import itertools
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from raysweep.checkpoints.engine_files import engine_checkpoint
 from raysweep.errors import ConfigError
+from raysweep.kv_policy import method_of
 from raysweep.planning.backends import AUTO, Choice, choose
 from raysweep.run_config import RunConfig
 from raysweep.shard import Shard
@@ -21,6 +27,44 @@ def engines(config: RunConfig) -> tuple[EngineSpec, ...]:
         for checkpoint in [engine_checkpoint(config.prepare, model, weights)]
         for policy in sweep.kv_policies
     )
+
+
+def planned_engines(
+    config: RunConfig, streams: Collection[str]
+) -> tuple[tuple[EngineSpec, ...], tuple[Choice, ...]]:
+    """The engines of the grid and their controls, with their backends, and the choice of each.
+
+    streams  the streams of samples that the folder holds
+    """
+    grid = engines(config)
+    choices = tuple(backend_of(config, engine, streams) for engine in grid)
+    chosen = tuple(
+        replace(engine, backend=choice.backend)
+        for engine, choice in zip(grid, choices, strict=True)
+    )
+    controls = tuple(map(control_of, without_peer(chosen))) if config.sweep.control else ()
+    why = Choice("torch", "a control, since other KV policies run there")
+    return (*chosen, *controls), (*choices, *(why for _ in controls))
+
+
+def without_peer(chosen: Iterable[EngineSpec]) -> tuple[EngineSpec, ...]:
+    """The engines with the full cache on vLLM that are compared with other policies on torch."""
+    chosen = tuple(chosen)
+    on_torch = {(one.model.name, one.weights) for one in chosen if one.backend == "torch"}
+    return tuple(
+        one
+        for one in chosen
+        if one.backend == "vllm" and is_full(one) and (one.model.name, one.weights) in on_torch
+    )
+
+
+def is_full(engine: EngineSpec) -> bool:
+    return method_of(engine.kv_policy) == "full"
+
+
+def control_of(engine: EngineSpec) -> EngineSpec:
+    """The same engine on torch, with samples of its own."""
+    return replace(engine, backend="torch", control=True)
 
 
 def backend_of(config: RunConfig, engine: EngineSpec, streams: Collection[str]) -> Choice:

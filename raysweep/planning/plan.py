@@ -6,12 +6,12 @@ function of the configuration and the folder's parts, and of nothing else.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from raysweep.planning.backends import Choice
 from raysweep.planning.cutting import Cut, finished_pieces, missing_shards
 from raysweep.planning.fit import row_tokens
-from raysweep.planning.grid import backend_of, engines, whole_stream
+from raysweep.planning.grid import planned_engines, whole_stream
 from raysweep.planning.placements import has_known_gpus, placements
 from raysweep.run_config import Generation, RunConfig
 from raysweep.shard import Shard, est_tokens
@@ -41,6 +41,7 @@ class PlannedShard:
 class Plan:
     """Every shard of the run, finished or not.
 
+    engines   those of the grid, then their controls
     backends  each engine's backend and the reason for it
     parts     all parts in the folder, including those that this configuration does not want
     """
@@ -59,6 +60,11 @@ class Plan:
         """The number of finished shards."""
         return sum(planned.shard is None for planned in self.shards)
 
+    @property
+    def grid(self) -> tuple[EngineSpec, ...]:
+        """The engines without controls."""
+        return tuple(engine for engine in self.engines if not engine.control)
+
 
 def make_plan(config: RunConfig, parts: Iterable[Part]) -> Plan:
     """The run's plan, given the finished parts."""
@@ -66,12 +72,7 @@ def make_plan(config: RunConfig, parts: Iterable[Part]) -> Plan:
     finished: dict[str, list[Part]] = defaultdict(list)
     for part in parts:
         finished[part.stream_id].append(part)
-    grid = engines(config)
-    backends = tuple(backend_of(config, engine, finished) for engine in grid)
-    specs = tuple(
-        replace(engine, backend=choice.backend)
-        for engine, choice in zip(grid, backends, strict=True)
-    )
+    specs, backends = planned_engines(config, finished)
     shards: list[PlannedShard] = []
     for engine in specs:
         tokens_s = _tokens_s(config, engine)

@@ -79,6 +79,7 @@ def described(engine: EngineSpec) -> dict[str, Any]:
         "kv_params": json.dumps(parameters(engine.kv_policy)),
         "kv_kind": kind_of(engine.kv_policy),
         "backend": engine.backend,
+        "control": engine.control,
         "weights_bytes": memory.weights_bytes(model, engine.weights),
         "kv_bytes_per_token": memory.kv_bytes_per_token(model.architecture),
     }

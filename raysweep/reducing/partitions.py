@@ -54,7 +54,7 @@ class Reduced:
     seeded_samples                    samples that may change if they run in another batch
     """
 
-    engine_id: str
+    engine: EngineSpec
     benchmark: str
     scenarios: tuple[Scenario, ...]
     shards: int
@@ -64,6 +64,7 @@ class Reduced:
     tokens_generated: int
     outcomes: Ints
     finishes: Mapping[str, int]
+    longest_prompt_tokens: int
     set_aside: tuple[str, ...]
     reused_tokens: int
     recomputed_tokens: int
@@ -95,7 +96,7 @@ def reduce_partition(
     votes = tally(samples, partition.engine, benchmark, sweep.token_budgets, equivalence)
     made = make_scenarios(votes, sweep.group_sizes, sweep.samples, dict(partition.described))
     return Reduced(
-        engine_id=partition.engine.engine_id,
+        engine=partition.engine,
         benchmark=partition.benchmark,
         scenarios=tuple(made),
         shards=len(partition.finished) + partition.shards_missing,
@@ -105,6 +106,7 @@ def reduce_partition(
         tokens_generated=votes.tokens_generated,
         outcomes=votes.outcomes.sum(axis=0),
         finishes=votes.finishes,
+        longest_prompt_tokens=votes.longest_prompt_tokens,
         set_aside=read.set_aside,
         reused_tokens=_sum(samples["reused_tokens"]),
         recomputed_tokens=_sum(samples["recomputed_tokens"]),

@@ -3,7 +3,8 @@
 The one idea: a scenario is computed, not run. A partition is the samples of one engine on one benchmark.
 Partition by partition, samples shrink to votes (`tally`), and votes become scenarios, so the samples of
 two partitions are never in memory together. A missing shard makes a result incomplete, never wrong: the
-samples that exist are reduced, and the scenarios that lack samples are counted.
+samples that exist are reduced, and the scenarios that lack samples are counted. Controls are reduced
+like all engines, but only the table of controls holds what comes of them.
 """
 
 from collections import Counter
@@ -17,6 +18,8 @@ import pyarrow as pa
 from raysweep.analysis.threshold import find_thresholds
 from raysweep.analysis.uncertainty import bootstrap_weights
 from raysweep.grading.outcomes import OUTCOMES
+from raysweep.reducing.caches_as_full import caches_as_full
+from raysweep.reducing.control_table import control_table
 from raysweep.reducing.frontier_tables import frontier_tables
 from raysweep.reducing.partitions import Reduced
 from raysweep.reducing.result_tables import (
@@ -56,15 +59,15 @@ class Reduction:
 
 def write_results(reduced: Sequence[Reduced], sweep: Sweep, store: Store) -> Reduction:
     """Write the result tables of the partitions' scenarios, and add to summary.json."""
-    scenarios = [scenario for one in reduced for scenario in one.scenarios]
-    reduction = _results(scenarios, reduced, sweep)
+    reduction = _results(reduced, sweep)
     for name, table in reduction.tables.items():
         store.write_table(name, table)
     add_to_summary(store, reduction.summary)
     return reduction
 
 
-def _results(scenarios: Sequence[Scenario], reduced: Sequence[Reduced], sweep: Sweep) -> Reduction:
+def _results(reduced: Sequence[Reduced], sweep: Sweep) -> Reduction:
+    scenarios = [s for one in reduced if not one.engine.control for s in one.scenarios]
     benchmarks = by_benchmark(scenarios)
     weights = {
         benchmark.name: bootstrap_weights(len(benchmark.questions), BOOTSTRAP_DRAWS, BOOTSTRAP_SEED)
@@ -85,6 +88,7 @@ def _results(scenarios: Sequence[Scenario], reduced: Sequence[Reduced], sweep: S
         result_files.FRONTIER: frontier,
         result_files.FRONTIERS: frontiers,
         result_files.THRESHOLDS: threshold_table(thresholds),
+        result_files.CONTROLS: control_table(reduced),
     }
     summary = _summary(reduced, scenarios, sweep)
     return Reduction(tables, {**summary, "thresholds": thresholds_found(thresholds)})
@@ -95,15 +99,16 @@ def _summary(
 ) -> dict[str, Any]:
     """The counts of samples and scenarios for summary.json."""
     outcomes = np.sum([one.outcomes for one in reduced], axis=0).tolist()
-    wanted = len(reduced) * len(sweep.token_budgets) * len(sweep.group_sizes)
+    partitions = sum(not one.engine.control for one in reduced)
+    wanted = partitions * len(sweep.token_budgets) * len(sweep.group_sizes)
     return {
-        "engines": len({one.engine_id for one in reduced}),
+        "engines": len({one.engine.engine_id for one in reduced}),
         "shards": sum(one.shards for one in reduced),
         "shards_missing": sum(one.shards_missing for one in reduced),
         "samples": sum(one.samples for one in reduced),
         "samples_missing": sum(one.samples_missing for one in reduced),
         "incomplete": {
-            f"{one.engine_id} on {one.benchmark}": one.samples_missing
+            f"{one.engine.engine_id} on {one.benchmark}": one.samples_missing
             for one in reduced
             if one.samples_missing
         },
@@ -116,6 +121,7 @@ def _summary(
         "finishes": dict(sum((Counter(one.finishes) for one in reduced), Counter())),
         "prefix_cache": _prefix_cache(reduced),
         "samples_that_a_batch_may_change": sum(one.seeded_samples for one in reduced),
+        "caches_as_full": caches_as_full(reduced, sweep),
     }
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from raysweep.reporting.controls import comparisons, overview
 from raysweep.reporting.doubts import doubts
 from raysweep.reporting.figures import all_figures
 from raysweep.reporting.findings import find
@@ -56,6 +57,8 @@ def render(results: Results) -> str:
         gaps=gaps(results.summary),
         doubts=doubts(results.scenarios),
         quality_notes=notes(results.summary),
+        comparisons=comparisons(results.controls),
+        comparisons_say=overview(comparisons(results.controls)),
         quality=quality(results.scenarios),
         facts=facts(results.scenarios, results.summary),
         data=data,

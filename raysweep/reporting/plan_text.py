@@ -8,15 +8,17 @@ from rich.text import Text
 
 from raysweep.checkpoints.calibration import EMBEDDED, EMBEDDED_FAMILY
 from raysweep.checkpoints.engine_files import makings
+from raysweep.kv_policy import differs_from
 from raysweep.memory import kv_peak_bytes, weights_bytes
 from raysweep.planning.estimate import Estimate
 from raysweep.planning.fit import pool_name, row_tokens, what_would
+from raysweep.planning.grid import without_peer
 from raysweep.planning.placements import has_known_gpus
 from raysweep.planning.plan import Plan
 from raysweep.planning.speed import BANDWIDTH_EFFICIENCY, FLOPS_EFFICIENCY
 from raysweep.reporting.terminal import empty_table
 from raysweep.run_config import Gpu, Pool, RunConfig
-from raysweep.system.quantities import human_bytes, human_count
+from raysweep.system.quantities import human_bytes, human_count, plural
 
 # A table has at most this many rows. More engines are grouped by model and precision.
 MOST_ROWS = 24
@@ -47,6 +49,8 @@ def plan_lines(
     yield from calibration_lines(config)
     if config.sweep.backend == "auto":
         yield from backend_lines(plan)
+    yield from control_lines(plan)
+    yield from same_cache_lines(config)
     if has_known_gpus(config.cluster):
         yield from cost_lines(config, costs)
         yield from nowhere_lines(config, costs, known)
@@ -54,11 +58,11 @@ def plan_lines(
 
 def amount(config: RunConfig, plan: Plan) -> str:
     sweep = config.sweep
-    scenarios = len(plan.engines) * len(sweep.benchmarks)
+    scenarios = len(plan.grid) * len(sweep.benchmarks)
     scenarios *= len(sweep.token_budgets) * len(sweep.group_sizes)
     tokens = sum(shard.est_tokens for shard in plan.shards if shard.shard is not None)
     return (
-        f"{scenarios:,} scenarios from {len(plan.engines)} engines; {len(plan.to_do):,} of "
+        f"{scenarios:,} scenarios from {len(plan.grid)} engines; {len(plan.to_do):,} of "
         f"{len(plan.shards):,} shards, ≤ {human_count(tokens)} tokens"
     )
 
@@ -97,6 +101,38 @@ def backend_lines(plan: Plan) -> Iterator[Line]:
         theirs = [choice.reason for choice in choices if choice.backend == backend]
         reasons = "; ".join(dict.fromkeys(theirs))
         yield Line("backend", f"{backend} for {len(theirs)} of {len(choices)} engines: {reasons}")
+
+
+def control_lines(plan: Plan) -> Iterator[Line]:
+    """Whether a comparison of KV policies compares backends too, and what measures that."""
+    controls = len(plan.engines) - len(plan.grid)
+    if controls:
+        yield Line(
+            "control",
+            f"{plural(controls, 'engine')} more, full on torch, to say how far vllm and torch differ",
+        )
+    elif without_peer(plan.grid):
+        yield Line(
+            "note",
+            "full runs on vllm and other KV policies on torch, so comparing them compares backends too; "
+            "sweep.control=true says how far these differ",
+        )
+
+
+def same_cache_lines(config: RunConfig) -> Iterator[Line]:
+    """The KV policies that may have nothing to pack or evict, since sequences are short."""
+    tokens = row_tokens(config)
+    # A prompt has about a token per word, or more.
+    questions = (one for benchmark in config.sweep.benchmarks for one in benchmark.questions)
+    words = max(len(question.prompt.split()) for question in questions)
+    for policy in config.sweep.kv_policies:
+        first = differs_from(policy)
+        if first is not None and first > tokens + words:
+            yield Line(
+                "note",
+                f"{policy.slug} packs or evicts from {first:,} tokens on, and thinking and answer take at "
+                f"most {tokens:,}: after prompts of up to {first - tokens - 1:,} tokens its rows equal full",
+            )
 
 
 def cost_lines(config: RunConfig, costs: Sequence[Estimate]) -> Iterator[Line]:

@@ -68,7 +68,19 @@ def gaps(summary: Mapping[str, Any]) -> list[str]:
 def notes(summary: Mapping[str, Any]) -> list[str]:
     """A sentence for each remark that is no cause for alarm."""
     nothing_missing = [] if gaps(summary) else ["No shard is missing, and no file was damaged."]
-    return [*nothing_missing, *_loops(summary), *_survived(summary)]
+    return [*nothing_missing, *_loops(summary), *_survived(summary), *same_caches(summary)]
+
+
+def same_caches(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Policies that had nothing to pack or evict at some token budgets. `summary` says which."""
+    for one in summary.get("caches_as_full", ()):
+        budgets = one["token_budgets"]
+        where = "at the token budget" if len(budgets) == 1 else "at the token budgets"
+        yield (
+            f"{one['kv_policy']} packs or evicts from {one['differs_from']:,} tokens on, and {where} "
+            f"{', '.join(f'{budget:,}' for budget in budgets)} no sequence is so long, so its cache there "
+            "is that of full."
+        )
 
 
 def _missing(summary: Mapping[str, Any]) -> Iterator[str]:

@@ -13,13 +13,17 @@ from raysweep.analysis.candidates import KEY, Candidates
 from raysweep.analysis.configurations import WEIGHT_COLUMNS, Configuration, Row, weights_of
 from raysweep.spec import WeightSpec
 from raysweep.storage import result_files
-from raysweep.storage.schemas import THRESHOLDS
+from raysweep.storage.schemas import CONTROLS, THRESHOLDS
 from raysweep.storage.store import Store
 from raysweep.storage.summary import read_summary
 
 
 def _no_thresholds() -> pd.DataFrame:
     return THRESHOLDS.empty_table().to_pandas()
+
+
+def _no_controls() -> pd.DataFrame:
+    return CONTROLS.empty_table().to_pandas()
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class Results:
     summary: dict[str, Any]
     candidates: Mapping[str, Candidates] = field(default_factory=dict)
     thresholds: pd.DataFrame = field(default_factory=_no_thresholds)
+    controls: pd.DataFrame = field(default_factory=_no_controls)
 
     def of(self, benchmark: str) -> "Results":
         """The results of one benchmark alone."""
@@ -43,6 +48,7 @@ class Results:
             self.summary,
             {name: own for name, own in self.candidates.items() if name == benchmark},
             where(self.thresholds, benchmark=benchmark),
+            where(self.controls, benchmark=benchmark),
         )
 
     @property
@@ -75,7 +81,15 @@ def read_results(store: Store) -> Results:
         read_summary(store),
         _candidates(table, store.read_table(result_files.SCORES)),
         store.read_table(result_files.THRESHOLDS).to_pandas(),
+        read_controls(store),
     )
+
+
+def read_controls(store: Store) -> pd.DataFrame:
+    """controls.parquet; without rows if the run was reduced before there was such a table."""
+    if not store.exists(result_files.CONTROLS):
+        return _no_controls()
+    return store.read_table(result_files.CONTROLS).to_pandas()
 
 
 def with_weights(frontier: pd.DataFrame, scenarios: pd.DataFrame) -> pd.DataFrame:

@@ -1,7 +1,9 @@
 """The stage report: the page, the figures, and the frontier in the terminal."""
 
+from raysweep.reporting.controls import comparisons, overview
 from raysweep.reporting.doubts import doubts
 from raysweep.reporting.page import write_report
+from raysweep.reporting.quality import same_caches
 from raysweep.reporting.results import read_results
 from raysweep.reporting.terminal import frontier_table
 from raysweep.stages.context import RED, Context, need
@@ -18,5 +20,9 @@ def run_stage(run: Context) -> int:
         run.console.print(frontier_table(results.frontier, benchmark.name, batch_size))
     for doubt in doubts(results.scenarios):
         run.say("doubt", doubt, RED)
+    for sentence in overview(comparisons(results.controls)):
+        run.say("control", sentence)
+    for sentence in same_caches(results.summary):
+        run.say("note", sentence)
     run.say("report", path)
     return DONE

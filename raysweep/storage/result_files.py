@@ -14,6 +14,7 @@ QUESTIONS = "questions.parquet"
 FRONTIER = "frontier.parquet"
 FRONTIERS = "frontiers.parquet"
 THRESHOLDS = "thresholds.parquet"
+CONTROLS = "controls.parquet"
 
 PLANNED = {ENGINES: schemas.ENGINES, PLAN: schemas.PLAN}
 REDUCED = {
@@ -23,6 +24,7 @@ REDUCED = {
     FRONTIER: schemas.FRONTIER,
     FRONTIERS: schemas.FRONTIERS,
     THRESHOLDS: schemas.THRESHOLDS,
+    CONTROLS: schemas.CONTROLS,
 }
 TABLES = {**PLANNED, **REDUCED}
 

@@ -15,7 +15,7 @@ _string, _int, _float = pa.string(), pa.int64(), pa.float64()
 
 ENGINES = pa.schema(
     {
-        "engine_id": _string,  # model.precision.kv_policy, unique within a run
+        "engine_id": _string,  # model.precision.kv_policy, and .control for a control; unique within a run
         "engine_hash": _string,  # hash of everything that determines the engine's samples
         "family": _string,  # the model's family
         "model": _string,
@@ -29,6 +29,7 @@ ENGINES = pa.schema(
         "kv_params": _string,  # parameters of the policy, as JSON
         "kv_kind": _string,  # full, evicting, quantized or evicting_quantized
         "backend": _string,  # vllm, torch or fake
+        "control": pa.bool_(),  # whether it repeats another engine on this backend: see controls.parquet
         "weights_bytes": _int,  # size of the weights (the "effective size")
         "kv_bytes_per_token": _int,  # size of one token's keys and values in 16 bit, all layers together
         "gpus": _float,  # GPUs per actor, or its share of one; null if it fits on no GPU of the cluster
@@ -181,5 +182,31 @@ THRESHOLDS = pa.schema(
         "advantage": _float,  # accuracy gained by doubling the memory for weights rather than for tokens
         "advantage_lo": _float,  # lower end of the 95% interval, by a bootstrap over questions
         "advantage_hi": _float,  # upper end of the 95% interval
+    }
+)
+
+# One row for each control, benchmark, token budget and group size. Only questions with samples of both count.
+CONTROLS = pa.schema(
+    {
+        "engine_id": _string,  # an engine whose results count
+        "backend": _string,
+        "control_id": _string,  # the same engine on another backend
+        "control_backend": _string,
+        "model": _string,
+        "weight_method": _string,
+        "weight_bits": _int,
+        "weight_group_size": _int,
+        "weight_symmetric": pa.bool_(),
+        "weight_act_order": pa.bool_(),
+        "benchmark": _string,
+        "token_budget": _int,
+        "group_size": _int,
+        "n_questions": _int,  # number of questions with samples of both
+        "complete": pa.bool_(),  # whether every question has all requested samples of both
+        "accuracy": _float,  # of the engine
+        "control_accuracy": _float,  # of the control
+        "difference": _float,  # accuracy - control_accuracy
+        "difference_lo": _float,  # lower end of its 95% interval, paired by question
+        "difference_hi": _float,  # upper end of the 95% interval
     }
 )

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from raysweep import grading
 from raysweep.errors import ConfigError
-from raysweep.planning.grid import backend_of, engines, whole_stream
+from raysweep.planning.grid import planned_engines, whole_stream
 from raysweep.run_config import RunConfig
 from raysweep.spec import Benchmark, EngineSpec, Question
 from raysweep.storage.lease import LOOK_EVERY_S
@@ -83,10 +83,7 @@ def wanted_parts(config: RunConfig, parts: Iterable[Part]) -> Iterator[Wanted]:
     """The parts that belong to streams of the run, in their order, whatever backend made them."""
     parts = tuple(parts)
     made = {part.stream_id for part in parts}
-    makers = [
-        replace(engine, backend=backend_of(config, engine, made).backend)
-        for engine in engines(config)
-    ]
+    makers, _ = planned_engines(config, made)
     streams = {
         whole_stream(config, engine, benchmark).stream_id: (engine, benchmark)
         for engine in makers

@@ -21,7 +21,7 @@ from raysweep.errors import ConfigError, StorageError
 from raysweep.grading.outcomes import OUTCOMES
 from raysweep.planning.backends import AUTO
 from raysweep.planning.cutting import finished_pieces
-from raysweep.planning.grid import engines, whole_stream
+from raysweep.planning.grid import control_of, engines, is_full, whole_stream
 from raysweep.run_config import RunConfig
 from raysweep.shard import Cell, cells, sample_key
 from raysweep.storage import result_files, schemas
@@ -42,7 +42,7 @@ LATER = {"reused_tokens", "recomputed_tokens", "reproducible"}
 # Columns that the tables of early runs do not have.
 _LATER_OF_WEIGHTS = {"weight_symmetric", "weight_act_order"}
 LATER_IN_TABLES = {
-    "engines.parquet": {*_LATER_OF_WEIGHTS, "working_copy_bytes"},
+    "engines.parquet": {*_LATER_OF_WEIGHTS, "working_copy_bytes", "control"},
     "scenarios.parquet": _LATER_OF_WEIGHTS,
     "frontier.parquet": {*_LATER_OF_WEIGHTS, "weight_group_size"},
     "frontiers.parquet": {*_LATER_OF_WEIGHTS, "weight_group_size"},
@@ -161,7 +161,9 @@ def check_doubles(config: RunConfig, parts: Iterable[Part]) -> Iterator[Problem]
     by_stream: dict[str, list[Part]] = defaultdict(list)
     for part in parts:
         by_stream[part.stream_id].append(part)
-    for engine, benchmark in itertools.product(engines(config), config.sweep.benchmarks):
+    grid = engines(config)
+    controls = [control_of(engine) for engine in grid if is_full(engine)]
+    for engine, benchmark in itertools.product((*grid, *controls), config.sweep.benchmarks):
         for backend in AUTO if engine.backend == "auto" else (engine.backend,):
             whole = whole_stream(config, replace(engine, backend=backend), benchmark)
             own = by_stream[whole.stream_id]

@@ -2,7 +2,6 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import replace
 
 import pyarrow as pa
@@ -10,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.nouns import a_benchmark, a_model, a_run_config, some_questions
+from support.parts import parts_of
 
 from actors.kv.full import Full
 from actors.kv.streaming_llm import StreamingLLM
@@ -22,28 +22,13 @@ from raysweep.planning.grid import engines
 from raysweep.planning.plan import Plan, make_plan
 from raysweep.planning.plan_tables import engines_table, plan_table
 from raysweep.run_config import RunConfig
-from raysweep.shard import Shard, cells
+from raysweep.shard import cells
 from raysweep.storage.part import Part
 
 SAMPLES, QUESTIONS = st.integers(1, 7), st.integers(1, 5)
 SIZES = st.fixed_dictionaries(
     {"shard_questions": st.integers(1, 4), "shard_samples": st.integers(1, 4)}
 )
-
-
-def parts_of(shards: Iterable[Shard]) -> list[Part]:
-    """The finished parts of these shards."""
-    return [
-        Part(
-            shard.engine.engine_id,
-            shard.shard_id,
-            shard.stream_id,
-            {question.question_id: question.asked for question in shard.questions},
-            shard.sample_start,
-            shard.sample_count,
-        )
-        for shard in shards
-    ]
 
 
 def planned_cells(plan: Plan) -> Counter:

@@ -99,6 +99,7 @@ def valid_configuration() -> dict[str, Any]:
             "samples": 4,
             "backend": "torch",
             "forcing": "plain",
+            "control": False,
         },
         "prepare": {"checkpoints": "checkpoints", "calibration": "embedded"},
         "generation": {

@@ -1,9 +1,11 @@
-"""A small part of samples, and what tests of the store ask about files."""
+"""A small part of samples, parts of shards, and what tests of the store ask about files."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
 
+from raysweep.shard import Shard
 from raysweep.storage.part import Part
 from raysweep.storage.schemas import SAMPLES
 
@@ -16,6 +18,21 @@ PART = Part(ENGINE, "aa", "stream", {"sums-0": "hash-0", "sums-1": "hash-1"}, 2,
 def rows(*sample_indices: int) -> pa.Table:
     found = [{"question_id": "sums-0", "sample_index": index} for index in sample_indices]
     return pa.Table.from_pylist(found, schema=SAMPLES)
+
+
+def parts_of(shards: Iterable[Shard]) -> list[Part]:
+    """The finished parts of these shards."""
+    return [
+        Part(
+            shard.engine.engine_id,
+            shard.shard_id,
+            shard.stream_id,
+            {question.question_id: question.asked for question in shard.questions},
+            shard.sample_start,
+            shard.sample_count,
+        )
+        for shard in shards
+    ]
 
 
 def files(folder: Path) -> list[str]:

@@ -21,6 +21,11 @@ REFUSED = [
     ("sweep.benchmarks", [{"name": "chain", "loader": "x"}], "benchmarks[0].loader: 'x' is not a"),
     ("sweep.kv_policies", [{"method": "magic"}], "kv_policies[0].method: 'magic' is not a known"),
     (
+        "sweep.control",
+        "torch",
+        "sweep.control: 'torch' is neither true nor false; write one of them",
+    ),
+    (
         "sweep.backend",
         "jax",
         "sweep.backend: 'jax' is not a known backend; known: auto, fake, torch, vllm",
