@@ -206,7 +206,7 @@ def test_help_tells_the_stages_the_definitions_and_the_exit_statuses(command: Co
         "plan",
         "generate",
         "+sweep=smoke",
-        "benchmark: aime24, aime25, chain",
+        "benchmark: aime24, aime25, arithmetic, chain",
         "token_budgets",
     ):
         assert word in output
