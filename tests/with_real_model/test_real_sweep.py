@@ -8,7 +8,7 @@ from with_real_model.sweeps import TRACES, engines, samples, summary, sweep
 
 from raysweep import catalogue, memory
 
-POLICY = "streaming_llm-32"  # of fewer tokens than a prompt has
+POLICY = "streaming_llm-64"  # of fewer tokens than a prompt has
 
 
 @pytest.fixture(scope="module")
