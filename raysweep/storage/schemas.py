@@ -33,7 +33,7 @@ ENGINES = pa.schema(
         "weights_bytes": _int,  # size of the weights (the "effective size")
         "kv_bytes_per_token": _int,  # size of one token's keys and values in 16 bit, all layers together
         "gpus": _float,  # GPUs per actor, or its share of one; null if it fits on no GPU of the cluster
-        "working_copy_bytes": _int,  # the torch engine's own copy of the weights on a CPU, besides weights_bytes
+        "working_copy_bytes": _int,  # the torch engine's copy of the weights on a CPU, beside weights_bytes
         "est_tokens": _int,  # upper limit of the tokens that the engine decodes for the whole run
         "est_gpu_hours": _float,  # expected GPU-hours for the whole run; null if no kind of GPU is named
     }
