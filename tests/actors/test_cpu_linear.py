@@ -22,7 +22,7 @@ WAYS = ["32bit", "16bit"]
 @pytest.fixture(params=WAYS)
 def arithmetic(request: pytest.FixtureRequest) -> torch.dtype:
     if request.param == "16bit" and arithmetic_on_cpu(torch.bfloat16) == torch.float32:
-        pytest.skip("this CPU's instruction set has no bf16 products")
+        pytest.skip("this CPU multiplies no bf16 numbers: it lacks AVX512-BF16")
     return torch.float32 if request.param == "32bit" else torch.bfloat16
 
 

@@ -91,7 +91,7 @@ def test_a_greedy_full_cache_trace_is_token_identical_to_transformers_generate(n
 def test_a_greedy_token_is_nearly_transformers_best_in_either_arithmetic(arithmetic):
     """bf16 rounds a product's result to 8 bits, by which a close second may come first."""
     if arithmetic == torch.bfloat16 and arithmetic_on_cpu(torch.bfloat16) != arithmetic:
-        pytest.skip("this CPU's instruction set has no bf16 products")
+        pytest.skip("this CPU multiplies no bf16 numbers: it lacks AVX512-BF16")
     name = smallest()
     engine = make_engine(name, Full(), arithmetic=arithmetic)
     wanted = requests(QUESTIONS, decoding(temperature=0, token_budgets=(16, 200)))

@@ -40,7 +40,7 @@ def test_every_greedy_token_is_the_one_that_transformers_finds_most_likely():
 def test_16_bit_moves_the_logits_by_little(arithmetic: torch.dtype, most: float):
     """Keys and values are rounded, in 16-bit arithmetic products too. The logits' deviation is some 3."""
     if arithmetic == torch.bfloat16 and arithmetic_on_cpu(torch.bfloat16) != arithmetic:
-        pytest.skip("this CPU's instruction set has no bf16 products")
+        pytest.skip("this CPU multiplies no bf16 numbers: it lacks AVX512-BF16")
     (tokens,) = spread(held_out(512), 1)
     decoder = Decoder(str(FOLDER), torch.bfloat16, torch.device("cpu"), arithmetic)
     _, found = decoder.prefill(tokens)
