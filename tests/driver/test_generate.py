@@ -213,7 +213,7 @@ def test_a_vllm_actor_gets_what_must_be_set_before_vllm_is_imported(monkeypatch)
     assert on_cpu["OMP_NUM_THREADS"] == "1" and on_cpu["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
     assert on_cpu["VLLM_BATCH_INVARIANT"] == "1" and on_cpu["CUDA_VISIBLE_DEVICES"] == ""
     assert "CUDA_VISIBLE_DEVICES" not in ray_world.environment(spec, gpus=1)
-    assert ray_world.environment(an_engine(), gpus=0.5) == {}
+    assert ray_world.environment(an_engine(), gpus=0.5) == ray_world.PATIENT
 
 
 class Warned(EngineActor):
