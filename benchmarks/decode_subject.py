@@ -25,23 +25,14 @@ def transformers_in(dtype_name: str) -> Callable[[Path], Decode]:
         import torch
         from transformers import AutoModelForCausalLM
 
+        from benchmarks.subject import generate
+
         torch.set_num_threads(1)
         dtype = getattr(torch, dtype_name)
         model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
         prompt = encoded_prompt(folder)
 
-        @torch.inference_mode()
-        def decode(batch: int, tokens: int) -> None:
-            inputs = torch.tensor([prompt] * batch)
-            model.generate(
-                inputs,
-                attention_mask=torch.ones_like(inputs),
-                max_new_tokens=tokens,
-                min_new_tokens=tokens,
-                do_sample=False,
-            )
-
-        return decode
+        return lambda batch, tokens: generate(model, [prompt] * batch, tokens)
 
     return load
 

@@ -22,7 +22,6 @@ import pyarrow as pa
 
 from actors.kv.full import Full
 from raysweep import grading
-from raysweep.content import content_hash
 from raysweep.grading import Said, sandbox
 from raysweep.planning.plan import make_plan
 from raysweep.run_config import Cluster, Generation, Prepare, RunConfig, Sweep
@@ -31,6 +30,7 @@ from raysweep.spec import Architecture, Benchmark, Family, ModelSpec, Question, 
 from raysweep.storage.part import Part
 from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store
+from raysweep.system.content import content_hash
 from raysweep.system.workers import Workers
 from raysweep.upkeep.regrade import regrade_run
 

@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from actors.kv.full import Full
 from actors.kv.streaming_llm import StreamingLLM
-from raysweep.content import content_hash
 from raysweep.planning.plan import make_plan
 from raysweep.run_config import Cluster, Generation, Prepare, RunConfig, Sweep
 from raysweep.shard import Shard
@@ -18,6 +17,7 @@ from raysweep.spec import Architecture, Benchmark, Family, ModelSpec, Question, 
 from raysweep.storage.part import Part
 from raysweep.storage.schemas import ANSWER, SAMPLES
 from raysweep.storage.store import Store
+from raysweep.system.content import content_hash
 
 QUESTIONS, SAMPLES_A_QUESTION = 198, 32
 TOKEN_BUDGETS = tuple(range(2_000, 32_000, 4_000))

@@ -90,21 +90,26 @@ def run(work: Work, folder: Path) -> Measured:
 
 def _run_transformers(work: Work, folder: Path, dtype: torch.dtype) -> Measured:
     model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
-    engine = TorchEngine(str(folder), work.architecture, _full(), max_rows=1)
-    prompt = engine.encode_prompt(_request(work, folder, 0))
-    inputs, tokens = torch.tensor([prompt] * work.batch), work.token_budgets[-1]
+    prompt = read_chat(folder, "model").encode(_request(work, folder, 0).prompt)
+    tokens = work.token_budgets[-1]
     reset_peak()
     before, started = resident_bytes(), time.perf_counter()
-    with torch.inference_mode():
-        model.generate(
-            inputs,
-            attention_mask=torch.ones_like(inputs),
-            max_new_tokens=tokens,
-            min_new_tokens=tokens,
-            do_sample=False,
-        )
+    generate(model, [prompt] * work.batch, tokens)
     wall_s = time.perf_counter() - started
     return Measured(tokens * work.batch, wall_s, peak_bytes() - before, 0)
+
+
+@torch.inference_mode()
+def generate(model: Any, prompts: list[list[int]], tokens: int) -> None:
+    """Decode so many tokens after prompts of equal length by transformers, greedily."""
+    inputs = torch.tensor(prompts)
+    model.generate(
+        inputs,
+        attention_mask=torch.ones_like(inputs),
+        max_new_tokens=tokens,
+        min_new_tokens=tokens,
+        do_sample=False,
+    )
 
 
 def _run_engine(work: Work, folder: Path, policy: KVPolicy) -> Measured:
@@ -132,12 +137,6 @@ def _request(work: Work, folder: Path, key: int) -> TraceRequest:
     )
     prompt = read_chat(folder, "model").prompt(QUESTION, Family("random", greedy))
     return TraceRequest(prompt, key, decoding)
-
-
-def _full() -> KVPolicy:
-    from actors.kv.full import Full
-
-    return Full()
 
 
 def reset_peak() -> None:
