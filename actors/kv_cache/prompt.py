@@ -62,16 +62,19 @@ class Settled:
 
 def settled(cache: KVCache, row: int) -> Settled:
     """A copy of what the row holds."""
-    views = (*cache.held(row), cache.queries[:, row])
-    return Settled(cache.extents[row], tuple(each.clone() for each in views))
+    return Settled(cache.extents[row], tuple(own.clone() for own in _all_of(cache, row)))
 
 
 def start_like(cache: KVCache, row: int, prompt: Settled) -> None:
     """Begin a row as another has begun; nothing is compacted anew."""
     cache.extents[row] = prompt.extent
-    views = (*cache.held(row), cache.queries[:, row])
-    for own, content in zip(views, prompt.contents, strict=True):
+    for own, content in zip(_all_of(cache, row), prompt.contents, strict=True):
         own.copy_(content)
+
+
+def _all_of(cache: KVCache, row: int) -> tuple[torch.Tensor, ...]:
+    """Views of what a row holds and of the queries that it observes."""
+    return (*cache.held(row), cache.queries[:, row])
 
 
 def _append(cache: KVCache, row: int, prompt: PromptKV, first: int, last: int) -> None:

@@ -49,7 +49,7 @@ def render(results: Results) -> str:
         lstrip_blocks=True,
     )
     environment.filters["tied"] = tied
-    data = page_data(results)
+    data, compared = page_data(results), comparisons(results.controls)
     return environment.get_template("page.html.j2").render(
         run=str(results.summary.get("run", "")),
         lead=lead(results.scenarios, results.summary),
@@ -57,8 +57,8 @@ def render(results: Results) -> str:
         gaps=gaps(results.summary),
         doubts=doubts(results.scenarios),
         quality_notes=notes(results.summary),
-        comparisons=comparisons(results.controls),
-        comparisons_say=overview(comparisons(results.controls)),
+        comparisons=compared,
+        comparisons_say=overview(compared),
         quality=quality(results.scenarios),
         facts=facts(results.scenarios, results.summary),
         data=data,
