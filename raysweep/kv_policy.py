@@ -10,8 +10,8 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from raysweep.content import decisive_fields
 from raysweep.system import import_path
+from raysweep.system.content import decisive_fields
 
 METHODS = {
     "full": "actors.kv.full.Full",

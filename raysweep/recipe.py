@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from raysweep.content import content_hash
 from raysweep.spec import ModelSpec, WeightSpec
+from raysweep.system.content import content_hash
 
 # Raise this when the same recipe would produce different weights.
 RECIPE_VERSION = 1

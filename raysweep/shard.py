@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from raysweep.content import INCIDENTAL, content_hash
 from raysweep.spec import Decoding, EngineSpec, Question
+from raysweep.system.content import INCIDENTAL, content_hash
 
 
 @dataclass(frozen=True)

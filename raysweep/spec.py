@@ -1,8 +1,8 @@
 """The nouns of a sweep: frozen dataclasses that describe what to compute, and their identities.
 
 Everything that a result depends on is a field of one of these. Work is named by the hash of everything that
-determines it (`raysweep.content`). There is no I/O, Hydra or torch here, so the nouns pass unchanged between
-the driver and the actors.
+determines it (`raysweep.system.content`). There is no I/O, Hydra or torch here, so the nouns pass unchanged
+between the driver and the actors.
 """
 
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from raysweep.content import ADDED, INCIDENTAL, content_hash
 from raysweep.kv_policy import KVPolicy
+from raysweep.system.content import ADDED, INCIDENTAL, content_hash
 
 # A slug leaves out this group size.
 USUAL_GROUP = 128

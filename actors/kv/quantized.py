@@ -30,8 +30,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from actors.kv.protocols import ScoringPolicy
-from raysweep.content import ADDED
 from raysweep.kv_policy import Axis, Held, Levels, Packing
+from raysweep.system.content import ADDED
 
 Layout = Literal["hqq", "kivi", "symmetric"]
 LEVELS: dict[str, Levels] = {"hqq": "hqq", "kivi": "min_max", "symmetric": "symmetric"}

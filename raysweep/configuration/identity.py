@@ -15,12 +15,12 @@ from typing import Any
 
 from raysweep import grading, kv_policy
 from raysweep.checkpoints.engine_files import engine_checkpoint, makings
-from raysweep.content import content_hash, decisive_fields
 from raysweep.errors import ConfigError, shown
 from raysweep.kv_policy import KVPolicy
 from raysweep.recipe import Calibration
 from raysweep.run_config import RunConfig
 from raysweep.spec import Benchmark, Family, ModelSpec, WeightSpec
+from raysweep.system.content import content_hash, decisive_fields
 from raysweep.system.safe_text import without_secrets
 
 PACKAGES = (

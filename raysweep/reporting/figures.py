@@ -17,7 +17,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from raysweep.content import content_hash
 from raysweep.reporting import study_figures
 from raysweep.reporting.appearance import (
     LIGHT,
@@ -48,6 +47,7 @@ from raysweep.reporting.drawing import (
     titled,
 )
 from raysweep.reporting.results import Point, Results, points_of, weights_column, where
+from raysweep.system.content import content_hash
 
 # More dots than this are drawn as an image within the SVG and PDF.
 MANY_DOTS = 3000

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field, fields
 from itertools import product
 from typing import Any
 
-from raysweep.content import content_hash
 from raysweep.spec import Question
 from raysweep.storage.schemas import SCHEMA_VERSION
+from raysweep.system.content import content_hash
 
 PART_KEY = b"raysweep.part"
 # A longer gold answer is named by its hash in the metadata.

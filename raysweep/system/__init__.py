@@ -1,4 +1,4 @@
-"""What any program needs of its machine: worker processes, signals, safe text, imports by name.
+"""What any program needs: worker processes, signals, safe text, imports by name, names by content.
 
 Nothing here knows what raysweep computes, and no other room may enter.
 """

@@ -8,9 +8,9 @@ import pytest
 from support.configurations import read_benchmark, write_models
 from support.data_sets import sums, write
 
-from raysweep.content import content_hash
 from raysweep.errors import ConfigError
 from raysweep.spec import Benchmark
+from raysweep.system.content import content_hash
 
 
 @pytest.fixture(scope="module")

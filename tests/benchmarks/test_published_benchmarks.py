@@ -21,8 +21,8 @@ from raysweep.benchmarks.prompts import Prompt
 from raysweep.benchmarks.sources import File, local_file
 from raysweep.configuration.config import conf_folder
 from raysweep.configuration.definitions import read_yaml
-from raysweep.content import content_hash
 from raysweep.errors import ConfigError
+from raysweep.system.content import content_hash
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ from support.nouns import FAMILY, a_benchmark, a_model, a_run_config, an_engine,
 from actors.kv.full import Full
 from actors.kv.quantized import Quantized
 from actors.kv.streaming_llm import StreamingLLM
-from raysweep.content import INCIDENTAL, content_hash, decisive_fields
 from raysweep.planning.grid import whole_stream
 from raysweep.spec import Decoding, Family, Forcing, Question, Sampling, WeightSpec
+from raysweep.system.content import INCIDENTAL, content_hash, decisive_fields
 
 
 def changed_copies(noun: Any) -> list[tuple[str, Any]]:

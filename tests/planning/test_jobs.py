@@ -2,7 +2,6 @@
 
 from support.nouns import a_benchmark, a_cluster, a_model, a_run_config
 
-from raysweep.content import content_hash
 from raysweep.planning.estimate import estimates
 from raysweep.planning.fit import placed, row_tokens
 from raysweep.planning.jobs import jobs_of
@@ -10,6 +9,7 @@ from raysweep.planning.plan import make_plan
 from raysweep.run_config import Gpu, Pool, RunConfig
 from raysweep.shard import Shard
 from raysweep.storage.part import Part
+from raysweep.system.content import content_hash
 
 GPU = Gpu("small", 10 * 10**9, 1e12, 1e15)
 ROWS, BUDGET = 4, 8

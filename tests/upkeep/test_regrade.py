@@ -12,13 +12,13 @@ from support.command import Command
 from support.nouns import a_benchmark, a_run_config
 
 from raysweep import grading
-from raysweep.content import content_hash
 from raysweep.errors import ConfigError
 from raysweep.grading import Said
 from raysweep.planning.plan import make_plan
 from raysweep.storage.part import PART_KEY, Part, part_name
 from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store
+from raysweep.system.content import content_hash
 from raysweep.system.exit_status import DONE
 from raysweep.system.workers import Workers
 from raysweep.upkeep.regrade import regrade_run, wanted_parts
