@@ -15,7 +15,9 @@ import pytest
 from support.browser import Browser, Page
 from support.configurations import write_models
 
-# Set before torch is imported. It is as in an actor, and faster for small models.
+# Set before torch and Triton are imported. One thread is as in an actor, and faster for small models. Kernels
+# are interpreted.
+os.environ.setdefault("TRITON_INTERPRET", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parents[1]
