@@ -6,8 +6,9 @@ interpreter multiplies bf16's bit patterns, so there operands are widened first,
 
 import triton
 import triton.language as tl
+from triton import knobs
 
-INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
+INTERPRETED = tl.constexpr(knobs.runtime.interpret)
 
 
 @triton.jit
