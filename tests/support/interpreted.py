@@ -14,7 +14,7 @@ from triton.runtime.interpreter import InterpreterBuilder
 
 @dataclass
 class Traffic:
-    """Bytes that kernels have loaded and stored, without masked entries; what is loaded twice counts twice."""
+    """Bytes that kernels have loaded and stored, without masked ones; what is loaded twice counts twice."""
 
     loaded: int = 0
     stored: int = 0
