@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Row:
-    """One row's tokens as a policy sees them, oldest first, in 32 bit.
+    """Tokens as a policy sees them, oldest first: of one row in n layers, or of n rows in one layer.
 
-    keys       [layers, kv_heads, tokens, head_dim], rotated to their positions
-    queries    [layers, kv_heads, group, observed, head_dim], the newest `observed_queries`, oldest first;
+    Each of the n is scored for itself. Numbers are in 32 bit, but keys may be as they are stored on a GPU.
+
+    keys       [n, kv_heads, tokens, head_dim], rotated to their positions
+    queries    [n, kv_heads, group, observed, head_dim], the newest `observed_queries`, oldest first;
                group: the query heads that share a key head
-    attention  [layers, kv_heads, tokens], the attention that each token has received so far;
+    attention  [n, kv_heads, tokens], the attention that each token has received so far;
                None unless the policy's `scores_attention` is true
     """
 
@@ -88,12 +90,12 @@ class Eviction:
         return f"{method}-{self.budget}" + "".join(changed)
 
     def scores(self, row: Row) -> torch.Tensor:
-        """[layers, kv_heads, tokens] or without the window: how much each token is worth keeping."""
+        """[n, kv_heads, tokens] or without the window: how much each token is worth keeping."""
         raise NotImplementedError
 
 
 def best(scores: torch.Tensor, count: int) -> torch.Tensor:
-    """Indices of the `count` best tokens, oldest first: [layers, kv_heads, count].
+    """Indices of the `count` best tokens, oldest first: [n, kv_heads, count].
 
     Of tokens with equal scores, which pooling makes common, the older one is kept.
     """
@@ -102,18 +104,20 @@ def best(scores: torch.Tensor, count: int) -> torch.Tensor:
 
 
 def observed_attention(row: Row, window: int) -> torch.Tensor:
-    """Attention of the observed queries to the tokens older than them: [layers, kv_heads, older].
+    """Attention of the observed queries to the tokens older than them: [n, kv_heads, older].
 
     Take the largest logit over the query heads that share a key head, the softmax over the older tokens
     in 32 bit, then the mean over the queries.
     """
-    older = row.keys[..., : row.keys.shape[-2] - window, :]  # [layers, kv_heads, older, head_dim]
-    logits = row.queries @ older.unsqueeze(2).transpose(-1, -2) / row.keys.shape[-1] ** 0.5
-    return logits.amax(2).softmax(-1).mean(-2)
+    older = row.keys[:, :, : row.keys.shape[2] - window]
+    # The query heads stand where a sequence's queries would, so that keys are not copied for each.
+    queries = row.queries.flatten(2, 3)  # [n, kv_heads, group * observed, head_dim]
+    logits = queries @ older.transpose(-1, -2) / row.keys.shape[-1] ** 0.5
+    return logits.unflatten(2, row.queries.shape[2:4]).amax(2).softmax(-1).mean(-2)
 
 
 def smoothed(scores: torch.Tensor, kernel: int) -> torch.Tensor:
-    """The largest score within `kernel` neighbouring tokens; same shape [layers, kv_heads, tokens]."""
+    """The largest score within `kernel` neighbouring tokens; same shape [n, kv_heads, tokens]."""
     import torch
 
     return torch.nn.functional.max_pool1d(scores, kernel, stride=1, padding=kernel // 2)

@@ -38,6 +38,6 @@ class H2O(Eviction):
         return 0
 
     def scores(self, row: Row) -> torch.Tensor:
-        """[layers, kv_heads, tokens]"""
+        """[n, kv_heads, tokens]"""
         assert row.attention is not None
         return row.attention

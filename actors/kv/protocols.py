@@ -54,9 +54,9 @@ class ScoringPolicy(KVPolicy, Protocol):
     def window(self) -> int: ...
 
     def scores(self, row: Row) -> torch.Tensor:
-        """[layers, kv_heads, tokens], the highest for the most valuable; oldest token first.
+        """[n, kv_heads, tokens], the highest for the most valuable; oldest token first.
 
-        The newest `window` tokens need no score: [layers, kv_heads, tokens - window] will do.
+        The newest `window` tokens need no score: [n, kv_heads, tokens - window] will do.
         """
         ...
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SIMILAR = 0.5  # two keys resemble each other if their cosine is larger
 TINY = 1e-8  # added to each norm, so that a key of zeros has cosine 0 with all others
+PAIRS = 1 << 20  # of tokens that are compared at a time, so that they stay in a CPU's cache
 
 
 @dataclass(frozen=True)
@@ -50,29 +51,53 @@ class RKV(SnapKV):
         return self.named("r_kv")
 
     def scores(self, row: Row) -> torch.Tensor:
-        """[layers, kv_heads, tokens - window]"""
+        """[n, kv_heads, tokens - window]"""
         importance = smoothed(observed_attention(row, self.window), self.kernel)
         older = redundancy(row.keys)[..., : importance.shape[-1]]
         return self.importance_weight * importance - (1 - self.importance_weight) * older
 
 
 def redundancy(keys: torch.Tensor) -> torch.Tensor:
-    """[layers, kv_heads, tokens] from keys [layers, kv_heads, tokens, head_dim]."""
-    import torch
+    """[n, kv_heads, tokens] from keys [n, kv_heads, tokens, head_dim].
 
-    # Head by head: all pairs of tokens take too much memory for all heads at once.
-    heads = [_redundancy_of_head(head) for head in keys.flatten(0, 1)]
-    return torch.stack(heads).view(keys.shape[:3])
-
-
-def _redundancy_of_head(keys: torch.Tensor) -> torch.Tensor:
-    """[tokens] from keys [tokens, head_dim]."""
-    import torch
-
+    A token's similarities to all others sum up to one product with the sum of all directions. So pairs of
+    tokens are only looked at to find each token's newest likeness, some tokens at a time.
+    """
     directions = keys / (keys.norm(dim=-1, keepdim=True) + TINY)
-    cosines = directions @ directions.T  # [tokens, tokens]
-    cosines.fill_diagonal_(0.0)
-    places = torch.arange(len(keys), device=keys.device, dtype=torch.int32)
-    newest = torch.where(cosines > SIMILAR, places, 0).amax(-1, keepdim=True)
-    cosines.scatter_(-1, newest.long(), 0.0)
-    return cosines.mean(0).softmax(-1)
+    total = directions.sum(2, keepdim=True)
+    squares = directions.square().sum(-1)
+    similarities = (directions * total).sum(-1) - squares
+    newest = newest_alike(directions)
+    likeness = (directions * _at(directions, newest)).sum(-1)
+    own = newest == _places(directions)
+    similarities.scatter_add_(-1, newest, (own * squares - likeness))
+    return (similarities / keys.shape[2]).softmax(-1)
+
+
+def newest_alike(directions: torch.Tensor) -> torch.Tensor:
+    """The place of the newest other token that resembles each token, 0 if none does: [n, kv_heads, tokens].
+
+    directions  [n, kv_heads, tokens, head_dim], of length 1
+    """
+    import torch
+
+    places, found = _places(directions), []
+    for some in places.split(max(1, PAIRS // directions[..., 0].numel())):
+        cosines = directions[:, :, some] @ directions.transpose(
+            -1, -2
+        )  # [n, kv_heads, some, tokens]
+        alike = (cosines > SIMILAR) & (some[:, None] != places)
+        found.append(torch.where(alike, places, 0).amax(-1))
+    return torch.cat(found, -1)
+
+
+def _places(directions: torch.Tensor) -> torch.Tensor:
+    """0 .. tokens - 1"""
+    import torch
+
+    return torch.arange(directions.shape[2], device=directions.device)
+
+
+def _at(directions: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """The directions of the tokens at places [n, kv_heads, tokens]."""
+    return directions.gather(2, places[..., None].expand_as(directions))

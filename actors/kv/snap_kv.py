@@ -40,5 +40,5 @@ class SnapKV(Eviction):
         return self.named("snap_kv")
 
     def scores(self, row: Row) -> torch.Tensor:
-        """[layers, kv_heads, tokens - window]"""
+        """[n, kv_heads, tokens - window]"""
         return smoothed(observed_attention(row, self.window), self.kernel)

@@ -68,10 +68,10 @@ class StreamingLLM:
         return self.sinks + (position - self.sinks) % self.window
 
     def scores(self, row: Row) -> torch.Tensor:
-        """[layers, kv_heads, tokens]: the highest for the sinks, then for the newest."""
+        """[n, kv_heads, tokens]: the highest for the sinks, then for the newest."""
         import torch
 
-        layers, kv_heads, tokens = row.keys.shape[:3]
-        ages = torch.arange(tokens, device=row.keys.device, dtype=row.keys.dtype)
+        n, kv_heads, tokens = row.keys.shape[:3]
+        ages = torch.arange(tokens, device=row.keys.device, dtype=torch.float32)
         ages[: self.sinks] += tokens
-        return ages.expand(layers, kv_heads, tokens)
+        return ages.expand(n, kv_heads, tokens)

@@ -5,14 +5,15 @@ packing policy stay in the first native slots. `step`
 appends tokens and attends to them, `compaction` drops or packs old ones. Keys are rotated to their true
 position, whatever slot they lie in.
 
-A fork is not a copy. The row is fed the forced closing and the answer, and is then rolled back (`save`,
-`restore`). Only what those tokens overwrite must be saved: nothing under most policies, unless the row is
-compacted meanwhile.
+A fork is not a copy: the row is fed the forced closing and the answer, and is then rolled back (`rollback`).
 """
+
+from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -20,6 +21,12 @@ from actors.kv.protocols import EvictingPolicy, PackingPolicy, RingPolicy, check
 from actors.kv_cache.slots import SLOT_BLOCK, Scratch, Slots, native_slots, packed_slots, round_up
 from raysweep.kv_policy import KVPolicy
 from raysweep.spec import Architecture
+
+if TYPE_CHECKING:
+    from actors.kv_cache.rollback import Dropped
+
+
+COMPACTION_BYTES = 512_000_000
 
 
 @dataclass(frozen=True)
@@ -29,18 +36,6 @@ class Extent:
     seen: int = 0
     native: int = 0
     packed: int = 0
-
-
-@dataclass(frozen=True)
-class Saved:
-    """A row as it was: its extent, and what up to `ahead` more tokens may overwrite.
-
-    It can be restored into another row if the sequence has moved there.
-    """
-
-    extent: Extent
-    ahead: int
-    contents: tuple[torch.Tensor, ...]
 
 
 @dataclass(eq=False)
@@ -61,6 +56,7 @@ class KVCache:
     evicting: EvictingPolicy | None = field(init=False)
     packer: PackingPolicy | None = field(init=False)
     extents: list[Extent] = field(init=False)
+    notes: list[list[Dropped] | None] = field(init=False)  # of compactions that may be undone
     native: Slots = field(init=False)
     packed: Slots | None = field(init=False, default=None)
     queries: torch.Tensor = field(init=False)  # [layers, rows, kv_heads, group, observed, head_dim]
@@ -72,7 +68,7 @@ class KVCache:
         self.ring = policy if isinstance(policy, RingPolicy) else None
         self.evicting = policy if isinstance(policy, EvictingPolicy) else None
         self.packer = policy if isinstance(policy, PackingPolicy) else None
-        self.extents = [Extent()] * self.rows
+        self.extents, self.notes = [Extent()] * self.rows, [None] * self.rows
         self.native = native_slots(a, self.rows, self.storage, self.device, policy.scores_attention)
         if self.packer is not None:
             packing, attention = self.packer.packing, policy.scores_attention
@@ -86,6 +82,15 @@ class KVCache:
         """Native tokens at which a row is compacted, None if it never is."""
         compacting = self.evicting or self.packer
         return None if compacting is None else compacting.compacts_at
+
+    @property
+    def rows_compacted_together(self) -> int:
+        """The most rows whose compaction, layer by layer, needs no more memory than `COMPACTION_BYTES`."""
+        a, tokens = self.architecture, self.native.capacity
+        if self.packer is not None and self.packer.evict is not None and self.packed is not None:
+            tokens += self.packed.capacity
+        row_bytes = a.kv_heads * tokens * (a.head_dim * 8 + 64)
+        return max(1, COMPACTION_BYTES // row_bytes)
 
     @property
     def packed_block(self) -> int:
@@ -121,51 +126,16 @@ class KVCache:
         self.extents[row] = Extent(seen, native, extent.packed)
 
     def clear(self, row: int) -> None:
-        self.extents[row] = Extent()
+        self.extents[row], self.notes[row] = Extent(), None
 
-    # ---- forks and moves ----
-
-    def save(self, row: int, ahead: int) -> Saved:
-        """What is needed to roll the row back after up to `ahead` more tokens."""
-        contents = tuple(view.clone() for view in self._overwritten(row, ahead))
-        return Saved(self.extents[row], ahead, contents)
-
-    def restore(self, row: int, saved: Saved) -> None:
-        """Give a row the state that was saved."""
-        self.extents[row] = saved.extent
-        for view, content in zip(self._overwritten(row, saved.ahead), saved.contents, strict=True):
-            view.copy_(content)
-
-    def _overwritten(self, row: int, ahead: int) -> Iterator[torch.Tensor]:
-        """Views of what the next `ahead` tokens of a row may overwrite; the same ones for an equal extent."""
-        extent, compacts_at = self.extents[row], self.compacts_at
-        yield self.queries[:, row]
-        if compacts_at is not None and extent.native + ahead >= compacts_at:
-            yield from self.native.used(row, extent.native)
-            yield from self._evicted_within(row, ahead)
-        elif self.ring is not None:
-            slots = {self.ring.slot(extent.seen + step) for step in range(ahead)}
-            for slot in sorted(slots):
-                if slot < extent.native:
-                    yield from (lane.tensor[:, row, :, slot] for lane in self.native.lanes.values())
-        if self.policy.scores_attention:
-            for slots, tokens in self._stores(row):
-                yield slots.lanes["attention"].used(row, tokens)
-
-    def _evicted_within(self, row: int, ahead: int) -> Iterator[torch.Tensor]:
-        """Views of the packed tokens, if some may be evicted within `ahead` more tokens."""
-        if self.packed is None or self.packer is None:
-            return
-        packed = self.extents[row].packed
-        if self.packer.evicts(packed + round_up(ahead, self.packer.group_size)):
-            yield from self.packed.used(row, packed)
+    # ---- rows as a whole ----
 
     def held(self, row: int) -> Iterator[torch.Tensor]:
         """Views of everything that a row holds."""
-        for slots, tokens in self._stores(row):
+        for slots, tokens in self.stores(row):
             yield from slots.used(row, tokens)
 
-    def _stores(self, row: int) -> Iterator[tuple[Slots, int]]:
+    def stores(self, row: int) -> Iterator[tuple[Slots, int]]:
         """The slots of either kind, and how many tokens the row has in them."""
         yield self.native, self.extents[row].native
         if self.packed is not None:
@@ -173,13 +143,21 @@ class KVCache:
 
     def move(self, source: int, target: int) -> None:
         """Make row `target` equal to `source`."""
-        self.extents[target] = self.extents[source]
+        self.extents[target], self.notes[target] = self.extents[source], self.notes[source]
         for there, here in zip(self.held(target), self.held(source), strict=True):
             there.copy_(here)
         self.queries[:, target] = self.queries[:, source]
 
     def row_bytes(self, row: int) -> int:
         """Bytes that a row holds now, counted from the tensors."""
-        observed = min(self.policy.observed_queries, self.extents[row].seen)
-        queries = self.queries[:, row, :, :, :observed]
-        return sum(view.nbytes for view in (*self.held(row), queries))
+        return self.bytes_of(self.extents[row])
+
+    def bytes_of(self, extent: Extent) -> int:
+        """Bytes that a row of this extent holds, counted from the tensors."""
+        observed = min(self.policy.observed_queries, extent.seen)
+        queries = self.queries[:, 0, :, :, :observed]
+        stores = [(self.native, extent.native)]
+        if self.packed is not None:
+            stores.append((self.packed, extent.packed))
+        held = (view for slots, tokens in stores for view in slots.used(0, tokens))
+        return sum(view.nbytes for view in (*held, queries))

@@ -1,14 +1,17 @@
-"""Compacting a row that holds as many native tokens as its policy allows.
+"""Compacting rows that hold as many native tokens as their policy allows.
 
 An evicting policy drops its least valuable tokens. A packing policy packs the oldest block behind its sinks,
-and may then evict packed tokens. A row is compacted from its own tokens alone, all layers and heads at once,
-so that no row's result depends on its neighbours. A token is packed once, and moves in its packed form later.
+and may then evict packed tokens. A row is compacted from its own tokens alone, so no row's result depends on
+its neighbours (see `parts` for what is computed together). A token is packed once, and moves in its packed
+form later.
 
 What is asked of a policy is written down in `actors.kv.protocols`.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,57 +20,75 @@ import torch
 from actors.kv.eviction import Row, best
 from actors.kv.protocols import EvictingPolicy, PackingPolicy
 from actors.kv_cache.packing import pack, unpack_into
+from actors.kv_cache.parts import Part, parts_of
+from actors.kv_cache.rollback import note_dropped
 
 if TYPE_CHECKING:
     from actors.kv_cache.cache import KVCache
     from raysweep.kv_policy import Axis, Packing
 
 
-def compact(cache: KVCache, row: int) -> None:
-    """Reduce a row to fewer than `compacts_at` native tokens."""
+def compact(cache: KVCache, rows: Sequence[int]) -> None:
+    """Reduce rows that hold `compacts_at` native tokens to fewer."""
     if cache.evicting is not None:
-        _evict_native(cache, row, cache.evicting)
+        _evict_native(cache, rows, cache.evicting)
     if cache.packer is not None:
-        _pack_block(cache, row, cache.packer)
-        _evict_packed(cache, row, cache.packer)
+        _pack_block(cache, rows, cache.packer)
+        _evict_packed(cache, rows, cache.packer)
 
 
-def _evict_native(cache: KVCache, row: int, policy: EvictingPolicy) -> None:
+def _evict_native(cache: KVCache, rows: Sequence[int], policy: EvictingPolicy) -> None:
     """Keep the newest `window` tokens, and the best of the older ones."""
-    extent = cache.extents[row]
-    older = extent.native - policy.window
-    scores = policy.scores(view(cache, row))[..., :older]
-    chosen = best(scores, policy.budget - policy.window)
-    newest = torch.arange(older, extent.native, device=cache.device)
-    cache.native.keep(row, torch.cat([chosen, newest.expand(*chosen.shape[:2], -1)], -1))
-    cache.extents[row] = replace(extent, native=policy.budget)
+    tokens = policy.compacts_at
+    older = tokens - policy.window
+    newest = torch.arange(older, tokens, device=cache.device)
+    for part in parts_of(cache, rows):
+        scores = policy.scores(view(cache, part))[..., :older]
+        chosen = best(scores, policy.budget - policy.window)
+        kept = torch.cat([chosen, newest.expand(*chosen.shape[:2], -1)], -1)
+        note_dropped(cache, part, kept, tokens)
+        cache.native.keep(part, kept, tokens)
+    for row in rows:
+        cache.extents[row] = replace(cache.extents[row], native=policy.budget)
 
 
-def _evict_packed(cache: KVCache, row: int, policy: PackingPolicy) -> None:
-    """If there are too many packed tokens, keep the best; the native ones, which are newer, all stay."""
-    extent, budget = cache.extents[row], policy.packed_budget
-    if policy.evict is None or not policy.evicts(extent.packed):
+def _evict_packed(cache: KVCache, rows: Sequence[int], policy: PackingPolicy) -> None:
+    """Where there are too many packed tokens, keep the best; the native ones, which are newer, all stay."""
+    if policy.evict is None:
         return
     assert cache.packed is not None
-    packed = slice(policy.sinks, policy.sinks + extent.packed)
-    scores = policy.evict.scores(view(cache, row))[..., packed]
-    cache.packed.keep(row, best(scores, budget))
-    cache.extents[row] = replace(extent, packed=budget)
+    due: dict[int, list[int]] = defaultdict(list)
+    for row in rows:
+        if policy.evicts(packed := cache.extents[row].packed):
+            due[packed].append(row)
+    for packed, alike in due.items():
+        scored = slice(policy.sinks, policy.sinks + packed)
+        for part in parts_of(cache, alike):
+            scores = policy.evict.scores(view(cache, part))[..., scored]
+            cache.packed.keep(part, best(scores, policy.packed_budget), packed)
+        for row in alike:
+            cache.extents[row] = replace(cache.extents[row], packed=policy.packed_budget)
 
 
-def _pack_block(cache: KVCache, row: int, policy: PackingPolicy) -> None:
+def _pack_block(cache: KVCache, rows: Sequence[int], policy: PackingPolicy) -> None:
     """Pack the oldest block of the native slots behind the sinks; the rest moves to its place."""
     assert cache.packed is not None
-    extent, size, first = cache.extents[row], policy.group_size, policy.sinks
-    native = {name: lane.used(row, extent.native) for name, lane in cache.native.lanes.items()}
-    oldest = {name: lane[:, :, first : first + size] for name, lane in native.items()}
-    for name, entries in _packed_entries(oldest, policy.packing).items():
-        lane = cache.packed.lanes[name]
-        place = extent.packed // lane.tokens
-        lane.tensor[:, row, :, place : place + entries.shape[2]] = entries
-    for lane in native.values():
-        lane[:, :, first : extent.native - size] = lane[:, :, first + size :].clone()
-    cache.extents[row] = replace(extent, native=extent.native - size, packed=extent.packed + size)
+    size, first, native = policy.group_size, policy.sinks, policy.compacts_at
+    for part in parts_of(cache, rows):
+        oldest = {
+            name: part.read(lane.tensor, first, first + size)
+            for name, lane in cache.native.lanes.items()
+        }
+        places = [cache.extents[row].packed for row in part.rows]
+        for name, entries in _packed_entries(oldest, policy.packing).items():
+            lane = cache.packed.lanes[name]
+            part.write(lane.tensor, [place // lane.tokens for place in places], entries)
+        for lane in cache.native.lanes.values():
+            rest = part.read(lane.tensor, first + size, native).clone()
+            part.write(lane.tensor, [first] * len(part.rows), rest)
+    for row in rows:
+        extent = cache.extents[row]
+        cache.extents[row] = replace(extent, native=native - size, packed=extent.packed + size)
 
 
 def _packed_entries(native: dict[str, torch.Tensor], packing: Packing) -> dict[str, torch.Tensor]:
@@ -80,39 +101,51 @@ def _packed_entries(native: dict[str, torch.Tensor], packing: Packing) -> dict[s
     return made
 
 
-def view(cache: KVCache, row: int) -> Row:
-    """A row's tokens as its policy scores them, oldest first."""
-    extent = cache.extents[row]
-    keys = cache.native["keys"][:, row, :, : extent.native].float()
+def view(cache: KVCache, part: Part) -> Row:
+    """A part's tokens as their policy scores them, oldest first. Its rows have equal extents."""
+    extent = cache.extents[part.rows[0]]
+    keys = part.read(cache.native["keys"], 0, extent.native)
+    if part.index is None:
+        keys = keys.float()
     attention = None
     if cache.policy.scores_attention:
-        attention = cache.native["attention"][:, row, :, : extent.native]
+        attention = part.read(cache.native["attention"], 0, extent.native)
     if cache.packed is not None and cache.packer is not None:
         sinks = cache.packer.sinks
-        keys = in_order(keys, _unpacked_keys(cache, row, cache.packer.packing), sinks)
+        keys = in_order(keys.float(), _unpacked_keys(cache, part, cache.packer.packing), sinks)
         if attention is not None:
-            packed = cache.packed["attention"][:, row, :, : extent.packed]
+            packed = part.read(cache.packed["attention"], 0, extent.packed)
             attention = in_order(attention, packed, sinks)
-    return Row(keys, observed_queries(cache, row), attention)
+    return Row(keys, observed_queries(cache, part), attention)
 
 
 def in_order(native: torch.Tensor, packed: torch.Tensor, sinks: int) -> torch.Tensor:
-    """Entries [layers, kv_heads, tokens, ...] oldest first: the sinks, the packed tokens, all others."""
+    """Entries [n, kv_heads, tokens, ...] oldest first: the sinks, the packed tokens, all others."""
     return torch.cat([native[:, :, :sinks], packed, native[:, :, sinks:]], 2)
 
 
-def _unpacked_keys(cache: KVCache, row: int, packing: Packing) -> torch.Tensor:
+def _unpacked_keys(cache: KVCache, part: Part, packing: Packing) -> torch.Tensor:
     assert cache.packed is not None
-    tokens, lanes = cache.extents[row].packed, cache.packed.of_side("key")
-    entries = {name: lane.used(row, tokens) for name, lane in lanes.items()}
+    tokens, lanes = cache.extents[part.rows[0]].packed, cache.packed.of_side("key")
+    entries = {
+        name: part.read(lane.tensor, 0, tokens // lane.tokens) for name, lane in lanes.items()
+    }
     shape = (*entries["codes"].shape[:-1], cache.architecture.head_dim)
     keys = torch.empty(shape, device=cache.device)
     unpack_into(keys, entries, packing, packing.key_axis)
     return keys
 
 
-def observed_queries(cache: KVCache, row: int) -> torch.Tensor:
-    """The newest queries, oldest first: [layers, kv_heads, group, observed, head_dim], in 32 bit."""
-    observed, seen = cache.policy.observed_queries, cache.extents[row].seen
-    order = [position % observed for position in range(max(0, seen - observed), seen)]
-    return cache.queries[:, row][..., order, :].float()
+def observed_queries(cache: KVCache, part: Part) -> torch.Tensor:
+    """The newest queries, oldest first: [n, kv_heads, group, observed, head_dim], in 32 bit."""
+    ring = cache.policy.observed_queries
+    newest = min(ring, min(cache.extents[row].seen for row in part.rows))
+    orders = [
+        [position % ring for position in range(seen - newest, seen)]
+        for seen in (cache.extents[row].seen for row in part.rows)
+    ]
+    if part.index is None:
+        return cache.queries[part.layers, part.rows[0]][..., orders[0], :].float()
+    queries = cache.queries[part.layers].index_select(0, part.index)
+    order = torch.tensor(orders, device=cache.device)[:, None, None, :, None]
+    return queries.gather(3, order.expand(*queries.shape[:3], -1, queries.shape[-1])).float()

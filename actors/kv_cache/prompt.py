@@ -14,6 +14,7 @@ import torch
 
 from actors.kv_cache.cache import Extent
 from actors.kv_cache.compaction import compact, view
+from actors.kv_cache.parts import whole_row
 
 if TYPE_CHECKING:
     from actors.kv.protocols import RingPolicy
@@ -49,7 +50,7 @@ def start_row(cache: KVCache, row: int, prompt: PromptKV) -> None:
             room = compacts_at - cache.extents[row].native
         _append(cache, row, prompt, seen, min(prompt.tokens, seen + room))
         if cache.extents[row].native == compacts_at:
-            compact(cache, row)
+            compact(cache, [row])
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def _append(cache: KVCache, row: int, prompt: PromptKV, first: int, last: int) -
 def _count_attention(cache: KVCache, row: int, prompt: PromptKV, first: int, last: int) -> None:
     """Add the attention that the prompt's tokens from `first` to `last` pay to what the row holds."""
     assert prompt.queries is not None
-    keys = view(cache, row).keys  # [layers, kv_heads, held, head_dim], oldest first
+    keys = view(cache, whole_row(row)).keys  # [layers, kv_heads, held, head_dim], oldest first
     held, new = keys.shape[2], last - first
     later = torch.ones(new, held, dtype=torch.bool, device=keys.device).triu(held - new + 1)
     received = torch.stack(

@@ -10,12 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
 from actors.kv_cache.tiles import TILE
 from raysweep.kv_policy import Axis, Packing
 from raysweep.spec import Architecture
+
+if TYPE_CHECKING:
+    from actors.kv_cache.parts import Part
 
 SLOT_BLOCK = TILE  # capacities are rounded up to this
 
@@ -64,14 +68,16 @@ class Slots:
         """Views of what a row with `tokens` tokens holds."""
         return (lane.used(row, tokens) for lane in self.lanes.values())
 
-    def keep(self, row: int, chosen: torch.Tensor) -> None:
-        """Move the `chosen` tokens [layers, kv_heads, count] to the front, in that order."""
-        count = chosen.shape[-1]
+    def keep(self, part: Part, chosen: torch.Tensor, tokens: int) -> None:
+        """Move the `chosen` of the part's first `tokens` tokens to the front, in that order.
+
+        chosen  [n, kv_heads, count]
+        """
         for lane in self.lanes.values():
-            tensor = lane.tensor[:, row]
-            index = chosen.reshape(*chosen.shape, *[1] * (tensor.ndim - 3))
-            kept = tensor.gather(2, index.expand(*chosen.shape, *tensor.shape[3:]))
-            tensor[:, :, :count] = kept
+            entries = part.read(lane.tensor, 0, tokens)
+            index = chosen.reshape(*chosen.shape, *[1] * (entries.ndim - 3))
+            kept = entries.gather(2, index.expand(*chosen.shape, *entries.shape[3:]))
+            part.write(lane.tensor, [0] * len(part.rows), kept)
 
 
 def native_slots(

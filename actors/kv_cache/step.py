@@ -74,10 +74,9 @@ def attend(
     return (parts[0] if len(parts) == 1 else torch.cat(parts)).flatten(1)
 
 
-def end(cache: KVCache, count: int) -> None:
-    """Count the new tokens of the first `count` rows, and compact the rows that are due."""
-    compacts_at = cache.compacts_at
-    for row in range(count):
+def end(cache: KVCache, rows: Sequence[int]) -> None:
+    """Count the new token of each of these rows, and compact the rows that are due."""
+    for row in rows:
         cache.advance(row, 1)
-        if cache.extents[row].native == compacts_at:
-            compact(cache, row)
+    if due := [row for row in rows if cache.extents[row].native == cache.compacts_at]:
+        compact(cache, due)

@@ -18,6 +18,7 @@ from actors.engine import Trace, TraceRequest, Usage
 from actors.kv_cache import step
 from actors.kv_cache.cache import KVCache
 from actors.kv_cache.prompt import Settled, settled, start_like, start_row
+from actors.kv_cache.rollback import restore, save
 from actors.tokenization import Texts
 from actors.torch_engine.budget_forcing import Fork, Sequence
 from actors.torch_engine.model import Decoder
@@ -129,7 +130,7 @@ class TorchEngine:
         positions = torch.tensor([s.seen for s in self.running] + padding)
         device = self.decoder.device
         logits = self.decoder.decode(tokens.to(device), positions.to(device), self.cache)
-        step.end(self.cache, len(self.running))
+        step.end(self.cache, range(len(self.running)))
         return self._draw(logits[: len(self.running)], self.running)
 
     def _equal_rows(self, rows: int) -> torch.Tensor:
@@ -177,14 +178,14 @@ class TorchEngine:
                 continue
             sequence.accept(token, live_bytes)
             if sequence.finished and sequence.fork is not None:
-                self.cache.restore(row, sequence.fork.saved)
+                restore(self.cache, row, sequence.fork.saved)
                 sequence.resume(live_bytes)
 
     def _fork(self, row: int, sequence: Sequence, thought: int) -> Fork | None:
         """What a trace needs to go on after an answer; at the last budget it does not."""
         if sequence.at_last_budget:
             return None
-        return Fork(thought, sequence.seen, self.cache.save(row, sequence.most_ahead))
+        return Fork(thought, sequence.seen, save(self.cache, row, sequence.most_ahead))
 
     def _close_gaps(self) -> None:
         """Drop finished sequences; the last running one moves into each gap."""

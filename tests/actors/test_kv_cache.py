@@ -25,6 +25,7 @@ from actors.kv.r_kv import RKV
 from actors.kv.streaming_llm import StreamingLLM
 from actors.kv_cache import step as step_module
 from actors.kv_cache.cache import KVCache
+from actors.kv_cache.rollback import restore, save
 from actors.kv_cache.slots import SLOT_BLOCK, round_up
 from raysweep.kv_policy import Held, KVPolicy, kind_of, load_method, method_of
 from raysweep.memory import held_bytes, kv_bytes, kv_peak_bytes
@@ -54,9 +55,9 @@ def test_a_rows_peak_is_what_is_reserved_for_it_and_is_never_exceeded(policy, ar
     with pytest.MonkeyPatch.context() as patch:
         compact = step_module.compact
 
-        def watched(cache, row):
-            seen.append(cache.row_bytes(row))  # at its fullest
-            compact(cache, row)
+        def watched(cache, rows):
+            seen.extend(map(cache.row_bytes, rows))  # at their fullest
+            compact(cache, rows)
 
         patch.setattr(step_module, "compact", watched)
         begin(cache, 0, stream, 1)
@@ -100,13 +101,13 @@ def test_a_row_among_others_with_forks_and_moves_is_exactly_the_row_alone(policy
     for row in (0, 1, 2):
         join(row, row)
     step(9, 0, 1, 2)
-    saved = cache.save(1, ahead=7)
+    saved = save(cache, 1, ahead=7)
     step(6, 0, -1, 2)
     cache.move(2, 0)  # row 0 has finished: the last one moves into its place
     cache.move(1, 2)  # and the row with the fork somewhere else
     join(1, 3)
     step(1, 2, 3, -1)
-    cache.restore(2, saved)
+    restore(cache, 2, saved)
     step(20, 2, 3, 1)
 
 
@@ -124,11 +125,11 @@ def test_a_fork_that_is_rolled_back_leaves_no_trace(policy, ahead):
     cache = a_cache(policy, stream.architecture, rows=1)
     begin(cache, 0, stream, 7)
     for count in range(40):
-        saved = cache.save(0, ahead)
+        saved = save(cache, 0, ahead)
         before = attention_sums(cache)
         for _ in range(ahead):
             feed(cache, [Stream(9, stream.architecture)])
-        cache.restore(0, saved)
+        restore(cache, 0, saved)
         assert all(map(torch.equal, before, attention_sums(cache))), count
         assert torch.equal(feed(cache, [stream])[0], expected[count]), count
 
@@ -146,7 +147,7 @@ def attention_sums(cache: KVCache) -> list[torch.Tensor]:
 def test_what_a_fork_saves_of_a_full_cache_is_nothing():
     cache = a_cache(Full(), an_architecture())
     begin(cache, 0, Stream(0, cache.architecture), 50)
-    assert sum(content.nbytes for content in cache.save(0, ahead=20).contents) == 0
+    assert save(cache, 0, ahead=20).nbytes == 0
 
 
 def test_what_a_fork_saves_of_a_quantised_cache_is_its_native_part_at_most():
@@ -155,7 +156,7 @@ def test_what_a_fork_saves_of_a_quantised_cache_is_its_native_part_at_most():
     begin(cache, 0, stream, MOST - 30)
     for _ in range(16):
         native = sum(view.nbytes for view in cache.native.used(0, cache.extents[0].native))
-        assert sum(content.nbytes for content in cache.save(0, ahead=8).contents) <= native
+        assert save(cache, 0, ahead=8).nbytes <= native
         feed(cache, [stream])
 
 

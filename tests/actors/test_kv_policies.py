@@ -28,6 +28,7 @@ from actors.kv.snap_kv import SnapKV
 from actors.kv.streaming_llm import StreamingLLM
 from actors.kv_cache.cache import KVCache
 from actors.kv_cache.compaction import view
+from actors.kv_cache.parts import whole_row
 
 LAYER = 1  # every layer has numbers of its own; this one is compared
 
@@ -181,7 +182,7 @@ def test_evicted_and_packed_tokens_are_packed_once_and_move_as_they_are():
         pass
     packed = cache.extents[0].packed
     assert 0 < packed <= policy.packed_budget + policy.evict.buffer
-    for head, held in enumerate(view(cache, 0).keys[LAYER, :, :packed].numpy()):
+    for head, held in enumerate(view(cache, whole_row(0)).keys[LAYER, :, :packed].numpy()):
         distances = np.abs(held[:, None] - once[head][None]).max(-1)  # [packed, tokens]
         assert (distances.min(1) < 1e-3).all()
         assert len(set(distances.argmin(1).tolist())) == packed
@@ -214,7 +215,11 @@ def test_eviction_from_a_quantised_store_keeps_the_best_of_the_packed_tokens(pol
             twin_.append(position)
         if position:
             feed(cache, [stream])
-        packed = view(cache, 0).keys[LAYER, :, policy.sinks :][:, : cache.extents[0].packed].numpy()
+        packed = (
+            view(cache, whole_row(0))
+            .keys[LAYER, :, policy.sinks :][:, : cache.extents[0].packed]
+            .numpy()
+        )
         for twin_, held in zip(twins, packed, strict=True):
             assert len(twin_.packed) == len(held), position
             if len(held):

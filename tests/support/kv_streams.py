@@ -134,5 +134,5 @@ def feed(cache: KVCache, streams: Sequence[Stream]) -> list[torch.Tensor]:
             for kind in range(3)
         )
         layers.append(step.attend(cache, now, layer, q, k, v))
-    step.end(cache, len(streams))
+    step.end(cache, range(len(streams)))
     return list(torch.stack(layers, 1))

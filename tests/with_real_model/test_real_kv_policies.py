@@ -107,7 +107,7 @@ def teacher_forced(
         for position in range(PROMPT, PROMPT + steps):
             tokens = torch.tensor([segment[position] for segment in segments])
             logits = decoder.decode(tokens, torch.full_like(tokens, position), cache)
-            step.end(cache, len(segments))
+            step.end(cache, range(len(segments)))
             found.append(logits.log_softmax(-1))
     return torch.stack(found), cache
 
