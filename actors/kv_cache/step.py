@@ -74,6 +74,11 @@ def attend(
     return (parts[0] if len(parts) == 1 else torch.cat(parts)).flatten(1)
 
 
+def compacts_next(cache: KVCache, row: int) -> bool:
+    """Whether the row is compacted after its next token."""
+    return cache.extents[row].native + 1 == cache.compacts_at
+
+
 def end(cache: KVCache, rows: Sequence[int]) -> None:
     """Count the new token of each of these rows, and compact the rows that are due."""
     for row in rows:

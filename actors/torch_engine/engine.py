@@ -7,30 +7,32 @@ budget a row answers, is rolled back, and continues thinking; so forks take no r
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 
 import numpy as np
 import torch
 
 from actors.engine import Trace, TraceRequest, Usage
 from actors.kv_cache import step
-from actors.kv_cache.cache import KVCache
-from actors.kv_cache.prompt import Settled, settled, start_like, start_row
+from actors.kv_cache.cache import Extent, KVCache
+from actors.kv_cache.prompt import PromptKV, Settled, settled, start_like, start_row
 from actors.kv_cache.rollback import restore, save
 from actors.tokenization import Texts
+from actors.torch_engine.batch import NOTHING, Batch, Launched
 from actors.torch_engine.budget_forcing import Fork, Sequence
+from actors.torch_engine.cpu_step import CpuStep
 from actors.torch_engine.model import Decoder
 from actors.torch_engine.row_block import LARGEST_BLOCK, padded, row_block
-from actors.torch_engine.sampling import draw_tokens, is_finite, uniforms
+from actors.torch_engine.sampling import draw_each, uniforms
 from actors.trace_assembly import Sample
 from raysweep import memory
 from raysweep.errors import shown
 from raysweep.kv_policy import KVPolicy
-from raysweep.spec import Architecture, Sampling
+from raysweep.spec import Architecture
 
-NOTHING = -1  # no token
 KEPT_PROMPTS = 16  # prefilled prompts kept for further samples of their questions
 ROWS_DEPEND = "on this CPU, rounding of a row's logits depends on the number of rows in the batch"
 
@@ -67,7 +69,10 @@ class TorchEngine:
         self.warnings: tuple[str, ...] = () if self.row_block else (ROWS_DEPEND,)
         self.waiting: deque[tuple[TraceRequest, Callable[[Trace], None]]] = deque()
         self.running: list[Sequence] = []
+        self.launched: deque[Launched] = deque()
         self.prompts: OrderedDict[tuple[int, ...], Prefilled] = OrderedDict()
+        self.lag = 0
+        self.decode = CpuStep(self.decoder, self.cache, self.row_block or 1)
 
     def add(self, request: TraceRequest, done: Callable[[Trace], None]) -> None:
         """Queue a sample. Raises ValueError if it does not fit into the context."""
@@ -75,10 +80,11 @@ class TorchEngine:
         self.waiting.append((request, done))
 
     def step(self) -> None:
-        while self.waiting and len(self.running) < self.max_rows:
-            self._start(*self.waiting.popleft())
+        self._admit()
         if self.running:
-            self._take_note(self._decode())
+            self.launched.append(self._launch())
+        while self.launched and (len(self.launched) > self.lag or not self.running):
+            self._take_note(self.launched.popleft())
             self._close_gaps()
 
     def usage(self) -> Usage:
@@ -90,48 +96,85 @@ class TorchEngine:
             modelled_kv_bytes=sum(modelled(self.cache.extents[row].seen) for row in rows),
         )
 
-    def _start(self, request: TraceRequest, done: Callable[[Trace], None]) -> None:
-        """Put a request's prompt into the next row and draw its first token."""
-        row = len(self.running)
-        prompt = self._begin(request, row)
-        vocabulary = self.texts.vocabulary(request.decoding)
-        reproducible = "batch_invariant" if self.row_block else "seeded"
-        sample = Sample(request, vocabulary, prompt.tokens, done, reproducible)
-        sequence = Sequence(sample, seen=prompt.tokens, feed=[])
-        first = self._draw(prompt.logits[None], [sequence])[0]
-        sequence.accept(first, partial(self.cache.row_bytes, row))
-        if not sequence.finished:  # a text may end with its first token
-            self.running.append(sequence)
+    def _admit(self) -> None:
+        """Start the samples for which there are rows, and draw their first tokens together."""
+        count = min(len(self.waiting), self.max_rows - len(self.running))
+        if not count:
+            return
+        admitted = [self.waiting.popleft() for _ in range(count)]
+        first = len(self.running)
+        prompts = list(self._started([request for request, _ in admitted], first))
+        for (request, done), prompt in zip(admitted, prompts, strict=True):
+            vocabulary = self.texts.vocabulary(request.decoding)
+            reproducible = "batch_invariant" if self.row_block else "seeded"
+            sample = Sample(request, vocabulary, prompt.tokens, done, reproducible)
+            self.running.append(Sequence(sample, seen=prompt.tokens, feed=[]))
+        new = self.running[first:]
+        draws = uniforms(np.array([s.key for s in new], np.uint64), np.array([s.seen for s in new]))
+        samplings = [s.sample.request.decoding.sampling for s in new]
+        drawn = draw_each(torch.stack([p.logits for p in prompts]), draws, samplings).tolist()
+        for row, (sequence, token) in enumerate(zip(new, drawn, strict=True), first):
+            _check_finite(sequence, token)
+            sequence.accept(token, partial(self.cache.row_bytes, row))
+        self._close_gaps()  # a text may end with its first token
 
-    def _begin(self, request: TraceRequest, row: int) -> Prefilled:
-        """Begin a row with the request's prompt, which is computed and compacted once for all its samples."""
-        self.cache.reserve(self.texts.most_tokens(request))
-        tokens = self.encode_prompt(request)
-        if tokens in self.prompts:
-            start_like(self.cache, row, self.prompts[tokens].row)
-            return self.prompts[tokens]
+    def _started(self, requests: list[TraceRequest], first: int) -> Iterator[Prefilled]:
+        """Begin rows, from `first` on, with the requests' prompts: each computed and compacted once."""
+        groups = [(tokens, len(list(same))) for tokens, same in groupby(requests, self._tokens)]
+        known = [self.prompts.get(tokens) for tokens, _ in groups]
+        missing = [t for (t, _), prompt in zip(groups, known, strict=True) if prompt is None]
         policy = self.cache.policy
         looks_back = bool(policy.observed_queries or policy.scores_attention)
-        kv, logits = self.decoder.prefill(tokens, keep_queries=looks_back)
+        computed = self.decoder.prefill_all(missing, keep_queries=looks_back)
+        row = first
+        for (tokens, count), prompt in zip(groups, known, strict=True):
+            rows = range(row, row := row + count)
+            if prompt is None:
+                prompt, rows = self._prefilled(tokens, row - count, *next(computed)), rows[1:]
+                yield prompt
+            for own in rows:
+                start_like(self.cache, own, prompt.row)
+                yield prompt
+
+    def _tokens(self, request: TraceRequest) -> tuple[int, ...]:
+        self.cache.reserve(self.texts.most_tokens(request))
+        return self.encode_prompt(request)
+
+    def _prefilled(
+        self, tokens: tuple[int, ...], row: int, kv: PromptKV, logits: torch.Tensor
+    ) -> Prefilled:
+        """Begin a row with a prompt, which is kept for more samples."""
         start_row(self.cache, row, kv)
-        self.prompts[tokens] = Prefilled(len(tokens), settled(self.cache, row), logits)
+        prompt = Prefilled(len(tokens), settled(self.cache, row), logits)
+        self.prompts[tokens] = prompt
         if len(self.prompts) > KEPT_PROMPTS:
             self.prompts.popitem(last=False)
-        return self.prompts[tokens]
+        return prompt
 
     def encode_prompt(self, request: TraceRequest) -> tuple[int, ...]:
         return self.texts.encode_prompt(request)
 
-    def _decode(self) -> list[int]:
-        """Feed every running sequence its next token; the tokens drawn from the logits."""
-        rows = padded(len(self.running), self.row_block or 1)
-        padding = [0] * (rows - len(self.running))
-        tokens = torch.tensor([s.feed[0] for s in self.running] + padding)
-        positions = torch.tensor([s.seen for s in self.running] + padding)
-        device = self.decoder.device
-        logits = self.decoder.decode(tokens.to(device), positions.to(device), self.cache)
-        step.end(self.cache, range(len(self.running)))
-        return self._draw(logits[: len(self.running)], self.running)
+    def _launch(self) -> Launched:
+        """Feed every running sequence its next token, or the one that it draws in the step before."""
+        before = self.launched[-1].rows if self.launched else {}
+        rows, tokens, sources, positions = {}, [], [], []
+        for row, sequence in enumerate(self.running):
+            ahead = sequence in before
+            known = len(sequence.feed) > ahead
+            if known or not step.compacts_next(self.cache, row):
+                rows[sequence] = (
+                    row  # otherwise it waits for the host, and what it is fed does not count
+                )
+            tokens.append(sequence.feed[ahead] if known else NOTHING)
+            sources.append(before.get(sequence, 0))
+            positions.append(sequence.seen + ahead)
+        keys = np.array([sequence.key for sequence in self.running], dtype=np.uint64)
+        draws = uniforms(keys, np.array(positions) + 1)
+        samplings = [sequence.sample.request.decoding.sampling for sequence in self.running]
+        batch = Batch(tokens, sources, positions, draws, samplings)
+        drawn = self.decode(batch, self.launched[-1].drawn if self.launched else None)
+        step.end(self.cache, list(rows.values()))
+        return Launched(rows, tuple(self.cache.extents[: len(tokens)]), drawn)
 
     def _equal_rows(self, rows: int) -> torch.Tensor:
         """Logits of the first `rows` rows after the same token; nothing in the cache counts before it."""
@@ -139,47 +182,45 @@ class TorchEngine:
         tokens = torch.full((rows,), self.cache.architecture.vocab_size // 2)
         return self.decoder.decode(tokens, torch.zeros_like(tokens), self.cache)
 
-    def _draw(self, logits: torch.Tensor, sequences: list[Sequence]) -> list[int]:
-        """Sample a token for each sequence, together for all that are sampled in the same way.
-
-        Raises FloatingPointError for logits from which nothing can be drawn.
-        """
-        keys = np.array([s.key for s in sequences], dtype=np.uint64)
-        draws = uniforms(keys, np.array([s.seen + len(s.feed) for s in sequences]))
-        ways: dict[Sampling, list[int]] = {}
-        for index, sequence in enumerate(sequences):
-            ways.setdefault(sequence.sample.request.decoding.sampling, []).append(index)
-        tokens = torch.empty(len(sequences), dtype=torch.long, device=logits.device)
-        for sampling, rows in ways.items():
-            tokens[rows] = draw_tokens(logits[rows], draws[rows], sampling)
-        drawn = torch.where(is_finite(logits), tokens, NOTHING).tolist()
-        if NOTHING in drawn:
-            sequence = sequences[drawn.index(NOTHING)]
-            raise FloatingPointError(
-                f"the model's logits are not finite, {sequence.seen:,} tokens into a trace of "
-                f"{shown(sequence.sample.request.prompt[-120:])}"
-            )
-        return drawn
-
-    def _take_note(self, sampled: list[int]) -> None:
+    def _take_note(self, now: Launched) -> None:
         """Take in a step's tokens; a row at a budget forks, and one that has answered resumes thinking."""
-        for row, (sequence, token) in enumerate(zip(self.running, sampled, strict=True)):
-            sequence.seen += 1
-            sequence.feed.pop(0)
-            if sequence.feed:
-                continue
-            live_bytes = partial(self.cache.row_bytes, row)
-            if sequence.at_budget:
-                fork = self._fork(row, sequence, token)
-                sequence.close_by_force(live_bytes, sequence.thinking_tokens, fork)
-                continue
-            if sequence.in_loop:
-                sequence.end_loop(live_bytes)
-                continue
+        drawn = now.drawn.read()
+        for row, sequence in enumerate(self.running):
+            if sequence in now.rows:
+                place = now.rows[sequence]
+                self._accept(row, sequence, drawn[place], now.extents[place])
+
+    def _accept(self, row: int, sequence: Sequence, token: int, extent: Extent) -> None:
+        """Take in a row's token; `extent` is the row's when it was drawn."""
+        _check_finite(sequence, token)
+        sequence.seen += 1
+        sequence.feed.pop(0)
+        if sequence.feed:
+            return
+        live_bytes = partial(self.cache.bytes_of, extent)
+        if sequence.at_budget:
+            self._take_back(row, sequence, extent)
+            fork = self._fork(row, sequence, token)
+            sequence.close_by_force(live_bytes, sequence.thinking_tokens, fork)
+            return
+        if sequence.in_loop:
+            sequence.end_loop(live_bytes)
+        else:
             sequence.accept(token, live_bytes)
-            if sequence.finished and sequence.fork is not None:
-                restore(self.cache, row, sequence.fork.saved)
-                sequence.resume(live_bytes)
+        if sequence.feed != [token]:
+            self._take_back(row, sequence, extent)
+        if sequence.finished and sequence.fork is not None:
+            restore(self.cache, row, sequence.fork.saved)
+            sequence.resume(partial(self.cache.row_bytes, row))
+
+    def _take_back(self, row: int, sequence: Sequence, extent: Extent) -> None:
+        """Undo a step that has fed the row another token than it is to be fed.
+
+        The right token will be written where the wrong one was, so only the row's extent must be undone.
+        """
+        for later in self.launched:
+            if later.rows.pop(sequence, None) is not None:
+                self.cache.extents[row] = extent
 
     def _fork(self, row: int, sequence: Sequence, thought: int) -> Fork | None:
         """What a trace needs to go on after an answer; at the last budget it does not."""
@@ -196,3 +237,12 @@ class TorchEngine:
                     self.cache.move(len(self.running), row)
                     self.running[row] = last
                 self.cache.clear(len(self.running))  # as padding it would be attended to
+
+
+def _check_finite(sequence: Sequence, token: int) -> None:
+    """Raise FloatingPointError if no token could be drawn from the logits."""
+    if token == NOTHING:
+        raise FloatingPointError(
+            f"the model's logits are not finite, {sequence.seen:,} tokens into a trace of "
+            f"{shown(sequence.sample.request.prompt[-120:])}"
+        )

@@ -6,7 +6,7 @@ bit. So bytes are those of a GPU. A row's result does not depend on its neighbou
 padded to whole blocks of slots, and rows to a block that is measured (see `row_block`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -68,6 +68,13 @@ class Decoder:
             chunks.append(chunk)
         logits = self._logits(hidden[-1:].expand(LARGEST_BLOCK, -1))[0].clone()
         return _joined(chunks, keep_queries), logits
+
+    def prefill_all(
+        self, prompts: Iterable[Sequence[int]], keep_queries: bool
+    ) -> Iterator[tuple[PromptKV, torch.Tensor]]:
+        """Each prompt's `prefill`, when it is asked for."""
+        for tokens in prompts:
+            yield self.prefill(tokens, keep_queries)
 
     @torch.inference_mode()
     def decode(self, tokens: torch.Tensor, positions: torch.Tensor, cache: KVCache) -> torch.Tensor:

@@ -3,6 +3,8 @@
 There is no generator with a state, so neither the order of a batch nor a restart changes a sample.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -10,6 +12,7 @@ from raysweep.spec import Sampling
 
 # Candidates for a token where top-p or min-p is set without top-k, and the factor by which they grow.
 FIRST_CANDIDATES = 1024
+NOTHING = -1  # in place of a token that cannot be drawn
 MORE_CANDIDATES = 8
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -27,6 +30,19 @@ def _mix(z: np.ndarray) -> np.ndarray:
     z = (z ^ (z >> np.uint64(30))) * _MIX_1
     z = (z ^ (z >> np.uint64(27))) * _MIX_2
     return z ^ (z >> np.uint64(31))
+
+
+def draw_each(
+    logits: torch.Tensor, draws: np.ndarray, samplings: Sequence[Sampling]
+) -> torch.Tensor:
+    """A token for each row [rows], sampled in the row's own way; NOTHING if its logits are not finite."""
+    ways: dict[Sampling, list[int]] = {}
+    for row, sampling in enumerate(samplings):
+        ways.setdefault(sampling, []).append(row)
+    tokens = torch.empty(len(logits), dtype=torch.long, device=logits.device)
+    for sampling, rows in ways.items():
+        tokens[rows] = draw_tokens(logits[rows], draws[rows], sampling)
+    return torch.where(is_finite(logits), tokens, NOTHING)
 
 
 def draw_tokens(logits: torch.Tensor, draws: np.ndarray, sampling: Sampling) -> torch.Tensor:

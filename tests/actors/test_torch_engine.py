@@ -36,6 +36,7 @@ from actors.kv.streaming_llm import StreamingLLM
 from actors.think_close import ThinkClose
 from actors.tiny.tokenizer import build_tokenizer
 from actors.tokenization import Vocabulary
+from actors.torch_engine import engine as engine_module
 from actors.torch_engine.budget_forcing import Sequence
 from actors.torch_engine.cpu_linear import arithmetic_on_cpu
 from actors.torch_engine.engine import TorchEngine
@@ -204,7 +205,10 @@ def test_a_prompt_met_before_gets_the_room_that_a_longer_closing_needs():
 def test_a_text_that_ends_with_its_first_token_is_a_finished_trace(monkeypatch):
     engine = make_engine(smallest(), Full(), max_rows=16)
     wanted = requests(QUESTIONS[:3], decoding())
-    monkeypatch.setattr(engine, "_draw", lambda logits, rows: [engine.texts.tokenizer.eos_token_id])
+    end = engine.texts.tokenizer.eos_token_id
+    monkeypatch.setattr(
+        engine_module, "draw_each", lambda logits, *_: torch.full([len(logits)], end)
+    )
     for trace in run(engine, wanted).values():
         assert (trace.finish, len(trace.token_ids)) == ("end", 1)
         assert trace.answers[-1].kv_bytes > 0 and trace.answers[-1].thinking_tokens == 0

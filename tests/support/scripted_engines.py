@@ -13,6 +13,8 @@ from support import tiny_models
 
 from actors.engine import Trace, TraceRequest
 from actors.tokenization import Texts
+from actors.torch_engine import engine
+from actors.torch_engine.batch import Batch, Drawn
 from actors.torch_engine.engine import TorchEngine
 from actors.trace_assembly import Sample
 from actors.vllm_engine.requests import Request, SampleRequests
@@ -29,11 +31,23 @@ def by_torch(
     request = TraceRequest(tiny_models.rendered("1+1?"), 5, way)
     prompt = len(ours.texts.encode_prompt(request))
 
-    def draw(logits: torch.Tensor, sequences: list[Any]) -> list[int]:
-        return [choose(s.seen + len(s.feed) - prompt, s.answer is not None) for s in sequences]
+    decode = ours.decode
 
-    monkeypatch.setattr(ours, "_draw", draw)
-    return tiny_models.run(ours, {0: request})[0]
+    def first(logits: torch.Tensor, *_: Any) -> torch.Tensor:
+        return torch.tensor([choose(0, False)] * len(logits))
+
+    def scripted(batch: Batch, before: Drawn | None) -> Drawn:
+        decode(batch, before)
+        drawn = [
+            choose(one.seen + len(one.feed) - prompt, one.answer is not None)
+            for one in ours.running
+        ]
+        return Drawn(torch.tensor(drawn), lambda: drawn)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "draw_each", first)
+        patch.setattr(ours, "decode", scripted)
+        return tiny_models.run(ours, {0: request})[0]
 
 
 def by_vllm(texts: Texts, way: Decoding, choose: Script) -> Trace:
