@@ -8,8 +8,8 @@ A weight is rounded to fp16 and then to x's type, as `PackedLinear` does it; sum
 Codes of b bits lie along the inputs as one stream of bits: four of 8 bits or eight of 4 bits fill a word, and
 32 of 3 bits fill three. A program reads a tile of words, spreads it to a tile of weights, and multiplies it.
 Where the tiles of outputs are too few to keep a GPU busy, K is split, and `added_parts` adds up what its
-parts gave. Prompts are multiplied by the same kernel: for a chunk of 512 tokens, unpacking a tile four times costs
-less than a pass that writes out all weights.
+parts gave. Prompts are multiplied by the same kernel: for a chunk of 512 tokens, unpacking a tile four times
+costs less than a pass that writes out all weights.
 
 Bytes for each BLOCK_M rows of x: the words once, K N b / 8; scales, 2 N K / RUN, and as many zero points of
 one byte, where RUN consecutive inputs of a tile share a group; in the order of activations 4 K N / BLOCK_N

@@ -26,17 +26,18 @@ def random_layer(
 ) -> PackedLinear:
     """A layer of AutoGPTQ's format with random codes, scales and, unless symmetric, zero points.
 
-    in_turn  groups are consecutive inputs; otherwise inputs are in groups at random, as many in each
+    in_turn  groups are consecutive inputs; otherwise inputs are in groups at random, as many in each, which
+             depend on the seed and on the number of inputs alone
     """
     generator = torch.Generator().manual_seed(seed)
     groups = -(-inputs // group)
+    g_idx = torch.arange(inputs, dtype=torch.int32) // group
+    if not in_turn:
+        g_idx = g_idx[torch.randperm(inputs, generator=generator)]
     codes = torch.randint(2**bits, (inputs, outputs), generator=generator)
     zeros = torch.full((groups, outputs), 2 ** (bits - 1))
     if not symmetric:
         zeros = torch.randint(1, 2**bits, zeros.shape, generator=generator)
-    g_idx = torch.arange(inputs, dtype=torch.int32) // group
-    if not in_turn:
-        g_idx = g_idx[torch.randperm(inputs, generator=generator)]
     tensors = {
         "qweight": packed(codes, bits),
         "qzeros": packed((zeros - 1).T, bits).T.contiguous(),
