@@ -1,7 +1,7 @@
 """Rounding to a type of fewer bits, to the nearest number and of two to the even one, as a GPU rounds.
 
-The interpreter drops bf16's excess bits instead, so there the number is first moved by half of what is
-dropped.
+The interpreter drops bf16's excess bits instead, and makes a small number of zero. So there the bits are
+taken by hand.
 """
 
 import triton
@@ -16,5 +16,5 @@ def rounded(numbers, dtype: tl.constexpr):
     if INTERPRETED and dtype == tl.bfloat16:
         bits = numbers.to(tl.float32).to(tl.uint32, bitcast=True)
         bits = tl.where(numbers == numbers, bits + 0x7FFF + ((bits >> 16) & 1), bits)
-        return bits.to(tl.float32, bitcast=True).to(tl.bfloat16)
+        return (bits >> 16).to(tl.uint16).to(tl.bfloat16, bitcast=True)
     return numbers.to(dtype)
