@@ -3,8 +3,8 @@
     weight[k, n] = (code[k, n] - zero[group(k), n]) * scale[group(k), n]
 
 Codes of b bits follow one another along the input features as one stream of bits: 32 / b of them per word
-if b divides 32, otherwise (3 bits) across the borders of words. This is the kernel for CPUs; on CUDA
-gptqmodel has faster ones. The dequantised weights exist only during one product.
+if b divides 32, otherwise (3 bits) across the borders of words. The dequantised weights exist only during one
+product. The engine's products are those of `cpu_linear` and `gpu_linear`, which read these layers' tensors.
 """
 
 from functools import cache
@@ -38,7 +38,7 @@ class PackedLinear(nn.Module):
         inputs, groups = len(self.g_idx), len(self.scales)
         in_turn = torch.arange(inputs, dtype=torch.int32) // -(-inputs // groups)
         self.in_turn = torch.equal(self.g_idx, in_turn)  # otherwise in the order of the activations
-        self.symmetric = bool((self._zeros() == 2 ** (bits - 1)).all())
+        self.symmetric = bool((self.zero_points() == 2 ** (bits - 1)).all())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x: [..., inputs] -> [..., outputs]"""
@@ -48,7 +48,7 @@ class PackedLinear(nn.Module):
     def dequantized(self) -> torch.Tensor:
         """The weights [inputs, outputs], rounded to the type of the scales, as in all kernels."""
         codes, scales = unpack(self.qweight, self.bits), self.scales.float()
-        zeros = 2 ** (self.bits - 1) if self.symmetric else self._zeros()
+        zeros = 2 ** (self.bits - 1) if self.symmetric else self.zero_points()
         if self.in_turn:
             codes = codes.view(len(scales), -1, codes.shape[1])
             scales = scales[:, None]
@@ -60,7 +60,7 @@ class PackedLinear(nn.Module):
         weights = codes.sub_(zeros).float().mul_(scales).to(self.scales.dtype)
         return weights.view(len(self.g_idx), -1)
 
-    def _zeros(self) -> torch.Tensor:
+    def zero_points(self) -> torch.Tensor:
         """The zero points [groups, outputs]."""
         zeros = unpack(self.qzeros.T, self.bits).T
         return (zeros + self.offset) & (2**self.bits - 1)

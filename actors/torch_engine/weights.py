@@ -1,7 +1,7 @@
 """A model from its folder, with the folder's weights: in 16 bit, or packed by GPTQ.
 
-Quantised layers stay packed. On a CPU they are our `PackedLinear`s. On CUDA transformers loads them through
-gptqmodel, which chooses the kernel (Marlin, Triton, …).
+Quantised layers stay packed, as `PackedLinear`s. The folder's tensors are all that is read, so neither
+gptqmodel, optimum nor accelerate is needed on any device.
 """
 
 from pathlib import Path
@@ -27,11 +27,6 @@ def load_model(path: str, storage: torch.dtype, device: torch.device) -> nn.Modu
         raise ValueError(
             f"the torch engine has no {weights.method} layers, which {path} needs; use vLLM"
         )
-    if weights.method == "gptq" and device.type == "cuda":
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            path, dtype=storage, use_safetensors=True, trust_remote_code=False, device_map=device
-        )
-        return model.eval()
     return load_folder(Path(path), weights.bits, storage).to(device).eval()
 
 
