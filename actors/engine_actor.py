@@ -137,7 +137,8 @@ def load_engine(
 
         torch.set_num_threads(max(1, int(cpus)))
         folder = local_folder(spec.checkpoint)
-        return TorchEngine(folder, spec.model.architecture, spec.kv_policy, max_rows)
+        architecture = spec.model.architecture
+        return TorchEngine(folder, architecture, spec.kv_policy, max_rows, longest=longest)
     if spec.backend == "vllm":
         from actors.vllm_engine.engine import VllmEngine
         from actors.vllm_engine.loading import Limits

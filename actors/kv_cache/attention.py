@@ -1,4 +1,4 @@
-"""Attention of one new token per row over everything that the rows hold.
+"""Attention of one new token per row over everything that the rows hold, on a CPU.
 
 Rows are taken in blocks. What a block widens to the arithmetic's type (native numbers) or unpacks (packed
 ones) then fits the CPU's cache, and is never held for a whole batch. A row's result does not depend on
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch.nn import functional
 
 from actors.kv_cache.packing import unpack_into
 from actors.kv_cache.slots import SLOT_BLOCK, round_up
@@ -21,11 +20,7 @@ from actors.kv_cache.tiles import attention_weights, weighted_values
 if TYPE_CHECKING:
     from actors.kv_cache.cache import KVCache
 
-CUDA_BLOCK = 1024  # lengths are rounded up to this on CUDA, where every new shape is recorded
-CUDA_BLOCK_BYTES = 1 << 28  # most bytes of unpacked keys and values per block on CUDA
-BLOCK_BYTES = (
-    1 << 20
-)  # most bytes of widened keys and values per block on a CPU: about a core's cache
+BLOCK_BYTES = 1 << 20  # most bytes of widened keys and values per block: about a core's cache
 
 
 @dataclass(frozen=True)
@@ -56,20 +51,14 @@ def blocks_of(cache: KVCache, native: Sequence[int], packed: Sequence[int]) -> I
 def _longest(cache: KVCache, native: Sequence[int], packed: Sequence[int]) -> tuple[int, int]:
     """Native and packed slots that cover all of these rows, in whole blocks."""
     if cache.packed is None:
-        multiple = SLOT_BLOCK if cache.device.type == "cpu" else CUDA_BLOCK
-        return min(cache.native.capacity, round_up(max(native), multiple)), 0
-    multiple = cache.packed_block * (1 if cache.device.type == "cpu" else CUDA_BLOCK // SLOT_BLOCK)
-    return cache.native.capacity, min(cache.packed.capacity, round_up(max(packed), multiple))
+        return min(cache.native.capacity, round_up(max(native), SLOT_BLOCK)), 0
+    longest = round_up(max(packed), cache.packed_block)
+    return cache.native.capacity, min(cache.packed.capacity, longest)
 
 
 def _rows_per_block(cache: KVCache, tokens: int) -> int:
     a = cache.architecture
-    if cache.device.type == "cpu":
-        return max(1, BLOCK_BYTES // (a.kv_heads * tokens * a.head_dim * 2 * 4))
-    if cache.packed is None:
-        return cache.rows  # nothing is widened
-    most = cache.native.capacity + cache.packed.capacity  # changes rarely, so that shapes stay few
-    return max(1, CUDA_BLOCK_BYTES // (a.kv_heads * most * a.head_dim * 2 * 2))
+    return max(1, BLOCK_BYTES // (a.kv_heads * tokens * a.head_dim * 2 * 4))
 
 
 def _mask(
@@ -79,12 +68,8 @@ def _mask(
     places = torch.arange(max(most_native, most_packed), device=cache.device)
     parts = (places[:most_native] >= held[:, 0], places[:most_packed] >= held[:, 1])
     hidden = torch.cat(parts, -1)
-    mask = torch.zeros(hidden.shape, dtype=_arithmetic(cache), device=cache.device)
+    mask = torch.zeros(hidden.shape, device=cache.device)
     return mask.masked_fill_(hidden, float("-inf"))[:, None, None]
-
-
-def _arithmetic(cache: KVCache) -> torch.dtype:
-    return torch.float32 if cache.device.type == "cpu" else cache.storage
 
 
 def attend_block(cache: KVCache, layer: int, block: Block, queries: torch.Tensor) -> torch.Tensor:
@@ -92,11 +77,8 @@ def attend_block(cache: KVCache, layer: int, block: Block, queries: torch.Tensor
     q = queries[block.start : block.stop]
     keys = _numbers(cache, layer, block, "key", q.dtype)
     values = _numbers(cache, layer, block, "value", q.dtype)
-    scores = cache.policy.scores_attention
-    if cache.device.type == "cuda" and not scores:
-        return functional.scaled_dot_product_attention(q, keys, values, attn_mask=block.mask)
     weights = attention_weights(q, keys, block.mask)
-    if scores:
+    if cache.policy.scores_attention:
         _add_attention(cache, layer, block, weights.float().sum(2))
     return weighted_values(weights, values)
 

@@ -1,11 +1,12 @@
 """One decoding step over the rows of a cache: `begin` it, `attend` in every layer, `end` it.
 
 A step appends one token to each of the first n rows and attends to everything that those rows hold. A row
-that then holds `compacts_at` native tokens is compacted. The cache knows nothing of steps.
+that then holds `compacts_at` native tokens is compacted. On a GPU kernels take the place of `begin` and
+`attend` (see `actors.torch_engine.gpu_step`). The cache knows nothing of steps.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
@@ -23,35 +24,25 @@ class Step:
     query_slots: torch.Tensor  # [n], in the ring of observed queries
     blocks: tuple[Block, ...]
 
-    @property
-    def shape(self) -> tuple[tuple[int, ...], ...]:
-        """Equal for steps that differ only in the content of their tensors."""
-        return tuple((block.start, block.stop, block.native, block.packed) for block in self.blocks)
-
-    @property
-    def tensors(self) -> tuple[torch.Tensor, ...]:
-        return (self.rows, self.slots, self.query_slots, *(block.mask for block in self.blocks))
-
-    def with_tensors(self, tensors: Sequence[torch.Tensor]) -> "Step":
-        """The step with other tensors in place of its `tensors`."""
-        rows, slots, query_slots, *masks = tensors
-        pairs = zip(self.blocks, masks, strict=True)
-        blocks = tuple(replace(block, mask=mask) for block, mask in pairs)
-        return Step(rows, slots, query_slots, blocks)
-
 
 def begin(cache: KVCache, count: int) -> Step:
     """A step of the cache's first `count` rows."""
-    extents = cache.extents[:count]
-    slots = [cache.slot(extent) for extent in extents]
-    native = [max(extent.native, slot + 1) for extent, slot in zip(extents, slots, strict=True)]
+    slots, native, packed = slots_of(cache, count)
     observed = max(1, cache.policy.observed_queries)
     return Step(
         torch.arange(count, device=cache.device),
         torch.tensor(slots, device=cache.device),
-        torch.tensor([extent.seen % observed for extent in extents], device=cache.device),
-        tuple(blocks_of(cache, native, [extent.packed for extent in extents])),
+        torch.tensor([extent.seen % observed for extent in cache.extents[:count]]),
+        tuple(blocks_of(cache, native, packed)),
     )
+
+
+def slots_of(cache: KVCache, count: int) -> tuple[list[int], list[int], list[int]]:
+    """Of the first `count` rows: the slot of the next token, then the native and packed tokens with it."""
+    extents = cache.extents[:count]
+    slots = [cache.slot(extent) for extent in extents]
+    native = [max(extent.native, slot + 1) for extent, slot in zip(extents, slots, strict=True)]
+    return slots, native, [extent.packed for extent in extents]
 
 
 def attend(

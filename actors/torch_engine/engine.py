@@ -15,16 +15,18 @@ from itertools import groupby
 import numpy as np
 import torch
 
+from actors import kernels
 from actors.engine import Trace, TraceRequest, Usage
 from actors.kv_cache import step
 from actors.kv_cache.cache import Extent, KVCache
 from actors.kv_cache.prompt import PromptKV, Settled, settled, start_like, start_row
 from actors.kv_cache.rollback import restore, save
 from actors.tokenization import Texts
-from actors.torch_engine.batch import NOTHING, Batch, Launched
+from actors.torch_engine.batch import NOTHING, Batch, Drawn, Launched
 from actors.torch_engine.budget_forcing import Fork, Sequence
 from actors.torch_engine.cpu_step import CpuStep
-from actors.torch_engine.model import Decoder
+from actors.torch_engine.graphs import Graphs, recorder_on_cuda
+from actors.torch_engine.model import load_decoder
 from actors.torch_engine.row_block import LARGEST_BLOCK, padded, row_block
 from actors.torch_engine.sampling import draw_each, uniforms
 from actors.trace_assembly import Sample
@@ -47,7 +49,12 @@ class Prefilled:
 
 
 class TorchEngine:
-    """An `Engine` over a Hugging Face folder. For `storage` and `arithmetic`, see `Decoder`."""
+    """An `Engine` over a Hugging Face folder. For `storage` and `arithmetic`, see `model.Decoder`.
+
+    longest  tokens of the longest sequence to come, for which the cache is reserved at once; without it the
+             cache grows with what is asked
+    lag      steps that are launched before the host reads the tokens of an earlier one
+    """
 
     def __init__(
         self,
@@ -57,22 +64,45 @@ class TorchEngine:
         max_rows: int,
         storage: torch.dtype = torch.bfloat16,
         arithmetic: torch.dtype | None = None,
+        longest: int | None = None,
     ):
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.decoder = Decoder(path, storage, device, arithmetic)
+        self.decoder = load_decoder(path, storage, device, arithmetic)
         self.texts = Texts(path, architecture.context)
         # On a CPU whole blocks of rows are decoded, so the cache must have that many.
         on_cpu = device.type == "cpu"
         self.max_rows = padded(max_rows, LARGEST_BLOCK) if on_cpu else max_rows
         self.cache = KVCache(architecture, policy, self.max_rows, storage, device)
-        self.row_block = row_block(self._equal_rows, self.max_rows) if on_cpu else 1
-        self.warnings: tuple[str, ...] = () if self.row_block else (ROWS_DEPEND,)
+        self.cache.reserve(longest or 1)
+        self.lag, self.reproducible, self.warnings = 0, "batch_invariant", ()
+        self.decode: Callable[[Batch, Drawn | None], Drawn]
+        if kernels.used_on(device):
+            self._decode_on_gpu()
+        else:
+            self._decode_on_cpu()
         self.waiting: deque[tuple[TraceRequest, Callable[[Trace], None]]] = deque()
         self.running: list[Sequence] = []
         self.launched: deque[Launched] = deque()
         self.prompts: OrderedDict[tuple[int, ...], Prefilled] = OrderedDict()
-        self.lag = 0
-        self.decode = CpuStep(self.decoder, self.cache, self.row_block or 1)
+
+    def _decode_on_cpu(self) -> None:
+        block = row_block(self._equal_rows, self.max_rows)
+        if block is None:
+            self.reproducible, self.warnings = "seeded", (ROWS_DEPEND,)
+        self.decode = CpuStep(self.decoder, self.cache, block or 1)
+
+    def _decode_on_gpu(self) -> None:
+        """Libraries choose how to multiply by the number of rows, and so round otherwise."""
+        from actors.torch_engine.gpu_step import GpuStep
+
+        self.reproducible = "seeded"
+        # A step that adds to sums of attention may be run once only, so it is neither recorded, which takes
+        # several runs, nor launched with a token that may be wrong.
+        once = self.cache.policy.scores_attention
+        self.lag = 0 if once else 1
+        recorded = not once and self.cache.device.type == "cuda"
+        graphs = Graphs(recorder_on_cuda()) if recorded else None
+        self.decode = GpuStep(self.decoder, self.cache, graphs)
 
     def add(self, request: TraceRequest, done: Callable[[Trace], None]) -> None:
         """Queue a sample. Raises ValueError if it does not fit into the context."""
@@ -106,8 +136,7 @@ class TorchEngine:
         prompts = list(self._started([request for request, _ in admitted], first))
         for (request, done), prompt in zip(admitted, prompts, strict=True):
             vocabulary = self.texts.vocabulary(request.decoding)
-            reproducible = "batch_invariant" if self.row_block else "seeded"
-            sample = Sample(request, vocabulary, prompt.tokens, done, reproducible)
+            sample = Sample(request, vocabulary, prompt.tokens, done, self.reproducible)
             self.running.append(Sequence(sample, seen=prompt.tokens, feed=[]))
         new = self.running[first:]
         draws = uniforms(np.array([s.key for s in new], np.uint64), np.array([s.seen for s in new]))

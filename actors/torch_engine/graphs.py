@@ -15,6 +15,12 @@ Inputs = tuple[torch.Tensor, ...]
 WARM_UPS = 2  # runs before recording, in which kernels choose their algorithms and allocate
 
 
+def bucket(rows: int, max_rows: int) -> int:
+    """The rows of the recording that serves a step: a power of two or `max_rows`, of at most nine numbers."""
+    powers = [1 << power for power in range(max_rows.bit_length()) if 1 << power < max_rows]
+    return next(size for size in (*powers[-8:], max_rows) if size >= rows)
+
+
 class Graph(Protocol):
     """Recorded work, which can be run again on the same tensors."""
 
@@ -32,7 +38,7 @@ class Recording:
 
 
 class Graphs:
-    """Recordings by shape. `record` runs a function while recording it: on CUDA, `record_cuda`."""
+    """Recordings by shape. `record` runs a function while recording it: on CUDA, `recorder_on_cuda()`."""
 
     def __init__(self, record: Record):
         self.record = record
@@ -56,8 +62,13 @@ class Graphs:
         if place() != self.place:
             self.recordings = {}
         if shape not in self.recordings:
-            self.recordings[shape] = self._made(inputs, step)
-            self.place = place()  # warming up may have allocated
+            before, made = place(), self._made(inputs, step)
+            self.place = place()
+            if (
+                self.place != before
+            ):  # warming up has moved what all earlier recordings are bound to
+                self.recordings = {}
+            self.recordings[shape] = made
         recording = self.recordings[shape]
         for own, given in zip(recording.inputs, inputs, strict=True):
             own.copy_(given)
@@ -76,10 +87,15 @@ class Graphs:
         return Recording(own, output, self.record(once))
 
 
-def record_cuda(once: Callable[[], None]) -> Graph:
-    """Record on CUDA."""
-    torch.cuda.synchronize()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        once()
-    return graph
+def recorder_on_cuda() -> Record:
+    """Records on CUDA. All recordings take their memory from one pool, as they never run at the same time."""
+    pool = torch.cuda.graph_pool_handle()
+
+    def record(once: Callable[[], None]) -> Graph:
+        torch.cuda.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=pool):
+            once()
+        return graph
+
+    return record

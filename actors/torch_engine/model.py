@@ -6,7 +6,7 @@ bit. So bytes are those of a GPU. A row's result does not depend on its neighbou
 padded to whole blocks of slots, and rows to a block that is measured (see `row_block`).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,13 +15,14 @@ from torch import nn
 from torch.nn import functional
 from transformers.models.qwen3.modeling_qwen3 import apply_rotary_pos_emb
 
+from actors import kernels
 from actors.kv_cache.cache import KVCache
 from actors.kv_cache.prompt import PromptKV
 from actors.kv_cache.step import attend, begin
 from actors.torch_engine.cpu_linear import CpuLinear, Layers, arithmetic_on_cpu
-from actors.torch_engine.graphs import Graphs, record_cuda
 from actors.torch_engine.row_block import LARGEST_BLOCK
 from actors.torch_engine.weights import load_model
+from raysweep.memory import PREFILL_TOKENS
 from raysweep.system.machine import available_bytes
 
 PREFILL_CHUNK = 512  # prompt tokens computed at a time, which bounds the memory for a long prompt
@@ -30,25 +31,25 @@ PREFILL_CHUNK = 512  # prompt tokens computed at a time, which bounds the memory
 class Decoder:
     """A causal language model in Qwen3's shape, decoded one token per row.
 
+    model       transformers' model with its weights, on `device`
     storage     the type of weights and KV cache
     arithmetic  the type in which the layers multiply on a CPU; None: the fastest that suits `storage`
     """
 
     def __init__(
         self,
-        path: str,
+        model: Any,
         storage: torch.dtype,
         device: torch.device,
         arithmetic: torch.dtype | None = None,
     ):
-        self.device = device
-        self.storage = storage
-        self.compute = storage if device.type == "cuda" else torch.float32
-        self.model: Any = load_model(path, storage, device)
-        self.linears: dict[Layers, CpuLinear] = {}
-        if device.type == "cpu":
+        self.model, self.device, self.storage = model, device, storage
+        self.compute = storage if kernels.used_on(device) else torch.float32
+        self.linears: dict[Layers, Any]
+        if kernels.used_on(device):
+            self.linears = _gpu_linears(self.model)
+        else:
             self.linears = _cpu_linears(self.model, arithmetic or arithmetic_on_cpu(storage))
-        self.graphs = Graphs(record_cuda) if device.type == "cuda" else None
 
     @torch.inference_mode()
     def prefill(
@@ -70,31 +71,44 @@ class Decoder:
         return _joined(chunks, keep_queries), logits
 
     def prefill_all(
-        self, prompts: Iterable[Sequence[int]], keep_queries: bool
+        self, prompts: Sequence[Sequence[int]], keep_queries: bool
     ) -> Iterator[tuple[PromptKV, torch.Tensor]]:
-        """Each prompt's `prefill`, when it is asked for."""
-        for tokens in prompts:
-            yield self.prefill(tokens, keep_queries)
+        """Each prompt's `prefill`, when it is asked for; on a GPU short prompts are computed together."""
+        most = PREFILL_TOKENS if kernels.used_on(self.device) else 0
+        for some in _batches(prompts, most):
+            if len(some) == 1:
+                yield self.prefill(some[0], keep_queries)
+            else:
+                yield from self._prefill_together(some, keep_queries)
+
+    @torch.inference_mode()
+    def _prefill_together(
+        self, prompts: Sequence[Sequence[int]], keep_queries: bool
+    ) -> list[tuple[PromptKV, torch.Tensor]]:
+        """One pass over several prompts, in which each attends to itself alone."""
+        lengths = [len(tokens) for tokens in prompts]
+        own = [_Chunk(0, (), self.storage, keep_queries) for _ in prompts]
+
+        def attend(layer: int, *qkv: torch.Tensor) -> torch.Tensor:
+            split = zip(*(each.split(lengths) for each in qkv), strict=True)
+            return torch.cat([o.attend(layer, *one) for o, one in zip(own, split, strict=True)])
+
+        ids = torch.tensor([token for tokens in prompts for token in tokens], device=self.device)
+        positions = torch.cat([torch.arange(n, device=self.device) for n in lengths])
+        hidden = self._layers(ids, positions, attend)
+        ends = torch.tensor(lengths, device=self.device).cumsum(0) - 1
+        logits = self._logits(hidden[ends])
+        return [(_joined([o], keep_queries), one) for o, one in zip(own, logits, strict=True)]
 
     @torch.inference_mode()
     def decode(self, tokens: torch.Tensor, positions: torch.Tensor, cache: KVCache) -> torch.Tensor:
-        """Feed one token to each of the cache's first n rows; logits [n, vocabulary].
+        """Feed one token to each of the cache's first n rows; logits [n, vocabulary]. For a CPU.
 
-        tokens, positions: [n], int64; on a CPU n is a multiple of the row block. The caller ends the step
-        (`step.end`) for the rows that are in use.
+        tokens, positions: [n], int64; n is a multiple of the row block. The caller ends the step (`step.end`)
+        for the rows that are in use.
         """
         step = begin(cache, len(tokens))
-        # A step that adds to sums of attention may not be run twice, as recording does.
-        if self.graphs is None or cache.policy.scores_attention:
-            return self._logits(self._layers(tokens, positions, partial(attend, cache, step)))
-
-        def forward(inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
-            tokens, positions, *tensors = inputs
-            own = step.with_tensors(tensors)
-            return self._logits(self._layers(tokens, positions, partial(attend, cache, own)))
-
-        inputs = (tokens, positions, *step.tensors)
-        return self.graphs.run(lambda: cache.addresses, step.shape, inputs, forward)
+        return self._logits(self._layers(tokens, positions, partial(attend, cache, step)))
 
     def _layers(self, tokens: torch.Tensor, positions: torch.Tensor, attend: Any) -> torch.Tensor:
         """Hidden states [n, hidden] after the last layer; `attend` stores and reads keys and values."""
@@ -104,31 +118,47 @@ class Decoder:
         for index, layer in enumerate(body.layers):
             attention = layer.self_attn
             heads = (len(tokens), -1, attention.head_dim)
-            projected = self._products(layer.input_layernorm(hidden), *_qkv(layer))
+            projected = self._products(layer.input_layernorm(hidden), *qkv(layer))
             q, k, v = (each.reshape(heads) for each in projected)
             q, k = _normed(attention, "q_norm", q), _normed(attention, "k_norm", k)
             q, k = apply_rotary_pos_emb(q, k, cos[0], sin[0])
             hidden = hidden + self._products(attend(index, q, k, v), attention.o_proj)[0]
-            gate, up = self._products(layer.post_attention_layernorm(hidden), *_gate_up(layer))
+            gate, up = self._products(layer.post_attention_layernorm(hidden), *gate_up(layer))
             hidden = hidden + self._products(functional.silu(gate) * up, layer.mlp.down_proj)[0]
         return body.norm(hidden)
 
+    @property
+    def head(self) -> Any:
+        """The product that gives the logits."""
+        return self.linears[(self.model.lm_head,)]
+
     def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        return self._products(hidden, self.model.lm_head)[0]
+        return self.head(hidden)[0]
 
     def _products(self, x: torch.Tensor, *layers: nn.Module) -> Sequence[torch.Tensor]:
         """Each linear layer applied to x."""
-        if layers in self.linears:
-            return self.linears[layers](x)
-        return [layer(x) for layer in layers]
+        return self.linears[layers](x)
 
 
-def _qkv(layer: Any) -> Layers:
+def qkv(layer: Any) -> Layers:
     return (layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj)
 
 
-def _gate_up(layer: Any) -> Layers:
+def gate_up(layer: Any) -> Layers:
     return (layer.mlp.gate_proj, layer.mlp.up_proj)
+
+
+def _together(model: Any) -> Iterator[Layers]:
+    """The linear layers by what reads the same input."""
+    for layer in model.model.layers:
+        yield from (qkv(layer), (layer.self_attn.o_proj,), gate_up(layer), (layer.mlp.down_proj,))
+    yield (model.lm_head,)
+
+
+def _gpu_linears(model: Any) -> dict[Layers, Any]:
+    from actors.torch_engine.gpu_linear import GpuLinear
+
+    return {layers: GpuLinear(layers) for layers in _together(model)}
 
 
 def _cpu_linears(model: Any, arithmetic: torch.dtype) -> dict[Layers, CpuLinear]:
@@ -137,12 +167,8 @@ def _cpu_linears(model: Any, arithmetic: torch.dtype) -> dict[Layers, CpuLinear]
     Working copies are kept if they take at most half of the free memory.
     Logits are computed in 32 bit, because bf16 has steps of 1/8 where logits are above 16.
     """
-    together: list[Layers] = []
-    for layer in model.model.layers:
-        one_each = ((layer.self_attn.o_proj,), (layer.mlp.down_proj,))
-        together += [_qkv(layer), _gate_up(layer), *one_each]
+    linears = {layers: CpuLinear(layers, arithmetic) for layers in _together(model)}
     head: Layers = (model.lm_head,)
-    linears = {layers: CpuLinear(layers, arithmetic) for layers in together}
     linears[head] = CpuLinear(head, torch.float32)
     if 2 * sum(linear.copy_bytes for linear in linears.values()) <= available_bytes():
         for linear in linears.values():
@@ -154,6 +180,25 @@ def _normed(attention: nn.Module, name: str, heads: torch.Tensor) -> torch.Tenso
     """Qwen3 normalises queries and keys per head; Qwen2 and Llama do not."""
     norm = getattr(attention, name, None)
     return heads if norm is None else norm(heads)
+
+
+def load_decoder(
+    path: str, storage: torch.dtype, device: torch.device, arithmetic: torch.dtype | None = None
+) -> Decoder:
+    """The decoder of the model in a Hugging Face folder."""
+    return Decoder(load_model(path, storage, device), storage, device, arithmetic)
+
+
+def _batches(prompts: Sequence[Sequence[int]], most: int) -> Iterator[Sequence[Sequence[int]]]:
+    """Consecutive prompts of together at most `most` tokens, or a single one."""
+    some: list[Sequence[int]] = []
+    for tokens in prompts:
+        if some and sum(map(len, some)) + len(tokens) > most:
+            yield some
+            some = []
+        some.append(tokens)
+    if some:
+        yield some
 
 
 class _Chunk:

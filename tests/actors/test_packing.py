@@ -8,7 +8,7 @@ from transformers.cache_utils import HQQQuantizedLayer
 from actors.kv.quantized import Quantized
 from actors.kv_cache.half_quadratic import half_quadratic
 from actors.kv_cache.packing import pack, unpack_into
-from actors.torch_engine.model import Decoder
+from actors.torch_engine.model import load_decoder
 from raysweep.kv_policy import Axis, Packing
 
 AXES: dict[int, Axis] = {0: "channel", 1: "token"}
@@ -72,7 +72,7 @@ def test_hqq_has_the_librarys_codes_scales_zero_points_and_numbers(numbers, axis
 @pytest.fixture(scope="module")
 def cached() -> torch.Tensor:
     """Keys and values of the smallest shipped model in 16 bit, 64 tokens each: [heads, 64, head_dim]."""
-    decoder = Decoder(
+    decoder = load_decoder(
         str(tiny_models.MODELS / tiny_models.smallest()), torch.bfloat16, torch.device("cpu")
     )
     vocabulary = tiny_models.architecture(tiny_models.smallest()).vocab_size

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from with_real_model.real_model import held_out, reference, spread
 
-from actors.torch_engine.model import Decoder
+from actors.torch_engine.model import load_decoder
 
 BITS, GROUP = 4, 64
 PER_WORD = 32 // BITS
@@ -81,7 +81,7 @@ def test_gptq_loses_less_than_rounding_to_the_nearest(checkpoint: Path):
 def test_the_engines_logits_are_those_of_weights_unpacked_independently(checkpoint: Path):
     """In 32 bit throughout, so that only the order of additions differs. Logits deviate by some 3."""
     (tokens,) = spread(held_out(512), 1)
-    decoder = Decoder(str(checkpoint), torch.float32, torch.device("cpu"))
+    decoder = load_decoder(str(checkpoint), torch.float32, torch.device("cpu"))
     _, found = decoder.prefill(tokens)
     with torch.inference_mode():
         expected = with_weights(unpacked(checkpoint))(torch.tensor([tokens])).logits[0, -1]

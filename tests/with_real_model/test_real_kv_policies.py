@@ -20,7 +20,7 @@ from actors.kv.streaming_llm import StreamingLLM
 from actors.kv_cache import step
 from actors.kv_cache.cache import KVCache
 from actors.kv_cache.prompt import PromptKV, start_row
-from actors.torch_engine.model import Decoder
+from actors.torch_engine.model import Decoder, load_decoder
 from raysweep import memory
 from raysweep.kv_policy import KVPolicy
 
@@ -75,7 +75,7 @@ Table = dict[str, Loss]
 def table() -> Table:
     """The loss of each policy, by its slug; printed as a table."""
     segments = spread(held_out(PROMPT + STEPS + 1), ROWS)
-    decoder = Decoder(str(FOLDER), torch.float32, CPU)  # weights held wide, which is faster
+    decoder = load_decoder(str(FOLDER), torch.float32, CPU)  # weights held wide, which is faster
     decoder.storage = torch.bfloat16  # the cache's, as in the engine
     prompts = [decoder.prefill(tokens[:PROMPT], keep_queries=True)[0] for tokens in segments]
     full, _ = teacher_forced(decoder, Full(), prompts, segments, STEPS)

@@ -15,7 +15,7 @@ from with_real_model.real_model import (
 
 from actors.kv.full import Full
 from actors.torch_engine.cpu_linear import arithmetic_on_cpu
-from actors.torch_engine.model import Decoder
+from actors.torch_engine.model import load_decoder
 
 BUDGET = 64
 
@@ -42,7 +42,7 @@ def test_16_bit_moves_the_logits_by_little(arithmetic: torch.dtype, most: float)
     if arithmetic == torch.bfloat16 and arithmetic_on_cpu(torch.bfloat16) != arithmetic:
         pytest.skip("this CPU multiplies no bf16 numbers: it lacks AVX512-BF16")
     (tokens,) = spread(held_out(512), 1)
-    decoder = Decoder(str(FOLDER), torch.bfloat16, torch.device("cpu"), arithmetic)
+    decoder = load_decoder(str(FOLDER), torch.bfloat16, torch.device("cpu"), arithmetic)
     _, found = decoder.prefill(tokens)
     with torch.inference_mode():
         expected = reference()(torch.tensor([tokens])).logits[0, -1]
