@@ -30,7 +30,7 @@ NATIVE_SPLIT, PACKED_SPLIT = 512, 2048
 WIDE_BYTES = 4
 # The arrays of scores, one number per token and KV head, that scoring a row takes.
 SCORE_ARRAYS = 8
-# Prompts are assumed to have as many tokens as this, which bounds how many are prefilled at once.
+# A prompt is assumed to have at least so many tokens, which bounds how many are prefilled at once.
 SHORT_PROMPT_TOKENS = 32
 
 

@@ -73,8 +73,8 @@ def attention_bytes(a: Architecture, policy: KVPolicy, held: Held) -> int:
 def layer_bytes(a: Architecture) -> int:
     """Bytes of the vectors that one layer writes and reads for a token, each once in 16 bit.
 
-    Two norms with their input and the sums behind them (8 hidden sizes), queries, keys and values into and out
-    of attention, and the two feed-forward products into one.
+    Two norms with their input and the sums behind them (8 hidden sizes), queries, keys and values into and
+    out of attention, and the two feed-forward products into one.
     """
     queries, keys = a.heads * a.head_dim, a.kv_heads * a.head_dim
     numbers = 8 * a.hidden_size + 4 * queries + 4 * keys + 6 * a.intermediate_size
@@ -109,7 +109,7 @@ def _compactions(a: Architecture, policy: Any) -> Iterator[tuple[Work, int, int]
 
 
 def _eviction(a: Architecture, policy: KVPolicy, tokens: int) -> Work:
-    """Scoring `tokens` tokens of a KV head in one layer, and moving the keys and values of those that stay."""
+    """Scoring `tokens` tokens of a KV head in one layer, and moving those that stay."""
     keys = tokens * a.head_dim * NATIVE_BYTES
     if method_of(policy) != "r_kv":
         return Work(SCORE_PASSES * keys + 2 * 2 * keys)
