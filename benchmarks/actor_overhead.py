@@ -32,7 +32,8 @@ from benchmarks.subject import ANSWER_TOKENS, ARCHITECTURE, CLOSING, make_model
 from raysweep.benchmarks import chain
 from raysweep.configuration.chat import read_chat
 from raysweep.driver.ray_session import ray_session
-from raysweep.driver.ray_world import environment, longest
+from raysweep.driver.ray_world import environment
+from raysweep.planning.lengths import shard_lengths
 from raysweep.run_config import Cluster
 from raysweep.shard import Receipt, Shard, sample_key
 from raysweep.spec import (
@@ -155,7 +156,8 @@ def start(scale: Scale, spec: EngineSpec, folder: Path) -> dict[tuple[str, int],
     """Load both processes. Returns the ways to do the same work, with one budget and with several."""
     one, forked = (scale.tokens,), _evenly(scale.tokens, scale.forks)
     repeats = range(scale.repeats + 1)
-    most = max(longest(shards_of(spec, scale, one, n))[spec.engine_id] for n in repeats)
+    shards = (shard for repeat in repeats for shard in shards_of(spec, scale, one, repeat))
+    most = shard_lengths(shards).within(spec.model.architecture).row
     options = {"num_cpus": 1, "runtime_env": {"env_vars": environment(spec, gpus=0)}}
     depth = 1 + -(-scale.rows // scale.shard_questions)  # as many shards as the driver queues
     remote: Any = ray.remote

@@ -25,8 +25,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from benchmarks.configured import configured
-from raysweep.planning.fit import row_tokens
 from raysweep.planning.jobs import Job, jobs_of
+from raysweep.planning.lengths import run_lengths
 from raysweep.planning.measured import Learnt
 from raysweep.planning.placements import Option
 from raysweep.planning.plan import make_plan
@@ -108,7 +108,7 @@ def makespan(
 def compare(gpus: int, samples: int) -> Iterator[str]:
     config = study(gpus, samples)
     jobs = jobs_of(
-        make_plan(config, ()).to_do, config.generation, config.cluster, row_tokens(config)
+        make_plan(config, ()).to_do, config.generation, config.cluster, run_lengths(config)
     )
     nodes = nodes_of(config.cluster)
     lengths = TraceLengths(0.4, 0.8)
@@ -127,7 +127,7 @@ def decisions(shards: int, samples: int) -> str:
     """CPU time and memory of the decisions for `shards` shards of one trace each, on 1,000 GPUs."""
     config = study(1000, samples)
     jobs = jobs_of(
-        make_plan(config, ()).to_do, config.generation, config.cluster, row_tokens(config)
+        make_plan(config, ()).to_do, config.generation, config.cluster, run_lengths(config)
     )
     jobs = [replace(job, shards=tuple(_ones(job.shards, shards // len(jobs) + 1))) for job in jobs]
     count = sum(len(job.shards) for job in jobs)

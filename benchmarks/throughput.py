@@ -21,7 +21,7 @@ from pathlib import Path
 
 from benchmarks.configured import configured
 from raysweep.configuration.prompts import rendered_prompts, with_prompts
-from raysweep.planning.fit import row_tokens
+from raysweep.planning.lengths import run_lengths
 from raysweep.planning.plan import make_plan
 from raysweep.run_config import RunConfig
 from raysweep.scheduling.loop import Event, Finished, Loaded
@@ -99,8 +99,8 @@ def end_to_end(rows: int, samples: int, actors: int) -> float:
                 finished_at.append(time.perf_counter())
 
         store = Store(str(Path(out) / "throughput"))
-        longest = row_tokens(config)
-        outcome = generate(shards_of(config), store, config.generation, cluster, longest, watch)
+        lengths = run_lengths(config)
+        outcome = generate(shards_of(config), store, config.generation, cluster, lengths, watch)
     assert outcome.actors == actors and not outcome.faults
     return outcome.tokens / (finished_at[-1] - loaded_at[0])
 

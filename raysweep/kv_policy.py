@@ -120,9 +120,31 @@ def method_of(policy: KVPolicy) -> str:
 
 def kind_of(policy: KVPolicy) -> str:
     """What a policy does to tokens: `full`, `evicting`, `quantized` or `evicting_quantized`."""
-    evicts = policy.held(MANY_TOKENS).tokens < MANY_TOKENS
-    words = [word for word, true in (("evicting", evicts), ("quantized", policy.packing)) if true]
-    return "_".join(words) or "full"
+    marks = (("evicting", evicts(policy)), ("quantized", policy.packing))
+    return "_".join(word for word, true in marks if true) or "full"
+
+
+def evicts(policy: KVPolicy) -> bool:
+    """Whether a policy drops tokens sooner or later."""
+    return policy.held(MANY_TOKENS).tokens < MANY_TOKENS
+
+
+def keeps_all(policy: KVPolicy) -> bool:
+    """Whether a policy keeps every token as it is."""
+    return policy.held(MANY_TOKENS) == Held(MANY_TOKENS)
+
+
+def compacts(policy: KVPolicy) -> bool:
+    """Whether an engine packs or drops a policy's tokens from time to time, at `compacts_at` native ones.
+
+    A window that is a ring does not: each of its tokens overwrites an old one.
+    """
+    return not keeps_all(policy) and hasattr(policy, "compacts_at")
+
+
+def drops_native(policy: KVPolicy) -> bool:
+    """Whether an engine drops native tokens of a policy when it compacts a row."""
+    return policy.packing is None and compacts(policy)
 
 
 def differs_from(policy: KVPolicy) -> int | None:

@@ -9,8 +9,8 @@ M = M_weights + M_kv, as in "Not All Bits Are Equal" (arXiv 2510.10964, appendix
               + the policy's data for scoring (observed queries, sums of attention)
 
 The numbers are exact to the byte. Tests compare them with the tensors of a model and of a row of its cache.
-A peak is the memory that is reserved for a row. A fork sets some of the cache aside while it runs, which is
-not included. All results are in bytes, and GB = 1e9 bytes.
+A peak is the most that a row holds. An engine takes more for a row: it rounds its slots up, and sets aside
+what a fork may overwrite. Both are bounded below. All results are in bytes, and GB = 1e9 bytes.
 
 >>> from raysweep import catalogue
 >>> model = catalogue.model("qwen3-8b")
@@ -24,11 +24,21 @@ Four votes of 30,000 tokens, in GB: first the weights at 4 bits, then the full c
 [17.69, 2.45]
 """
 
+import math
 from dataclasses import replace
 from functools import cache
 
 from raysweep.checkpoints import tensors
-from raysweep.kv_policy import Axis, Held, KVPolicy, Packing
+from raysweep.kv_policy import (
+    MANY_TOKENS,
+    Axis,
+    Held,
+    KVPolicy,
+    Packing,
+    drops_native,
+    evicts,
+    keeps_all,
+)
 from raysweep.spec import Architecture, EngineSpec, ModelSpec, WeightSpec
 
 # Weights, keys, values, scales and zero points are bf16 or fp16. Attention sums and logits are fp32.
@@ -44,6 +54,12 @@ CONTEXT_BYTES = 1_500_000_000
 PROCESS_BYTES = 800_000_000
 # The torch engine multiplies the head in 32 bit on a CPU.
 HEAD_COPY_BYTES = 4
+# The torch engine's slots for native tokens come in blocks of this many.
+SLOT_BLOCK = 32
+# The working memory in which the torch engine compacts several rows at once. One row may take more.
+COMPACTION_BYTES = 512_000_000
+# An index of a token, kept for each native token that a fork may drop.
+PLACE_BYTES = 4
 # vLLM rounds the vocabulary up to a multiple of this before it splits it.
 VOCABULARY_PADDING = 64
 
@@ -168,6 +184,67 @@ def held_bytes(architecture: Architecture, policy: KVPolicy, held: Held, tokens:
     return total + a.layers * a.heads * a.head_dim * queries * NATIVE_BYTES
 
 
+def reserved_slots(policy: KVPolicy, tokens: int) -> Held:
+    """The slots that the torch engine keeps for a row of up to `tokens` tokens, in whole blocks.
+
+    A policy that packs has native slots for as many tokens as it compacts at, however short the row.
+
+    >>> from raysweep import catalogue
+    >>> [reserved_slots(catalogue.kv_policy(name), 1000) for name in ("full", "quantized-4")]
+    [Held(native=1024, packed=0), Held(native=192, packed=832)]
+    """
+    most = policy.reserved(tokens)
+    if policy.packing is None:
+        return Held(_round_up(most.native, SLOT_BLOCK))
+    native = getattr(policy, "compacts_at", most.native)
+    block = math.lcm(SLOT_BLOCK, getattr(policy, "group_size", 1))
+    return Held(_round_up(native, SLOT_BLOCK), _round_up(most.packed, block))
+
+
+def reserved_bytes(a: Architecture, policy: KVPolicy, tokens: int) -> int:
+    """Bytes that the torch engine reserves for a row: its slots, and a full ring of observed queries."""
+    return held_bytes(a, policy, reserved_slots(policy, tokens), MANY_TOKENS)
+
+
+def kept_prompts_bytes(a: Architecture, policy: KVPolicy, tokens: int) -> int:
+    """The most bytes of the prompts that the torch engine keeps for further samples: those of one row.
+
+    It keeps at least one prompt, which a row holds too.
+    """
+    return reserved_bytes(a, policy, tokens)
+
+
+def fork_slots(policy: KVPolicy, tokens: int, ahead: int) -> Held:
+    """The most tokens of a row that a fork of `ahead` tokens may overwrite, so that they are saved.
+
+    A policy that keeps every token as it is only appends. One that drops native tokens overwrites `buffer`
+    of them each time that it does. One that packs overwrites all native ones, and all packed ones only if
+    it evicts too.
+    """
+    slots = reserved_slots(policy, tokens)
+    if keeps_all(policy):
+        return Held(0)
+    buffer = getattr(policy, "buffer", None)
+    overwritten = slots.native if buffer is None else (ahead // buffer + 1) * buffer
+    moves_packed = policy.packing is not None and evicts(policy)
+    return Held(min(slots.native, overwritten), slots.packed if moves_packed else 0)
+
+
+def fork_bytes(a: Architecture, policy: KVPolicy, tokens: int, ahead: int) -> int:
+    """The most bytes that a fork saves of a row, for an answer of `ahead` tokens with its forced closing.
+
+    Keys and values of the tokens above, observed queries, the attention sums of all tokens, and the places
+    of the native tokens that are dropped.
+    """
+    saved = fork_slots(policy, tokens, ahead)
+    total = held_bytes(a, policy, saved, MANY_TOKENS)
+    heads = a.layers * a.kv_heads
+    if policy.scores_attention:
+        unsaved = reserved_slots(policy, tokens).tokens - saved.tokens
+        total += heads * unsaved * ATTENTION_BYTES
+    return total + (heads * saved.native * PLACE_BYTES if drops_native(policy) else 0)
+
+
 def packed_bytes(packing: Packing, tokens: int, head_dim: int) -> int:
     """Bytes of one head's packed keys and values. Along a channel axis, `tokens` are whole groups."""
     codes = 2 * (tokens * head_dim * packing.bits // 8)
@@ -182,3 +259,7 @@ def _groups(packing: Packing, axis: Axis, tokens: int, head_dim: int) -> int:
     if axis == "channel":
         return head_dim * (tokens // packing.group_size)
     return tokens * (head_dim // min(packing.group_size, head_dim))
+
+
+def _round_up(tokens: int, multiple: int) -> int:
+    return -(-tokens // multiple) * multiple

@@ -18,7 +18,7 @@ from actors.checkpoint_files import local_folder
 from actors.vllm_engine import checks
 from raysweep import memory
 from raysweep.planning.backends import kv_cache_dtype
-from raysweep.spec import EngineSpec
+from raysweep.spec import EngineSpec, WeightSpec
 from raysweep.system.machine import available_bytes
 
 CPU_BLOCK_TOKENS = 32  # tokens per cache block, the fewest that vLLM's CPU attention supports
@@ -70,16 +70,17 @@ def load(spec: EngineSpec, limits: Limits, dtype: str = "auto") -> LoadedVllm:
     llm = _start(spec, limits, path, dtype)
     checks.check_kv_dtype(llm, kv_cache_dtype(spec.kv_policy))
     warnings = checks.compare_bytes(llm, spec, path, limits.ranks)
-    return LoadedVllm(llm, path, reproducible(), warnings)
+    return LoadedVllm(llm, path, reproducible(spec.weights), warnings)
 
 
-def reproducible() -> str:
+def reproducible(weights: WeightSpec) -> str:
     """How far a sample with its own seed is reproducible here, see `Trace`.
 
-    vLLM's batch-invariant mode is for GPUs. On a CPU, kernels for one row and for many round differently.
+    vLLM's batch-invariant mode is for GPUs and for 16-bit weights. On a CPU, kernels for one row and for many
+    round differently, and so do the kernels of quantised weights, which know nothing of that mode.
     """
     invariant = envs.VLLM_BATCH_INVARIANT and not current_platform.is_cpu()
-    return "batch_invariant" if invariant else "seeded"
+    return "batch_invariant" if invariant and weights.bits == 16 else "seeded"
 
 
 def _start(spec: EngineSpec, limits: Limits, path: str, dtype: str) -> LLMEngine:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from raysweep import memory
 from raysweep.driver.ray_nodes import check_room
 from raysweep.driver.ray_session import ray_session
-from raysweep.driver.ray_world import RayWorld, longest
+from raysweep.driver.ray_world import RayWorld
 from raysweep.planning.jobs import jobs_of, learnt_from
+from raysweep.planning.lengths import Lengths, longest, shard_lengths
 from raysweep.run_config import Cluster, Generation
 from raysweep.scheduling import loop
 from raysweep.scheduling.loop import Event
@@ -59,39 +60,41 @@ def generate(
     store: Store,
     generation: Generation,
     cluster: Cluster,
-    row_tokens: int,
+    lengths: Lengths,
     watch: Watch = lambda schedule, event: None,
     ended: Callable[[Outcome], None] = lambda outcome: None,
     parts: Iterable[Part] = (),
 ) -> Outcome:
     """Run all shards.
 
-    row_tokens  tokens of the longest row, by which the plan has given each engine its GPUs
-    watch       called with each event, and with None after a moment without one
-    ended       called once with the outcome, also when an interruption or a fault ends the work early
-    parts       finished parts, from which trace lengths and speeds are measured
+    lengths  of the run's sequences, by which the plan has given each engine its GPUs; a prompt that its
+             chat template makes longer than the plan knew makes them longer
+    watch    called with each event, and with None after a moment without one
+    ended    called once with the outcome, also when an interruption or a fault ends the work early
+    parts    finished parts, from which trace lengths and speeds are measured
 
     Raises ConfigError if no node can ever hold an engine's actor, LeaseLost if another driver took over,
     ClusterLost if the cluster is gone, and Terminated once the running shards are drained after SIGTERM.
     """
     shards = tuple(shards)
+    lengths = longest([lengths, shard_lengths(shards)])
     if cluster.address == "local" and not cluster.on_gpus and not cluster.actors:
-        largest = _largest_actor(shards, generation, row_tokens)
+        largest = _largest_actor(shards, generation, lengths)
         cluster = replace(cluster, actors=affordable_actors(len(shards), largest))
-    jobs = jobs_of(shards, generation, cluster, row_tokens)
+    jobs = jobs_of(shards, generation, cluster, lengths)
     learnt = learnt_from(parts, jobs)
     schedule = Schedule(jobs, learnt, generation.max_attempts, cluster.actors)
     hang_s = 60 * generation.hang_minutes
     with (
         ray_session(cluster),
-        closing(RayWorld(store.absolute, cluster, longest(shards), hang_s)) as world,
+        closing(RayWorld(store.absolute, cluster, lengths, hang_s)) as world,
     ):
         check_room(jobs, world.nodes(), cluster)
         with drained() as since_sigterm:
             return _run(schedule, world, watch, ended, Drain(since_sigterm, generation.grace_s))
 
 
-def _largest_actor(shards: Iterable[Shard], generation: Generation, row_tokens: int) -> int:
+def _largest_actor(shards: Iterable[Shard], generation: Generation, lengths: Lengths) -> int:
     """Bytes of the largest actor on this machine's CPU; it has no more rows than samples."""
     wide, engines = bytes_per_multiplied_number(), {}
     samples: Counter[str] = Counter()
@@ -100,7 +103,10 @@ def _largest_actor(shards: Iterable[Shard], generation: Generation, row_tokens: 
         samples[shard.engine.engine_id] += shard.samples
     sizes = [
         memory.cpu_actor_bytes(
-            engine, wide, min(generation.max_rows, samples[engine_id]), row_tokens
+            engine,
+            wide,
+            min(generation.max_rows, samples[engine_id]),
+            lengths.within(engine.model.architecture).row,
         )
         for engine_id, engine in engines.items()
     ]

@@ -11,7 +11,7 @@ import os
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -28,6 +28,7 @@ from raysweep.driver.ray_errors import kind_of, reason_of
 from raysweep.driver.ray_nodes import announce, live_nodes
 from raysweep.driver.ray_session import NO_GPU
 from raysweep.errors import ClusterLost
+from raysweep.planning.lengths import Lengths
 from raysweep.planning.placements import Need
 from raysweep.run_config import Cluster
 from raysweep.scheduling.loop import Event, Finished, HasCapacity, Loaded, Lost
@@ -63,14 +64,12 @@ EventOf = Callable[[Any], Event | None]
 class RayWorld:
     """The actors of one run on a running Ray cluster.
 
-    longest  tokens of each engine's longest sequence
+    lengths  of the run's sequences, by which each engine reserves its cache
     asked    numbers of the places that will say when they have capacity
     """
 
-    def __init__(
-        self, store: Store, cluster: Cluster, longest: Mapping[str, int], hang_s: float = math.inf
-    ):
-        self.store, self.cluster, self.longest = store, cluster, longest
+    def __init__(self, store: Store, cluster: Cluster, lengths: Lengths, hang_s: float = math.inf):
+        self.store, self.cluster, self.lengths = store, cluster, lengths
         self.watchdog = Watchdog(hang_s)
         self.session = uuid.uuid4().hex[:6]
         self.actors: dict[int, Any] = {}
@@ -106,7 +105,7 @@ class RayWorld:
             spec=engine,
             store_root=self.store.root,
             max_rows=place.rows,
-            longest=self.longest[engine.engine_id],
+            longest=self.lengths.within(engine.model.architecture).row,
             cpus=need.cpus,
             gpus=need.gpus,
             lease=self.store.lease.lent() if self.store.lease else None,
@@ -220,15 +219,6 @@ def within(needs: Iterable[Need], cluster: Cluster) -> list[Need]:
     return kept
 
 
-def longest(shards: Iterable[Shard]) -> dict[str, int]:
-    """Tokens of the longest possible sequence of each engine's shards, by engine id."""
-    found: dict[str, int] = {}
-    for shard in shards:
-        key = shard.engine.engine_id
-        found[key] = max(found.get(key, 0), longest_sequence(shard))
-    return found
-
-
 # Threads of one product that spin while they wait for each other stand still when another process runs.
 PATIENT = {"OMP_WAIT_POLICY": "passive"}
 
@@ -240,12 +230,3 @@ def environment(engine: EngineSpec, gpus: float) -> dict[str, str]:
         return {**PATIENT, **hidden}
     users = {name: value for name, value in os.environ.items() if name.startswith("VLLM_")}
     return {**VLLM, **users, **hidden}
-
-
-def longest_sequence(shard: Shard) -> int:
-    """An upper bound on the tokens of a shard's longest sequence, as no text has more tokens than bytes."""
-    decoding = shard.decoding
-    prompt = max(len(question.rendered.encode()) for question in shard.questions)
-    closing = len(decoding.forced_closing.encode())
-    tokens = decoding.sequence_tokens(prompt, closing)
-    return min(tokens, shard.engine.model.architecture.context)

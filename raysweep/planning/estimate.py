@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from raysweep.planning.fit import row_tokens
 from raysweep.planning.grid import whole_stream
+from raysweep.planning.lengths import run_lengths
 from raysweep.planning.measured import Learnt, learnt_of
 from raysweep.planning.placements import Placement, modelled, placements
 from raysweep.planning.plan import Plan, PlannedShard
@@ -60,9 +60,10 @@ class Estimate:
 
 def estimates(config: RunConfig, plan: Plan) -> tuple[Estimate, ...]:
     """The estimate of each engine of the plan."""
-    generation, cluster, tokens = config.generation, config.cluster, row_tokens(config)
+    generation, cluster, lengths = config.generation, config.cluster, run_lengths(config)
     options = {
-        engine.engine_id: placements(engine, generation, cluster, tokens) for engine in plan.engines
+        engine.engine_id: placements(engine, generation, cluster, lengths)
+        for engine in plan.engines
     }
     ways = {key: [place.option(cluster) for place in places] for key, places in options.items()}
     benchmarks = benchmarks_of(config, plan.engines) if plan.parts else {}

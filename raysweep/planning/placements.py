@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from raysweep.planning.fit import Fit, fit_of, placed
+from raysweep.planning.lengths import Lengths
 from raysweep.planning.measured import Modelled
 from raysweep.planning.speed import Speed, speed
 from raysweep.run_config import Cluster, Generation, Gpu
@@ -55,16 +56,18 @@ class Placement:
 
 
 def placements(
-    engine: EngineSpec, generation: Generation, cluster: Cluster, tokens: int
+    engine: EngineSpec, generation: Generation, cluster: Cluster, lengths: Lengths
 ) -> tuple[Placement, ...]:
-    """Each way to run an engine with sequences of `tokens` tokens, sorted by price per token."""
+    """Each way to run an engine with sequences of such lengths, sorted by price per token."""
     rows = generation.max_rows
     fits = (
-        [(pool.gpu, fit_of(engine, pool, cluster, rows, tokens)) for pool in cluster.pools]
+        [(pool.gpu, fit_of(engine, pool, cluster, rows, lengths)) for pool in cluster.pools]
         if has_known_gpus(cluster)
-        else [(None, placed(engine, None, rows, tokens))]
+        else [(None, placed(engine, None, rows, lengths))]
     )
-    found = [Placement(gpu, fit, speed(engine, gpu, fit, tokens)) for gpu, fit in fits if fit]
+    found = [
+        Placement(gpu, fit, speed(engine, gpu, fit, lengths.trace)) for gpu, fit in fits if fit
+    ]
     return tuple(sorted(found, key=lambda place: place.token_price))
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from raysweep.planning.backends import Choice
 from raysweep.planning.cutting import Cut, finished_pieces, missing_shards
-from raysweep.planning.fit import row_tokens
 from raysweep.planning.grid import planned_engines, whole_stream
+from raysweep.planning.lengths import Lengths, run_lengths
 from raysweep.planning.placements import has_known_gpus, placements
 from raysweep.run_config import Generation, RunConfig
 from raysweep.shard import Shard, est_tokens
@@ -74,8 +74,9 @@ def make_plan(config: RunConfig, parts: Iterable[Part]) -> Plan:
         finished[part.stream_id].append(part)
     specs, backends = planned_engines(config, finished)
     shards: list[PlannedShard] = []
+    lengths = run_lengths(config)
     for engine in specs:
-        tokens_s = _tokens_s(config, engine)
+        tokens_s = _tokens_s(config, engine, lengths)
         for benchmark in config.sweep.benchmarks:
             whole = whole_stream(config, engine, benchmark)
             cut = cut_of(whole, config.generation, tokens_s)
@@ -93,14 +94,14 @@ def _plan_stream(whole: Shard, parts: list[Part], cut: Cut) -> Iterator[PlannedS
             yield _planned(shard.shard_id, shard, shard)
 
 
-def _tokens_s(config: RunConfig, engine: EngineSpec) -> float | None:
+def _tokens_s(config: RunConfig, engine: EngineSpec, lengths: Lengths) -> float | None:
     """Modelled tokens per second of a full actor. None without a named kind of GPU that holds it.
 
     The speed of a nominal CPU core is no estimate for this machine's cores.
     """
     if not has_known_gpus(config.cluster):
         return None
-    places = placements(engine, config.generation, config.cluster, row_tokens(config))
+    places = placements(engine, config.generation, config.cluster, lengths)
     return places[0].speed.tokens_s() if places else None
 
 

@@ -3,13 +3,17 @@
 A decode step reads the weights once, whatever the number of rows. For each row it reads the KV cache and
 computes, and the slower of the two counts:
 
-    step(rows) = weights / bandwidth + rows * max(KV bytes / bandwidth, FLOPs / FLOPs per second)
+    step(rows) = weights / bandwidth + rows * max(row's bytes / bandwidth, FLOPs / FLOPs per second)
+
+A row's bytes are those of its KV cache. For the torch engine on a GPU they are all that it moves, and its
+compactions are added as their share per token (`traffic`).
 
 This follows Williams et al., "Roofline", CACM 2009, but adds the weights' part instead of overlapping it, so
 the model errs on the slow side. A fraction of a GPU has that fraction of its bandwidth and FLOPs. n GPUs
 under tensor parallelism share bytes and FLOPs. The model leaves out prompts, which are short beside
-thousands of thinking tokens, and the cost of unpacking quantised numbers. The constants below are
-assumptions, which the measured times of finished shards correct (`measured`).
+thousands of thinking tokens, the time between kernels, and the arithmetic of unpacking quantised numbers,
+which takes no bytes. The constants below are assumptions, which the measured times of finished shards
+correct (`measured`).
 """
 
 import math
@@ -17,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from raysweep.memory import NATIVE_BYTES, architecture_bytes, kv_bytes, share
+from raysweep.planning.traffic import Work, compaction, step_bytes
 from raysweep.run_config import Gpu
 from raysweep.spec import Architecture, EngineSpec
 
@@ -66,15 +71,19 @@ def speed(engine: EngineSpec, gpu: Gpu | None, fit: "Fit", tokens: int) -> Speed
     Without a GPU it is the speed of a nominal CPU core, which serves only to compare engines.
     """
     a = share(engine.model.architecture, max(1, int(fit.gpus)))  # the part that one GPU holds
-    bandwidth, flops = _rates(gpu, fit.gpus)
-    held = kv_bytes(a, engine.kv_policy, tokens // 2)
+    rates = _rates(gpu, fit.gpus)
+    on_torch = gpu is not None and engine.backend == "torch"
+    moved = (step_bytes if on_torch else kv_bytes)(a, engine.kv_policy, tokens // 2)
+    row_s = _seconds(Work(moved, _token_flops(a, engine, tokens // 2)), rates)
+    if on_torch:
+        row_s += _seconds(compaction(a, engine.kv_policy, tokens), rates)
     stored = architecture_bytes(engine.model.architecture, engine.weights)
     start_s = CPU_START_S if gpu is None else START_S
     return Speed(
         gpus=fit.gpus,
         rows=fit.rows,
-        step_s=_read_bytes(a, fit.weights_bytes) / bandwidth,
-        row_s=max(held / bandwidth, _token_flops(a, engine, tokens // 2) / flops),
+        step_s=_read_bytes(a, fit.weights_bytes) / rates[0],
+        row_s=row_s,
         load_s=start_s + stored / DISK_BYTES_S,
     )
 
@@ -88,6 +97,12 @@ def _rates(gpu: Gpu | None, gpus: float) -> tuple[float, float]:
         gpu.bandwidth_bytes_s * BANDWIDTH_EFFICIENCY * kept,
         gpu.flops_s * FLOPS_EFFICIENCY * kept,
     )
+
+
+def _seconds(work: Work, rates: tuple[float, float]) -> float:
+    """The time of whichever takes longer, moving or computing."""
+    bandwidth, flops = rates
+    return max(work.moved / bandwidth, work.flops / flops)
 
 
 def _read_bytes(a: Architecture, weights_bytes: int) -> int:

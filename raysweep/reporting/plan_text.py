@@ -11,8 +11,9 @@ from raysweep.checkpoints.engine_files import makings
 from raysweep.kv_policy import differs_from
 from raysweep.memory import kv_peak_bytes, weights_bytes
 from raysweep.planning.estimate import Estimate
-from raysweep.planning.fit import pool_name, row_tokens, what_would
+from raysweep.planning.fit import pool_name, what_would
 from raysweep.planning.grid import without_peer
+from raysweep.planning.lengths import Lengths, run_lengths
 from raysweep.planning.placements import has_known_gpus
 from raysweep.planning.plan import Plan
 from raysweep.planning.speed import BANDWIDTH_EFFICIENCY, FLOPS_EFFICIENCY
@@ -121,7 +122,7 @@ def control_lines(plan: Plan) -> Iterator[Line]:
 
 def same_cache_lines(config: RunConfig) -> Iterator[Line]:
     """The KV policies that may have nothing to pack or evict, since sequences are short."""
-    tokens = row_tokens(config)
+    tokens = run_lengths(config).trace
     # A prompt has about a token per word, or more.
     questions = (one for benchmark in config.sweep.benchmarks for one in benchmark.questions)
     words = max(len(question.prompt.split()) for question in questions)
@@ -183,20 +184,20 @@ def nowhere_lines(
     names = " or ".join(map(pool_name, config.cluster.pools))
     text = f"{len(unplaced):,} engines do not fit on {names}, and the stage generate refuses them"
     yield Line("no room", f"{text}; leave them out, or change cluster.gpu", urgent=True)
-    gpus = [*(pool.gpu for pool in config.cluster.pools), *known]
+    gpus, lengths = [*(pool.gpu for pool in config.cluster.pools), *known], run_lengths(config)
     for engine in unplaced[:MOST_NAMED]:
-        yield Line("", f"{engine.engine_id}: {what_would(gpus, engine, row_tokens(config))}", True)
+        yield Line("", f"{engine.engine_id}: {what_would(gpus, engine, lengths)}", True)
     if len(unplaced) > MOST_NAMED:
         yield Line("", f"and {len(unplaced) - MOST_NAMED:,} others", urgent=True)
 
 
 def engines_table(config: RunConfig, costs: Sequence[Estimate]) -> Table:
     """Memory, GPUs and cost of each engine, or of all KV policies of a model at a precision."""
-    tokens, several = row_tokens(config), len(config.cluster.pools) > 1
+    lengths, several = run_lengths(config), len(config.cluster.pools) > 1
     groups = grouped(costs)
     title = (
-        f"per engine: memory of the weights and of the KV cache of a sequence of {tokens:,} tokens, GPUs "
-        "per actor, sequences per batch, and the GPU-hours that remain"
+        "per engine: memory of the weights and of the KV cache of a sequence of "
+        f"{lengths.row:,} tokens, GPUs per actor, sequences per batch, and the GPU-hours that remain"
     )
     if len(groups) < len(costs):
         title += "; ranges are over KV policies"
@@ -204,7 +205,7 @@ def engines_table(config: RunConfig, costs: Sequence[Estimate]) -> Table:
     names += ["GPUs", "batch", "hours", "USD"]
     table = empty_table(Text(title), names, words=("engine", "GPU kind"))
     for name, group in groups:
-        cells = [name, *bytes_cells(group, tokens), *([on_kinds(group)] if several else [])]
+        cells = [name, *bytes_cells(group, lengths), *([on_kinds(group)] if several else [])]
         table.add_row(*(Text(cell) for cell in [*cells, *place_cells(group), *cost_cells(group)]))
     return table
 
@@ -220,12 +221,11 @@ def grouped(costs: Sequence[Estimate]) -> list[tuple[str, list[Estimate]]]:
     return list(groups.items())
 
 
-def bytes_cells(group: Sequence[Estimate], tokens: int) -> tuple[str, str]:
+def bytes_cells(group: Sequence[Estimate], lengths: Lengths) -> tuple[str, str]:
     engine = group[0].engine
-    peaks = [
-        kv_peak_bytes(cost.engine.model.architecture, cost.engine.kv_policy, tokens)
-        for cost in group
-    ]
+    a = engine.model.architecture
+    tokens = lengths.within(a).row
+    peaks = [kv_peak_bytes(a, cost.engine.kv_policy, tokens) for cost in group]
     return human_bytes(weights_bytes(engine.model, engine.weights)), span(peaks, human_bytes)
 
 

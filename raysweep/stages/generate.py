@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from raysweep.checkpoints.engine_files import ready_shards
 from raysweep.configuration.prompts import rendered_prompts, with_prompts
 from raysweep.planning.backends import check_installed
-from raysweep.planning.fit import check_fit, row_tokens
+from raysweep.planning.fit import check_fit
+from raysweep.planning.lengths import run_lengths
 from raysweep.progress.sessions import note_killed_session, note_session
 from raysweep.scheduling.losses import Failure
 from raysweep.stages.context import RED, Context
@@ -69,7 +70,7 @@ def run_stage(run: Context) -> int:
             run.store,
             config.generation,
             config.cluster,
-            row_tokens(config),
+            run_lengths(config),
             watch=watch,
             ended=ended,
             parts=parts,

@@ -30,6 +30,7 @@ from raysweep.driver.ray_nodes import TYPE_LABEL
 from raysweep.driver.ray_session import QUIET
 from raysweep.errors import ConfigError
 from raysweep.planning.fit import placed
+from raysweep.planning.lengths import Lengths
 from raysweep.run_config import Cluster, Gpu, Pool
 from raysweep.scheduling.loop import Event, Finished
 from raysweep.scheduling.schedule import Schedule
@@ -45,7 +46,7 @@ DEAD_AFTER_SECONDS = {
     "health_check_failure_threshold": 3,
 }
 # The engines here decode one row at a time, of the budget and the answer.
-ROWS, TOKENS = 1, 12
+ROWS, LENGTHS = 1, Lengths(43)
 
 
 class Noting(EngineActor):
@@ -111,7 +112,7 @@ def pool(kind: str, share: float = 1.0, bandwidth: float = 1e12) -> Pool:
 
 def taken(memory_bytes: int) -> float:
     """The GPUs that an engine takes, if each has so much memory."""
-    fit = placed(some_shards()[0].engine, Gpu("", memory_bytes, 1.0, 1.0), ROWS, TOKENS)
+    fit = placed(some_shards()[0].engine, Gpu("", memory_bytes, 1.0, 1.0), ROWS, LENGTHS)
     return fit.gpus if fit else math.inf
 
 
@@ -134,7 +135,7 @@ def make(
         patch.setattr(head_watch, "LOOK_EVERY_S", 0.5)
         patch.setattr(ray_world, "ANNOUNCE_EVERY_S", 0.0)
         outcome = generate(
-            shards, store, a_generation(max_rows=ROWS), cluster, row_tokens=TOKENS, watch=watch
+            shards, store, a_generation(max_rows=ROWS), cluster, lengths=LENGTHS, watch=watch
         )
     assert outcome.failures == () and not outcome.left
     assert_whole(store, shards)

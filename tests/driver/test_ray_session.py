@@ -16,6 +16,7 @@ from raysweep.driver.ray_nodes import check_room, live_nodes
 from raysweep.driver.ray_session import ray_session
 from raysweep.errors import ConfigError
 from raysweep.planning.jobs import jobs_of
+from raysweep.planning.lengths import Lengths
 from raysweep.run_config import Gpu, Pool
 
 pytestmark = pytest.mark.slow
@@ -48,8 +49,9 @@ sys.path.append({tests!r})
 from support.nouns import a_cluster, a_generation, some_shards
 import ray
 from raysweep.driver.generate import generate
+from raysweep.planning.lengths import Lengths
 from raysweep.storage.store import Store
-outcome = generate(some_shards(), Store("runs"), a_generation(), a_cluster(actors=1), row_tokens=64)
+outcome = generate(some_shards(), Store("runs"), a_generation(), a_cluster(actors=1), Lengths(64))
 print(outcome.samples, ray.is_initialized(), len(list(Path("runs/samples").glob("*/*.parquet"))))
 """
 
@@ -90,7 +92,7 @@ def test_an_actor_that_fits_no_node_is_bad_input(monkeypatch, cpus, gpus):
 
 def check(**changes) -> None:
     cluster = a_cluster(**changes)
-    jobs = jobs_of(some_shards(), a_generation(), cluster, row_tokens=64)
+    jobs = jobs_of(some_shards(), a_generation(), cluster, lengths=Lengths(64))
     check_room(jobs, live_nodes(cluster), cluster)
 
 

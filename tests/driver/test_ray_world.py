@@ -19,6 +19,7 @@ from raysweep.driver.generate import ENDING_S, Drain
 from raysweep.driver.ray_errors import kind_of, reason_of
 from raysweep.driver.ray_world import PATIENCE_S, RayWorld, events_of
 from raysweep.errors import StorageError
+from raysweep.planning.lengths import Lengths
 from raysweep.progress.watch import snapshot_of
 from raysweep.scheduling.loop import Loaded, Lost
 from raysweep.scheduling.places import Place
@@ -104,7 +105,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
 
 
 def a_world(**cluster) -> RayWorld:
-    WORLDS.append(RayWorld(Store("nowhere"), a_cluster(**cluster), {}))
+    WORLDS.append(RayWorld(Store("nowhere"), a_cluster(**cluster), Lengths(64)))
     return WORLDS[-1]
 
 

@@ -7,7 +7,8 @@ import pytest
 from support.nouns import a_model, a_run_config
 
 from raysweep.planning.estimate import Estimate, estimates
-from raysweep.planning.fit import placed, row_tokens
+from raysweep.planning.fit import placed
+from raysweep.planning.lengths import run_lengths
 from raysweep.planning.plan import Plan, make_plan
 from raysweep.planning.plan_tables import engines_table, plan_table
 from raysweep.planning.speed import speed
@@ -46,9 +47,9 @@ def costs_of(config: RunConfig, *parts: Part) -> list[Estimate]:
 
 def token_s(config: RunConfig, engine: EngineSpec, gpu: Gpu | None) -> tuple[float, float, float]:
     """Seconds per token, GPUs, and seconds to load, from the cost model alone."""
-    fit = placed(engine, gpu, config.generation.max_rows, row_tokens(config))
+    fit = placed(engine, gpu, config.generation.max_rows, run_lengths(config))
     assert fit is not None
-    found = speed(engine, gpu, fit, row_tokens(config))
+    found = speed(engine, gpu, fit, run_lengths(config).trace)
     return 1 / found.tokens_s(), fit.gpus, found.load_s
 
 

@@ -17,11 +17,13 @@ from raysweep.configuration.models import read_model
 from raysweep.errors import ConfigError
 from raysweep.memory import kv_bytes, kv_peak_bytes, weights_bytes, workspace_bytes
 from raysweep.planning.fit import check_fit, fit_on, least_fit, placed
+from raysweep.planning.lengths import Lengths
 from raysweep.run_config import Gpu, Pool
 from raysweep.spec import EngineSpec, WeightSpec
 
 DEFINITIONS = Definitions((conf_folder(),))
 A100 = read_gpu(DEFINITIONS, "a100-80", "gpu")
+LONG = Lengths(30_000)
 
 
 def engine(name: str, bits: int = 16) -> EngineSpec:
@@ -31,12 +33,12 @@ def engine(name: str, bits: int = 16) -> EngineSpec:
 
 
 def test_rows_fill_what_weights_and_allowance_leave():
-    spec, tokens = engine("qwen3-8b"), 30_000
+    spec = engine("qwen3-8b")
     a = spec.model.architecture
-    fit = fit_on(spec, A100, 1, tokens)
+    fit = fit_on(spec, A100, 1, LONG)
 
     def needed(rows: int) -> int:
-        cache = rows * kv_bytes(a, Full(), tokens)
+        cache = rows * kv_bytes(a, Full(), LONG.row)
         return weights_bytes(spec.model, spec.weights) + workspace_bytes(a, rows) + cache
 
     assert needed(fit.rows) <= A100.memory_bytes < needed(fit.rows + 1)
@@ -45,52 +47,52 @@ def test_rows_fill_what_weights_and_allowance_leave():
 def test_a_model_that_is_too_large_for_one_gpu_is_split_over_more():
     whole = engine("qwen3-32b")
     l40s = read_gpu(DEFINITIONS, "l40s-48", "gpu")
-    fits = {bits: least_fit(engine("qwen3-32b", bits), l40s, 30_000) for bits in (16, 8, 4)}
+    fits = {bits: least_fit(engine("qwen3-32b", bits), l40s, LONG) for bits in (16, 8, 4)}
     assert {bits: fit.gpus for bits, fit in fits.items() if fit} == {16: 2, 8: 1, 4: 1}
-    split = fit_on(whole, A100, 4, 30_000)
+    split = fit_on(whole, A100, 4, LONG)
     assert split.weights_bytes == pytest.approx(
         weights_bytes(whole.model, whole.weights) / 4, rel=1e-3
     )
-    assert split.row_bytes == pytest.approx(fit_on(whole, A100, 1, 30_000).row_bytes / 4, rel=1e-3)
+    assert split.row_bytes == pytest.approx(fit_on(whole, A100, 1, LONG).row_bytes / 4, rel=1e-3)
 
 
 SMALL = Gpu("small", 2**30, 1e9, 1e12)
 
 
 def test_what_no_node_holds_fits_nowhere():
-    assert least_fit(engine("qwen3-32b"), SMALL, 30_000) is None
-    assert placed(engine("qwen3-32b"), SMALL, 128, 30_000) is None
+    assert least_fit(engine("qwen3-32b"), SMALL, LONG) is None
+    assert placed(engine("qwen3-32b"), SMALL, 128, LONG) is None
 
 
 def test_a_small_engine_gets_the_least_share_that_holds_all_its_rows():
     spec = replace(engine("qwen3-0.6b"), kv_policy=RKV(2048))
-    fit = placed(spec, A100, 32, 30_000)
+    fit = placed(spec, A100, 32, LONG)
     a = spec.model.architecture
-    row = kv_peak_bytes(a, spec.kv_policy, 30_000) + 2 * 4 * a.vocab_size
+    row = kv_peak_bytes(a, spec.kv_policy, LONG.row) + 2 * 4 * a.vocab_size
     needed = weights_bytes(spec.model, spec.weights) + workspace_bytes(a, 0) + 32 * row
     assert fit is not None and fit.rows == 32 and fit.gpus < 0.5
     assert (fit.gpus - 1 / 20) * A100.memory_bytes < needed <= fit.gpus * A100.memory_bytes
 
 
 def test_what_needs_more_than_half_a_gpu_has_one_to_itself():
-    fit = placed(engine("qwen3-8b"), A100, 128, 30_000)
-    assert fit == fit_on(engine("qwen3-8b"), A100, 1, 30_000)
+    fit = placed(engine("qwen3-8b"), A100, 128, LONG)
+    assert fit == fit_on(engine("qwen3-8b"), A100, 1, LONG)
 
 
 def test_a_model_has_enough_rows_to_be_worth_reading_its_weights():
     spec = engine("qwen3-32b")
-    alone = fit_on(spec, A100, 1, 30_000)
-    fit = placed(spec, A100, 128, 30_000)
+    alone = fit_on(spec, A100, 1, LONG)
+    fit = placed(spec, A100, 128, LONG)
     assert fit is not None and alone.rows == 2 and (fit.gpus, fit.rows >= 8) == (2, True)
-    two_at_a_time = placed(spec, A100, 2, 30_000)
+    two_at_a_time = placed(spec, A100, 2, LONG)
     assert two_at_a_time is not None and (two_at_a_time.gpus, two_at_a_time.rows) == (1, 2)
     tight = replace(A100, memory_bytes=12 * 10**9)
-    few = placed(spec, tight, 128, 30_000)  # no node has room for enough
+    few = placed(spec, tight, 128, LONG)  # no node has room for enough
     assert few is not None and few.gpus == 8 and 1 <= few.rows < 8
 
 
 def test_on_a_cpu_nobody_looks_at_memory():
-    fit = placed(engine("qwen3-8b"), None, 128, 30_000)
+    fit = placed(engine("qwen3-8b"), None, 128, LONG)
     assert fit is not None and (fit.gpus, fit.rows) == (0, 128)
 
 
@@ -114,12 +116,11 @@ def test_engines_whose_shares_sum_to_one_fit_together(
 ):
     together, share = 0, 0.0
     for spec in specs:
-        fit = placed(spec, gpu, rows, tokens)
+        fit = placed(spec, gpu, rows, Lengths(tokens))
         if fit is None or fit.gpus >= 1 or share + fit.gpus > 1:
             continue
         share += fit.gpus
-        allowance = workspace_bytes(spec.model.architecture, 0)
-        together += fit.weights_bytes + allowance + fit.rows * fit.row_bytes
+        together += fit.peak_bytes(fit.rows)
     assert together <= gpu.memory_bytes
 
 
@@ -135,7 +136,7 @@ def test_an_engine_that_does_not_fit_its_gpus_is_refused_with_what_would():
     with pytest.raises(ConfigError) as raised:
         check_fit(run_on(l40s, 1), engines, [SMALL, A100])
     assert str(raised.value) == (
-        "cluster.gpus_per_actor: 1 l40s-48 cannot hold qwen3-32b.bf16.full with one sequence of 12 "
+        "cluster.gpus_per_actor: 1 l40s-48 cannot hold qwen3-32b.bf16.full with one sequence of 43 "
         "tokens; use 2 l40s-48 or 1 a100-80, or leave the engine out"
     )
     with pytest.raises(ConfigError, match=r"0\.1 l40s-48 cannot hold qwen3-8b\.gptq4\.full"):
@@ -148,7 +149,7 @@ def test_an_engine_that_no_node_of_the_clusters_gpus_holds_is_refused_with_the_k
     with pytest.raises(ConfigError) as raised:
         check_fit(run_on(SMALL, None), [engine("qwen3-0.6b")], [A100])
     assert str(raised.value) == (
-        "cluster.gpu: no node of small holds qwen3-0.6b.bf16.full with one sequence of 12 tokens; "
+        "cluster.gpu: no node of small holds qwen3-0.6b.bf16.full with one sequence of 43 tokens; "
         "use 1 a100-80, or leave the engine out"
     )
     with pytest.raises(ConfigError, match="no known node holds it; lower the largest token budget"):

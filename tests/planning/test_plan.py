@@ -13,7 +13,6 @@ from support.parts import parts_of
 
 from actors.kv.full import Full
 from actors.kv.streaming_llm import StreamingLLM
-from raysweep.driver.ray_world import longest_sequence
 from raysweep.errors import ConfigError
 from raysweep.planning import backends
 from raysweep.planning.cutting import runs
@@ -188,18 +187,6 @@ def test_another_backend_in_the_folder_of_one_is_refused_not_mixed():
         "sweep.backend: 'torch' cannot continue the samples of toy.bf16.full"
     )
     assert "which 'vllm' made; write that or auto, or choose another run=NAME" in str(raised.value)
-
-
-def test_the_longest_sequence_is_bounded_by_bytes_and_by_the_models_context():
-    (shard, *_) = make_plan(a_run_config(), []).to_do
-    questions = tuple(replace(q, rendered=f"user: {q.prompt}") for q in shard.questions)
-    shard = replace(shard, questions=questions)
-    model = shard.engine.model
-    roomy = replace(model, architecture=replace(model.architecture, context=10_000))
-    longest = longest_sequence(replace(shard, engine=replace(shard.engine, model=roomy)))
-    assert longest == len("user: 0 + 1 = ?") + 8 + len("</think>\nThe answer is") + 4
-    narrow = replace(model, architecture=replace(model.architecture, context=40))
-    assert longest_sequence(replace(shard, engine=replace(shard.engine, model=narrow))) == 40
 
 
 def test_the_same_configuration_and_folder_give_the_same_bytes():

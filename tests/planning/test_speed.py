@@ -15,6 +15,7 @@ from raysweep.configuration.definitions import Definitions, read_gpu
 from raysweep.configuration.models import read_model
 from raysweep.memory import kv_bytes, weights_bytes
 from raysweep.planning.fit import Fit, fit_on, placed
+from raysweep.planning.lengths import Lengths
 from raysweep.planning.speed import speed
 from raysweep.run_config import Gpu
 from raysweep.spec import EngineSpec, WeightSpec
@@ -31,7 +32,7 @@ def engine(name: str = "qwen3-8b", bits: int = 16, **changes) -> EngineSpec:
 
 
 def on(spec: EngineSpec, gpu: Gpu, gpus: int = 1) -> Fit:
-    return fit_on(spec, gpu, gpus, TOKENS)
+    return fit_on(spec, gpu, gpus, Lengths(TOKENS))
 
 
 def test_a_step_of_qwen3_8b_on_an_h100_by_hand():
@@ -97,7 +98,7 @@ def test_without_a_gpu_engines_can_still_be_compared():
     small, large = (
         speed(engine(name), None, fit, TOKENS)
         for name in ("qwen3-0.6b", "qwen3-8b")
-        if (fit := placed(engine(name), None, 8, TOKENS))
+        if (fit := placed(engine(name), None, 8, Lengths(TOKENS)))
     )
     assert small.gpus == 0 and small.rows == 8
     assert small.tokens_s() > large.tokens_s() > 0
@@ -117,7 +118,7 @@ def test_more_rows_never_make_fewer_tokens_and_no_memory_is_read_faster_than_it_
     name, bits, policy, gpu, rows, tokens
 ):
     spec = replace(engine(name, bits), kv_policy=policy)
-    fit = placed(spec, gpu, rows, tokens)
+    fit = placed(spec, gpu, rows, Lengths(tokens))
     if fit is None:
         return
     found = speed(spec, gpu, fit, tokens)

@@ -14,6 +14,7 @@ from support.nouns import a_run_config
 from actors.engine_actor import EngineActor
 from raysweep.configuration.identity import as_document
 from raysweep.driver.generate import Outcome, Watch
+from raysweep.planning.lengths import Lengths
 from raysweep.run_config import Cluster, Generation
 from raysweep.shard import Shard
 from raysweep.stages import run_stages
@@ -32,7 +33,7 @@ def generate_here(
     store: Store,
     generation: Generation,
     cluster: Cluster,
-    row_tokens: int,
+    lengths: Lengths,
     *,
     watch: Watch,
     ended: Callable[[Outcome], None],

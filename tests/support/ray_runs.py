@@ -13,6 +13,7 @@ from actors.engine_actor import EngineActor
 from raysweep.driver import ray_world
 from raysweep.driver.generate import Outcome
 from raysweep.driver.generate import generate as make
+from raysweep.planning.lengths import shard_lengths
 from raysweep.scheduling.loop import Event, Finished
 from raysweep.scheduling.schedule import Schedule
 from raysweep.shard import Shard
@@ -36,8 +37,8 @@ def generate_on_ray(
         patch.setattr(ray_world, "EngineActor", actor)
         generation = a_generation(**changes)
         shards = tuple(shards)
-        longest = max(shard.decoding.sequence_tokens() for shard in shards)
-        return make(shards, store, generation, cluster or a_cluster(), longest, watch, ended)
+        lengths = shard_lengths(shards)
+        return make(shards, store, generation, cluster or a_cluster(), lengths, watch, ended)
 
 
 def assert_whole(store: Store, shards: Iterable[Shard]) -> None:
