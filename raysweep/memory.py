@@ -58,6 +58,8 @@ HEAD_COPY_BYTES = 4
 SLOT_BLOCK = 32
 # The working memory in which the torch engine compacts several rows at once. One row may take more.
 COMPACTION_BYTES = 512_000_000
+# The arrays of scores, one 32-bit number per token and KV head, that scoring a row takes.
+SCORE_ARRAYS, SCORE_BYTES = 8, 4
 # An index of a token, kept for each native token that a fork may drop.
 PLACE_BYTES = 4
 # vLLM rounds the vocabulary up to a multiple of this before it splits it.
@@ -243,6 +245,23 @@ def fork_bytes(a: Architecture, policy: KVPolicy, tokens: int, ahead: int) -> in
         unsaved = reserved_slots(policy, tokens).tokens - saved.tokens
         total += heads * unsaved * ATTENTION_BYTES
     return total + (heads * saved.native * PLACE_BYTES if drops_native(policy) else 0)
+
+
+def compaction_row_bytes(a: Architecture, policy: KVPolicy, tokens: int) -> int:
+    """The most bytes that the torch engine takes to compact one row in one layer.
+
+    Per KV head and slot that is looked at: a copy of the key, a logit for each observed query, scores, and
+    what moves of the widest lane. Packed tokens are looked at only if they may be evicted, and then unpacked.
+    """
+    slots, moves_packed = (
+        reserved_slots(policy, tokens),
+        policy.packing is not None and evicts(policy),
+    )
+    looked_at = slots.tokens if moves_packed else slots.native
+    key = a.head_dim * (2 * SCORE_BYTES if moves_packed else NATIVE_BYTES)
+    logits = policy.observed_queries * a.heads // a.kv_heads * LOGIT_BYTES
+    moved = a.head_dim * NATIVE_BYTES
+    return a.kv_heads * looked_at * (key + logits + SCORE_ARRAYS * SCORE_BYTES + moved)
 
 
 def packed_bytes(packing: Packing, tokens: int, head_dim: int) -> int:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from actors.kv_cache.packing import unpack_into
-from actors.kv_cache.slots import SLOT_BLOCK, round_up
+from actors.kv_cache.slots import round_up
 from actors.kv_cache.tiles import attention_weights, weighted_values
+from raysweep.memory import SLOT_BLOCK
 
 if TYPE_CHECKING:
     from actors.kv_cache.cache import KVCache

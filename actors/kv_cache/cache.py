@@ -18,15 +18,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from actors.kv.protocols import EvictingPolicy, PackingPolicy, RingPolicy, check_complete
-from actors.kv_cache.slots import SLOT_BLOCK, Scratch, Slots, native_slots, packed_slots, round_up
+from actors.kv_cache.slots import Scratch, Slots, native_slots, packed_slots
+from raysweep import memory
 from raysweep.kv_policy import KVPolicy
 from raysweep.spec import Architecture
 
 if TYPE_CHECKING:
     from actors.kv_cache.rollback import Dropped
-
-
-COMPACTION_BYTES = 512_000_000
 
 
 @dataclass(frozen=True)
@@ -60,6 +58,7 @@ class KVCache:
     native: Slots = field(init=False)
     packed: Slots | None = field(init=False, default=None)
     queries: torch.Tensor = field(init=False)  # [layers, rows, kv_heads, group, observed, head_dim]
+    longest: int = field(init=False, default=1)  # tokens that a row may see
     scratch: Scratch = field(init=False, default_factory=Scratch)
 
     def __post_init__(self) -> None:
@@ -86,25 +85,21 @@ class KVCache:
     @property
     def rows_compacted_together(self) -> int:
         """The most rows whose compaction, layer by layer, needs no more memory than `COMPACTION_BYTES`."""
-        a, tokens = self.architecture, self.native.capacity
-        if self.packer is not None and self.packer.evict is not None and self.packed is not None:
-            tokens += self.packed.capacity
-        row_bytes = a.kv_heads * tokens * (a.head_dim * 8 + 64)
-        return max(1, COMPACTION_BYTES // row_bytes)
+        row = memory.compaction_row_bytes(self.architecture, self.policy, self.longest)
+        return max(1, memory.COMPACTION_BYTES // row)
 
     @property
     def packed_block(self) -> int:
         """Packed slots come in multiples of this, for whole groups and few shapes; 1 if none are packed."""
-        return 1 if self.packer is None else math.lcm(SLOT_BLOCK, self.packer.group_size)
+        return 1 if self.packer is None else math.lcm(memory.SLOT_BLOCK, self.packer.group_size)
 
     def reserve(self, tokens: int) -> None:
         """Grow the slots for rows that see up to `tokens` tokens; what they hold is kept."""
-        most = self.policy.reserved(tokens)
-        native = most.native
-        if self.packed is not None and self.packer is not None:
-            native = self.packer.compacts_at  # the same in every batch, see `attention.Block`
-            self.packed.reserve(round_up(most.packed, self.packed_block))
-        self.native.reserve(round_up(native, SLOT_BLOCK))
+        slots = memory.reserved_slots(self.policy, tokens)
+        self.longest = max(self.longest, tokens)
+        self.native.reserve(slots.native)
+        if self.packed is not None:
+            self.packed.reserve(slots.packed)
 
     @property
     def addresses(self) -> tuple[int, ...]:

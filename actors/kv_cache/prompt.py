@@ -60,6 +60,10 @@ class Settled:
     extent: Extent
     contents: tuple[torch.Tensor, ...]
 
+    @property
+    def nbytes(self) -> int:
+        return sum(content.nbytes for content in self.contents)
+
 
 def settled(cache: KVCache, row: int) -> Settled:
     """A copy of what the row holds."""

@@ -14,14 +14,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from actors.kv_cache.tiles import TILE
 from raysweep.kv_policy import Axis, Packing
 from raysweep.spec import Architecture
 
 if TYPE_CHECKING:
     from actors.kv_cache.parts import Part
-
-SLOT_BLOCK = TILE  # capacities are rounded up to this
 
 
 @dataclass

@@ -10,7 +10,9 @@ beyond a row's extent adds zeros at the end.
 import torch
 from torch.nn import functional
 
-TILE = 32
+from raysweep.memory import SLOT_BLOCK
+
+TILE = SLOT_BLOCK
 SUMMED = 4  # torch adds up this many interleaved sums, and what is left over in another order
 
 

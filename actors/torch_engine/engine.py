@@ -35,7 +35,6 @@ from raysweep.errors import shown
 from raysweep.kv_policy import KVPolicy
 from raysweep.spec import Architecture
 
-KEPT_PROMPTS = 16  # prefilled prompts kept for further samples of their questions
 ROWS_DEPEND = "on this CPU, rounding of a row's logits depends on the number of rows in the batch"
 
 
@@ -176,7 +175,11 @@ class TorchEngine:
         start_row(self.cache, row, kv)
         prompt = Prefilled(len(tokens), settled(self.cache, row), logits)
         self.prompts[tokens] = prompt
-        if len(self.prompts) > KEPT_PROMPTS:
+        a, policy = self.cache.architecture, self.cache.policy
+        most = memory.kept_prompts_bytes(a, policy, self.cache.longest)
+        while (
+            len(self.prompts) > 1 and sum(kept.row.nbytes for kept in self.prompts.values()) > most
+        ):
             self.prompts.popitem(last=False)
         return prompt
 

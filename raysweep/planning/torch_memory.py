@@ -9,11 +9,11 @@ Every row may fork at once. What is reserved and what a fork saves is in `rayswe
 
 from raysweep.kv_policy import KVPolicy, compacts
 from raysweep.memory import (
-    ATTENTION_BYTES,
     COMPACTION_BYTES,
     LOGIT_BYTES,
     NATIVE_BYTES,
     PREFILL_TOKENS,
+    compaction_row_bytes,
     fork_bytes,
     kept_prompts_bytes,
     kv_bytes_per_token,
@@ -26,12 +26,6 @@ from raysweep.spec import Architecture
 
 # Attention splits a row's slots over several programs of a kernel: so many native and packed ones each.
 NATIVE_SPLIT, PACKED_SPLIT = 512, 2048
-# Sums, scores and logits are in 32 bit.
-WIDE_BYTES = 4
-# The arrays of scores, one number per token and KV head, that scoring a row takes.
-SCORE_ARRAYS = 8
-# A prompt is assumed to have at least so many tokens, which bounds how many are prefilled at once.
-SHORT_PROMPT_TOKENS = 32
 
 
 def row_bytes(a: Architecture, policy: KVPolicy, lengths: Lengths) -> int:
@@ -59,37 +53,26 @@ def scratch_bytes(a: Architecture, policy: KVPolicy, tokens: int) -> int:
 def partials_bytes(a: Architecture, native: int, packed: int) -> int:
     """Bytes of a row's partial sums in one layer: for each head and split an output, a maximum and a sum."""
     splits = -(-native // NATIVE_SPLIT) + -(-packed // PACKED_SPLIT)
-    return a.heads * splits * (a.head_dim + 2) * WIDE_BYTES
+    return a.heads * splits * (a.head_dim + 2) * LOGIT_BYTES
 
 
 def prefill_bytes(a: Architecture, policy: KVPolicy, prompt: int) -> int:
     """Bytes of the prompts that are prefilled at once, until their rows have begun.
 
-    Their keys and values, and their queries as far as the policy looks at them.
+    Their keys and values, and their queries if the policy looks at some.
 
     prompt  tokens of the longest prompt
     """
     tokens = max(PREFILL_TOKENS, prompt)
-    observed = policy.observed_queries * -(-tokens // SHORT_PROMPT_TOKENS)
-    queries = tokens if policy.scores_attention else min(tokens, observed)
-    return tokens * kv_bytes_per_token(a) + queries * _query_bytes(a)
+    looks_back = policy.scores_attention or policy.observed_queries
+    return tokens * (kv_bytes_per_token(a) + (_query_bytes(a) if looks_back else 0))
 
 
 def compaction_bytes(a: Architecture, policy: KVPolicy, tokens: int) -> int:
-    """Bytes of working memory in which rows are compacted, layer by layer; 0 if none ever is.
-
-    One row may need more than `COMPACTION_BYTES`: a copy of its keys, the logits of its observed queries,
-    scores, and a copy of the lane with the most bytes.
-    """
+    """Bytes of working memory in which rows are compacted, layer by layer; 0 if none ever is."""
     if not compacts(policy):
         return 0
-    slots, packing = reserved_slots(policy, tokens), policy.packing
-    keys = slots.tokens * a.head_dim * (NATIVE_BYTES if packing is None else WIDE_BYTES)
-    logits = slots.tokens * policy.observed_queries * a.heads // a.kv_heads * LOGIT_BYTES
-    scores = slots.tokens * SCORE_ARRAYS * WIDE_BYTES
-    codes = 0 if packing is None else slots.packed * a.head_dim * packing.bits // 8
-    widest = max(slots.native * a.head_dim * NATIVE_BYTES, codes, slots.tokens * ATTENTION_BYTES)
-    return max(COMPACTION_BYTES, a.kv_heads * (keys + logits + scores + widest))
+    return max(COMPACTION_BYTES, compaction_row_bytes(a, policy, tokens))
 
 
 def _query_bytes(a: Architecture) -> int:

@@ -26,9 +26,9 @@ from actors.kv.streaming_llm import StreamingLLM
 from actors.kv_cache import step as step_module
 from actors.kv_cache.cache import KVCache
 from actors.kv_cache.rollback import restore, save
-from actors.kv_cache.slots import SLOT_BLOCK, round_up
+from actors.kv_cache.slots import round_up
 from raysweep.kv_policy import Held, KVPolicy, kind_of, load_method, method_of
-from raysweep.memory import held_bytes, kv_bytes, kv_peak_bytes
+from raysweep.memory import SLOT_BLOCK, held_bytes, kv_bytes, kv_peak_bytes
 
 BY_SLUG = {"argvalues": EXAMPLES, "ids": lambda policy: policy.slug}
 
