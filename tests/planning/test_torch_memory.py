@@ -65,7 +65,7 @@ def test_a_prefill_holds_keys_and_values_and_the_queries_that_the_policy_looks_a
     assert prefill_bytes(QWEN, Full(), 100) == 2048 * TOKEN
     assert prefill_bytes(QWEN, Full(), 5000) == 5000 * TOKEN
     assert prefill_bytes(QWEN, H2O(2048), 100) == 2048 * (TOKEN + QUERY)
-    assert prefill_bytes(QWEN, RKV(2048), 100) == 2048 * TOKEN + 8 * (2048 // 32) * QUERY
+    assert prefill_bytes(QWEN, RKV(2048), 100) == 2048 * (TOKEN + QUERY)
 
 
 def test_compaction_has_a_fixed_working_memory_unless_one_row_needs_more():
