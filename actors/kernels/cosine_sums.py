@@ -40,7 +40,9 @@ def _cosine_sums(
     own = tl.load(keys + token[:, None] * HEAD_DIM + channels[None, :], mask, other=0.0)
     own = own.to(tl.float32) / norm[:, None]
     all_directions = tl.load(directions + made * HEAD_DIM + channels, has, other=0.0)
-    tl.store(sums + made * tokens + token, tl.sum(own * (all_directions[None, :] - own), 1), present)
+    tl.store(
+        sums + made * tokens + token, tl.sum(own * (all_directions[None, :] - own), 1), present
+    )
 
     place = tl.load(newest + made * tokens + token, present, other=0)
     counts = present & (place != token)  # the oldest token, if nothing resembles it, spares nothing
@@ -70,7 +72,7 @@ def cosine_sums(
     sums = torch.empty_like(norms)
     spared = torch.zeros_like(norms, dtype=torch.int64)
     launching.launch(
-        _cosine_sums, (triton.cdiv(tokens, TOKENS), kv_heads, due),
+        _cosine_sums, (-(-tokens // TOKENS), kv_heads, due),
         keys, rows, norms, directions, newest, sums, spared, tokens, keys.stride(0), keys.stride(1),
         HEAD_DIM=head_dim, TOKENS=TOKENS, UNIT=UNIT, num_warps=8,
     )  # fmt: skip

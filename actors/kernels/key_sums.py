@@ -47,7 +47,7 @@ def key_sums(keys: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, torc
     rows  int32 [due], the rows to work on
     """
     due, (_, kv_heads, tokens, head_dim) = len(rows), keys.shape
-    parts = triton.cdiv(tokens, TOKENS)
+    parts = -(-tokens // TOKENS)
     norms = keys.new_empty(due, kv_heads, tokens, dtype=torch.float32)
     sums = keys.new_empty(due, kv_heads, parts, head_dim, dtype=torch.float32)
     launching.launch(
