@@ -5,11 +5,11 @@ Twin: `actors.kv.r_kv.redundancy`.
     redundancy = softmax over the tokens j of (mean over the tokens i of cos_ij)
 
 cos is 0 for i = j, and for j = newest_i, the newest token that resembles i (token 0 if there is none).
-Three kernels: `key_sums` reads the keys once, `newest_alike` multiplies all pairs and keeps only the places of
+Of its kernels, `key_sums` reads the keys once, `newest_alike` multiplies all pairs and keeps the places of
 the newest, and `cosine_sums` reads each key again, and that of its newest one. What is left are operations of
 torch on [due, kv_heads, tokens].
 
-`bytes_moved` and `flops` say what that costs. For Qwen3-8B at 8,320 tokens it is 45 MB and 9.4
+`bytes_moved` and `flops` say what that costs. For Qwen3-8B at 8,320 tokens it is 47 MB and 9.4
 GFLOP per layer and KV head, where 128 steps of decoding read 545 MB.
 """
 
