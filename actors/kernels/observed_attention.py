@@ -1,11 +1,12 @@
 """Attention of the observed queries to the tokens older than them.
 
-    importance_j = mean over the queries w of softmax over j of (max over the group g of q_gw k_j / sqrt(head_dim))
+    importance_j = mean over the queries w of softmax over j of logit_wj
+    logit_wj     = max over the group's heads g of q_gw k_j / sqrt(head_dim)
 
 Twin: `actors.kv.eviction.observed_attention`. Each key is read once, and multiplied by all queries of its
 group. The kernel here writes the logits, with the maximum and the sum of powers of each TOKENS of them, from
-which `mean_softmax` makes the importance. Bytes, per KV head of S older keys and G query heads that observed W
-times, each of D numbers of b bytes, with P = ceil(S / TOKENS):
+which `mean_softmax` makes the importance. Bytes, per KV head of S older keys and G query heads with W queries
+each, all of D numbers of b bytes, with P = ceil(S / TOKENS):
 
     S D b + P G W D b      keys are read once, queries by each program
     4 W S + 8 W P          logits, maxima and sums are written
