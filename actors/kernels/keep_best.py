@@ -1,14 +1,15 @@
 """Indices of the tokens that a compaction keeps: the best of the older ones, and all of the window.
 
-    chosen = the `count` tokens with the highest scores (of equal ones the oldest), oldest first, then the window
+    chosen = the `count` older tokens with the highest scores, oldest first, then the window
 
-Twin: `actors.kv.eviction.best`. Nothing is sorted. A score's bits, read as a number without sign, order as the
-scores do. The lowest that is kept is found digit by digit, in four rounds: each counts how many scores have
-which next digit, among those that share the digits found so far. A last round keeps all higher scores, and of
-the equal ones the first; running sums say where their places go. One program does this for a head. Its scores
-stay in the nearest cache, so beyond that only the first round reads. Bytes, per KV head of S older tokens:
+Twin: `actors.kv.eviction.best`. Of equal scores the older one is kept. Nothing is sorted. A score's bits,
+read as a number without sign, order as the scores do. The lowest score that is kept is found digit by digit,
+in four rounds: each counts how many scores have which next digit, among those that share the digits found so
+far. A last round keeps all higher scores, and of the equal ones the first; running sums say where their places
+go. One program does this for a head, whose scores stay in the nearest cache meanwhile. Bytes, per KV head of S
+older tokens:
 
-    5 x 4 S                are read, 4 S of them from afar
+    5 x 4 S                are read, 4 x 4 S of them from the nearest cache
     4 (count + window)     are written
 """
 
@@ -23,7 +24,7 @@ SIGN = tl.constexpr(0x80000000)
 ALL = tl.constexpr(0xFFFFFFFF)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["count"])  # 1 would become a constant, which a loop cannot change
 def _keep_best(
     scores, chosen, older, count, window, due_stride, head_stride,
     BLOCK: tl.constexpr, WINDOW: tl.constexpr,
@@ -37,10 +38,11 @@ def _keep_best(
     digits = tl.arange(0, 256)
     lowest = tl.full([], 0, tl.uint32)  # the digits found so far
     room = count  # for scores that share them
-    for later in tl.static_range(24, -1, -8):  # bits that follow on the digit
+    for later in range(24, -1, -8):  # bits that follow the digit
         having = tl.zeros([256], tl.int32)
         for start in range(0, older, BLOCK):
-            rank, exists = _ranks(scores, start, older, BLOCK)
+            token = start + tl.arange(0, BLOCK)
+            rank, exists = _ranks(scores, token, older), token < older
             shared = exists & (rank >> later >> 8 == lowest)
             having += tl.histogram((rank >> later & 255).to(tl.int32), 256, shared)
         at_least = tl.sum(having, 0) - tl.cumsum(having, 0) + having
@@ -50,24 +52,23 @@ def _keep_best(
 
     better_before, equal_before = 0, 0
     for start in range(0, older, BLOCK):
-        rank, exists = _ranks(scores, start, older, BLOCK)
+        token = start + tl.arange(0, BLOCK)
+        rank, exists = _ranks(scores, token, older), token < older
         better, equal = exists & (rank > lowest), exists & (rank == lowest)
         betters = better_before + tl.cumsum(better.to(tl.int32), 0)
         equals = equal_before + tl.cumsum(equal.to(tl.int32), 0)
         place = betters + tl.minimum(equals, room) - 1
-        token = start + tl.arange(0, BLOCK)
         tl.store(chosen + place, token, better | (equal & (equals <= room)))
         better_before += tl.sum(better.to(tl.int32), 0)
         equal_before += tl.sum(equal.to(tl.int32), 0)
 
 
 @triton.jit
-def _ranks(scores, start, older, BLOCK: tl.constexpr):
-    """Numbers without sign that are ordered as a block of scores, and which of them exist."""
-    token = start + tl.arange(0, BLOCK)
+def _ranks(scores, token, older):
+    """Numbers without sign that are ordered as the tokens' scores."""
     score = tl.load(scores + token, token < older, other=0.0)
     bits = tl.where(score == 0.0, 0.0, score).to(tl.uint32, bitcast=True)  # -0 equals 0
-    return bits ^ tl.where(bits >= SIGN, ALL, SIGN), token < older
+    return bits ^ tl.where(bits >= SIGN, ALL, SIGN)
 
 
 def keep_best(scores: torch.Tensor, count: int, window: int) -> torch.Tensor:
