@@ -5,8 +5,8 @@
 Twin: `actors.kv.eviction.best`. Of equal scores the older one is kept. Nothing is sorted. A score's bits,
 read as a number without sign, order as the scores do. The lowest score that is kept is found digit by digit,
 in four rounds: each counts how many scores have which next digit, among those that share the digits found so
-far. A last round keeps all higher scores, and of the equal ones the first; running sums say where their places
-go. One program does this for a head, whose scores stay in the nearest cache meanwhile. Bytes, per KV head of S
+far. A last round keeps all higher scores, and of the equal ones the first; running sums say where they go.
+One program does this for a head, whose scores stay in the nearest cache meanwhile. Bytes, per KV head of S
 older tokens:
 
     5 x 4 S                are read, 4 x 4 S of them from the nearest cache
