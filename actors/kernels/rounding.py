@@ -1,7 +1,7 @@
 """Rounding to a type of fewer bits, to the nearest number and of two to the even one, as a GPU rounds.
 
-The interpreter drops bf16's excess bits instead, and makes a small number of zero. So there the bits are
-taken by hand.
+The interpreter drops bf16's excess bits instead, and takes tiny numbers for others. So there the bits are
+rounded here.
 """
 
 import triton
