@@ -28,9 +28,9 @@ from raysweep.spec import Architecture
 
 # How often logits are written or read: by the head, the check that they are finite, and sampling.
 LOGIT_PASSES = 4
-# How often a scored row's keys are read or written, all else but pairs of keys included.
+# How often scoring reads the keys of a row.
 SCORE_PASSES = 4
-# The same for r_kv, which looks at norms, importance and redundancy.
+# How often r_kv reads and writes them in all, besides comparing pairs: norms, importance, moving.
 R_KV_PASSES = 8
 # r_kv compares each key with all others, in tiles of so many keys, each pair of tiles once.
 PAIR_TILE = 256

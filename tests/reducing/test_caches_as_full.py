@@ -77,6 +77,6 @@ def test_the_plan_says_after_which_prompts_a_policys_rows_equal_full():
     plan = make_plan(config, [])
     lines = plan_lines(config, plan, estimates(config, plan), ())
     assert [line.text for line in lines if line.label == "note"] == [
-        "streaming_llm-64 packs or evicts from 65 tokens on, and thinking and answer take at most 24: after "
-        "prompts of up to 40 tokens its rows equal full"
+        "streaming_llm-64 packs or evicts from 65 tokens on, and thinking and answer take at most 33: after "
+        "prompts of up to 31 tokens its rows equal full"
     ]
