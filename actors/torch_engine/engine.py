@@ -65,7 +65,7 @@ class TorchEngine:
         arithmetic: torch.dtype | None = None,
         longest: int | None = None,
     ):
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = fastest_device()
         self.decoder = load_decoder(path, storage, device, arithmetic)
         self.texts = Texts(path, architecture.context)
         # On a CPU whole blocks of rows are decoded, so the cache must have that many.
@@ -269,6 +269,10 @@ class TorchEngine:
                     self.cache.move(len(self.running), row)
                     self.running[row] = last
                 self.cache.clear(len(self.running))  # as padding it would be attended to
+
+
+def fastest_device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _check_finite(sequence: Sequence, token: int) -> None:

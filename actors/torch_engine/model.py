@@ -25,7 +25,7 @@ from actors.torch_engine.weights import load_model
 from raysweep.memory import PREFILL_TOKENS
 from raysweep.system.machine import available_bytes
 
-PREFILL_CHUNK = 512  # prompt tokens computed at a time, which bounds the memory for a long prompt
+PREFILL_CHUNK = 512  # prompt tokens that a CPU computes at a time
 
 
 class Decoder:
@@ -61,9 +61,10 @@ class Decoder:
         """
         chunks: list[_Chunk] = []
         hidden = torch.empty(0)
-        for start in range(0, len(tokens), PREFILL_CHUNK):
+        size = PREFILL_TOKENS if kernels.used_on(self.device) else PREFILL_CHUNK
+        for start in range(0, len(tokens), size):
             chunk = _Chunk(start, chunks, self.storage, keep_queries)
-            ids = torch.tensor(tokens[start : start + PREFILL_CHUNK], device=self.device)
+            ids = torch.tensor(tokens[start : start + size], device=self.device)
             positions = torch.arange(start, start + len(ids), device=self.device)
             hidden = self._layers(ids, positions, chunk.attend)
             chunks.append(chunk)
