@@ -1,14 +1,18 @@
 """Whole steps by kernels, interpreted on a CPU, against the steps of the CPU's engine."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from support.tiny_models import MODELS, architecture, smallest
-from support.torch_engines import POLICIES
+from support.tiny_models import MODELS, architecture, decoding, requests, run, smallest, untimed
+from support.torch_engines import POLICIES, QUESTIONS, make_engine
 
 from actors import kernels
+from actors.kv.full import Full
+from actors.kv.r_kv import RKV
 from actors.kv_cache import step
 from actors.kv_cache.cache import KVCache
 from actors.kv_cache.prompt import start_row
@@ -26,9 +30,11 @@ PROMPTS = (
 STEPS = 4
 
 
-def stepped(policy: Any, on_kernels: bool) -> tuple[list[torch.Tensor], KVCache]:
+def stepped(
+    policy: Any, on_kernels: bool, folder: Path = MODELS / smallest()
+) -> tuple[list[torch.Tensor], KVCache]:
     """Logits of some steps of three rows in 32 bit, and the cache behind them."""
-    decoder = load_decoder(str(MODELS / smallest()), torch.float32, CPU, torch.float32)
+    decoder = load_decoder(str(folder), torch.float32, CPU, torch.float32)
     cache = KVCache(architecture(smallest()), policy, 4, torch.float32, CPU)
     cache.reserve(128)
     for row, tokens in enumerate(PROMPTS):
@@ -58,6 +64,34 @@ def logits_of(gpu: GpuStep, batch: Batch) -> torch.Tensor:
     gpu.decoder.head.joined = joined
     assert drawn == kept[0][: len(drawn)].argmax(-1).tolist()
     return kept[0]
+
+
+def test_an_engine_by_kernels_whose_host_is_one_step_late_gives_the_same_traces(monkeypatch):
+    """Forks at a budget, rows that wait, and compactions included. In 32 bit, where nothing is rounded away."""
+    way = replace(decoding(temperature=0, token_budgets=(20, 30)), answer_tokens=3)
+    wanted = requests(QUESTIONS[:3], way)
+    policy = RKV(budget=32, window=8, buffer=16)
+
+    def traces() -> dict:
+        engine = make_engine(smallest(), policy, 2, torch.float32, torch.float32)
+        assert engine.lag == ({"cpu"} == kernels.DEVICES)
+        return {key: untimed(trace) for key, trace in run(engine, wanted).items()}
+
+    expected = traces()
+    monkeypatch.setattr(kernels, "DEVICES", {"cpu"})
+    found = traces()
+    assert {trace.reproducible for trace in found.values()} == {"seeded"}
+    same = {key: replace(trace, reproducible="batch_invariant") for key, trace in found.items()}
+    assert same == expected
+
+
+def test_packed_weights_give_the_same_steps(monkeypatch):
+    folder = next((MODELS / "quantized").glob("tiny-60k*gptq*4*"))
+    expected, _ = stepped(Full(), False, folder)
+    monkeypatch.setattr(kernels, "DEVICES", {"cpu"})
+    found, _ = stepped(Full(), True, folder)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert torch.allclose(ours, theirs, atol=2e-4 * float(theirs.abs().max()))
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.slug)

@@ -1,8 +1,8 @@
 """The peak of an engine's memory on a GPU against what the plan counts, on the meta device.
 
-The whole engine runs: prompts, steps, forks of all rows at one budget, a compaction of each within its answer,
-and the way back. Only numbers are missing, so tokens are given. The rows are those that the plan gives an H100
-for the study's grid. Models have two of their layers, in the formulas too, but one has all of them.
+The whole engine runs: prompts, steps, forks of all rows at one budget, a compaction of each within its
+answer, and the way back. Only numbers are missing, so tokens are given. The rows are those that the plan
+gives an H100 for the study's grid. Models have two of their layers, in the formulas too, but one has all.
 """
 
 from dataclasses import replace
@@ -101,8 +101,8 @@ def peak_bytes(a: Architecture, policy: KVPolicy, rows: int) -> int:
         patch.setattr(engine_module, "load_decoder", lambda *_: decoder)
         engine = TorchEngine(str(MODELS / "tiny-60k"), a, policy, rows, longest=LENGTHS.row)
         for number in range(rows):
-            question = rendered("1+" * (PROMPT // 2) + str(number % 3))
-            engine.add(TraceRequest(question, number % 3, decoding()), lambda trace: None)
+            question = rendered("1+" * (PROMPT // 2) + str(3 * number // rows))
+            engine.add(TraceRequest(question, number, decoding()), lambda trace: None)
         engine.step()
         engine.launched.clear()
         for row, sequence in enumerate(engine.running):
