@@ -209,11 +209,11 @@ def reserved_bytes(a: Architecture, policy: KVPolicy, tokens: int) -> int:
 
 
 def kept_prompts_bytes(a: Architecture, policy: KVPolicy, tokens: int) -> int:
-    """The most bytes of the prompts that the torch engine keeps for further samples: those of one row.
+    """The bytes of prompts that the torch engine keeps for further samples: a quarter of a row's.
 
-    It keeps at least one prompt, which a row holds too.
+    It keeps one prompt that takes more, but then only that one.
     """
-    return reserved_bytes(a, policy, tokens)
+    return reserved_bytes(a, policy, tokens) // 4
 
 
 def fork_slots(policy: KVPolicy, tokens: int, ahead: int) -> Held:

@@ -5,7 +5,12 @@ CPU runs, and which the tests compare it with in Triton's interpreter. Only code
 the files of this room, because torch's CPU build comes without Triton.
 """
 
-import torch
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 DEVICES = {
     "cuda"

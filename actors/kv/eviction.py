@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+from actors import kernels
 from raysweep.kv_policy import Held
 
 if TYPE_CHECKING:
@@ -99,6 +100,10 @@ def best(scores: torch.Tensor, count: int) -> torch.Tensor:
 
     Of tokens with equal scores, which pooling makes common, the older one is kept.
     """
+    if kernels.used_on(scores.device):
+        from actors.kernels.keep_best import keep_best
+
+        return keep_best(scores.float(), count, window=0)
     ranked = scores.sort(dim=-1, descending=True, stable=True).indices
     return ranked[..., :count].sort(dim=-1).values
 
@@ -109,6 +114,10 @@ def observed_attention(row: Row, window: int) -> torch.Tensor:
     Take the largest logit over the query heads that share a key head, the softmax over the older tokens
     in 32 bit, then the mean over the queries.
     """
+    if kernels.used_on(row.keys.device):
+        from actors.kernels import observed_attention as kernel
+
+        return kernel.observed_attention(row.keys, row.queries, window)
     older = row.keys[:, :, : row.keys.shape[2] - window]
     # The query heads stand where a sequence's queries would, so that keys are not copied for each.
     queries = row.queries.flatten(2, 3)  # [n, kv_heads, group * observed, head_dim]

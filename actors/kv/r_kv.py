@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from actors import kernels
 from actors.kv.eviction import Row, observed_attention, smoothed
 from actors.kv.snap_kv import SnapKV
 
@@ -63,6 +64,10 @@ def redundancy(keys: torch.Tensor) -> torch.Tensor:
     A token's similarities to all others sum up to one product with the sum of all directions. So pairs of
     tokens are only looked at to find each token's newest likeness, some tokens at a time.
     """
+    if kernels.used_on(keys.device):
+        from actors.kernels import redundancy as kernel
+
+        return kernel.redundancy(keys)
     directions = keys / (keys.norm(dim=-1, keepdim=True) + TINY)
     total = directions.sum(2, keepdim=True)
     squares = directions.square().sum(-1)

@@ -45,7 +45,7 @@ def _evict_native(cache: KVCache, rows: Sequence[int], policy: EvictingPolicy) -
     for part in parts_of(cache, rows):
         scores = policy.scores(view(cache, part))[..., :older]
         chosen = best(scores, policy.budget - policy.window)
-        kept = torch.cat([chosen, newest.expand(*chosen.shape[:2], -1)], -1)
+        kept = torch.cat([chosen, newest.to(chosen.dtype).expand(*chosen.shape[:2], -1)], -1)
         note_dropped(cache, part, kept, tokens)
         cache.native.keep(part, kept, tokens)
     for row in rows:
@@ -75,14 +75,14 @@ def _pack_block(cache: KVCache, rows: Sequence[int], policy: PackingPolicy) -> N
     assert cache.packed is not None
     size, first, native = policy.group_size, policy.sinks, policy.compacts_at
     for part in parts_of(cache, rows):
-        oldest = {
-            name: part.read(lane.tensor, first, first + size)
-            for name, lane in cache.native.lanes.items()
-        }
         places = [cache.extents[row].packed for row in part.rows]
-        for name, entries in _packed_entries(oldest, policy.packing).items():
-            lane = cache.packed.lanes[name]
-            part.write(lane.tensor, [place // lane.tokens for place in places], entries)
+        if part.index is None:
+            _pack_by_torch(cache, part, places, policy)
+        else:
+            _pack_by_kernel(cache, part, places, policy)
+        if cache.policy.scores_attention:
+            sums = part.read(cache.native["attention"], first, first + size)
+            part.write(cache.packed["attention"], places, sums)
         for lane in cache.native.lanes.values():
             rest = part.read(lane.tensor, first + size, native).clone()
             part.write(lane.tensor, [first] * len(part.rows), rest)
@@ -91,14 +91,39 @@ def _pack_block(cache: KVCache, rows: Sequence[int], policy: PackingPolicy) -> N
         cache.extents[row] = replace(extent, native=native - size, packed=extent.packed + size)
 
 
-def _packed_entries(native: dict[str, torch.Tensor], packing: Packing) -> dict[str, torch.Tensor]:
-    """The entries of packed lanes that a block of native ones becomes; sums of attention stay as they are."""
-    made = {name: lane for name, lane in native.items() if name == "attention"}
-    axes: dict[str, Axis] = {"key": packing.key_axis, "value": packing.value_axis}
-    for side, axis in axes.items():
-        entries = pack(native[f"{side}s"], packing, axis)
-        made |= {f"{side}_{name}": entry for name, entry in entries.items()}
-    return made
+def _pack_by_torch(
+    cache: KVCache, part: Part, places: Sequence[int], policy: PackingPolicy
+) -> None:
+    """Pack the oldest block of a row behind its packed tokens, of which there are `places`."""
+    assert cache.packed is not None
+    block = policy.sinks, policy.sinks + policy.group_size
+    for side, axis in _axes(policy.packing).items():
+        numbers = part.read(cache.native[f"{side}s"], *block)
+        lanes = cache.packed.of_side(side)
+        for name, entries in pack(numbers, policy.packing, axis).items():
+            starts = [place // lanes[name].tokens for place in places]
+            part.write(lanes[name].tensor, starts, entries)
+
+
+def _axes(packing: Packing) -> dict[str, Axis]:
+    return {"key": packing.key_axis, "value": packing.value_axis}
+
+
+def _pack_by_kernel(
+    cache: KVCache, part: Part, places: Sequence[int], policy: PackingPolicy
+) -> None:
+    """The same for several rows in one layer."""
+    from actors.kernels.pack import pack as pack_rows
+
+    assert cache.packed is not None and part.index is not None
+    block = slice(policy.sinks, policy.sinks + policy.group_size)
+    starts = torch.tensor(places, dtype=torch.int32, device=cache.device)
+    for side, axis in _axes(policy.packing).items():
+        native = cache.native[f"{side}s"][part.layers][:, :, block]
+        lanes = {
+            name: lane.tensor[part.layers] for name, lane in cache.packed.of_side(side).items()
+        }
+        pack_rows(native, part.index, starts, lanes, policy.packing, axis)
 
 
 def view(cache: KVCache, part: Part) -> Row:

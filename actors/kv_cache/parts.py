@@ -63,6 +63,6 @@ def parts_of(cache: KVCache, rows: Sequence[int]) -> Iterator[Part]:
     most_rows = cache.rows_compacted_together
     for start in range(0, len(rows), most_rows):
         some = tuple(rows[start : start + most_rows])
-        index = torch.tensor(some, device=cache.device)
+        index = torch.tensor(some, dtype=torch.int32, device=cache.device)
         for layer in range(cache.architecture.layers):
             yield Part(layer, some, index)

@@ -136,7 +136,7 @@ def note_dropped(cache: KVCache, part: Part, kept: torch.Tensor, tokens: int) ->
         if notes is None:
             continue
         own = kept if part.index is None else kept[number : number + 1]
-        places = others(own, tokens)
+        places = others(own.long(), tokens)
         layers = (
             part.layers if isinstance(part.layers, slice) else slice(part.layers, part.layers + 1)
         )

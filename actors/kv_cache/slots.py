@@ -68,8 +68,14 @@ class Slots:
     def keep(self, part: Part, chosen: torch.Tensor, tokens: int) -> None:
         """Move the `chosen` of the part's first `tokens` tokens to the front, in that order.
 
-        chosen  [n, kv_heads, count]
+        chosen  [n, kv_heads, count], oldest first
         """
+        if part.index is not None:
+            from actors.kernels.gather import gather
+
+            for lane in self.lanes.values():
+                gather(lane.tensor[part.layers], part.index, chosen)
+            return
         for lane in self.lanes.values():
             entries = part.read(lane.tensor, 0, tokens)
             index = chosen.reshape(*chosen.shape, *[1] * (entries.ndim - 3))

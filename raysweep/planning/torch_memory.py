@@ -38,7 +38,8 @@ def row_bytes(a: Architecture, policy: KVPolicy, lengths: Lengths) -> int:
 
 def fixed_bytes(a: Architecture, policy: KVPolicy, lengths: Lengths) -> int:
     """Bytes that the engine takes besides weights and rows."""
-    kept = kept_prompts_bytes(a, policy, lengths.row)
+    one_prompt = reserved_bytes(a, policy, lengths.prompt)
+    kept = max(kept_prompts_bytes(a, policy, lengths.row), one_prompt)
     prefill = prefill_bytes(a, policy, lengths.prompt)
     return workspace_bytes(a, 0) + kept + prefill + compaction_bytes(a, policy, lengths.row)
 

@@ -96,7 +96,8 @@ def test_all_of_it_is_counted_once_per_row_or_once_per_engine(policy: KVPolicy):
     reserved = reserved_bytes(QWEN, policy, TOKENS)
     assert row == reserved + saved + scratch_bytes(QWEN, policy, TOKENS)
     beside = prefill_bytes(QWEN, policy, 2000) + compaction_bytes(QWEN, policy, TOKENS)
-    assert fixed_bytes(QWEN, policy, lengths) == memory.workspace_bytes(QWEN, 0) + reserved + beside
+    beside += max(reserved // 4, reserved_bytes(QWEN, policy, 2000))  # kept prompts
+    assert fixed_bytes(QWEN, policy, lengths) == memory.workspace_bytes(QWEN, 0) + beside
 
 
 # Placing
