@@ -28,11 +28,10 @@ class Step:
 def begin(cache: KVCache, count: int) -> Step:
     """A step of the cache's first `count` rows."""
     slots, native, packed = slots_of(cache, count)
-    observed = max(1, cache.policy.observed_queries)
     return Step(
         torch.arange(count, device=cache.device),
         torch.tensor(slots, device=cache.device),
-        torch.tensor([extent.seen % observed for extent in cache.extents[:count]]),
+        torch.tensor(query_slots_of(cache, count)),
         tuple(blocks_of(cache, native, packed)),
     )
 
@@ -43,6 +42,12 @@ def slots_of(cache: KVCache, count: int) -> tuple[list[int], list[int], list[int
     slots = [cache.slot(extent) for extent in extents]
     native = [max(extent.native, slot + 1) for extent, slot in zip(extents, slots, strict=True)]
     return slots, native, [extent.packed for extent in extents]
+
+
+def query_slots_of(cache: KVCache, count: int) -> list[int]:
+    """Where the next query of each of the first `count` rows goes in the ring of observed ones."""
+    observed = max(1, cache.policy.observed_queries)
+    return [extent.seen % observed for extent in cache.extents[:count]]
 
 
 def attend(

@@ -7,8 +7,7 @@ a column per row. So a step's shape is its number of rows, which is rounded up t
 beyond the batch hold nothing and write nothing.
 """
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,18 +16,20 @@ from torch.nn import functional
 
 from actors.kernels.add_norm import add_norm
 from actors.kernels.append import append
-from actors.kernels.decode_attention import attention_scratch, decode_attention
+from actors.kernels.decode_attention import AttentionScratch, AttentionShape, decode_attention
 from actors.kernels.draw import draw
 from actors.kernels.gated import gated
 from actors.kv_cache import step
 from actors.kv_cache.cache import KVCache
+from actors.kv_cache.slots import Slots
 from actors.torch_engine.batch import NOTHING, Batch, Drawn
 from actors.torch_engine.graphs import Graphs, bucket
 from actors.torch_engine.model import Decoder, gate_up, qkv
 
+# The rows of a step's tensor. Real numbers are there by their bits.
 WHOLE = ("tokens", "sources", "positions", "slots", "query_slots", "native", "packed", "top_k")
-REAL = ("draws", "temperature", "top_p", "min_p")  # their bits, as whole numbers
-STANDS_STILL = -1  # the slot of a row that writes nothing
+REAL = ("draws", "temperature", "top_p", "min_p")
+NO_SLOT = -1  # of a row that writes nothing
 
 
 class GpuStep:
@@ -41,11 +42,7 @@ class GpuStep:
     def __init__(self, decoder: Decoder, cache: KVCache, graphs: Graphs | None):
         self.decoder, self.cache, self.graphs = decoder, cache, graphs
         self.last = torch.zeros(cache.rows, dtype=torch.long, device=cache.device)
-
-    @cached_property
-    def scratch(self) -> Any:
-        """Of attention, for all rows and slots; made when the cache has been reserved."""
-        return attention_scratch(self.cache)
+        self.scratch = AttentionScratch.of(_shape(cache), cache.device)
 
     @torch.inference_mode()
     def __call__(self, batch: Batch, before: Drawn | None) -> Drawn:
@@ -55,70 +52,115 @@ class GpuStep:
         columns = torch.from_numpy(self._columns(batch, rows))
         if self.cache.device.type == "cuda":
             columns = columns.pin_memory()
-        columns = columns.to(self.cache.device, non_blocking=True)
+        inputs = (columns.to(self.cache.device, non_blocking=True), self.last)
+        if self.scratch.shape != (shape := _shape(self.cache)):
+            self.scratch = AttentionScratch.of(shape, self.cache.device)
         if self.graphs is None:
-            drawn = self.forward((columns, self.last))
+            drawn = self.forward(inputs)
         else:
-            inputs = (columns, self.last)
-            drawn = self.graphs.run(lambda: self.cache.addresses, rows, inputs, self.forward)
+            drawn = self.graphs.run(self._place, rows, inputs, self.forward)
         self.last[:rows] = drawn
         return Drawn(self.last, _reader(drawn[:count]))
 
+    def _place(self) -> tuple[int, ...]:
+        """The addresses that a recorded step reads and writes."""
+        return (*self.cache.addresses, self.scratch.results.data_ptr())
+
     def _columns(self, batch: Batch, rows: int) -> np.ndarray:
         """[fields, rows], int64"""
-        count = len(batch.tokens)
+        count, ways = len(batch.tokens), batch.samplings
         slots, native, packed = step.slots_of(self.cache, count)
-        observed = max(1, self.cache.policy.observed_queries)
-        seen = [extent.seen % observed for extent in self.cache.extents[:count]]
-        ways = batch.samplings
-        top_k = [way.top_k for way in ways]
-        whole = [batch.tokens, batch.sources, batch.positions, slots, seen, native, packed, top_k]
+        query_slots = step.query_slots_of(self.cache, count)
+        whole = [batch.tokens, batch.sources, batch.positions, slots, query_slots, native, packed]
         real = [batch.draws, *([getattr(way, name) for way in ways] for name in REAL[1:])]
         columns = np.zeros((len(WHOLE) + len(REAL), rows), dtype=np.int64)
-        columns[: len(WHOLE), :count] = whole
+        columns[WHOLE.index("slots"), count:] = NO_SLOT
+        columns[: len(WHOLE), :count] = [*whole, [way.top_k for way in ways]]
         columns[len(WHOLE) :, :count] = np.array(real, dtype=np.float64).view(np.int64)
-        columns[WHOLE.index("slots"), count:] = STANDS_STILL
         return columns
 
     def forward(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         """The tokens drawn, [rows], from the columns and the last step's tokens."""
         columns, last = inputs
-        fields = dict(zip((*WHOLE, *REAL), columns, strict=True))
+        fields = dict(zip(WHOLE, columns, strict=False))
         tokens = torch.where(fields["tokens"] == NOTHING, last[fields["sources"]], fields["tokens"])
-        hidden = self._layers(tokens.clamp(min=0), fields["positions"], columns.int())
+        whole = dict(zip(WHOLE, columns[: len(WHOLE)].int(), strict=True))
+        hidden = self._layers(tokens.clamp(min=0), fields["positions"], whole)
         logits = self.decoder.head.joined(hidden)
         real = columns[len(WHOLE) :].view(torch.float64)
-        temperature, top_p, min_p = real[1:].float()
-        return draw(logits, real[0], temperature, fields["top_k"].int(), top_p, min_p)
+        return draw(logits, real[0], *real[1:2].float(), whole["top_k"], *real[2:].float())
 
     def _layers(
-        self, tokens: torch.Tensor, positions: torch.Tensor, columns: torch.Tensor
+        self, tokens: torch.Tensor, positions: torch.Tensor, fields: dict[str, torch.Tensor]
     ) -> torch.Tensor:
         """Normalised hidden states [rows, hidden] after the last layer."""
-        body, cache = self.decoder.model.model, self.cache
+        body, linears = self.decoder.model.model, self.decoder.linears
         hidden = functional.embedding(tokens, body.embed_tokens.weight)
-        cos, sin = body.rotary_emb(hidden, positions[None])
-        norms = [layer.input_layernorm for layer in body.layers]
+        rotation = [each[0] for each in body.rotary_emb(hidden, positions[None])]
+        norms = [*(layer.input_layernorm for layer in body.layers), body.norm]
         normed = _added(hidden, None, norms[0])
         for index, layer in enumerate(body.layers):
-            following = norms[index + 1] if index + 1 < len(norms) else body.norm
-            linears, own = self.decoder.linears, layer.self_attn
             joined = linears[qkv(layer)].joined(normed)
-            q = append(cache, index, joined, own, cos[0], sin[0], columns)
-            attended = decode_attention(cache, index, q, columns, self.scratch)
-            normed = _added(
-                hidden, linears[(own.o_proj,)].joined(attended), layer.post_attention_layernorm
-            )
+            attended = self._attend(index, joined, layer.self_attn, rotation, fields)
+            attended = linears[(layer.self_attn.o_proj,)].joined(attended)
+            normed = _added(hidden, attended, layer.post_attention_layernorm)
             features = gated(linears[gate_up(layer)].joined(normed))
-            normed = _added(hidden, linears[(layer.mlp.down_proj,)].joined(features), following)
+            features = linears[(layer.mlp.down_proj,)].joined(features)
+            normed = _added(hidden, features, norms[index + 1])
         return normed
+
+    def _attend(
+        self,
+        layer: int,
+        joined: torch.Tensor,
+        attention: Any,
+        rotation: Sequence[torch.Tensor],
+        fields: dict[str, torch.Tensor],
+    ) -> torch.Tensor:
+        """Append the rows' tokens and attend: [rows, heads * head_dim]."""
+        cache, slots = self.cache, fields["slots"]
+        native = _lanes(cache.native, layer)
+        q_norm, k_norm = getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)
+        q = append(
+            joined,
+            *(None if norm is None else norm.weight for norm in (q_norm, k_norm)),
+            0.0 if q_norm is None else q_norm.variance_epsilon,
+            *rotation,
+            slots,
+            fields["query_slots"],
+            native["keys"],
+            native["values"],
+            cache.queries[layer],
+            native.get("attention"),
+        )
+        packed = None if cache.packed is None else _lanes(cache.packed, layer)
+        lengths = (fields["native"], self.scratch, packed, fields["packed"])
+        return decode_attention(q, slots, native, *lengths)
+
+
+def _shape(cache: KVCache) -> AttentionShape:
+    a, packed = cache.architecture, cache.packed
+    return AttentionShape(
+        rows=cache.rows,
+        kv_heads=a.kv_heads,
+        group=a.heads // a.kv_heads,
+        head_dim=a.head_dim,
+        native=cache.native.capacity,
+        packed=0 if packed is None else packed.capacity,
+        packing=cache.policy.packing,
+        scores_attention=cache.policy.scores_attention,
+    )
+
+
+def _lanes(slots: Slots, layer: int) -> dict[str, torch.Tensor]:
+    return {name: lane.tensor[layer] for name, lane in slots.lanes.items()}
 
 
 def _added(hidden: torch.Tensor, delta: torch.Tensor | None, norm: Any) -> torch.Tensor:
     return add_norm(hidden, delta, norm.weight, norm.variance_epsilon)
 
 
-def _reader(drawn: torch.Tensor) -> Any:
+def _reader(drawn: torch.Tensor) -> Callable[[], list[int]]:
     """Copies tokens to the host behind the work that is launched; what it returns waits for them."""
     if drawn.device.type != "cuda":
         return drawn.tolist
