@@ -4,9 +4,10 @@ All of it is the engine's own code, so kernels are launched as they would be: wi
 and shapes. Only the extents of rows are made up here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -47,23 +48,29 @@ def a_cache(policy: KVPolicy, rows: int, layers: int = 1) -> KVCache:
     return cache
 
 
-def decode(policy: KVPolicy, rows: int, weights: WeightSpec = BF16, layers: int = 1) -> None:
-    """One step of decoding."""
+def decoding(
+    policy: KVPolicy, rows: int, weights: WeightSpec = BF16, layers: int = 1
+) -> Callable[[], object]:
+    """One step of decoding, ready to be run."""
     cache = a_cache(policy, rows, layers)
     decoder = Decoder(a_model(cache.architecture, weights), torch.bfloat16, META)
-    zeros, draws = [0] * rows, np.zeros(rows)
-    GpuStep(decoder, cache, None)(Batch(zeros, zeros, zeros, draws, [SAMPLING] * rows), None)
+    zeros = [0] * rows
+    batch = Batch(zeros, zeros, zeros, np.zeros(rows), [SAMPLING] * rows)
+    return partial(GpuStep(decoder, cache, None), batch, None)
 
 
-def compact_rows(policy: KVPolicy, rows: int) -> None:
-    """The compaction of rows that hold as much as the policy ever lets them hold."""
-    cache = a_cache(policy, rows)
+def compaction(policy: KVPolicy, rows: int, layers: int = 1) -> Callable[[], object]:
+    """The compaction of rows that hold as much as the policy ever lets them hold, ready to be run.
+
+    Nothing for a policy that compacts none.
+    """
+    cache = a_cache(policy, rows, layers)
+    packed = 0
+    if isinstance(policy, PackingPolicy):
+        packed = policy.reserved(TOKENS).packed - policy.group_size
     if cache.compacts_at is not None:
-        packed = 0
-        if isinstance(policy, PackingPolicy):
-            packed = policy.reserved(TOKENS).packed - policy.group_size
         cache.extents = [Extent(TOKENS, cache.compacts_at, packed)] * rows
-        compact(cache, range(rows))
+    return partial(compact, cache, range(rows))
 
 
 def a_model(a: Architecture, weights: WeightSpec) -> Any:
@@ -96,7 +103,7 @@ def packed_layer(linear: tensors.Linear, weights: WeightSpec) -> PackedLinear:
     groups, bits = linear.inputs // weights.group_size, weights.bits
     inputs = torch.arange(linear.inputs, dtype=torch.int32)
     codes = (linear.inputs * bits // 32, linear.outputs)
-    layer = PackedLinear(
+    return PackedLinear(
         {
             "qweight": torch.empty(codes, dtype=torch.int32, device=META),
             "qzeros": torch.zeros(groups, linear.outputs * bits // 32, dtype=torch.int32),
@@ -106,4 +113,3 @@ def packed_layer(linear: tensors.Linear, weights: WeightSpec) -> PackedLinear:
         bits,
         offset=2 ** (bits - 1) if weights.symmetric else 0,
     )
-    return layer

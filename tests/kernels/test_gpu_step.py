@@ -18,7 +18,11 @@ from actors.torch_engine.model import load_decoder
 from raysweep.spec import Sampling
 
 CPU = torch.device("cpu")
-PROMPTS = ((3, 4, 5), tuple(range(3, 50)), tuple(range(5, 37)))  # ragged; some rows are compacted soon
+PROMPTS = (
+    (3, 4, 5),
+    tuple(range(3, 50)),
+    tuple(range(5, 37)),
+)  # ragged; some rows are compacted soon
 STEPS = 4
 
 
@@ -37,7 +41,9 @@ def stepped(policy: Any, on_kernels: bool) -> tuple[list[torch.Tensor], KVCache]
         if gpu is None:
             found = decoder.decode(torch.tensor(tokens), torch.tensor(positions), cache)
         else:
-            found = logits_of(gpu, Batch(tokens, [0] * rows, positions, np.zeros(rows), [Sampling(0)] * rows))
+            found = logits_of(
+                gpu, Batch(tokens, [0] * rows, positions, np.zeros(rows), [Sampling(0)] * rows)
+            )
         logits.append(found[:rows].float())
         step.end(cache, range(rows))
     return logits, cache

@@ -137,7 +137,10 @@ def test_a_row_is_the_same_whatever_its_neighbours():
 
 @pytest.mark.parametrize(("levels", "stored"), [("hqq", 4), ("symmetric", 2)])
 def test_the_bytes_that_it_moves_are_those_of_the_formula(levels: Levels, stored: int):
-    native, packing = native_numbers(1, 1, 64, 32, seed=14), Packing(4, 64, "token", "token", levels)
+    native, packing = (
+        native_numbers(1, 1, 64, 32, seed=14),
+        Packing(4, 64, "token", "token", levels),
+    )
     lanes = empty_lanes(packing, 1, 1, 32)
     with counted() as traffic:
         pack(native.bfloat16(), indices(0), indices(0), lanes, packing, "token")
