@@ -232,6 +232,6 @@ def draw(
         logits.stride(0),
         vocabulary,
         BITS=16 if logits.dtype == torch.bfloat16 else 32,
-        num_warps=8,
+        num_warps=16,
     )
     return drawn
