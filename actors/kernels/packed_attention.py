@@ -38,7 +38,6 @@ from raysweep.kv_policy import Axis, Packing
 
 SPLIT = 2048  # most tokens per program; what it stores for 2 bits is then 3% of what it reads
 TILE = 128  # most tokens that a program takes at a time
-TOKEN_TILE = 64  # tokens at a time if all scales belong to single tokens
 
 
 def packed_split(packing: Packing) -> int:
@@ -103,15 +102,16 @@ def packed_attention(
         TOGETHER=together,
         SPLIT=packed_split(packing),
         TILE=tile,
-        num_warps=4,
-        num_stages=2,
+        num_warps=8 if packing.bits == 8 or tile == TILE else 4,
+        num_stages=3,
     )
 
 
 def _together(packing: Packing) -> int:
     """Tokens that tiles may not go beyond."""
-    channels = "channel" in (packing.key_axis, packing.value_axis)
-    return packing.group_size if channels else TOKEN_TILE
+    if "channel" in (packing.key_axis, packing.value_axis):
+        return packing.group_size
+    return 64 if packing.group_size >= 32 else 32  # small groups have more scales to keep in registers
 
 
 def _run(axis: Axis, packing: Packing, head_dim: int) -> int:
