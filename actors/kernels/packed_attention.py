@@ -111,7 +111,9 @@ def _together(packing: Packing) -> int:
     """Tokens that tiles may not go beyond."""
     if "channel" in (packing.key_axis, packing.value_axis):
         return packing.group_size
-    return 64 if packing.group_size >= 32 else 32  # small groups have more scales to keep in registers
+    return (
+        64 if packing.group_size >= 32 else 32
+    )  # small groups have more scales to keep in registers
 
 
 def _run(axis: Axis, packing: Packing, head_dim: int) -> int:
