@@ -161,18 +161,9 @@ def _packed_attention(
             KEY_CHANNEL, KEY_RUN, HEAD_DIM, TOGETHER, BITS, HQQ,
         )  # fmt: skip
         logit = _logit(
-            q,
-            dtype,
-            key_codes,
-            key_levels,
-            tokens,
-            held,
-            width,
-            BITS,
-            KEY_CHANNEL,
-            KEY_RUN,
-            KEY_COLUMNS,
-        )
+            q, dtype, key_codes, key_levels, tokens, held,
+            width, BITS, KEY_CHANNEL, KEY_RUN, KEY_COLUMNS,
+        )  # fmt: skip
         logit = tl.where(held[None, :], logit * scale, float("-inf"))
         if logits_ptr is not None:
             line = logits_ptr + (head * GROUP + heads[:, None]) * slots + first_slot
