@@ -7,13 +7,11 @@ gives an H100 for the study's grid. Models have two of their layers, in the form
 
 from dataclasses import replace
 from functools import cache
-from typing import Any
 
 import pytest
 import torch
 from support.live_bytes import LiveBytes
 from support.tiny_models import MODELS, rendered
-from transformers import AutoModelForCausalLM, Qwen3Config
 
 from actors import kernels
 from actors.engine import TraceRequest
@@ -23,6 +21,7 @@ from actors.torch_engine import gpu_step
 from actors.torch_engine.engine import TorchEngine
 from actors.torch_engine.model import Decoder
 from benchmarks.configured import configured
+from benchmarks.meta_engine import META, a_model
 from raysweep.configuration.config import conf_folder
 from raysweep.configuration.definitions import Definitions, read_gpu
 from raysweep.kv_policy import KVPolicy
@@ -31,9 +30,8 @@ from raysweep.planning.fit import placed
 from raysweep.planning.grid import planned_engines
 from raysweep.planning.lengths import Lengths
 from raysweep.planning.torch_memory import fixed_bytes, row_bytes
-from raysweep.spec import Architecture, Decoding, EngineSpec, Sampling
+from raysweep.spec import BF16, Architecture, Decoding, EngineSpec, Sampling
 
-META = torch.device("meta")
 H100 = read_gpu(Definitions((conf_folder(),)), "h100-80", "gpu")
 BUDGETS, ANSWER, PROMPT = (29_000, 30_000), 24, 1_900
 LENGTHS = Lengths(PROMPT + 200 + BUDGETS[-1] + ANSWER, PROMPT + 200, ANSWER + 30)
@@ -47,20 +45,6 @@ def grid() -> dict[str, EngineSpec]:
         configured("+sweep=full", "stages=[plan]", "sweep.backend=torch"), ()
     )
     return {one.engine_id: one for one in engines if one.weights.method == "bf16"}
-
-
-def config_of(a: Architecture) -> Qwen3Config:
-    return Qwen3Config(
-        vocab_size=a.vocab_size,
-        hidden_size=a.hidden_size,
-        num_hidden_layers=a.layers,
-        num_attention_heads=a.heads,
-        num_key_value_heads=a.kv_heads,
-        head_dim=a.head_dim,
-        intermediate_size=a.intermediate_size,
-        max_position_embeddings=a.context,
-        tie_word_embeddings=a.tied_embeddings,
-    )
 
 
 @pytest.fixture(autouse=True)
@@ -79,9 +63,7 @@ def decoding() -> Decoding:
 
 @cache
 def decoder_of(a: Architecture) -> Decoder:
-    with torch.device("meta"):
-        model: Any = AutoModelForCausalLM.from_config(config_of(a), dtype=torch.bfloat16)
-    return Decoder(model, torch.bfloat16, META)
+    return Decoder(a_model(a, BF16), torch.bfloat16, META)
 
 
 def near_budget(policy: KVPolicy, first: int) -> Extent:
