@@ -102,10 +102,10 @@ class GpuStep:
         for index, layer in enumerate(body.layers):
             joined = linears[qkv(layer)].joined(normed)
             attended = self._attend(index, joined, layer.self_attn, rotation, fields)
-            attended = linears[(layer.self_attn.o_proj,)].joined(attended)
+            attended = linears[(layer.self_attn.o_proj,)].in_parts(attended)
             normed = _added(hidden, attended, layer.post_attention_layernorm)
             features = gated(linears[gate_up(layer)].joined(normed))
-            features = linears[(layer.mlp.down_proj,)].joined(features)
+            features = linears[(layer.mlp.down_proj,)].in_parts(features)
             normed = _added(hidden, features, norms[index + 1])
         return normed
 
