@@ -99,13 +99,12 @@ def levels_of(
 @triton.jit
 def _levels(scales, zeros, first, places, inside, BITS: tl.constexpr, HQQ: tl.constexpr):
     scale = tl.load(scales + first + places, inside, 0.0).to(tl.float32)
-    if zeros is None:  # a GPU's compiler reads on behind a return
-        return scale, tl.zeros_like(scale)
+    if zeros is None:
+        middle = tl.zeros_like(scale)
     else:
         zero = tl.load(zeros + first + places, inside, 0.0).to(tl.float32)
-        if HQQ:
-            return scale, (half_of(BITS) - zero) * scale
-        return scale, zero + half_of(BITS) * scale
+        middle = (half_of(BITS) - zero) * scale if HQQ else zero + half_of(BITS) * scale
+    return scale, middle
 
 
 @triton.jit
