@@ -1,6 +1,9 @@
 """The GPUs that kernels are compiled for, what a compiled kernel takes of one, and so its occupancy."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from docs.generate import markdown
 
 WARP = 32  # threads
 KB = 1024
@@ -67,3 +70,17 @@ class Compiled:
             target.blocks,
         )
         return blocks * self.warps / target.warps
+
+
+def table(kernels: Iterable[Compiled]) -> str:
+    """Of each kernel and target, the variant with the most registers."""
+    largest: dict[str, dict[int, Compiled]] = {}
+    for each in sorted(kernels, key=lambda each: (each.file, each.registers)):
+        largest.setdefault(each.file, {})[each.target] = each
+    head = ("kernel", *(f"{target.name}, sm_{number}" for number, target in TARGETS.items()))
+    rows = [(f"`{file}`", *(cell(own[t]) for t in TARGETS)) for file, own in largest.items()]
+    return markdown(head, rows)
+
+
+def cell(kernel: Compiled) -> str:
+    return f"{kernel.registers}, {kernel.shared / KB:.0f} KB, {kernel.occupancy:.0%}"

@@ -1,6 +1,6 @@
 """What the GPU kernels take of a GPU: registers, spilled registers, shared memory, and so their occupancy.
 
-    python -m benchmarks.kernel_resources         a table of the kernels
+    python -m benchmarks.kernel_resources         the table in docs/performance.md
     python -m benchmarks.kernel_resources --json  all that was compiled
 
 No GPU is needed. Triton compiles what the engine launches (see `kernel_launches`), and NVIDIA's cuobjdump,
@@ -24,10 +24,9 @@ from triton import knobs
 from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
 
-from benchmarks.gpu_targets import KB, MAIN, TARGETS, WARP, Compiled
+from benchmarks.gpu_targets import MAIN, TARGETS, WARP, Compiled, table
 from benchmarks.kernel_launches import launches
 from benchmarks.recorded_launches import Launch
-from docs.generate import markdown
 
 
 class NoGpu:
@@ -98,20 +97,6 @@ def usage(cubin: bytes) -> tuple[int, int]:
         said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     numbers = {name: int(value) for name, value in re.findall(r"\b(REG|STACK|LOCAL):(\d+)", said)}
     return numbers["REG"], numbers["STACK"] + numbers["LOCAL"]
-
-
-def table(kernels: Iterable[Compiled]) -> str:
-    """Of each kernel and target, the variant with the most registers."""
-    largest: dict[str, dict[int, Compiled]] = {}
-    for each in sorted(kernels, key=lambda each: (each.file, each.registers)):
-        largest.setdefault(each.file, {})[each.target] = each
-    head = ("kernel", *(f"{target.name}, sm_{number}" for number, target in TARGETS.items()))
-    rows = [(f"`{file}`", *(cell(own[t]) for t in TARGETS)) for file, own in largest.items()]
-    return markdown(head, rows)
-
-
-def cell(kernel: Compiled) -> str:
-    return f"{kernel.registers}, {kernel.shared / KB:.0f} KB, {kernel.occupancy:.0%}"
 
 
 def main(arguments: list[str]) -> None:

@@ -41,7 +41,7 @@ def kernels_on_meta() -> Iterator[None]:
         yield
 
 
-def a_cache(policy: KVPolicy, rows: int, layers: int = 1) -> KVCache:
+def a_cache(policy: KVPolicy, rows: int, layers: int) -> KVCache:
     """The cache of rows that may grow to TOKENS tokens."""
     cache = KVCache(replace(QWEN3_8B, layers=layers), policy, rows, torch.bfloat16, META)
     cache.reserve(TOKENS)
@@ -59,12 +59,12 @@ def decoding(
     return partial(GpuStep(decoder, cache, None), batch, None)
 
 
-def compaction(policy: KVPolicy, rows: int, layers: int = 1) -> Callable[[], object]:
+def compaction(policy: KVPolicy, rows: int) -> Callable[[], object]:
     """The compaction of rows that hold as much as the policy ever lets them hold, ready to be run.
 
     Nothing for a policy that compacts none.
     """
-    cache = a_cache(policy, rows, layers)
+    cache = a_cache(policy, rows, layers=1)
     packed = 0
     if isinstance(policy, PackingPolicy):
         packed = policy.reserved(TOKENS).packed - policy.group_size

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.gpu_targets import MAIN, TARGETS, Compiled
+from benchmarks.gpu_targets import MAIN, TARGETS, Compiled, table
 
 ROOT = Path(__file__).parents[2]
 LAUNCHED = re.compile(r"launching\.launch\(\s*(\w+)")
@@ -54,6 +54,12 @@ def test_no_kernel_spills_registers(compiled, target):
 def test_no_kernel_takes_more_shared_memory_than_a_block_may(compiled, target):
     most = TARGETS[target].most_shared
     assert [each for each in compiled if each.target == target and each.shared > most] == []
+
+
+@pytest.mark.slow
+def test_the_table_in_the_documentation_is_up_to_date(compiled):
+    page = (ROOT / "docs/performance.md").read_text()
+    assert table(compiled) in page, "write there what python -m benchmarks.kernel_resources prints"
 
 
 @pytest.mark.parametrize(
