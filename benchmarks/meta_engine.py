@@ -52,11 +52,19 @@ def decoding(
     policy: KVPolicy, rows: int, weights: WeightSpec = BF16, layers: int = 1
 ) -> Callable[[], object]:
     """One step of decoding, ready to be run."""
+    return partial(a_step(policy, rows, weights, layers), a_batch(rows), None)
+
+
+def a_step(policy: KVPolicy, rows: int, weights: WeightSpec = BF16, layers: int = 1) -> GpuStep:
+    """The step of an engine that has just been loaded."""
     cache = a_cache(policy, rows, layers)
     decoder = Decoder(a_model(cache.architecture, weights), torch.bfloat16, META)
+    return GpuStep(decoder, cache, None)
+
+
+def a_batch(rows: int) -> Batch:
     zeros = [0] * rows
-    batch = Batch(zeros, zeros, zeros, np.zeros(rows), [SAMPLING] * rows)
-    return partial(GpuStep(decoder, cache, None), batch, None)
+    return Batch(zeros, zeros, zeros, np.zeros(rows), [SAMPLING] * rows)
 
 
 def compaction(policy: KVPolicy, rows: int) -> Callable[[], object]:

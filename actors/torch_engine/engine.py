@@ -100,7 +100,9 @@ class TorchEngine:
         self.lag = 0 if once else 1
         recorded = not once and self.cache.device.type == "cuda"
         graphs = Graphs(recorder_on_cuda()) if recorded else None
-        self.decode = GpuStep(self.decoder, self.cache, graphs)
+        self.decode = gpu = GpuStep(self.decoder, self.cache, graphs)
+        if recorded:
+            gpu.record()
 
     def add(self, request: TraceRequest, done: Callable[[Trace], None]) -> None:
         """Queue a sample. Raises ValueError if it does not fit into the context."""

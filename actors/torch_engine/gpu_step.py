@@ -23,8 +23,9 @@ from actors.kv_cache import step
 from actors.kv_cache.cache import KVCache
 from actors.kv_cache.slots import Slots
 from actors.torch_engine.batch import NOTHING, Batch, Drawn
-from actors.torch_engine.graphs import Graphs, bucket
+from actors.torch_engine.graphs import Graphs, bucket, buckets
 from actors.torch_engine.model import Decoder, gate_up, qkv
+from raysweep.spec import Sampling
 
 # The rows of a step's tensor. Real numbers are there by their bits.
 WHOLE = ("tokens", "sources", "positions", "slots", "query_slots", "native", "packed", "top_k")
@@ -43,6 +44,15 @@ class GpuStep:
         self.decoder, self.cache, self.graphs = decoder, cache, graphs
         self.last = torch.zeros(cache.rows, dtype=torch.long, device=cache.device)
         self.scratch = AttentionScratch.of(_shape(cache), cache.device)
+
+    def record(self) -> None:
+        """Record the steps of all numbers of rows, so that none waits for its kernels to be compiled.
+
+        The cache must be reserved, and its rows empty: a slot of theirs is written, and counts for nothing.
+        """
+        for rows in buckets(self.cache.rows):
+            zeros, way = [0] * rows, Sampling(temperature=1.0)
+            self(Batch(zeros, zeros, zeros, np.zeros(rows), [way] * rows), None).read()
 
     @torch.inference_mode()
     def __call__(self, batch: Batch, before: Drawn | None) -> Drawn:

@@ -90,6 +90,20 @@ def test_packed_weights_give_the_same_steps(monkeypatch):
         assert torch.allclose(ours, theirs, atol=2e-4 * float(theirs.abs().max()))
 
 
+def test_prompts_that_are_computed_together_are_what_each_is_alone(monkeypatch):
+    decoder = load_decoder(str(MODELS / smallest()), torch.float32, CPU, torch.float32)
+    alone = [decoder.prefill(tokens, keep_queries=True) for tokens in PROMPTS]
+    monkeypatch.setattr(kernels, "DEVICES", {"cpu"})
+    gpu = load_decoder(str(MODELS / smallest()), torch.float32, CPU)
+    together = gpu.prefill_some(PROMPTS, keep_queries=True)
+    assert len(together) == len(PROMPTS)
+    for (kv, logits), (own, expected) in zip(together, alone, strict=True):
+        assert torch.allclose(logits, expected, atol=1e-4)
+        for one, other in ((kv.keys, own.keys), (kv.values, own.values), (kv.queries, own.queries)):
+            assert one is not None and other is not None
+            assert torch.allclose(one, other, atol=1e-4)
+
+
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.slug)
 def test_steps_by_kernels_are_the_steps_without(policy, monkeypatch):
     expected, cache = stepped(policy, on_kernels=False)
