@@ -1,4 +1,4 @@
-"""`python -m benchmarks.check_gpu` without a GPU: a dry run of all parts, failures, and the end of the time."""
+"""`python -m benchmarks.check_gpu` without a GPU: a dry run of all parts, failures, the end of the time."""
 
 import json
 import os
