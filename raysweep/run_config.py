@@ -59,6 +59,7 @@ class Gpu:
     memory_bytes       the whole memory, as the driver reports it
     bandwidth_bytes_s  bytes per second
     flops_s            dense bf16 FLOPs per second; fp16 if the GPU has no bf16
+    fp32_flops_s       FP32 FLOPs per second without tensor cores; 0 if unknown
     accelerator_type   the value of Ray's node label `ray.io/accelerator-type`; "" if unknown
     usd_per_hour       price of one GPU; 0 if unknown
     """
@@ -69,6 +70,7 @@ class Gpu:
     flops_s: float
     accelerator_type: str = ""
     usd_per_hour: float = 0.0
+    fp32_flops_s: float = 0.0
 
 
 @dataclass(frozen=True)

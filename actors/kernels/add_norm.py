@@ -1,13 +1,13 @@
 """A residual sum and the RMS norm of the result, as Qwen3's decoder layers compute both.
 
-    hidden[f] = round(hidden[f] + delta[f])
+    hidden[f] = round(hidden[f] + sum over parts of delta[part, f])
     normed[f] = round(weight[f] * round(hidden[f] / sqrt(mean of hidden**2 + eps)))
 
 Arithmetic is in 32 bit, with the roundings of transformers' `Qwen3RMSNorm`: once before the weight and once
-after it.
+after it. A product with packed weights may come in parts (see `packed_product`), which are added here.
 
-Bytes per row of F features of b bytes: 3 F b loaded (hidden, delta and weight), 2 F b stored (hidden and
-normed). Without a delta 2 F b are loaded and F b stored.
+Bytes per row of F features of b bytes: 2 F b loaded (hidden and weight) and the delta's parts, 2 F b stored
+(hidden and normed). Without a delta 2 F b are loaded and F b stored.
 """
 
 import torch
@@ -25,9 +25,11 @@ def _kernel(
     weight,
     normed,
     hidden_row,
+    delta_part,
     delta_row,
     features,
     eps,
+    PARTS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     row = tl.program_id(0).to(tl.int64)
@@ -36,7 +38,8 @@ def _kernel(
     dtype = hidden.dtype.element_ty
     x = tl.load(hidden + row * hidden_row + at, mask, 0).to(tl.float32)
     if delta is not None:
-        x += tl.load(delta + row * delta_row + at, mask, 0).to(tl.float32)
+        for part in range(PARTS):
+            x += tl.load(delta + part * delta_part + row * delta_row + at, mask, 0).to(tl.float32)
         stored = rounded(x, dtype)
         tl.store(hidden + row * hidden_row + at, stored, mask)
         x = stored.to(tl.float32)
@@ -48,11 +51,15 @@ def _kernel(
 def add_norm(
     hidden: torch.Tensor, delta: torch.Tensor | None, weight: torch.Tensor, eps: float
 ) -> torch.Tensor:
-    """Adds delta to hidden in place, and returns hidden's norm; all are [rows, features] of one type.
+    """Adds delta to hidden in place, and returns hidden's norm [rows, features] in hidden's type.
 
+    hidden  [rows, features]
+    delta   [rows, features], or [parts, rows, features] to be added up
     weight  [features], at most 8,192
     """
     rows, features = hidden.shape
+    if delta is not None and delta.ndim == 2:
+        delta = delta[None]
     normed = torch.empty((rows, features), dtype=hidden.dtype, device=hidden.device)
     block = max(128, 1 << (features - 1).bit_length())
     launching.launch(
@@ -64,8 +71,10 @@ def add_norm(
         normed,
         hidden.stride(0),
         0 if delta is None else delta.stride(0),
+        0 if delta is None else delta.stride(1),
         features,
         eps,
+        PARTS=0 if delta is None else len(delta),
         BLOCK=block,
         num_warps=8 if block > 2048 else 4,
     )

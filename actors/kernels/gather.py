@@ -2,10 +2,10 @@
 
     entry t of a row's head becomes what entry chosen_t was
 
-Twin: `actors.kv_cache.slots.Slots.keep`. The chosen entries ascend, so none lies before the place that it moves
-to. A program goes from old to new, and reads ENTRIES entries before it writes any of them. What it writes has
-been read, by itself alone, because it has its part of the entries' numbers for itself. Entries that lie where
-they belong are not touched. Bytes, per KV head with C chosen entries of B bytes, of which M move, in P parts:
+Twin: `actors.kv_cache.slots.Slots.keep`. The chosen entries ascend, so none lies before the place that it
+moves to. A program goes from old to new, and reads ENTRIES entries before it writes any of them. It alone
+reads and writes its part of each entry, and what it overwrites it has read. Entries that lie where they
+belong are not touched. Bytes, per KV head with C chosen entries of B bytes, of which M move, in P parts:
 
     P 4 C + M B     are read
     M B             are written

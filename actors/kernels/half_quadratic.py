@@ -1,8 +1,8 @@
 """The zero points of half-quadratic quantisation, for a block of groups in a program's registers.
 
-Formulas and constants are those of `actors.kv_cache.half_quadratic`, its twin. A program has one block, so the
-rule by which a block's rounds end is a loop's condition. A power of |e| is 2 to the power of a multiple of
-its logarithm. Nothing is read or written.
+Formulas and constants are those of its twin, `actors.kv_cache.half_quadratic`. A program has one block, so
+the rule by which a block's rounds end is a loop's condition. A power of |e| is 2 to the power of a multiple
+of its logarithm. Nothing is read or written.
 """
 
 import triton
@@ -31,11 +31,19 @@ def codes_of(x, inverse, zero, TOP: tl.constexpr):
 
 
 @triton.jit
+def reciprocal(x):
+    return tl.div_rn(tl.zeros_like(x) + 1.0, x)
+
+
+@triton.jit
 def inverse_scales(low, high, TOP: tl.constexpr):
-    """[groups] 1 / scale, from the least and the greatest number of each group."""
-    spanning = tl.div_rn(tl.zeros_like(low) + TOP, high - low)
-    inverse = tl.minimum(tl.where(high - low > NARROW, spanning, 1.0), LARGEST_INVERSE)
-    return tl.minimum(inverse, tl.div_rn(tl.zeros_like(low) + LARGEST_ZERO, tl.abs(low)))
+    """[groups] 1 / scale, from the least and the greatest number of each group.
+
+    A number by a tensor is in torch the number times the tensor's reciprocal, which rounds twice.
+    """
+    inverse = tl.where(high - low > NARROW, reciprocal(high - low) * TOP, 1.0)
+    inverse = tl.minimum(inverse, LARGEST_INVERSE)
+    return tl.minimum(inverse, reciprocal(tl.abs(low)) * LARGEST_ZERO)
 
 
 @triton.jit
@@ -45,7 +53,7 @@ def refined_zeros(x, exists, inverse, zero, size, TOP: tl.constexpr):
     x              [groups, numbers]; exists says which of them are real, of which each group has `size`
     inverse, zero  [groups]
     """
-    inverses, scales = inverse[:, None], tl.div_rn(tl.zeros_like(inverse) + 1.0, inverse)[:, None]
+    inverses, scales = inverse[:, None], reciprocal(inverse)[:, None]
     before, error = tl.full([], float("inf"), tl.float32), tl.full([], 3e38, tl.float32)
     left = ITERATIONS
     while (error < before) & (left > 0):

@@ -11,9 +11,9 @@ order does not matter.
 With n = ceil(S / T) tiles, per KV head of S keys of D numbers (a power of two, at least 16) of b bytes:
 
     n (n + 1) / 2 T^2 2 D         FLOPs
-    (S + M) (D b + 4)             bytes of keys and norms read; M = S (n + 1) / 2, for even n
-                                  S n / 2 + the tokens of the tiles that go one step further
-    at most 8 (S + M)             bytes of places, read and written
+    (S + M) (D b + 4)             bytes of keys and norms are read; M = S (n + 1) / 2 tokens pass by, or,
+                                  if n is even and the last tile is not full, slightly more (see `passing`)
+    at most 8 (S + M)             bytes of places are read and written
 """
 
 import torch

@@ -1,9 +1,11 @@
 """Packs a block of native tokens of rows into their packed lanes: codes, scales and perhaps zero points.
 
-Twin: `actors.kv_cache.packing.pack`, where the formulas stand. A program packs the block of one head. First it
-has the numbers as [groups, numbers of a group] in its registers, and finds each group's scale and zero point.
-Then it reads them again in the order of bytes, from the nearest cache, because a byte's codes are of channels
-that lie far apart, and chooses the codes. Bytes, per KV head of G groups of N numbers of b bytes:
+Twin: `actors.kv_cache.packing.pack`, where the formulas stand. A program packs the block of one head. First
+it has the numbers as [groups, numbers of a group] in its registers, and finds each group's scale and zero
+point. Then it reads them again in the order of bytes, from the nearest cache, because a byte's codes are of
+channels that lie far apart, and chooses the codes. Products are rounded before they are added to, as in
+torch: in hqq's search, a number in the middle between two levels can move a zero point far. Bytes, per KV
+head of G groups of N numbers of b bytes:
 
     2 N G b + 8 N G              are read: numbers twice, and each number's scale and zero point as computed
     8 G                          are written: scales and zero points as computed
@@ -15,7 +17,13 @@ import triton
 import triton.language as tl
 
 from actors.kernels import launching
-from actors.kernels.half_quadratic import codes_of, inverse_scales, refined_zeros, rounded
+from actors.kernels.half_quadratic import (
+    codes_of,
+    inverse_scales,
+    reciprocal,
+    refined_zeros,
+    rounded,
+)
 from actors.kernels.lanes import offset_of
 from raysweep.kv_policy import Axis, Packing
 
@@ -61,12 +69,21 @@ def _write_scales(
     else:
         at = group[:, None] * SIZE + number[None, :]
     x = tl.load(native + at, exists, other=0.0).to(tl.float32)
-    step, offset, scale, zero = _levels(x, exists, SIZE, BITS, LEVELS)
+    low = tl.min(tl.where(exists, x, float("inf")), 1)
+    high = tl.max(tl.where(exists, x, float("-inf")), 1)
+    if LEVELS == "hqq":
+        step = inverse_scales(low, high, 2**BITS - 1)
+        offset = refined_zeros(x, exists, step, -low * step, SIZE, 2**BITS - 1)
+        scale = reciprocal(step).to(tl.float16)
+    else:
+        scale = _scale(low, high, BITS, LEVELS).to(tl.float16)
+        step = tl.where(scale == 0.0, 1.0, scale.to(tl.float32))
+        offset = low.to(tl.float16).to(tl.float32)
     tl.store(steps + group, step, has)
     tl.store(offsets + group, offset, has)
     tl.store(scales + group, scale, has)
     if LEVELS != "symmetric":
-        tl.store(zeros + group, zero, has)
+        tl.store(zeros + group, offset.to(tl.float16), has)
 
 
 @triton.jit
@@ -91,35 +108,21 @@ def _write_codes(
 
 
 @triton.jit
-def _levels(x, exists, SIZE: tl.constexpr, BITS: tl.constexpr, LEVELS: tl.constexpr):
-    """Of each group: the scale and zero point with which codes are chosen, and these as they are stored."""
-    low = tl.min(tl.where(exists, x, float("inf")), 1)
-    high = tl.max(tl.where(exists, x, float("-inf")), 1)
-    if LEVELS == "hqq":
-        inverse = inverse_scales(low, high, 2**BITS - 1)
-        zero = refined_zeros(x, exists, inverse, -low * inverse, SIZE, 2**BITS - 1)
-        scale = tl.div_rn(tl.zeros_like(low) + 1.0, inverse).to(tl.float16)
-        return inverse, zero, scale, zero.to(tl.float16)
+def _scale(low, high, BITS: tl.constexpr, LEVELS: tl.constexpr):
     if LEVELS == "min_max":
-        scale = tl.div_rn(high - low, tl.zeros_like(low) + (2**BITS - 1)).to(tl.float16)
-        zero = low.to(tl.float16)
-    else:
-        half = tl.zeros_like(low) + (2 ** (BITS - 1) - 1)
-        scale = tl.div_rn(tl.maximum(tl.abs(low), tl.abs(high)), half).to(tl.float16)
-        zero = tl.zeros_like(scale)
-    step = tl.where(scale == 0.0, 1.0, scale.to(tl.float32))
-    return step, zero.to(tl.float32), scale, zero
+        return tl.div_rn(high - low, tl.zeros_like(low) + (2**BITS - 1))
+    half = tl.zeros_like(low) + (2 ** (BITS - 1) - 1)
+    return tl.div_rn(tl.maximum(tl.abs(low), tl.abs(high)), half)
 
 
 @triton.jit
 def _codes(x, step, offset, BITS: tl.constexpr, LEVELS: tl.constexpr):
     if LEVELS == "hqq":
         return codes_of(x, step, offset, 2**BITS - 1)
-    code = tl.div_rn(x - offset, step)
     if LEVELS == "min_max":
-        return rounded(tl.minimum(tl.maximum(code, 0.0), 2**BITS - 1))
+        return rounded(tl.minimum(tl.maximum(tl.div_rn(x - offset, step), 0.0), 2**BITS - 1))
     half: tl.constexpr = 2 ** (BITS - 1) - 1
-    return rounded(tl.minimum(tl.maximum(code, -half), half)) + half
+    return rounded(tl.minimum(tl.maximum(tl.div_rn(x, step), -half), half)) + half
 
 
 def pack(
@@ -132,7 +135,7 @@ def pack(
 ) -> None:
     """Pack one block of each due row's head, and write it into the packed lanes of the layer.
 
-    native  [rows, kv_heads, group_size, head_dim] of 16 or 32 bit, the block: a view of a lane, whose last two
+    native  [rows, kv_heads, group_size, head_dim] of 16 or 32 bit, the block: a view of a lane; the last two
             dimensions are contiguous
     rows    int32 [due], the rows to work on, each once
     places  int32 [due], the packed tokens that each of these rows holds already, a multiple of group_size if
@@ -150,5 +153,5 @@ def pack(
         native, rows, places, codes, scales, lanes.get("zeros", scales), steps, torch.empty_like(steps),
         *native.stride()[:2], *codes.stride()[:2], *scales.stride()[:2],
         HEAD_DIM=head_dim, TOKENS=tokens, SIZE=size, BITS=packing.bits, LEVELS=packing.levels,
-        BY_CHANNEL=axis == "channel", num_warps=8,
+        BY_CHANNEL=axis == "channel", num_warps=16, enable_fp_fusion=False,
     )  # fmt: skip

@@ -38,7 +38,6 @@ from raysweep.kv_policy import Axis, Packing
 
 SPLIT = 2048  # most tokens per program; what it stores for 2 bits is then 3% of what it reads
 TILE = 128  # most tokens that a program takes at a time
-TOKEN_TILE = 64  # tokens at a time if all scales belong to single tokens
 
 
 def packed_split(packing: Packing) -> int:
@@ -103,15 +102,17 @@ def packed_attention(
         TOGETHER=together,
         SPLIT=packed_split(packing),
         TILE=tile,
-        num_warps=4,
-        num_stages=2,
+        num_warps=8 if packing.bits == 8 or tile == TILE else 4,
+        num_stages=3,
     )
 
 
 def _together(packing: Packing) -> int:
     """Tokens that tiles may not go beyond."""
-    channels = "channel" in (packing.key_axis, packing.value_axis)
-    return packing.group_size if channels else TOKEN_TILE
+    if "channel" in (packing.key_axis, packing.value_axis):
+        return packing.group_size
+    # Small groups have more scales, which are kept in registers.
+    return 64 if packing.group_size >= 32 else 32
 
 
 def _run(axis: Axis, packing: Packing, head_dim: int) -> int:
@@ -137,22 +138,22 @@ def _packed_attention(
     if begin >= length:
         return
     head = tl.program_id(0).to(tl.int64) * KV_HEADS + tl.program_id(1)
-    WIDTH: tl.constexpr = HEAD_DIM * BITS // 8
-    TILES: tl.constexpr = (TOGETHER + TILE - 1) // TILE  # of a group
+    width: tl.constexpr = HEAD_DIM * BITS // 8
+    tiles: tl.constexpr = (TOGETHER + TILE - 1) // TILE  # of a group
     dtype: tl.constexpr = q_ptr.dtype.element_ty
-    key_codes += head * capacity * WIDTH
-    value_codes += head * capacity * WIDTH
+    key_codes += head * capacity * width
+    value_codes += head * capacity * width
     heads = tl.arange(0, HEADS)
-    q = _query(q_ptr + head * GROUP * HEAD_DIM, heads, GROUP, WIDTH, BITS, KEY_COLUMNS)
+    q = _query(q_ptr + head * GROUP * HEAD_DIM, heads, GROUP, width, BITS, KEY_COLUMNS)
     result = ()
     for _ in tl.static_range(HEAD_DIM // VALUE_COLUMNS):
         result += (tl.zeros([HEADS, padded(VALUE_COLUMNS)], tl.float32),)
     highest = tl.full([HEADS], float("-inf"), tl.float32)
     total = tl.zeros([HEADS], tl.float32)
     groups = tl.cdiv(tl.minimum(length - begin, SPLIT), TOGETHER)
-    for tile in range(groups * TILES):
-        group = begin // TOGETHER + tile // TILES
-        within = tile % TILES * TILE + tl.arange(0, TILE)
+    for tile in range(groups * tiles):
+        group = begin // TOGETHER + tile // tiles
+        within = tile % tiles * TILE + tl.arange(0, TILE)
         tokens = group * TOGETHER + within
         held = (within < TOGETHER) & (tokens < length)
         key_levels = levels_of(
@@ -160,18 +161,9 @@ def _packed_attention(
             KEY_CHANNEL, KEY_RUN, HEAD_DIM, TOGETHER, BITS, HQQ,
         )  # fmt: skip
         logit = _logit(
-            q,
-            dtype,
-            key_codes,
-            key_levels,
-            tokens,
-            held,
-            WIDTH,
-            BITS,
-            KEY_CHANNEL,
-            KEY_RUN,
-            KEY_COLUMNS,
-        )
+            q, dtype, key_codes, key_levels, tokens, held,
+            width, BITS, KEY_CHANNEL, KEY_RUN, KEY_COLUMNS,
+        )  # fmt: skip
         logit = tl.where(held[None, :], logit * scale, float("-inf"))
         if logits_ptr is not None:
             line = logits_ptr + (head * GROUP + heads[:, None]) * slots + first_slot
@@ -189,12 +181,12 @@ def _packed_attention(
         )  # fmt: skip
         result = _result(
             result, dtype, shrunk, weight, value_codes, value_levels, tokens, held,
-            WIDTH, BITS, VALUE_CHANNEL, VALUE_RUN, VALUE_COLUMNS,
+            width, BITS, VALUE_CHANNEL, VALUE_RUN, VALUE_COLUMNS,
         )  # fmt: skip
     part = (head * splits + first_split + split) * GROUP
     tl.store(lse_ptr + part + heads, highest + tl.log2(total), heads < GROUP)
     results_ptr += part * HEAD_DIM
-    _store(results_ptr, result, total, heads, GROUP, WIDTH, BITS, VALUE_COLUMNS)
+    _store(results_ptr, result, total, heads, GROUP, width, BITS, VALUE_COLUMNS)
 
 
 @triton.jit

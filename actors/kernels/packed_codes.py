@@ -100,11 +100,11 @@ def levels_of(
 def _levels(scales, zeros, first, places, inside, BITS: tl.constexpr, HQQ: tl.constexpr):
     scale = tl.load(scales + first + places, inside, 0.0).to(tl.float32)
     if zeros is None:
-        return scale, tl.zeros_like(scale)
-    zero = tl.load(zeros + first + places, inside, 0.0).to(tl.float32)
-    if HQQ:
-        return scale, (half_of(BITS) - zero) * scale
-    return scale, zero + half_of(BITS) * scale
+        middle = tl.zeros_like(scale)
+    else:
+        zero = tl.load(zeros + first + places, inside, 0.0).to(tl.float32)
+        middle = (half_of(BITS) - zero) * scale if HQQ else zero + half_of(BITS) * scale
+    return scale, middle
 
 
 @triton.jit

@@ -7,7 +7,7 @@ A weight is rounded to fp16 and then to x's type, as `PackedLinear` does it; sum
 
 Codes of b bits lie along the inputs as one stream of bits: four of 8 bits or eight of 4 bits fill a word, and
 32 of 3 bits fill three. A program reads a tile of words, spreads it to a tile of weights, and multiplies it.
-Where the tiles of outputs are too few to keep a GPU busy, K is split, and `added_parts` adds up what its
+Where the tiles of outputs are too few to keep a GPU busy, K may be split, and `add_norm` adds up what its
 parts gave. Prompts are multiplied by the same kernel: for a chunk of 512 tokens, unpacking a tile four times
 costs less than a pass that writes out all weights.
 
@@ -25,7 +25,6 @@ import triton
 import triton.language as tl
 
 from actors.kernels import launching
-from actors.kernels.added_parts import added_parts
 from actors.kernels.products import product
 from actors.kernels.rounding import rounded
 
@@ -181,13 +180,24 @@ def packed_product(
     x: torch.Tensor, weight: PackedWeight, bias: torch.Tensor | None = None
 ) -> torch.Tensor:
     """x [M, K] with features side by side, bias [N] -> [M, N] of x's type."""
+    return _multiplied(x, weight, bias, most_parts=1)[0]
+
+
+def product_in_parts(x: torch.Tensor, weight: PackedWeight) -> torch.Tensor:
+    """[parts, M, N], which add up to the product: in 32 bit, but in x's type if there is one part."""
+    return _multiplied(x, weight, None, MOST_PARTS)
+
+
+def _multiplied(
+    x: torch.Tensor, weight: PackedWeight, bias: torch.Tensor | None, most_parts: int
+) -> torch.Tensor:
     (rows, inputs), outputs = x.shape, weight.outputs
     in_turn = weight.g_idx is None
     tile = _tile(rows, x.dtype, in_turn)
     group = -(-inputs // len(weight.scales)) if in_turn else 0
     tiles = (-(-rows // tile.m), -(-outputs // tile.n))
     steps = -(-inputs // tile.k)
-    parts = min(MOST_PARTS, steps, max(1, PROGRAMS // (tiles[0] * tiles[1])))
+    parts = min(most_parts, steps, max(1, PROGRAMS // (tiles[0] * tiles[1])))
     steps = -(-steps // parts)
     parts = -(-inputs // (steps * tile.k))
     dtype = x.dtype if parts == 1 else torch.float32
@@ -200,7 +210,7 @@ def packed_product(
         weight.scales,
         weight.zeros,
         weight.g_idx,
-        bias if parts == 1 else None,
+        bias,
         y,
         rows,
         outputs,
@@ -217,4 +227,4 @@ def packed_product(
         num_warps=tile.warps,
         num_stages=tile.stages,
     )
-    return y[0] if parts == 1 else added_parts(y, bias, x.dtype)
+    return y

@@ -10,7 +10,6 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
 
 import numpy as np
 import torch
@@ -65,7 +64,7 @@ class TorchEngine:
         arithmetic: torch.dtype | None = None,
         longest: int | None = None,
     ):
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = fastest_device()
         self.decoder = load_decoder(path, storage, device, arithmetic)
         self.texts = Texts(path, architecture.context)
         # On a CPU whole blocks of rows are decoded, so the cache must have that many.
@@ -101,7 +100,9 @@ class TorchEngine:
         self.lag = 0 if once else 1
         recorded = not once and self.cache.device.type == "cuda"
         graphs = Graphs(recorder_on_cuda()) if recorded else None
-        self.decode = GpuStep(self.decoder, self.cache, graphs)
+        self.decode = gpu = GpuStep(self.decoder, self.cache, graphs)
+        if recorded:
+            gpu.record()
 
     def add(self, request: TraceRequest, done: Callable[[Trace], None]) -> None:
         """Queue a sample. Raises ValueError if it does not fit into the context."""
@@ -133,42 +134,50 @@ class TorchEngine:
         admitted = [self.waiting.popleft() for _ in range(count)]
         first = len(self.running)
         prompts = list(self._started([request for request, _ in admitted], first))
-        for (request, done), prompt in zip(admitted, prompts, strict=True):
+        for (request, done), (tokens, _) in zip(admitted, prompts, strict=True):
             vocabulary = self.texts.vocabulary(request.decoding)
-            sample = Sample(request, vocabulary, prompt.tokens, done, self.reproducible)
-            self.running.append(Sequence(sample, seen=prompt.tokens, feed=[]))
+            sample = Sample(request, vocabulary, tokens, done, self.reproducible)
+            self.running.append(Sequence(sample, seen=tokens, feed=[]))
         new = self.running[first:]
         draws = uniforms(np.array([s.key for s in new], np.uint64), np.array([s.seen for s in new]))
         samplings = [s.sample.request.decoding.sampling for s in new]
-        drawn = draw_each(torch.stack([p.logits for p in prompts]), draws, samplings).tolist()
+        drawn = draw_each(torch.stack([logits for _, logits in prompts]), draws, samplings).tolist()
         for row, (sequence, token) in enumerate(zip(new, drawn, strict=True), first):
             _check_finite(sequence, token)
             sequence.accept(token, partial(self.cache.row_bytes, row))
         self._close_gaps()  # a text may end with its first token
 
-    def _started(self, requests: list[TraceRequest], first: int) -> Iterator[Prefilled]:
-        """Begin rows, from `first` on, with the requests' prompts: each computed and compacted once."""
-        groups = [(tokens, len(list(same))) for tokens, same in groupby(requests, self._tokens)]
-        known = [self.prompts.get(tokens) for tokens, _ in groups]
-        missing = [t for (t, _), prompt in zip(groups, known, strict=True) if prompt is None]
+    def _started(
+        self, requests: list[TraceRequest], first: int
+    ) -> Iterator[tuple[int, torch.Tensor]]:
+        """Begin rows, from `first` on, with the requests' prompts; tokens of each, and logits after them."""
+        coming = [self._tokens(request) for request in requests]
+        computed: dict[tuple[int, ...], tuple[PromptKV, torch.Tensor]] = {}
+        for number, tokens in enumerate(coming):
+            if tokens in self.prompts:
+                prompt = self.prompts[tokens]
+                start_like(self.cache, first + number, prompt.row)
+            else:
+                if tokens not in computed:
+                    computed = self._prefill(coming[number:])
+                prompt = self._keep_prompt(tokens, first + number, *computed.pop(tokens))
+            yield prompt.tokens, prompt.logits
+
+    def _prefill(
+        self, coming: list[tuple[int, ...]]
+    ) -> dict[tuple[int, ...], tuple[PromptKV, torch.Tensor]]:
+        """Compute the first of these prompts, with as many of the others as are computed together."""
         policy = self.cache.policy
         looks_back = bool(policy.observed_queries or policy.scores_attention)
-        computed = self.decoder.prefill_all(missing, keep_queries=looks_back)
-        row = first
-        for (tokens, count), prompt in zip(groups, known, strict=True):
-            rows = range(row, row := row + count)
-            if prompt is None:
-                prompt, rows = self._prefilled(tokens, row - count, *next(computed)), rows[1:]
-                yield prompt
-            for own in rows:
-                start_like(self.cache, own, prompt.row)
-                yield prompt
+        missing = [t for t in dict.fromkeys(coming) if t not in self.prompts]
+        found = self.decoder.prefill_some(missing, keep_queries=looks_back)
+        return dict(zip(missing, found, strict=False))
 
     def _tokens(self, request: TraceRequest) -> tuple[int, ...]:
         self.cache.reserve(self.texts.most_tokens(request))
         return self.encode_prompt(request)
 
-    def _prefilled(
+    def _keep_prompt(
         self, tokens: tuple[int, ...], row: int, kv: PromptKV, logits: torch.Tensor
     ) -> Prefilled:
         """Begin a row with a prompt, which is kept for more samples."""
@@ -269,6 +278,10 @@ class TorchEngine:
                     self.cache.move(len(self.running), row)
                     self.running[row] = last
                 self.cache.clear(len(self.running))  # as padding it would be attended to
+
+
+def fastest_device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _check_finite(sequence: Sequence, token: int) -> None:

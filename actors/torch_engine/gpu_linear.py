@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from actors.kernels.packed_product import PackedWeight, packed_product
+from actors.kernels.packed_product import PackedWeight, packed_product, product_in_parts
 from actors.torch_engine.packed_linear import PackedLinear
 
 Layers = tuple[nn.Module, ...]
@@ -31,10 +31,20 @@ class GpuLinear:
         self.outputs = [_outputs(layer) for layer in layers]
         together = [layers] if _alike(layers) else [(layer,) for layer in layers]
         self.products = [_product(each) for each in together]
+        self.parts: Product | None = None
+        first: Any = self.products[0]
+        if first.func is packed_product and first.keywords["bias"] is None:
+            self.parts = partial(product_in_parts, weight=first.keywords["weight"])
 
     def __call__(self, x: torch.Tensor) -> Sequence[torch.Tensor]:
         """x: [rows, inputs] -> for each layer [rows, outputs], of x's type."""
         return self.joined(x).split(self.outputs, -1)
+
+    def in_parts(self, x: torch.Tensor) -> torch.Tensor:
+        """`joined`, perhaps as [parts, rows, outputs] which add up to it, for `add_norm`."""
+        if len(self.products) == 1 and self.parts is not None:
+            return self.parts(x)
+        return self.joined(x)
 
     def joined(self, x: torch.Tensor) -> torch.Tensor:
         """x: [rows, inputs] -> [rows, sum of outputs]: the layers' outputs one after another."""

@@ -23,8 +23,9 @@ from actors.kv_cache import step
 from actors.kv_cache.cache import KVCache
 from actors.kv_cache.slots import Slots
 from actors.torch_engine.batch import NOTHING, Batch, Drawn
-from actors.torch_engine.graphs import Graphs, bucket
+from actors.torch_engine.graphs import Graphs, bucket, buckets
 from actors.torch_engine.model import Decoder, gate_up, qkv
+from raysweep.spec import Sampling
 
 # The rows of a step's tensor. Real numbers are there by their bits.
 WHOLE = ("tokens", "sources", "positions", "slots", "query_slots", "native", "packed", "top_k")
@@ -43,6 +44,15 @@ class GpuStep:
         self.decoder, self.cache, self.graphs = decoder, cache, graphs
         self.last = torch.zeros(cache.rows, dtype=torch.long, device=cache.device)
         self.scratch = AttentionScratch.of(_shape(cache), cache.device)
+
+    def record(self) -> None:
+        """Record the steps of all numbers of rows, so that none waits for its kernels to be compiled.
+
+        The cache must be reserved, and its rows empty: a slot of theirs is written, and counts for nothing.
+        """
+        for rows in buckets(self.cache.rows):
+            zeros, way = [0] * rows, Sampling(temperature=1.0)
+            self(Batch(zeros, zeros, zeros, np.zeros(rows), [way] * rows), None).read()
 
     @torch.inference_mode()
     def __call__(self, batch: Batch, before: Drawn | None) -> Drawn:
@@ -82,13 +92,13 @@ class GpuStep:
     def forward(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         """The tokens drawn, [rows], from the columns and the last step's tokens."""
         columns, last = inputs
-        fields = dict(zip(WHOLE, columns, strict=False))
-        tokens = torch.where(fields["tokens"] == NOTHING, last[fields["sources"]], fields["tokens"])
-        whole = dict(zip(WHOLE, columns[: len(WHOLE)].int(), strict=True))
-        hidden = self._layers(tokens.clamp(min=0), fields["positions"], whole)
-        logits = self.decoder.head.joined(hidden)
+        given, sources, positions = columns[:3]
+        tokens = torch.where(given == NOTHING, last[sources], given).clamp(min=0)
+        whole: dict[str, torch.Tensor] = dict(zip(WHOLE, columns.int(), strict=False))
+        logits = self.decoder.head.joined(self._layers(tokens, positions, whole))
         real = columns[len(WHOLE) :].view(torch.float64)
-        return draw(logits, real[0], *real[1:2].float(), whole["top_k"], *real[2:].float())
+        temperature, top_p, min_p = real[1:].float()
+        return draw(logits, real[0], temperature, whole["top_k"], top_p, min_p)
 
     def _layers(
         self, tokens: torch.Tensor, positions: torch.Tensor, fields: dict[str, torch.Tensor]
@@ -102,10 +112,10 @@ class GpuStep:
         for index, layer in enumerate(body.layers):
             joined = linears[qkv(layer)].joined(normed)
             attended = self._attend(index, joined, layer.self_attn, rotation, fields)
-            attended = linears[(layer.self_attn.o_proj,)].joined(attended)
+            attended = linears[(layer.self_attn.o_proj,)].in_parts(attended)
             normed = _added(hidden, attended, layer.post_attention_layernorm)
             features = gated(linears[gate_up(layer)].joined(normed))
-            features = linears[(layer.mlp.down_proj,)].joined(features)
+            features = linears[(layer.mlp.down_proj,)].in_parts(features)
             normed = _added(hidden, features, norms[index + 1])
         return normed
 
@@ -120,12 +130,15 @@ class GpuStep:
         """Append the rows' tokens and attend: [rows, heads * head_dim]."""
         cache, slots = self.cache, fields["slots"]
         native = _lanes(cache.native, layer)
+        packed = None if cache.packed is None else _lanes(cache.packed, layer)
         q_norm, k_norm = getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)
         q = append(
             joined,
-            *(None if norm is None else norm.weight for norm in (q_norm, k_norm)),
+            None if q_norm is None else q_norm.weight,
+            None if k_norm is None else k_norm.weight,
             0.0 if q_norm is None else q_norm.variance_epsilon,
-            *rotation,
+            rotation[0],
+            rotation[1],
             slots,
             fields["query_slots"],
             native["keys"],
@@ -133,9 +146,8 @@ class GpuStep:
             cache.queries[layer],
             native.get("attention"),
         )
-        packed = None if cache.packed is None else _lanes(cache.packed, layer)
-        lengths = (fields["native"], self.scratch, packed, fields["packed"])
-        return decode_attention(q, slots, native, *lengths)
+        lengths, packed_lengths = fields["native"], fields["packed"]
+        return decode_attention(q, slots, native, lengths, self.scratch, packed, packed_lengths)
 
 
 def _shape(cache: KVCache) -> AttentionShape:

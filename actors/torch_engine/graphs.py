@@ -15,10 +15,15 @@ Inputs = tuple[torch.Tensor, ...]
 WARM_UPS = 2  # runs before recording, in which kernels choose their algorithms and allocate
 
 
-def bucket(rows: int, max_rows: int) -> int:
-    """The rows of the recording that serves a step: a power of two or `max_rows`, of at most nine numbers."""
+def buckets(max_rows: int) -> tuple[int, ...]:
+    """The numbers of rows for which steps are recorded: the largest one, and at most eight powers of two."""
     powers = [1 << power for power in range(max_rows.bit_length()) if 1 << power < max_rows]
-    return next(size for size in (*powers[-8:], max_rows) if size >= rows)
+    return (*powers[-8:], max_rows)
+
+
+def bucket(rows: int, max_rows: int) -> int:
+    """The rows of the recording that serves a step."""
+    return next(size for size in buckets(max_rows) if size >= rows)
 
 
 class Graph(Protocol):

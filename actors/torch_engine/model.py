@@ -8,6 +8,7 @@ padded to whole blocks of slots, and rows to a block that is measured (see `row_
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -20,12 +21,13 @@ from actors.kv_cache.cache import KVCache
 from actors.kv_cache.prompt import PromptKV
 from actors.kv_cache.step import attend, begin
 from actors.torch_engine.cpu_linear import CpuLinear, Layers, arithmetic_on_cpu
+from actors.torch_engine.prompt_attention import PromptAttention
 from actors.torch_engine.row_block import LARGEST_BLOCK
 from actors.torch_engine.weights import load_model
 from raysweep.memory import PREFILL_TOKENS
 from raysweep.system.machine import available_bytes
 
-PREFILL_CHUNK = 512  # prompt tokens computed at a time, which bounds the memory for a long prompt
+PREFILL_CHUNK = 512  # prompt tokens that a CPU computes at a time
 
 
 class Decoder:
@@ -59,27 +61,30 @@ class Decoder:
 
         One prompt at a time and in chunks, so that its shape, and so its rounding, depends on it alone.
         """
-        chunks: list[_Chunk] = []
+        own = self._prompt(tokens, keep_queries)
         hidden = torch.empty(0)
-        for start in range(0, len(tokens), PREFILL_CHUNK):
-            chunk = _Chunk(start, chunks, self.storage, keep_queries)
-            ids = torch.tensor(tokens[start : start + PREFILL_CHUNK], device=self.device)
+        size = PREFILL_TOKENS if kernels.used_on(self.device) else PREFILL_CHUNK
+        for start in range(0, len(tokens), size):
+            ids = torch.tensor(tokens[start : start + size], device=self.device)
             positions = torch.arange(start, start + len(ids), device=self.device)
-            hidden = self._layers(ids, positions, chunk.attend)
-            chunks.append(chunk)
+            hidden = self._layers(ids, positions, own.attend)
         logits = self._logits(hidden[-1:].expand(LARGEST_BLOCK, -1))[0].clone()
-        return _joined(chunks, keep_queries), logits
+        assert own.kv is not None
+        return own.kv, logits
 
-    def prefill_all(
+    def _prompt(self, tokens: Sequence[int], keep_queries: bool) -> PromptAttention:
+        layers = len(self.model.model.layers)
+        return PromptAttention(len(tokens), layers, self.storage, keep_queries)
+
+    def prefill_some(
         self, prompts: Sequence[Sequence[int]], keep_queries: bool
-    ) -> Iterator[tuple[PromptKV, torch.Tensor]]:
-        """Each prompt's `prefill`, when it is asked for; on a GPU short prompts are computed together."""
-        most = PREFILL_TOKENS if kernels.used_on(self.device) else 0
-        for some in _batches(prompts, most):
-            if len(some) == 1:
-                yield self.prefill(some[0], keep_queries)
-            else:
-                yield from self._prefill_together(some, keep_queries)
+    ) -> list[tuple[PromptKV, torch.Tensor]]:
+        """`prefill` of the first prompts: of one on a CPU, of `PREFILL_TOKENS` tokens on a GPU."""
+        ends = accumulate(len(tokens) for tokens in prompts)
+        count = sum(end <= PREFILL_TOKENS for end in ends) if kernels.used_on(self.device) else 1
+        if count <= 1:
+            return [self.prefill(prompts[0], keep_queries)]
+        return self._prefill_together(prompts[:count], keep_queries)
 
     @torch.inference_mode()
     def _prefill_together(
@@ -87,7 +92,7 @@ class Decoder:
     ) -> list[tuple[PromptKV, torch.Tensor]]:
         """One pass over several prompts, in which each attends to itself alone."""
         lengths = [len(tokens) for tokens in prompts]
-        own = [_Chunk(0, (), self.storage, keep_queries) for _ in prompts]
+        own = [self._prompt(tokens, keep_queries) for tokens in prompts]
 
         def attend(layer: int, *qkv: torch.Tensor) -> torch.Tensor:
             split = zip(*(each.split(lengths) for each in qkv), strict=True)
@@ -98,7 +103,8 @@ class Decoder:
         hidden = self._layers(ids, positions, attend)
         ends = torch.tensor(lengths, device=self.device).cumsum(0) - 1
         logits = self._logits(hidden[ends])
-        return [(_joined([o], keep_queries), one) for o, one in zip(own, logits, strict=True)]
+        pairs = zip(own, logits, strict=True)
+        return [(one.kv, row.clone()) for one, row in pairs if one.kv is not None]
 
     @torch.inference_mode()
     def decode(self, tokens: torch.Tensor, positions: torch.Tensor, cache: KVCache) -> torch.Tensor:
@@ -123,9 +129,13 @@ class Decoder:
             q, k = _normed(attention, "q_norm", q), _normed(attention, "k_norm", k)
             q, k = apply_rotary_pos_emb(q, k, cos[0], sin[0])
             hidden = hidden + self._products(attend(index, q, k, v), attention.o_proj)[0]
-            gate, up = self._products(layer.post_attention_layernorm(hidden), *gate_up(layer))
-            hidden = hidden + self._products(functional.silu(gate) * up, layer.mlp.down_proj)[0]
+            hidden = hidden + self._feed_forward(layer, layer.post_attention_layernorm(hidden))
         return body.norm(hidden)
+
+    def _feed_forward(self, layer: Any, x: torch.Tensor) -> torch.Tensor:
+        gate, up = self._products(x, *gate_up(layer))
+        gated = functional.silu(gate, inplace=True).mul_(up)
+        return self._products(gated, layer.mlp.down_proj)[0]
 
     @property
     def head(self) -> Any:
@@ -187,56 +197,3 @@ def load_decoder(
 ) -> Decoder:
     """The decoder of the model in a Hugging Face folder."""
     return Decoder(load_model(path, storage, device), storage, device, arithmetic)
-
-
-def _batches(prompts: Sequence[Sequence[int]], most: int) -> Iterator[Sequence[Sequence[int]]]:
-    """Consecutive prompts of together at most `most` tokens, or a single one."""
-    some: list[Sequence[int]] = []
-    for tokens in prompts:
-        if some and sum(map(len, some)) + len(tokens) > most:
-            yield some
-            some = []
-        some.append(tokens)
-    if some:
-        yield some
-
-
-class _Chunk:
-    """Consecutive tokens of a prompt: they attend to earlier chunks and each other, and are stored."""
-
-    def __init__(
-        self, start: int, earlier: Sequence["_Chunk"], storage: torch.dtype, keep_queries: bool
-    ):
-        self.start, self.earlier = start, tuple(earlier)
-        self.storage, self.keep_queries = storage, keep_queries
-        self.keys: list[torch.Tensor] = []  # one per layer, [kv_heads, tokens, head_dim]
-        self.values: list[torch.Tensor] = []
-        self.queries: list[torch.Tensor] = []  # one per layer, [kv_heads, group, tokens, head_dim]
-
-    def attend(self, layer: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        self.keys.append(k.to(self.storage).transpose(0, 1))
-        self.values.append(v.to(self.storage).transpose(0, 1))
-        groups = q.shape[1] // k.shape[1]
-        q = q.transpose(0, 1)  # [heads, tokens, head_dim]
-        if self.keep_queries:
-            self.queries.append(q.unflatten(0, (-1, groups)).to(self.storage))
-        seen = [*self.earlier, self]
-        keys = torch.cat([chunk.keys[layer] for chunk in seen], 1).to(q.dtype)
-        values = torch.cat([chunk.values[layer] for chunk in seen], 1).to(q.dtype)
-        keys, values = keys.repeat_interleave(groups, 0), values.repeat_interleave(groups, 0)
-        places = torch.arange(keys.shape[1], device=q.device)
-        mask = places[None] <= places[self.start :, None]
-        causal = None if self.start == 0 else mask
-        out = functional.scaled_dot_product_attention(
-            q[None], keys[None], values[None], attn_mask=causal, is_causal=causal is None
-        )
-        return out[0].transpose(0, 1).flatten(1)
-
-
-def _joined(chunks: Sequence[_Chunk], with_queries: bool) -> PromptKV:
-    keys = [torch.stack(chunk.keys) for chunk in chunks]
-    values = [torch.stack(chunk.values) for chunk in chunks]
-    queries = [torch.stack(chunk.queries) for chunk in chunks] if with_queries else None
-    return PromptKV(
-        torch.cat(keys, 2), torch.cat(values, 2), None if queries is None else torch.cat(queries, 3)
-    )

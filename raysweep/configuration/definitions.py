@@ -192,10 +192,11 @@ def read_forcing(definitions: Definitions, entry: Any, place: str) -> Forcing:
 
 
 def read_gpu(definitions: Definitions, entry: Any, place: str) -> Gpu:
-    """A kind of GPU: `memory_mib`, `bandwidth_gb_s`, `bf16_tflops`, its label in Ray and its price."""
+    """A kind of GPU: memory, bandwidth, FLOP/s of both kinds, its label in Ray and its price."""
     name, fields = definitions.resolve_named("gpu", entry, place)
-    given = Fields(fields.prefix, {"accelerator_type": "", "usd_per_hour": 0, **fields.values})
-    given.only(["memory_mib", "bandwidth_gb_s", "bf16_tflops", "accelerator_type", "usd_per_hour"])
+    absent = {"accelerator_type": "", "usd_per_hour": 0, "fp32_tflops": 0}
+    given = Fields(fields.prefix, {**absent, **fields.values})
+    given.only(["memory_mib", "bandwidth_gb_s", "bf16_tflops", *absent])
     accelerator_type = given.value("accelerator_type")
     return Gpu(
         name,
@@ -204,6 +205,7 @@ def read_gpu(definitions: Definitions, entry: Any, place: str) -> Gpu:
         flops_s=given.number("bf16_tflops", least=1e-3) * 1e12,
         accelerator_type="" if accelerator_type == "" else given.text("accelerator_type"),
         usd_per_hour=given.number("usd_per_hour"),
+        fp32_flops_s=given.number("fp32_tflops") * 1e12,
     )
 
 

@@ -5,15 +5,15 @@ computes, and the slower of the two counts:
 
     step(rows) = weights / bandwidth + rows * max(row's bytes / bandwidth, FLOPs / FLOPs per second)
 
-A row's bytes are those of its KV cache. For the torch engine on a GPU they are all that it moves, and its
-compactions are added as their share per token (`traffic`).
+A row's bytes are those of its KV cache. For the torch engine on a GPU they are all that it moves. Its
+instructions for unpacking quantised numbers are a third term of the maximum, which at 4 and 2 bits is the
+largest, and its compactions are added as their share per token (`traffic`).
 
 This follows Williams et al., "Roofline", CACM 2009, but adds the weights' part instead of overlapping it, so
 the model errs on the slow side. A fraction of a GPU has that fraction of its bandwidth and FLOPs. n GPUs
 under tensor parallelism share bytes and FLOPs. The model leaves out prompts, which are short beside
-thousands of thinking tokens, the time between kernels, and the arithmetic of unpacking quantised numbers,
-which takes no bytes. The constants below are assumptions, which the measured times of finished shards
-correct (`measured`).
+thousands of thinking tokens, and the time between kernels. The constants below are assumptions, which the
+measured times of finished shards correct (`measured`).
 """
 
 import math
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from raysweep.memory import NATIVE_BYTES, architecture_bytes, kv_bytes, share
-from raysweep.planning.traffic import Work, compaction, step_bytes
+from raysweep.planning.traffic import Work, compaction, step_bytes, unpacking_instructions
 from raysweep.run_config import Gpu
 from raysweep.spec import Architecture, EngineSpec
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 # The shares of the data sheet's bandwidth and FLOPs that a decode step reaches.
 BANDWIDTH_EFFICIENCY = 0.7
 FLOPS_EFFICIENCY = 0.5
+ISSUE_EFFICIENCY = 0.6  # of the instructions that a GPU can issue
 # The efficiency that remains each time the number of GPUs of an engine doubles.
 DOUBLING_EFFICIENCY = 0.9
 # The speed at which a checkpoint is read.
@@ -74,7 +75,9 @@ def speed(engine: EngineSpec, gpu: Gpu | None, fit: "Fit", tokens: int) -> Speed
     rates = _rates(gpu, fit.gpus)
     on_torch = gpu is not None and engine.backend == "torch"
     moved = (step_bytes if on_torch else kv_bytes)(a, engine.kv_policy, tokens // 2)
-    row_s = _seconds(Work(moved, _token_flops(a, engine, tokens // 2)), rates)
+    flops = _token_flops(a, engine, tokens // 2)
+    unpacking = unpacking_instructions(a, engine.kv_policy, tokens // 2) if on_torch else 0
+    row_s = _seconds(Work(moved, flops, unpacking), rates)
     if on_torch:
         row_s += _seconds(compaction(a, engine.kv_policy, tokens), rates)
     stored = architecture_bytes(engine.model.architecture, engine.weights)
@@ -82,27 +85,29 @@ def speed(engine: EngineSpec, gpu: Gpu | None, fit: "Fit", tokens: int) -> Speed
     return Speed(
         gpus=fit.gpus,
         rows=fit.rows,
-        step_s=_read_bytes(a, fit.weights_bytes) / rates[0],
+        step_s=_read_bytes(a, fit.weights_bytes) / rates.moved,
         row_s=row_s,
         load_s=start_s + stored / DISK_BYTES_S,
     )
 
 
-def _rates(gpu: Gpu | None, gpus: float) -> tuple[float, float]:
-    """Effective bytes and FLOPs per second of one GPU or of a fraction of one."""
+def _rates(gpu: Gpu | None, gpus: float) -> Work:
+    """What one GPU, or a fraction of one, does in a second in effect."""
     if gpu is None:
-        return CPU_BANDWIDTH_BYTES_S, CPU_FLOPS_S
+        return Work(CPU_BANDWIDTH_BYTES_S, CPU_FLOPS_S)
     kept = gpus if gpus < 1 else DOUBLING_EFFICIENCY ** math.log2(gpus)
-    return (
-        gpu.bandwidth_bytes_s * BANDWIDTH_EFFICIENCY * kept,
-        gpu.flops_s * FLOPS_EFFICIENCY * kept,
+    # Two FLOPs are one instruction. Most instructions of unpacking are no FLOPs, but as many are issued.
+    issued = gpu.fp32_flops_s / 2 * ISSUE_EFFICIENCY
+    whole = Work(
+        gpu.bandwidth_bytes_s * BANDWIDTH_EFFICIENCY, gpu.flops_s * FLOPS_EFFICIENCY, issued
     )
+    return whole * kept
 
 
-def _seconds(work: Work, rates: tuple[float, float]) -> float:
-    """The time of whichever takes longer, moving or computing."""
-    bandwidth, flops = rates
-    return max(work.moved / bandwidth, work.flops / flops)
+def _seconds(work: Work, rates: Work) -> float:
+    """The time of whichever takes longest; instructions take none where a GPU's rate is unknown."""
+    issuing = work.instructions / rates.instructions if rates.instructions else 0.0
+    return max(work.moved / rates.moved, work.flops / rates.flops, issuing)
 
 
 def _read_bytes(a: Architecture, weights_bytes: int) -> int:

@@ -32,22 +32,38 @@ LOGIT_PASSES = 4
 SCORE_PASSES = 4
 # How often r_kv reads and writes them in all, besides comparing pairs: norms, importance, moving.
 R_KV_PASSES = 8
+# Instructions of a thread for each packed number that attention reads, by bits: counted in what is compiled
+# for H100 (`python -m benchmarks.packed_instructions`).
+INSTRUCTIONS_PER_NUMBER = {8: 9.5, 4: 9.5, 2: 9.5}
 # r_kv compares each key with all others, in tiles of so many keys, each pair of tiles once.
 PAIR_TILE = 256
 
 
 @dataclass(frozen=True)
 class Work:
-    """Bytes moved and floating-point operations; the slower of the two takes the time."""
+    """Bytes moved, operations of tensor cores, instructions of threads; the slowest takes the time."""
 
     moved: float = 0.0
     flops: float = 0.0
+    instructions: float = 0.0
 
     def __add__(self, other: "Work") -> "Work":
-        return Work(self.moved + other.moved, self.flops + other.flops)
+        return Work(
+            self.moved + other.moved,
+            self.flops + other.flops,
+            self.instructions + other.instructions,
+        )
 
     def __mul__(self, times: float) -> "Work":
-        return Work(self.moved * times, self.flops * times)
+        return Work(self.moved * times, self.flops * times, self.instructions * times)
+
+
+def unpacking_instructions(a: Architecture, policy: KVPolicy, tokens: int) -> float:
+    """Instructions that a row's packed keys and values take in a decode step after `tokens` tokens."""
+    if policy.packing is None:
+        return 0
+    numbers = 2 * a.layers * a.kv_heads * a.head_dim * policy.held(tokens).packed
+    return numbers * INSTRUCTIONS_PER_NUMBER[policy.packing.bits]
 
 
 def step_bytes(a: Architecture, policy: KVPolicy, tokens: int) -> int:

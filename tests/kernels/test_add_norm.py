@@ -41,6 +41,16 @@ def test_the_sum_and_its_norm_are_transformers_ones(features, dtype, adds):
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("parts", [1, 2, 8])
+def test_a_delta_may_come_in_parts(parts):
+    norm = twin(64, torch.float32)
+    hidden, delta = numbers(2, 3, 64), numbers(3, parts, 3, 64)
+    expected = hidden + delta.sum(0)
+    assert torch.allclose(add_norm(hidden, delta, norm.weight, EPS), norm(expected), rtol=1e-5)
+    assert torch.allclose(hidden, expected, rtol=1e-5, atol=1e-5)
+
+
+@torch.inference_mode()
 def test_rows_may_lie_apart():
     norm = twin(64, torch.float32)
     hidden, delta = numbers(2, 3, 100)[:, :64], numbers(3, 3, 80)[:, 16:]

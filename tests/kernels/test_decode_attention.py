@@ -188,7 +188,7 @@ def test_attention_moves_what_rows_hold_and_little_more(name: str):
     assert rows * moved_bytes(qwen, policy, tokens) <= 1.1 * held
 
 
-@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("name", ["full", "quantized-8", "kivi-4", "quantized-2"])
 def test_traffic_is_as_stated(name: str):
     policy, tokens, head_dim = catalogue.kv_policy(name), 2400, 128
     a = Architecture(0, 1, 4, 1, head_dim, 0, 0, True, 0)

@@ -60,7 +60,7 @@ CASES = list(product(SHAPES, BITS, LAYOUTS))[::4]  # each layout at each of the 
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 1.5 * 2**-8}
 
 
-# 30 of these x 2 types x 3 rows with tokens x 1 to 8 query heads: 765 cases, a head of a row each.
+# 30 of these x 2 types x 2 rows with tokens x 1 to 8 query heads: 510 cases, a head of a row each.
 @pytest.mark.parametrize(("shape", "bits", "layout"), CASES)
 def test_each_row_attends_to_the_tokens_that_it_holds(
     shape: tuple[int, int, int], bits: int, layout: str, monkeypatch: pytest.MonkeyPatch
@@ -68,10 +68,10 @@ def test_each_row_attends_to_the_tokens_that_it_holds(
     monkeypatch.setattr(module, "SPLIT", 128)
     head_dim, group_size, group = shape
     packing = packing_of(layout, bits, group_size)
-    lengths = held_tokens(packing, [0, 128, 145, 65])
-    lanes = spoiled(random_lanes(packing, 4, 1, 145, head_dim, seed=bits), packing, lengths)
+    lengths = held_tokens(packing, [0, 129, 64])
+    lanes = spoiled(random_lanes(packing, 3, 1, 129, head_dim, seed=bits), packing, lengths)
     for dtype, tolerance in TOLERANCES.items():
-        q = normal(1, 4, group, head_dim, dtype=dtype)
+        q = normal(1, 3, group, head_dim, dtype=dtype)
         out, lse = run(q, lanes, packing, lengths)
         assert not out[0].any() and lse[0].isneginf().all(), "a row that holds nothing gets zeros"
         for row, length in enumerate(lengths.tolist()):

@@ -8,7 +8,7 @@ from support.interpreted import counted
 from support.packed_layers import random_layer
 
 from actors.kernels import launching
-from actors.kernels.packed_product import PackedWeight, packed_product
+from actors.kernels.packed_product import PackedWeight, packed_product, product_in_parts
 from actors.torch_engine.packed_linear import PackedLinear
 
 # rows, inputs, outputs, size of a group; every second one is multiplied in fp16, the others in fp32
@@ -92,9 +92,23 @@ def test_few_outputs_are_split_along_the_inputs(rows, parts, monkeypatch):
     words = torch.empty(4096 // 8, 4096, dtype=torch.int32, device="meta")
     scales = torch.empty(32, 4096, dtype=torch.float16, device="meta")
     x = torch.empty(rows, 4096, dtype=torch.bfloat16, device="meta")
-    y = packed_product(x, PackedWeight(4, words, scales, None, None))
-    assert y.shape == (rows, 4096) and y.dtype == torch.bfloat16
-    assert grids[0][2] == parts and len(grids) == (1 if parts == 1 else 2)
+    weight = PackedWeight(4, words, scales, None, None)
+    y = product_in_parts(x, weight)
+    assert y.shape == (parts, rows, 4096)
+    assert y.dtype == (torch.bfloat16 if parts == 1 else torch.float32)
+    whole = packed_product(x, weight)
+    assert whole.shape == (rows, 4096) and whole.dtype == torch.bfloat16
+    assert [grid[2] for grid in grids] == [parts, 1]
+
+
+@pytest.mark.parametrize(("bits", "in_turn"), [(8, True), (4, True), (4, False), (3, True)])
+def test_parts_add_up_to_the_product(bits, in_turn):
+    layer = random_layer(1, 256, 64, bits, 32, in_turn=in_turn)
+    x = torch.randn(5, 256, generator=torch.Generator().manual_seed(0))
+    parts = product_in_parts(x, weight_of(layer))
+    assert len(parts) > 1
+    expected = x @ layer.dequantized().float()
+    assert torch.allclose(parts.sum(0), expected, atol=1e-5 * float(expected.abs().max()))
 
 
 @pytest.mark.parametrize("bits", [8, 4, 3])
@@ -105,13 +119,18 @@ def test_words_are_read_once(bits, in_turn):
     layer = random_layer(
         0, inputs, outputs, bits, group, symmetric=False, in_turn=in_turn, bias=True
     )
-    with counted() as traffic:
+    with counted() as whole:
         packed_product(torch.randn(rows, inputs).bfloat16(), weight_of(layer), layer.bias)
+    with counted() as split:
+        product_in_parts(torch.randn(rows, inputs).bfloat16(), weight_of(layer))
     parts = 2 if in_turn else 4
     tiles, run = outputs // 64, 64 if in_turn else 1
     words, scales = inputs * outputs * bits // 8, 3 * outputs * inputs // run
     order = 0 if in_turn else 4 * inputs * tiles
     x = 2 * rows * inputs * tiles
-    added = 4 * parts * rows * outputs + 2 * rows * outputs
-    assert traffic.loaded == words + scales + order + x + added
-    assert traffic.stored == 4 * parts * rows * outputs + 2 * rows * outputs
+    assert layer.bias is not None
+    bias = layer.bias.nbytes
+    assert whole.loaded == words + scales + order + x + bias
+    assert whole.stored == 2 * rows * outputs
+    assert split.loaded == words + scales + order + x
+    assert split.stored == 4 * parts * rows * outputs

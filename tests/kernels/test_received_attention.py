@@ -18,7 +18,7 @@ def sums(seed: int, slots: int) -> torch.Tensor:
     return normal(seed, len(SLOTS), KV_HEADS, slots).abs()
 
 
-# 7 groups x 6 rows x 2 KV heads, native and packed: 168 cases of up to 96 tokens, and 84 without packed slots.
+# 7 groups x 6 rows x 2 KV heads, native and packed: 168 cases of up to 96 tokens; 84 without packed slots.
 @pytest.mark.parametrize("group", [1, 2, 3, 4, 5, 7, 8])
 def test_the_attention_of_all_query_heads_is_added(group: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "BLOCK", 32)

@@ -19,7 +19,14 @@ from raysweep.memory import kv_bytes
 from raysweep.planning.fit import fit_on
 from raysweep.planning.lengths import Lengths
 from raysweep.planning.speed import speed
-from raysweep.planning.traffic import Work, attention_bytes, compaction, layer_bytes, step_bytes
+from raysweep.planning.traffic import (
+    INSTRUCTIONS_PER_NUMBER,
+    Work,
+    attention_bytes,
+    compaction,
+    layer_bytes,
+    step_bytes,
+)
 
 DEFINITIONS = Definitions((conf_folder(),))
 MODEL = read_model(DEFINITIONS, "qwen3-8b", "model")
@@ -146,10 +153,28 @@ def test_a_row_takes_as_long_as_its_bytes_and_its_share_of_compactions():
 
 
 def test_the_torch_engine_moves_more_than_is_held_but_little_more():
-    for policy in (Full(), StreamingLLM(4, 2044), RKV(4096), RKV(8192), Quantized(8), Quantized(2)):
+    for policy in (Full(), StreamingLLM(4, 2044), RKV(4096), RKV(8192), Quantized(8)):
         assert 1 < row_s(policy) / row_s(policy, "vllm") < 1.3
     rows = [row_s(Quantized(bits)) for bits in (2, 4, 8)]
     assert rows == sorted(rows) and rows[-1] < row_s(Full())
+
+
+@pytest.mark.parametrize("bits", [8, 4, 2])
+def test_packed_numbers_take_the_time_of_reading_or_of_unpacking_whichever_is_longer(bits: int):
+    policy = Quantized(bits)
+    numbers = 2 * LAYERS * KV_HEADS * HEAD_DIM * policy.held(TOKENS // 2).packed
+    unpacking = numbers * INSTRUCTIONS_PER_NUMBER[bits] / (67e12 / 2 * 0.6)
+    reading = step_bytes(QWEN, policy, TOKENS // 2) / (3350e9 * 0.7)
+    packing = compaction(QWEN, policy, TOKENS).moved / (3350e9 * 0.7)
+    assert row_s(policy) == pytest.approx(max(unpacking, reading) + packing)
+    assert (unpacking > reading) == (bits == 2)
+
+
+def test_unpacking_takes_no_time_on_a_gpu_whose_rate_of_instructions_is_unknown():
+    spec = an_engine(model=MODEL, kv_policy=Quantized(2), backend="torch")
+    kind = replace(read_gpu(DEFINITIONS, "h100-80", "gpu"), fp32_flops_s=0.0)
+    found = speed(spec, kind, fit_on(spec, kind, 1, Lengths(TOKENS)), TOKENS)
+    assert 0 < found.row_s < row_s(Quantized(2))
 
 
 def test_a_nominal_cpu_and_vllm_count_what_is_held():
