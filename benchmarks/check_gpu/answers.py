@@ -21,6 +21,7 @@ from actors.kv.h2o import H2O
 from actors.kv.quantized import Quantized
 from actors.kv.r_kv import RKV
 from actors.kv.streaming_llm import StreamingLLM
+from benchmarks.check_gpu.vllm_process import VARIABLES
 from raysweep import catalogue
 from raysweep.benchmarks import chain, facts
 from raysweep.configuration.chat import read_chat
@@ -29,6 +30,7 @@ from raysweep.shard import sample_key
 from raysweep.spec import BF16, Checkpoint, Decoding, EngineSpec, Question, Sampling
 
 GREEDY = Sampling(temperature=0)
+NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
 ROWS = 32
 FLAG = "--few"
 
@@ -137,11 +139,8 @@ def by_vllm(spec: EngineSpec, scale: Scale) -> Answers:
 
 def started(way: str, few: bool) -> subprocess.Popen[str]:
     """The process that prints the answers."""
-    from raysweep.driver.ray_session import NO_GPU
-    from raysweep.driver.ray_world import VLLM
-
     command = [sys.executable, "-m", "benchmarks.check_gpu.answers", way, *([FLAG] if few else [])]
-    environment = {**os.environ, **(NO_GPU if way == "cpu" else VLLM)}
+    environment = {**os.environ, **(NO_GPU if way == "cpu" else VARIABLES)}
     pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, env=environment, text=True, **pipes)
 

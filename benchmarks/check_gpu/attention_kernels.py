@@ -70,7 +70,7 @@ def check_native(s: Shapes) -> Checked:
         run()
         out = torch.empty_like(q).flatten(1)
         join_attention(*scratch, lengths, SPLIT, out)
-        return roundings(out, attended(q, keys, values))
+        return roundings(out, attended(q, keys, values), most=2)
 
     moved = keys.nbytes + values.nbytes + query_bytes(s, splits) + partial_results.written
     return Checked(run, off, moved)
@@ -133,7 +133,7 @@ def check_packed(s: Shapes, policy: Quantized) -> Checked:
         split = packed_split(packing)
         join_attention(made.results, made.lse, none, SPLIT, out, None, lengths, split)
         sides = (numbers_of(lanes, packing, side, s.a.head_dim) for side in ("key", "value"))
-        return roundings(out, attended(q, *sides), most=1.5)
+        return roundings(out, attended(q, *sides), most=2)
 
     held = s.heads_in_all * packed_bytes(packing, tokens, s.a.head_dim)
     return Checked(run, off, held + query_bytes(s, splits) + made.written)

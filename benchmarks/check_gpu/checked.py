@@ -72,7 +72,8 @@ class Off:
 
     @property
     def ok(self) -> bool:
-        return self.value <= self.most  # not if it is NaN
+        """Whether it is no further off, but for sums in 32 bit. What is not a number is."""
+        return self.value <= 1.01 * self.most
 
     def __str__(self) -> str:
         return f"{self.value:.2%} differ" if self.share else f"{self.value:.2g} roundings off"

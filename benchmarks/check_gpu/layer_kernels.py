@@ -7,34 +7,45 @@ from torch.nn import functional
 from transformers.models.qwen3.modeling_qwen3 import apply_rotary_pos_emb
 
 from actors.kernels.add_norm import add_norm
-from actors.kernels.added_parts import added_parts
 from actors.kernels.append import append
 from actors.kernels.draw import draw
 from actors.kernels.gated import gated
-from actors.kernels.packed_product import PackedWeight, packed_product
+from actors.kernels.packed_product import PackedWeight, packed_product, product_in_parts
 from actors.torch_engine.sampling import draw_tokens
-from benchmarks.check_gpu.checked import WIDTH, Checked, Off, Shapes, farthest, roundings, unequal
-from benchmarks.check_gpu.random_qwen3 import packed_layer
+from benchmarks.check_gpu.checked import (
+    STORED,
+    WIDTH,
+    Checked,
+    Off,
+    Shapes,
+    farthest,
+    roundings,
+    unequal,
+)
+from benchmarks.check_gpu.random_qwen3 import fill
+from benchmarks.meta_engine import packed_layer
 from raysweep.checkpoints.tensors import Linear
-from raysweep.spec import Sampling
+from raysweep.spec import Sampling, WeightSpec
 
 EPS = 1e-6
 NEAR = 1e-5  # of a boundary between two tokens, where sums in 32 bit may fall on either side
 SPREAD = 4.0  # standard deviation of logits
 
 
-def check_add_norm(s: Shapes) -> Checked:
-    hidden, delta = (s.normal(s.rows, s.a.hidden_size) for _ in range(2))
+def check_add_norm(s: Shapes, parts: int) -> Checked:
+    """The delta is a product, or in several parts of 32 bit."""
+    hidden, dtype = s.normal(s.rows, s.a.hidden_size), torch.float32 if parts > 1 else STORED
+    delta = s.normal(parts, s.rows, s.a.hidden_size, dtype=dtype)
     weight = 1 + s.normal(s.a.hidden_size) / 8
 
     def off() -> Off:
-        total = hidden + delta
-        x = total.double()
-        exact = x * (x.square().mean(-1, keepdim=True) + EPS).rsqrt() * weight.double()
+        total = hidden.double() + delta.double().sum(0)
         normed = add_norm(hidden, delta, weight, EPS)
-        return farthest(roundings(normed, exact, most=2), unequal(hidden, total))
+        x = hidden.double()
+        exact = x * (x.square().mean(-1, keepdim=True) + EPS).rsqrt() * weight.double()
+        return farthest(roundings(normed, exact, most=2), roundings(hidden, total))
 
-    moved = s.rows * s.a.hidden_size * WIDTH * 5
+    moved = 4 * hidden.nbytes + delta.nbytes
     return Checked(lambda: add_norm(hidden, delta, weight, EPS), off, moved)
 
 
@@ -79,25 +90,24 @@ def check_append(s: Shapes) -> Checked:
     return Checked(run, off, s.rows * (read + written))
 
 
-def check_packed_product(s: Shapes, bits: int, inputs: int, outputs: int) -> Checked:
+def check_packed_product(
+    s: Shapes, bits: int, inputs: int, outputs: int, in_parts: bool = False
+) -> Checked:
     """x counts once, as it stays in the GPU's cache."""
-    layer = packed_layer(Linear("", inputs, outputs, False), bits, min(128, inputs), s.device)
-    weight = PackedWeight(bits, layer.qweight, layer.scales, None, None)
-    x = s.normal(s.rows, inputs)
-    run = partial(packed_product, x, weight)
+    weights = WeightSpec("gptq", bits, min(128, inputs))
+    layer = fill(packed_layer(Linear("", inputs, outputs, False), weights), s.device)
+    x, weight = (
+        s.normal(s.rows, inputs),
+        PackedWeight(bits, layer.qweight, layer.scales, None, None),
+    )
+    run = partial(product_in_parts if in_parts else packed_product, x, weight)
 
     def off() -> Off:
-        return roundings(run(), x.double() @ layer.dequantized().to(x.dtype).double())
+        found = run().double().sum(0) if in_parts else run()
+        return roundings(found, x.double() @ layer.dequantized().to(x.dtype).double())
 
-    moved = layer.qweight.nbytes + layer.scales.nbytes + s.rows * (inputs + outputs) * WIDTH
+    moved = layer.qweight.nbytes + layer.scales.nbytes + x.nbytes + run().nbytes
     return Checked(run, off, moved)
-
-
-def check_added_parts(s: Shapes) -> Checked:
-    parts = s.normal(3, s.rows, s.a.hidden_size, dtype=torch.float32)
-    run = partial(added_parts, parts, None, torch.bfloat16)
-    moved = parts.nbytes + s.rows * s.a.hidden_size * WIDTH
-    return Checked(run, lambda: roundings(run(), parts.double().sum(0)), moved)
 
 
 def check_draw(s: Shapes, sampling: Sampling, passes: int) -> Checked:
@@ -127,7 +137,8 @@ def checks(s: Shapes) -> dict[str, partial[Checked]]:
     queries = s.a.heads * s.a.head_dim
     likely, plain = Sampling(0.6, top_p=0.95, top_k=20), Sampling(1.0)
     return {
-        "add_norm": partial(check_add_norm, s),
+        "add_norm": partial(check_add_norm, s, 1),
+        "add_norm, of 3 parts": partial(check_add_norm, s, 3),
         "gated": partial(check_gated, s),
         "append": partial(check_append, s),
         **{
@@ -136,8 +147,9 @@ def checks(s: Shapes) -> dict[str, partial[Checked]]:
             )
             for bits in (8, 4, 3)
         },
-        "packed_product, 4 bits, to queries": partial(check_packed_product, s, 4, hidden, queries),
-        "added_parts": partial(check_added_parts, s),
+        "packed_product, 4 bits, in parts": partial(
+            check_packed_product, s, 4, queries, hidden, in_parts=True
+        ),
         "draw, greedily": partial(check_draw, s, Sampling(0), 2),
         "draw, from all tokens": partial(check_draw, s, plain, 3),
         "draw, by top-k and top-p": partial(check_draw, s, likely, 4),

@@ -1,5 +1,6 @@
 """Part 4: the first-look sweep as a user starts it, with engines that share the GPU. A dry run plans it."""
 
+import importlib.util
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import pyarrow.parquet as pq
 
-from benchmarks.check_gpu.rows import Case, Row
+from benchmarks.check_gpu.rows import Case, Row, not_run
 from benchmarks.check_gpu.setting import Setting
 
 SHARE = 0.3  # of the GPU, for each engine
@@ -29,6 +30,8 @@ def cases(setting: Setting) -> Sequence[Case]:
 
 
 def check(setting: Setting) -> Iterable[Row]:
+    if importlib.util.find_spec("ray") is None:
+        return [not_run(NAME, "Ray is not installed here")]
     table, wanted, what = PLANNED if setting.dry else FINISHED
     with TemporaryDirectory() as out:
         status, said = run(command(out, setting.dry), setting.deadline)
