@@ -9,7 +9,7 @@ VLLM_BUILD := $(shell nvidia-smi >/dev/null 2>&1 && echo cuda || echo cpu)
 VLLM_INSTALLED := $(VLLM)/.installed-$(VLLM_BUILD)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz chaos audit test-vllm test-real docs notebooks lint format image system-deps clean
+.PHONY: help install demo test fuzz chaos audit test-vllm check-gpu test-real docs notebooks lint format image system-deps clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,16 +44,29 @@ audit:  ## known vulnerabilities of the dependencies, as requirements/lock.txt p
 	.venv-audit/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements/lock.txt \
 	  || { echo "audit: vulnerabilities are named above, or pypi.org did not answer for all packages" >&2; exit 1; }
 
-# What the lock files pin is all there is to install, and pip may not add to it.
+# What the lock files pin is all there is to install, and pip may not add to it. Without a network, WHEELS is a
+# folder of wheels; raysweep itself is then run from here, because to install it pip would need more.
+WHEELS ?=
+FROM := $(if $(WHEELS),--no-index --find-links $(WHEELS))
 $(VLLM_INSTALLED): requirements/vllm-$(VLLM_BUILD).txt
 	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
-	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
-	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement $<
-	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check $(FROM) torch==2.13.0
+	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check $(FROM) --no-deps --requirement $<
+	test -n "$(WHEELS)" || $(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
 test-vllm: $(VLLM_INSTALLED)  ## the vLLM engine's tests, with vLLM in .venv-vllm
 	$(VLLM)/bin/python -m pytest -p no:cacheprovider tests/with_vllm
+
+# GPU_PYTHON=python3 takes a Python that has torch's CUDA build, and adds to it what is in WHEELS.
+GPU_PYTHON ?= $(VLLM)/bin/python
+ADDED := build/wheels
+check-gpu:  ## at most eight minutes on an NVIDIA GPU: kernels, speed, memory, answers, a sweep
+	@nvidia-smi >/dev/null 2>&1 || { echo "check-gpu: nvidia-smi finds no NVIDIA GPU here" >&2; exit 2; }
+	test "$(GPU_PYTHON)" != $(VLLM)/bin/python || $(MAKE) $(VLLM_INSTALLED)
+	test "$(GPU_PYTHON)" = $(VLLM)/bin/python -o -z "$(WHEELS)" || $(GPU_PYTHON) -m pip install --quiet \
+	  --disable-pip-version-check --no-index --no-deps --upgrade --target $(ADDED) $(WHEELS)/*.whl
+	PYTHONPATH=$(CURDIR):$(CURDIR)/$(ADDED) $(GPU_PYTHON) -m benchmarks.check_gpu
 
 # The model is made once, and so are its quantised checkpoints. vLLM takes part where `make test-vllm` has
 # made its environment.
