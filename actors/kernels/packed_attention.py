@@ -32,12 +32,15 @@ import triton.language as tl
 
 from actors.kernels import launching
 from actors.kernels.native_attention import LOG2_E
-from actors.kernels.packed_codes import levels_of, padded, shift_of, shifted_codes, times_codes
+from actors.kernels.packed_codes import first_channel, levels_of, padded, shift_of, shifted_codes
+from actors.kernels.products import product
 from actors.kernels.rounding import rounded
 from raysweep.kv_policy import Axis, Packing
 
 SPLIT = 2048  # most tokens per program; what it stores for 2 bits is then 3% of what it reads
-TILE = 128  # most tokens that a program takes at a time
+TILE = 64  # most tokens that a lane takes at a time
+LANES = 4  # warps of a program; each takes tiles of its own
+LOWEST = tl.constexpr(-(2.0**126))
 
 
 def packed_split(packing: Packing) -> int:
@@ -89,20 +92,21 @@ def packed_attention(
         *(0 if logits is None else logits.shape[3], first_slot, head_dim**-0.5 * LOG2_E),
         KV_HEADS=kv_heads,
         GROUP=heads // kv_heads,
-        HEADS=max(16, triton.next_power_of_2(heads // kv_heads)),
+        HEADS=max(8, triton.next_power_of_2(heads // kv_heads)),
         HEAD_DIM=head_dim,
         BITS=packing.bits,
         HQQ=packing.levels == "hqq",
         KEY_CHANNEL=packing.key_axis == "channel",
         KEY_RUN=key_run,
-        KEY_COLUMNS=math.gcd(width, key_run),
+        KEY_COLUMNS=math.gcd(width, key_run) // 2,
         VALUE_CHANNEL=packing.value_axis == "channel",
         VALUE_RUN=value_run,
-        VALUE_COLUMNS=math.gcd(width, value_run),
+        VALUE_COLUMNS=math.gcd(width, value_run) // 2,
         TOGETHER=together,
         SPLIT=packed_split(packing),
         TILE=tile,
-        num_warps=8 if packing.bits == 8 or tile == TILE else 4,
+        LANES=LANES,
+        num_warps=LANES,
         num_stages=3,
     )
 
@@ -130,7 +134,7 @@ def _packed_attention(
     BITS: tl.constexpr, HQQ: tl.constexpr,
     KEY_CHANNEL: tl.constexpr, KEY_RUN: tl.constexpr, KEY_COLUMNS: tl.constexpr,
     VALUE_CHANNEL: tl.constexpr, VALUE_RUN: tl.constexpr, VALUE_COLUMNS: tl.constexpr,
-    TOGETHER: tl.constexpr, SPLIT: tl.constexpr, TILE: tl.constexpr,
+    TOGETHER: tl.constexpr, SPLIT: tl.constexpr, TILE: tl.constexpr, LANES: tl.constexpr,
 ):  # fmt: skip
     split = tl.program_id(2)
     length = tl.load(lengths_ptr + tl.program_id(0))
@@ -138,123 +142,152 @@ def _packed_attention(
     if begin >= length:
         return
     head = tl.program_id(0).to(tl.int64) * KV_HEADS + tl.program_id(1)
-    width: tl.constexpr = HEAD_DIM * BITS // 8
-    tiles: tl.constexpr = (TOGETHER + TILE - 1) // TILE  # of a group
+    PAIRS: tl.constexpr = HEAD_DIM * BITS // 16  # of bytes
+    TILES: tl.constexpr = (TOGETHER + TILE - 1) // TILE  # of a group
     dtype: tl.constexpr = q_ptr.dtype.element_ty
-    key_codes += head * capacity * width
-    value_codes += head * capacity * width
+    key_codes = key_codes.to(tl.pointer_type(tl.uint16)) + head * capacity * PAIRS
+    value_codes = value_codes.to(tl.pointer_type(tl.uint16)) + head * capacity * PAIRS
     heads = tl.arange(0, HEADS)
-    q = _query(q_ptr + head * GROUP * HEAD_DIM, heads, GROUP, width, BITS, KEY_COLUMNS)
+    q = _query(q_ptr + head * GROUP * HEAD_DIM, heads, GROUP, PAIRS, BITS, KEY_COLUMNS)
     result = ()
     for _ in tl.static_range(HEAD_DIM // VALUE_COLUMNS):
-        result += (tl.zeros([HEADS, padded(VALUE_COLUMNS)], tl.float32),)
-    highest = tl.full([HEADS], float("-inf"), tl.float32)
-    total = tl.zeros([HEADS], tl.float32)
-    groups = tl.cdiv(tl.minimum(length - begin, SPLIT), TOGETHER)
-    for tile in range(groups * tiles):
-        group = begin // TOGETHER + tile // tiles
-        within = tile % tiles * TILE + tl.arange(0, TILE)
-        tokens = group * TOGETHER + within
-        held = (within < TOGETHER) & (tokens < length)
+        result += (tl.zeros([LANES, padded(VALUE_COLUMNS), HEADS], tl.float32),)
+    highest = tl.full([LANES, HEADS], LOWEST, tl.float32)
+    total = tl.zeros([LANES, HEADS], tl.float32)
+    tiles = tl.cdiv(tl.minimum(length - begin, SPLIT), TOGETHER) * TILES
+    for first in range(0, tiles, LANES):
+        tile = first + tl.arange(0, LANES)
+        group = begin // TOGETHER + tile // TILES
+        within = (tile % TILES * TILE)[:, None] + tl.arange(0, TILE)[None, :]
+        tokens = group[:, None] * TOGETHER + within
+        held = (within < TOGETHER) & (tokens < length) & (tile < tiles)[:, None]
         key_levels = levels_of(
-            key_scales, key_zeros, head, capacity, group, tokens, held,
-            KEY_CHANNEL, KEY_RUN, HEAD_DIM, TOGETHER, BITS, HQQ,
+            key_scales, key_zeros, head, capacity, group, tile < tiles, tokens, held,
+            KEY_CHANNEL, KEY_RUN, KEY_COLUMNS, HEAD_DIM, TOGETHER, BITS, HQQ,
         )  # fmt: skip
         logit = _logit(
-            q, dtype, key_codes, key_levels, tokens, held,
-            width, BITS, KEY_CHANNEL, KEY_RUN, KEY_COLUMNS,
+            q, dtype, key_codes, key_levels, tokens, held, PAIRS, BITS, KEY_CHANNEL, KEY_RUN,
+            KEY_COLUMNS,
         )  # fmt: skip
-        logit = tl.where(held[None, :], logit * scale, float("-inf"))
+        logit = tl.where(held[:, :, None], logit * scale, float("-inf"))
         if logits_ptr is not None:
-            line = logits_ptr + (head * GROUP + heads[:, None]) * slots + first_slot
-            tl.store(line + tokens[None, :], logit, (heads[:, None] < GROUP) & held[None, :])
+            line = logits_ptr + (head * GROUP + heads) * slots + first_slot
+            inside = (heads < GROUP)[None, None, :] & held[:, :, None]
+            tl.store(line[None, None, :] + tokens[:, :, None], logit, inside)
         above = tl.maximum(highest, tl.max(logit, 1))
-        weight = tl.exp2(logit - above[:, None])
+        weight = tl.exp2(logit - above[:, None, :])
         if VALUE_CHANNEL:  # else it is rounded with the scales, which differ from token to token
             weight = rounded(weight, dtype).to(tl.float32)
         shrunk = tl.exp2(highest - above)
         total = total * shrunk + tl.sum(weight, 1)
         highest = above
         value_levels = levels_of(
-            value_scales, value_zeros, head, capacity, group, tokens, held,
-            VALUE_CHANNEL, VALUE_RUN, HEAD_DIM, TOGETHER, BITS, HQQ,
+            value_scales, value_zeros, head, capacity, group, tile < tiles, tokens, held,
+            VALUE_CHANNEL, VALUE_RUN, VALUE_COLUMNS, HEAD_DIM, TOGETHER, BITS, HQQ,
         )  # fmt: skip
         result = _result(
             result, dtype, shrunk, weight, value_codes, value_levels, tokens, held,
-            width, BITS, VALUE_CHANNEL, VALUE_RUN, VALUE_COLUMNS,
+            PAIRS, BITS, VALUE_CHANNEL, VALUE_RUN, VALUE_COLUMNS,
         )  # fmt: skip
     part = (head * splits + first_split + split) * GROUP
-    tl.store(lse_ptr + part + heads, highest + tl.log2(total), heads < GROUP)
+    top = tl.max(highest, 0)
+    share = tl.exp2(highest - top[None, :])
+    total = tl.sum(total * share, 0)
+    tl.store(lse_ptr + part + heads, top + tl.log2(total), heads < GROUP)
     results_ptr += part * HEAD_DIM
-    _store(results_ptr, result, total, heads, GROUP, width, BITS, VALUE_COLUMNS)
+    _store(results_ptr, result, share / total[None, :], heads, GROUP, PAIRS, BITS, VALUE_COLUMNS)
 
 
 @triton.jit
 def _query(
-    q_ptr, heads, GROUP: tl.constexpr, WIDTH: tl.constexpr, BITS: tl.constexpr, COLUMNS: tl.constexpr
+    q_ptr, heads, GROUP: tl.constexpr, PAIRS: tl.constexpr, BITS: tl.constexpr, COLUMNS: tl.constexpr
 ):  # fmt: skip
-    """The query heads, [heads, columns] for each part of each column of bytes."""
+    """The query heads, [columns, heads] for each part of each column of pairs of bytes."""
     columns = tl.arange(0, padded(COLUMNS))
-    inside = (heads[:, None] < GROUP) & (columns[None, :] < COLUMNS)
+    inside = (columns[:, None] < COLUMNS) & (heads[None, :] < GROUP)
     q = ()
-    for first in tl.static_range(0, WIDTH, COLUMNS):
-        for part in tl.static_range(8 // BITS):
-            channels = part * WIDTH + first + columns
-            places = heads[:, None] * (WIDTH * 8 // BITS) + channels[None, :]
-            q += (tl.load(q_ptr + places, inside, 0.0).to(tl.float32),)
+    for first in tl.static_range(0, PAIRS, COLUMNS):
+        for part in tl.static_range(16 // BITS):
+            channels = first_channel(part, first, PAIRS, BITS) + 2 * columns
+            places = channels[:, None] + heads[None, :] * (PAIRS * 16 // BITS)
+            q += (tl.load(q_ptr + places, inside, 0.0).to(tl.float32)[None, :, :],)
     return q
 
 
 @triton.jit
 def _logit(
-    q, dtype: tl.constexpr, codes_ptr, levels, tokens, held, WIDTH: tl.constexpr, BITS: tl.constexpr,
+    q, dtype: tl.constexpr, codes_ptr, levels, tokens, held, PAIRS: tl.constexpr, BITS: tl.constexpr,
     CHANNEL: tl.constexpr, RUN: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    """The product of queries and keys of a tile, [heads, tokens]."""
+    """The product of queries and keys of a tile, [lanes, tokens, heads]."""
+    PARTS: tl.constexpr = 16 // BITS
     columns = tl.arange(0, padded(COLUMNS))
-    inside = (columns[:, None] < COLUMNS) & held[None, :]
-    logit = tl.zeros([q[0].shape[0], tokens.shape[0]], tl.float32)
-    for first in tl.static_range(0, WIDTH, COLUMNS):
-        places = tokens[None, :] * WIDTH + (first + columns)[:, None]
+    inside = held[:, :, None] & (columns < COLUMNS)[None, None, :]
+    logit = tl.zeros([tokens.shape[0], tokens.shape[1], q[0].shape[2]], tl.float32)
+    lost = tl.zeros([tokens.shape[0], columns.shape[0], q[0].shape[2]], tl.float32)
+    for first in tl.static_range(0, PAIRS, COLUMNS):
+        places = tokens[:, :, None] * PAIRS + (first + columns)[None, None, :]
         packed = tl.load(codes_ptr + places, inside, 0)
-        for part in tl.static_range(8 // BITS):
+        for part in tl.static_range(PARTS):
             codes = shifted_codes(packed, part, BITS, dtype)
-            scales, middles = levels[(part * WIDTH + first) // RUN]
-            chunk = q[first // COLUMNS * (8 // BITS) + part]
-            logit += times_codes(chunk, codes, scales, middles, shift_of(BITS), CHANNEL)
+            chunk = q[first // COLUMNS * PARTS + part]
+            if CHANNEL:
+                scales, middles = levels[first // COLUMNS * PARTS + part]
+                scaled = rounded(chunk * scales[:, :, None], dtype)
+                lost += chunk * middles[:, :, None] - shift_of(BITS) * scaled.to(tl.float32)
+                logit += product(codes, scaled)
+            else:
+                scales, middles = levels[first_channel(part, first, PAIRS, BITS) // RUN]
+                chunk = tl.broadcast_to(chunk, tokens.shape[0], chunk.shape[1], chunk.shape[2])
+                sums = tl.sum(chunk, 1)[:, None, :]
+                shifted = product(codes, chunk.to(dtype)) - shift_of(BITS) * sums
+                logit += shifted * scales[:, :, None] + sums * middles[:, :, None]
+    if CHANNEL:
+        logit += tl.sum(lost, 1)[:, None, :]
     return logit
 
 
 @triton.jit
 def _result(
-    result, dtype: tl.constexpr, shrunk, weight, codes_ptr, levels, tokens, held, WIDTH: tl.constexpr,
+    result, dtype: tl.constexpr, shrunk, weight, codes_ptr, levels, tokens, held, PAIRS: tl.constexpr,
     BITS: tl.constexpr, CHANNEL: tl.constexpr, RUN: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    """The result so far, shrunk, and the sum of a tile's weighted values: [heads, columns] per part."""
+    """The result so far, shrunk, and the sum of a tile's weighted values: [lanes, columns, heads] per part."""
+    PARTS: tl.constexpr = 16 // BITS
     columns = tl.arange(0, padded(COLUMNS))
-    inside = held[:, None] & (columns[None, :] < COLUMNS)
+    inside = (columns < COLUMNS)[None, :, None] & held[:, None, :]
     sums = ()
-    for first in tl.static_range(0, WIDTH, COLUMNS):
-        places = tokens[:, None] * WIDTH + (first + columns)[None, :]
+    for first in tl.static_range(0, PAIRS, COLUMNS):
+        places = tokens[:, None, :] * PAIRS + (first + columns)[None, :, None]
         packed = tl.load(codes_ptr + places, inside, 0)
-        for part in tl.static_range(8 // BITS):
+        for part in tl.static_range(PARTS):
             codes = shifted_codes(packed, part, BITS, dtype)
-            scales, middles = levels[(part * WIDTH + first) // RUN]
-            added = times_codes(weight, codes, scales, middles, shift_of(BITS), not CHANNEL)
-            sums += (result[first // COLUMNS * (8 // BITS) + part] * shrunk[:, None] + added,)
+            if CHANNEL:
+                scales, middles = levels[first // COLUMNS * PARTS + part]
+                offsets = middles - shift_of(BITS) * scales
+                whole = tl.sum(weight, 1)[:, None, :]
+                added = product(codes, weight.to(dtype)) * scales[:, :, None]
+                added += whole * offsets[:, :, None]
+            else:
+                scales, middles = levels[first_channel(part, first, PAIRS, BITS) // RUN]
+                scaled = rounded(weight * scales[:, :, None], dtype)
+                rest = weight * middles[:, :, None] - shift_of(BITS) * scaled.to(tl.float32)
+                added = product(codes, scaled) + tl.sum(rest, 1)[:, None, :]
+            sums += (result[first // COLUMNS * PARTS + part] * shrunk[:, None, :] + added,)
     return sums
 
 
 @triton.jit
 def _store(
-    results_ptr, result, total, heads, GROUP: tl.constexpr, WIDTH: tl.constexpr,
+    results_ptr, result, share, heads, GROUP: tl.constexpr, PAIRS: tl.constexpr,
     BITS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
+    """Add up what the lanes have, each with its share."""
     columns = tl.arange(0, padded(COLUMNS))
-    inside = (heads[:, None] < GROUP) & (columns[None, :] < COLUMNS)
-    for first in tl.static_range(0, WIDTH, COLUMNS):
-        for part in tl.static_range(8 // BITS):
-            channels = part * WIDTH + first + columns
-            places = heads[:, None] * (WIDTH * 8 // BITS) + channels[None, :]
-            chunk = result[first // COLUMNS * (8 // BITS) + part]
-            tl.store(results_ptr + places, chunk / total[:, None], inside)
+    inside = (columns[:, None] < COLUMNS) & (heads[None, :] < GROUP)
+    for first in tl.static_range(0, PAIRS, COLUMNS):
+        for part in tl.static_range(16 // BITS):
+            channels = first_channel(part, first, PAIRS, BITS) + 2 * columns
+            places = channels[:, None] + heads[None, :] * (PAIRS * 16 // BITS)
+            chunk = result[first // COLUMNS * (16 // BITS) + part]
+            tl.store(results_ptr + places, tl.sum(chunk * share[:, None, :], 0), inside)

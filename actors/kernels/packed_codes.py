@@ -18,8 +18,7 @@ is taken off before they are converted. So what is multiplied is code - half + S
 import triton
 import triton.language as tl
 
-from actors.kernels.products import product
-from actors.kernels.rounding import rounded
+from actors.kernels.products import INTERPRETED
 
 POINT = 7  # bits of a bf16 number behind the point
 BIAS = 127  # of its exponent
@@ -61,64 +60,75 @@ def padded(numbers: int) -> int:
     return max(16, 1 << (numbers - 1).bit_length())
 
 
+@triton.constexpr_function
+def first_channel(part: int, pair: int, pairs: int, bits: int) -> int:
+    """The channel in a part of a pair of bytes; the next pair has the channel after the next."""
+    byte, part = divmod(part, 8 // bits)
+    return part * 2 * pairs + 2 * pair + byte
+
+
 @triton.jit
 def shifted_codes(packed, PART: tl.constexpr, BITS: tl.constexpr, dtype: tl.constexpr):
-    """The codes in one part of each byte, as numbers code - half + SHIFT."""
+    """The codes in one part of each pair of bytes, as numbers code - half + SHIFT."""
     if BITS == 8:
-        codes = (packed.to(tl.int32) - half_of(BITS)).to(tl.float32)
+        codes = ((packed >> (8 * PART)) & 255).to(tl.int32)
+        codes = (codes - half_of(BITS)).to(tl.float32)
     else:
         left: tl.constexpr = leftward(BITS, PART)
-        wide = packed.to(tl.uint16)
-        moved = wide << left if left > 0 else wide >> -left
-        codes = ((moved & code_mask(BITS)) | bf16_power(BITS)).to(tl.bfloat16, bitcast=True)
+        if INTERPRETED:
+            moved = packed << left if left > 0 else packed >> -left
+            codes = ((moved & code_mask(BITS)) | bf16_power(BITS)).to(tl.bfloat16, bitcast=True)
+        else:
+            codes = tl.inline_asm_elementwise(
+                two_numbers(BITS, PART), "=r,r", [packed], tl.bfloat16, is_pure=True, pack=2
+            )
     return codes.to(dtype)
+
+
+@triton.constexpr_function
+def two_numbers(bits: int, part: int) -> str:
+    left = leftward(bits, part)
+    move = f"shl.b32 t, $1, {left}" if left > 0 else f"shr.b32 t, $1, {-left}"
+    mask, power = code_mask(bits) * 0x10001, bf16_power(bits) * 0x10001
+    return f"{{ .reg .b32 t; {move}; lop3.b32 $0, t, {mask}, {power}, 0xEA; }}"
 
 
 @triton.jit
 def levels_of(
-    scales, zeros, head, capacity, group, tokens, held, CHANNEL: tl.constexpr, RUN: tl.constexpr,
-    HEAD_DIM: tl.constexpr, GROUP_SIZE: tl.constexpr, BITS: tl.constexpr, HQQ: tl.constexpr,
+    scales, zeros, head, capacity, group, used, tokens, held, CHANNEL: tl.constexpr, RUN: tl.constexpr,
+    COLUMNS: tl.constexpr, HEAD_DIM: tl.constexpr, GROUP_SIZE: tl.constexpr, BITS: tl.constexpr,
+    HQQ: tl.constexpr,
 ):  # fmt: skip
-    """Scales and middles of some tokens of a group: a pair of vectors for each RUN channels, in 32 bit.
+    """Scales and middles of some tokens of groups, in 32 bit, as pairs of tensors.
 
-    CHANNEL  the vectors are [RUN], for all tokens; else they are [tokens], for all RUN channels
+    CHANNEL  they are [lanes, columns], for all tokens: a pair for each part of each column of pairs of bytes;
+             else they are [lanes, tokens], for all channels of a run
     """
     pairs = ()
-    for run in tl.static_range(HEAD_DIM // RUN):
-        if CHANNEL:
-            channels = tl.arange(0, padded(RUN))
-            entry = (head * (capacity // GROUP_SIZE) + group) * HEAD_DIM + run * RUN
-            pairs += (_levels(scales, zeros, entry, channels, channels < RUN, BITS, HQQ),)
-        else:
-            entry = head * capacity * (HEAD_DIM // RUN) + run
-            places = tokens * (HEAD_DIM // RUN)
-            pairs += (_levels(scales, zeros, entry, places, held, BITS, HQQ),)
+    if CHANNEL:
+        PAIRS: tl.constexpr = HEAD_DIM * BITS // 16
+        columns = tl.arange(0, padded(COLUMNS))
+        inside = used[:, None] & (columns < COLUMNS)[None, :]
+        entries = (head * (capacity // GROUP_SIZE) + group) * HEAD_DIM
+        for first in tl.static_range(0, PAIRS, COLUMNS):
+            for part in tl.static_range(16 // BITS):
+                channels = first_channel(part, first, PAIRS, BITS) + 2 * columns
+                places = entries[:, None] + channels[None, :]
+                pairs += (_levels(scales, zeros, places, inside, BITS, HQQ),)
+    else:
+        for run in tl.static_range(HEAD_DIM // RUN):
+            places = head * capacity * (HEAD_DIM // RUN) + run + tokens * (HEAD_DIM // RUN)
+            pairs += (_levels(scales, zeros, places, held, BITS, HQQ),)
     return pairs
 
 
 @triton.jit
-def _levels(scales, zeros, first, places, inside, BITS: tl.constexpr, HQQ: tl.constexpr):
-    scale = tl.load(scales + first + places, inside, 0.0).to(tl.float32)
-    if zeros is None:
-        middle = tl.zeros_like(scale)
+def _levels(scales, zeros, places, inside, BITS: tl.constexpr, HQQ: tl.constexpr):
+    scale = tl.load(scales + places, inside, 0.0).to(tl.float32)
+    if zeros is None:  # a GPU's compiler reads on behind a return
+        return scale, tl.zeros_like(scale)
     else:
-        zero = tl.load(zeros + first + places, inside, 0.0).to(tl.float32)
-        middle = (half_of(BITS) - zero) * scale if HQQ else zero + half_of(BITS) * scale
-    return scale, middle
-
-
-@triton.jit
-def times_codes(a, codes, scale, middle, SHIFT: tl.constexpr, SUMMED: tl.constexpr):
-    """a [m, k] @ numbers [k, n] in 32 bit, with the numbers' `shifted_codes` [k, n] and an a of 32 bit.
-
-    SUMMED  scale and middle are [k], and a * scale is rounded to the codes' type; else they are [n], and a
-            is of that type already
-    """
-    if SUMMED:
-        scaled = rounded(a * scale[None, :], codes.dtype)
-        rest = tl.sum(a * middle[None, :] - SHIFT * scaled.to(tl.float32), 1)
-        return product(scaled, codes) + rest[:, None]
-    else:
-        sums = tl.sum(a, 1)[:, None]
-        shifted = product(a.to(codes.dtype), codes) - SHIFT * sums
-        return shifted * scale[None, :] + sums * middle[None, :]
+        zero = tl.load(zeros + places, inside, 0.0).to(tl.float32)
+        if HQQ:
+            return scale, (half_of(BITS) - zero) * scale
+        return scale, zero + half_of(BITS) * scale
