@@ -40,6 +40,7 @@ from raysweep.kv_policy import Axis, Packing
 SPLIT = 2048  # most tokens per program; what it stores for 2 bits is then 3% of what it reads
 TILE = 64  # most tokens that a lane takes at a time
 LANES = 4  # warps of a program; each takes tiles of its own
+COLUMNS = 16  # pairs of bytes of a token that are multiplied together
 LOWEST = tl.constexpr(-(2.0**126))
 
 
@@ -81,10 +82,11 @@ def packed_attention(
         for name in ("codes", "scales", "zeros")
     ]
     together = _together(packing)
-    tile = min(TILE, max(16, triton.next_power_of_2(together)))
+    tile = min(TILE if packing.bits < 8 else TILE // 2, max(16, triton.next_power_of_2(together)))
     key_run, value_run = (
         _run(axis, packing, head_dim) for axis in (packing.key_axis, packing.value_axis)
     )
+    columns = {run: math.gcd(width // 2, run // 2, COLUMNS) for run in (key_run, value_run)}
     launching.launch(
         _packed_attention,
         (n, kv_heads, packed_splits(packing, capacity)),
@@ -98,10 +100,10 @@ def packed_attention(
         HQQ=packing.levels == "hqq",
         KEY_CHANNEL=packing.key_axis == "channel",
         KEY_RUN=key_run,
-        KEY_COLUMNS=math.gcd(width, key_run) // 2,
+        KEY_COLUMNS=columns[key_run],
         VALUE_CHANNEL=packing.value_axis == "channel",
         VALUE_RUN=value_run,
-        VALUE_COLUMNS=math.gcd(width, value_run) // 2,
+        VALUE_COLUMNS=columns[value_run],
         TOGETHER=together,
         SPLIT=packed_split(packing),
         TILE=tile,
@@ -223,27 +225,37 @@ def _logit(
     PARTS: tl.constexpr = 16 // BITS
     columns = tl.arange(0, padded(COLUMNS))
     inside = held[:, :, None] & (columns < COLUMNS)[None, None, :]
-    logit = tl.zeros([tokens.shape[0], tokens.shape[1], q[0].shape[2]], tl.float32)
-    lost = tl.zeros([tokens.shape[0], columns.shape[0], q[0].shape[2]], tl.float32)
+    packed = ()
     for first in tl.static_range(0, PAIRS, COLUMNS):
         places = tokens[:, :, None] * PAIRS + (first + columns)[None, None, :]
-        packed = tl.load(codes_ptr + places, inside, 0)
-        for part in tl.static_range(PARTS):
-            codes = shifted_codes(packed, part, BITS, dtype)
-            chunk = q[first // COLUMNS * PARTS + part]
-            if CHANNEL:
-                scales, middles = levels[first // COLUMNS * PARTS + part]
-                scaled = rounded(chunk * scales[:, :, None], dtype)
-                lost += chunk * middles[:, :, None] - shift_of(BITS) * scaled.to(tl.float32)
-                logit += product(codes, scaled)
-            else:
-                scales, middles = levels[first_channel(part, first, PAIRS, BITS) // RUN]
-                chunk = tl.broadcast_to(chunk, tokens.shape[0], chunk.shape[1], chunk.shape[2])
-                sums = tl.sum(chunk, 1)[:, None, :]
-                shifted = product(codes, chunk.to(dtype)) - shift_of(BITS) * sums
-                logit += shifted * scales[:, :, None] + sums * middles[:, :, None]
+        packed += (tl.load(codes_ptr + places, inside, 0),)
+    logit = tl.zeros([tokens.shape[0], tokens.shape[1], q[0].shape[2]], tl.float32)
     if CHANNEL:
-        logit += tl.sum(lost, 1)[:, None, :]
+        lost = tl.zeros([tokens.shape[0], 16, q[0].shape[2]], tl.float32)
+        rest = tl.zeros([tokens.shape[0], columns.shape[0], q[0].shape[2]], tl.float32)
+        for chunk in tl.static_range(PAIRS // COLUMNS * PARTS):
+            scales, middles = levels[chunk]
+            codes = shifted_codes(packed[chunk // PARTS], chunk % PARTS, BITS, dtype)
+            scaled = rounded(q[chunk] * scales[:, :, None], dtype)
+            logit += product(codes, scaled)
+            ones = tl.full([tokens.shape[0], 16, columns.shape[0]], shift_of(BITS, chunk % PARTS), tl.float32)
+            lost += product(ones.to(dtype), scaled)
+            rest += q[chunk] * middles[:, :, None]
+        logit += (tl.sum(rest, 1) - tl.max(lost, 1))[:, None, :]
+    else:
+        for run in tl.static_range(PAIRS * PARTS // RUN):
+            scales, middles = levels[run]
+            sums = tl.zeros_like(logit)
+            whole = tl.zeros([1, q[0].shape[2]], tl.float32)
+            shift = tl.zeros([1, q[0].shape[2]], tl.float32)
+            for chunk in tl.static_range(PAIRS // COLUMNS * PARTS):
+                if first_channel(chunk % PARTS, chunk // PARTS * COLUMNS, PAIRS, BITS) // RUN == run:
+                    codes = shifted_codes(packed[chunk // PARTS], chunk % PARTS, BITS, dtype)
+                    several = tl.broadcast_to(q[chunk], tokens.shape[0], q[0].shape[1], q[0].shape[2])
+                    sums += product(codes, several.to(dtype))
+                    whole += tl.sum(q[chunk], 1)
+                    shift += shift_of(BITS, chunk % PARTS) * tl.sum(q[chunk], 1)
+            logit += (sums - shift[:, None, :]) * scales[:, :, None] + whole[:, None, :] * middles[:, :, None]
     return logit
 
 
@@ -264,14 +276,14 @@ def _result(
             codes = shifted_codes(packed, part, BITS, dtype)
             if CHANNEL:
                 scales, middles = levels[first // COLUMNS * PARTS + part]
-                offsets = middles - shift_of(BITS) * scales
+                offsets = middles - shift_of(BITS, part) * scales
                 whole = tl.sum(weight, 1)[:, None, :]
                 added = product(codes, weight.to(dtype)) * scales[:, :, None]
                 added += whole * offsets[:, :, None]
             else:
                 scales, middles = levels[first_channel(part, first, PAIRS, BITS) // RUN]
                 scaled = rounded(weight * scales[:, :, None], dtype)
-                rest = weight * middles[:, :, None] - shift_of(BITS) * scaled.to(tl.float32)
+                rest = weight * middles[:, :, None] - shift_of(BITS, part) * scaled.to(tl.float32)
                 added = product(codes, scaled) + tl.sum(rest, 1)[:, None, :]
             sums += (result[first // COLUMNS * PARTS + part] * shrunk[:, None, :] + added,)
     return sums

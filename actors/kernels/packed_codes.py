@@ -31,27 +31,33 @@ def half_of(bits: int) -> int:
 
 
 @triton.constexpr_function
-def shift_of(bits: int) -> int:
+def rightward(bits: int, part: int) -> int:
+    """By how many bits a part of a pair is moved, so that its half of a byte is behind the point."""
+    return 4 * (part * bits // 4) - 3
+
+
+@triton.constexpr_function
+def place(bits: int, part: int) -> int:
+    """The place of its lowest bit then."""
+    return part * bits - rightward(bits, part)
+
+
+@triton.constexpr_function
+def shift_of(bits: int, part: int) -> int:
     """By how much the numbers of `shifted_codes` are more than code - half."""
-    return 0 if bits == 8 else 2**bits + half_of(bits)
+    return 0 if bits == 8 else 2 ** (POINT - place(bits, part)) + half_of(bits)
 
 
 @triton.constexpr_function
-def leftward(bits: int, part: int) -> int:
-    """By how many bits a code is moved from its part of a byte to the highest bits behind the point."""
-    return POINT - (part + 1) * bits
+def code_mask(bits: int, part: int) -> int:
+    """The bits of a code that is moved."""
+    return (2**bits - 1) << place(bits, part)
 
 
 @triton.constexpr_function
-def code_mask(bits: int) -> int:
-    """The highest bits behind the point."""
-    return (2**bits - 1) << (POINT - bits)
-
-
-@triton.constexpr_function
-def bf16_power(bits: int) -> int:
-    """The bits of 2^bits in bf16."""
-    return (BIAS + bits) << POINT
+def bf16_power(bits: int, part: int) -> int:
+    """The bits of the power of two in bf16 whose bits behind the point mean whole numbers from `place` on."""
+    return (BIAS + POINT - place(bits, part)) << POINT
 
 
 @triton.constexpr_function
@@ -74,23 +80,32 @@ def shifted_codes(packed, PART: tl.constexpr, BITS: tl.constexpr, dtype: tl.cons
         codes = ((packed >> (8 * PART)) & 255).to(tl.int32)
         codes = (codes - half_of(BITS)).to(tl.float32)
     else:
-        left: tl.constexpr = leftward(BITS, PART)
+        right: tl.constexpr = rightward(BITS, PART)
         if INTERPRETED:
-            moved = packed << left if left > 0 else packed >> -left
-            codes = ((moved & code_mask(BITS)) | bf16_power(BITS)).to(tl.bfloat16, bitcast=True)
+            moved = packed << -right if right < 0 else packed >> right
+            bits = (moved & code_mask(BITS, PART)) | bf16_power(BITS, PART)
+            codes = bits.to(tl.bfloat16, bitcast=True)
         else:
-            codes = tl.inline_asm_elementwise(
-                two_numbers(BITS, PART), "=r,r", [packed], tl.bfloat16, is_pure=True, pack=2
+            moved = tl.inline_asm_elementwise(
+                moving(right), "=r,r", [packed], tl.uint16, is_pure=True, pack=2
             )
+            codes = tl.inline_asm_elementwise(
+                masking(code_mask(BITS, PART), bf16_power(BITS, PART)),
+                "=r,r", [moved], tl.bfloat16, is_pure=True, pack=2,
+            )  # fmt: skip
     return codes.to(dtype)
 
 
 @triton.constexpr_function
-def two_numbers(bits: int, part: int) -> str:
-    left = leftward(bits, part)
-    move = f"shl.b32 t, $1, {left}" if left > 0 else f"shr.b32 t, $1, {-left}"
-    mask, power = code_mask(bits) * 0x10001, bf16_power(bits) * 0x10001
-    return f"{{ .reg .b32 t; {move}; lop3.b32 $0, t, {mask}, {power}, 0xEA; }}"
+def moving(right: int) -> str:
+    """PTX that moves the bits of two numbers. Those that come into a number from the other are masked later."""
+    return f"shr.b32 $0, $1, {right};" if right > 0 else f"shl.b32 $0, $1, {-right};"
+
+
+@triton.constexpr_function
+def masking(mask: int, power: int) -> str:
+    """PTX that takes some bits of two numbers and sets others, in one instruction."""
+    return f"lop3.b32 $0, $1, {mask * 0x10001}, {power * 0x10001}, 0xEA;"
 
 
 @triton.jit
@@ -106,29 +121,48 @@ def levels_of(
     """
     pairs = ()
     if CHANNEL:
-        PAIRS: tl.constexpr = HEAD_DIM * BITS // 16
         columns = tl.arange(0, padded(COLUMNS))
         inside = used[:, None] & (columns < COLUMNS)[None, :]
-        entries = (head * (capacity // GROUP_SIZE) + group) * HEAD_DIM
-        for first in tl.static_range(0, PAIRS, COLUMNS):
+        entries = ((head * (capacity // GROUP_SIZE) + group) * (HEAD_DIM // 2))[:, None]
+        for first in tl.static_range(0, HEAD_DIM * BITS // 16, COLUMNS):
+            scale_words = ()
+            zero_words = ()
+            for part in tl.static_range(8 // BITS):
+                places = entries + first_channel(part, first, HEAD_DIM * BITS // 16, BITS) // 2 + columns
+                scale_words += (tl.load(scales.to(tl.pointer_type(tl.uint32)) + places, inside, 0),)
+                if zeros is not None:
+                    zero_words += (tl.load(zeros.to(tl.pointer_type(tl.uint32)) + places, inside, 0),)
             for part in tl.static_range(16 // BITS):
-                channels = first_channel(part, first, PAIRS, BITS) + 2 * columns
-                places = entries[:, None] + channels[None, :]
-                pairs += (_levels(scales, zeros, places, inside, BITS, HQQ),)
+                scale = _half(scale_words[part % (8 // BITS)], part * BITS // 8, scales.dtype.element_ty)
+                if zeros is None:
+                    middle = tl.zeros_like(scale)
+                else:
+                    zero = _half(zero_words[part % (8 // BITS)], part * BITS // 8, zeros.dtype.element_ty)
+                    middle = _middle(scale, zero, BITS, HQQ)
+                pairs += ((scale, middle),)
     else:
         for run in tl.static_range(HEAD_DIM // RUN):
             places = head * capacity * (HEAD_DIM // RUN) + run + tokens * (HEAD_DIM // RUN)
-            pairs += (_levels(scales, zeros, places, held, BITS, HQQ),)
+            scale = tl.load(scales + places, held, 0.0).to(tl.float32)
+            if zeros is None:
+                middle = tl.zeros_like(scale)
+            else:
+                zero = tl.load(zeros + places, held, 0.0).to(tl.float32)
+                middle = _middle(scale, zero, BITS, HQQ)
+            pairs += ((scale, middle),)
     return pairs
 
 
 @triton.jit
-def _levels(scales, zeros, places, inside, BITS: tl.constexpr, HQQ: tl.constexpr):
-    scale = tl.load(scales + places, inside, 0.0).to(tl.float32)
-    if zeros is None:  # a GPU's compiler reads on behind a return
-        return scale, tl.zeros_like(scale)
+def _half(words, HIGH: tl.constexpr, dtype: tl.constexpr):
+    """One of the two 16-bit numbers in each word, in 32 bit."""
+    return (words >> (16 * HIGH)).to(tl.uint16).to(dtype, bitcast=True).to(tl.float32)
+
+
+@triton.jit
+def _middle(scale, zero, BITS: tl.constexpr, HQQ: tl.constexpr):
+    if HQQ:
+        middle = (half_of(BITS) - zero) * scale
     else:
-        zero = tl.load(zeros + places, inside, 0.0).to(tl.float32)
-        if HQQ:
-            return scale, (half_of(BITS) - zero) * scale
-        return scale, zero + half_of(BITS) * scale
+        middle = zero + half_of(BITS) * scale
+    return middle
