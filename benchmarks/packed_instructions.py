@@ -24,7 +24,7 @@ from triton import knobs
 from actors.kv.quantized import Quantized
 from benchmarks.gpu_targets import MAIN, WARP
 from benchmarks.kernel_resources import compile_for
-from benchmarks.meta_engine import QWEN3_8B, decoding
+from benchmarks.meta_engine import QWEN3_8B, decoding, kernels_on_meta
 from benchmarks.recorded_launches import Launch, recorded
 from docs.generate import markdown
 from raysweep.memory import packed_bytes
@@ -75,7 +75,7 @@ class Loop:
 def counted(policy: Quantized) -> Loop:
     launch = launch_of(policy)
     kernel = compile_for(MAIN, launch)
-    tokens = launch.constants["TILE"] * launch.constants.get("LANES", 1)
+    tokens = launch.constants["TILE"] * launch.constants["WARPS"]
     numbers = 2 * tokens * launch.constants["HEAD_DIM"]
     opcodes = Counter(loop_of(listing(kernel.asm["cubin"])))
     threads = kernel.metadata.num_warps * WARP
@@ -93,8 +93,6 @@ def kind_of(opcode: str) -> str:
 
 def launch_of(policy: Quantized) -> Launch:
     """That of a step of decoding."""
-    from benchmarks.meta_engine import kernels_on_meta
-
     with kernels_on_meta():
         step = decoding(policy, rows=16)
         with recorded() as made:

@@ -67,10 +67,11 @@ def padded(numbers: int) -> int:
 
 
 @triton.constexpr_function
-def first_channel(part: int, pair: int, pairs: int, bits: int) -> int:
-    """The channel in a part of a pair of bytes; the next pair has the channel after the next."""
+def first_channel(chunk: int, head_dim: int, bits: int, columns: int) -> int:
+    """The first channel of a chunk: a part of each of so many pairs of bytes. Its others are every other one."""
+    first, part = divmod(chunk, 16 // bits)
     byte, part = divmod(part, 8 // bits)
-    return part * 2 * pairs + 2 * pair + byte
+    return part * (head_dim * bits // 8) + 2 * first * columns + byte
 
 
 @triton.jit
@@ -114,55 +115,61 @@ def levels_of(
     COLUMNS: tl.constexpr, HEAD_DIM: tl.constexpr, GROUP_SIZE: tl.constexpr, BITS: tl.constexpr,
     HQQ: tl.constexpr,
 ):  # fmt: skip
-    """Scales and middles of some tokens of groups, in 32 bit, as pairs of tensors.
+    """Scales and middles of some tokens in 32 bit, as pairs of tensors.
 
-    CHANNEL  they are [lanes, columns], for all tokens: a pair for each part of each column of pairs of bytes;
-             else they are [lanes, tokens], for all channels of a run
+    group, used   [warps]: a group's number, and whether it has to be read
+    tokens, held  [warps, tokens]: of these groups, the same
+    CHANNEL       a pair is [warps, columns] for all tokens, and there is one for each chunk of channels;
+                  else it is [warps, tokens], and there is one for each run of channels
     """
     pairs = ()
     if CHANNEL:
-        columns = tl.arange(0, padded(COLUMNS))
-        inside = used[:, None] & (columns < COLUMNS)[None, :]
-        entries = ((head * (capacity // GROUP_SIZE) + group) * (HEAD_DIM // 2))[:, None]
-        for first in tl.static_range(0, HEAD_DIM * BITS // 16, COLUMNS):
-            scale_words = ()
-            zero_words = ()
-            for part in tl.static_range(8 // BITS):
-                places = entries + first_channel(part, first, HEAD_DIM * BITS // 16, BITS) // 2 + columns
-                scale_words += (tl.load(scales.to(tl.pointer_type(tl.uint32)) + places, inside, 0),)
-                if zeros is not None:
-                    zero_words += (tl.load(zeros.to(tl.pointer_type(tl.uint32)) + places, inside, 0),)
-            for part in tl.static_range(16 // BITS):
-                scale = _half(scale_words[part % (8 // BITS)], part * BITS // 8, scales.dtype.element_ty)
-                if zeros is None:
-                    middle = tl.zeros_like(scale)
-                else:
-                    zero = _half(zero_words[part % (8 // BITS)], part * BITS // 8, zeros.dtype.element_ty)
-                    middle = _middle(scale, zero, BITS, HQQ)
-                pairs += ((scale, middle),)
+        first = (head * (capacity // GROUP_SIZE) + group) * (HEAD_DIM // 2)  # words
+        scale = _of_chunks(scales, first, used, HEAD_DIM, BITS, COLUMNS)
+        if zeros is not None:
+            zero = _of_chunks(zeros, first, used, HEAD_DIM, BITS, COLUMNS)
     else:
-        for run in tl.static_range(HEAD_DIM // RUN):
-            places = head * capacity * (HEAD_DIM // RUN) + run + tokens * (HEAD_DIM // RUN)
-            scale = tl.load(scales + places, held, 0.0).to(tl.float32)
-            if zeros is None:
-                middle = tl.zeros_like(scale)
-            else:
-                zero = tl.load(zeros + places, held, 0.0).to(tl.float32)
-                middle = _middle(scale, zero, BITS, HQQ)
-            pairs += ((scale, middle),)
+        first = (head * capacity + tokens) * (HEAD_DIM // RUN)
+        scale = _of_runs(scales, first, held, HEAD_DIM // RUN)
+        if zeros is not None:
+            zero = _of_runs(zeros, first, held, HEAD_DIM // RUN)
+    for each in tl.static_range(len(scale)):
+        if zeros is None:
+            middle = tl.zeros_like(scale[each])
+        elif HQQ:
+            middle = (half_of(BITS) - zero[each]) * scale[each]
+        else:
+            middle = zero[each] + half_of(BITS) * scale[each]
+        pairs += ((scale[each], middle),)
     return pairs
 
 
 @triton.jit
-def _half(words, HIGH: tl.constexpr, dtype: tl.constexpr):
-    """One of the two 16-bit numbers in each word, in 32 bit."""
-    return (words >> (16 * HIGH)).to(tl.uint16).to(dtype, bitcast=True).to(tl.float32)
+def _of_chunks(
+    lane, first, used, HEAD_DIM: tl.constexpr, BITS: tl.constexpr, COLUMNS: tl.constexpr
+):  # fmt: skip
+    """Numbers of 16 bit, [warps, columns] for each chunk. Two chunks have theirs in the same words."""
+    parts: tl.constexpr = 16 // BITS
+    columns = tl.arange(0, padded(COLUMNS))[None, :]
+    inside = used[:, None] & (columns < COLUMNS)
+    places = lane.to(tl.pointer_type(tl.uint32)) + first[:, None] + columns
+    words = ()
+    for chunk in tl.static_range(HEAD_DIM // COLUMNS):
+        if chunk % parts < parts // 2:
+            word = first_channel(chunk, HEAD_DIM, BITS, COLUMNS) // 2
+            words += (tl.load(places + word, inside, 0),)
+    numbers = ()
+    for chunk in tl.static_range(HEAD_DIM // COLUMNS):
+        word = words[chunk // parts * (parts // 2) + chunk % (parts // 2)]
+        half = (word >> (chunk % parts // (parts // 2) * 16)).to(tl.uint16)
+        numbers += (half.to(lane.dtype.element_ty, bitcast=True).to(tl.float32),)
+    return numbers
 
 
 @triton.jit
-def _middle(scale, zero, BITS: tl.constexpr, HQQ: tl.constexpr):
-    if HQQ:
-        middle = (half_of(BITS) - zero) * scale
-    else:
-        middle = zero + half_of(BITS) * scale
-    return middle
+def _of_runs(lane, first, held, RUNS: tl.constexpr):
+    """Numbers, [warps, tokens] for each run of channels."""
+    numbers = ()
+    for run in tl.static_range(RUNS):
+        numbers += (tl.load(lane + first + run, held, 0.0).to(tl.float32),)
+    return numbers
