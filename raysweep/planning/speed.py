@@ -6,7 +6,7 @@ computes, and the slower of the two counts:
     step(rows) = weights / bandwidth + rows * max(row's bytes / bandwidth, FLOPs / FLOPs per second)
 
 A row's bytes are those of its KV cache. For the torch engine on a GPU they are all that it moves. Its
-instructions for unpacking quantised numbers are a third term of the maximum, the largest one at 2 bits, and
+instructions for unpacking quantised numbers are a third term of the maximum (the largest at 2 bits on an A100), and
 its compactions are added as their share per token (`traffic`).
 
 This follows Williams et al., "Roofline", CACM 2009, but adds the weights' part instead of overlapping it, so
