@@ -50,7 +50,7 @@ def stepped(
                 gpu, Batch(tokens, [0] * rows, positions, np.zeros(rows), [Sampling(0)] * rows)
             )
         logits.append(found[:rows].float())
-        step.end(cache, range(range(rows)))
+        step.end(cache, range(rows))
     return logits, cache
 
 
