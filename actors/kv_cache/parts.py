@@ -37,6 +37,8 @@ class Part:
         """
         if self.index is None:
             return tensor[self.layers, self.rows[0], :, start:stop]
+        if len(self.rows) == 1:
+            return tensor[self.layers, self.rows[0] : self.rows[0] + 1, :, start:stop]
         return tensor[self.layers][:, :, start:stop].index_select(0, self.index)
 
     def write(self, tensor: torch.Tensor, starts: Sequence[int], entries: torch.Tensor) -> None:

@@ -19,6 +19,7 @@ from actors.kv_cache.cache import KVCache
 from raysweep import catalogue
 from raysweep.kv_policy import KVPolicy
 from raysweep.memory import NATIVE_BYTES, held_bytes
+from raysweep.planning.traffic import attention_bytes
 from raysweep.spec import Architecture
 
 CPU = torch.device("cpu")
@@ -176,7 +177,10 @@ def moved_bytes(a: Architecture, policy: KVPolicy, tokens: int) -> int:
     return kept + a.layers * a.heads * (partial + result) + sums
 
 
-POLICIES = ("full", "quantized-8", "quantized-4", "quantized-2", "kivi-4", "kivi-2", "symmetric-2")
+POLICIES = (
+    *("full", "streaming_llm-2048", "r_kv-4096", "r_kv-4096_quantized-4"),
+    *("quantized-8", "quantized-4", "quantized-2", "kivi-4", "kivi-2", "symmetric-2"),
+)
 
 
 @pytest.mark.parametrize("name", POLICIES)
@@ -185,7 +189,10 @@ def test_attention_moves_what_rows_hold_and_little_more(name: str):
     qwen = catalogue.model("qwen3-8b").architecture
     rows, tokens = 16, 15_000
     held = rows * held_bytes(qwen, policy, policy.held(tokens), tokens)
-    assert rows * moved_bytes(qwen, policy, tokens) <= 1.1 * held
+    moved = moved_bytes(qwen, policy, tokens)
+    assert rows * moved <= 1.1 * held
+    planned = attention_bytes(qwen, policy, policy.held(tokens))
+    assert planned == pytest.approx(moved, rel=0.02)
 
 
 @pytest.mark.parametrize("name", ["full", "quantized-8", "kivi-4", "quantized-2"])
