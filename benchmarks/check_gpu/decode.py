@@ -54,6 +54,7 @@ from raysweep.system.quantities import human_bytes
 PROMPT = "s*7=r;h=09;h-2=s;r?"
 CLOSING, ANSWER_TOKENS = "\n", 1
 SLOWEST = 0.5  # share of the planned speed that is expected at least
+NO_SLOWER = 0.95  # share of the eager steps' speed that recorded ones have at least; they are faster if small
 
 
 @dataclass(frozen=True)
@@ -267,9 +268,9 @@ def memory_row(name: str, peak: int, fit: Fit, setting: Setting) -> Row:
 def recordings_row(name: str, ratio: float, before: int, later: int, setting: Setting) -> Row:
     """All steps are to be recorded before tokens are decoded."""
     said = f"{before} recorded, {later} later; {ratio:.2f} × as fast as eager"
-    ok = later == 0 and (setting.dry or ratio >= 1)
+    ok = later == 0 and (setting.dry or ratio >= NO_SLOWER)
     numbers = {"recordings": before, "later": later, "recorded_over_eager": ratio}
-    return Row(f"{name}, recordings", said, "none later, at least 1 ×", ok, numbers)
+    return Row(f"{name}, recordings", said, f"none later, at least {NO_SLOWER} ×", ok, numbers)
 
 
 def check_vllm(spec: EngineSpec, scale: Scale, models: Models, setting: Setting) -> Iterable[Row]:
