@@ -9,15 +9,20 @@ the numbers that a product adds up: those of keys along channels, and of values 
 multiplies the query or the weight, which is then rounded to the queries' type. All other scales multiply the
 result. So codes are never rounded, and with queries of 32 bit nothing is. `middle` is added in 32 bit.
 
-A program takes one split of one KV head of one row, and all query heads that share the KV head. It goes from
-tile to tile, each within one group of tokens. A byte holds channels that are far apart, so each of its parts
-makes a product of its own, and no numbers need to be put in order.
+A program takes one split of one KV head of one row, and all query heads that share the KV head. Its warps take
+tiles of tokens in turn, each within one group of tokens. Each keeps sums of its own, which are joined at the
+end, so warps do not wait for each other, and no code is unpacked twice. Tokens and channels are the rows of
+the products, because these have at least 16, and heads are columns, which may be eight.
+
+Codes are loaded in pairs of bytes, and pairs of codes become pairs of numbers together. Each part of a pair
+makes a product of its own, a chunk of channels, so no numbers need to be put in order. At 2 bits the memory is
+hardly slower than the instructions of an H100: `benchmarks.packed_instructions` counts them.
 
 Traffic in bytes per row, KV head and layer, with `used` splits of the row's tokens:
     read     the row's codes, scales and zero points  +  used * (group * head_dim * 2 + 4)
     written  used * group * (head_dim + 1) * 4, and 4 * group * tokens if the logits are wanted
-and 4 read by each program beyond the row's tokens. Groups of more than 128 tokens have their scales read once
-per 128 tokens.
+and 4 read by each program beyond the row's tokens. Groups of more than 64 tokens have their scales read once
+per 64 tokens, by neighbouring warps at the same time.
 """
 
 # Triton unrolls static_range, which Python cannot iterate over:
@@ -32,12 +37,15 @@ import triton.language as tl
 
 from actors.kernels import launching
 from actors.kernels.native_attention import LOG2_E
-from actors.kernels.packed_codes import levels_of, padded, shift_of, shifted_codes, times_codes
+from actors.kernels.packed_codes import first_channel, levels_of, padded, shift_of, shifted_codes
+from actors.kernels.products import product
 from actors.kernels.rounding import rounded
 from raysweep.kv_policy import Axis, Packing
 
 SPLIT = 2048  # most tokens per program; what it stores for 2 bits is then 3% of what it reads
-TILE = 128  # most tokens that a program takes at a time
+TILE = 64  # most tokens that a warp takes at a time
+COLUMNS = 16  # pairs of bytes of a token that are multiplied at a time, if they can be parted so
+LOWEST = tl.constexpr(-(2.0**126))  # below all logits; unlike -inf, it can be subtracted from itself
 
 
 def packed_split(packing: Packing) -> int:
@@ -78,9 +86,10 @@ def packed_attention(
         for name in ("codes", "scales", "zeros")
     ]
     together = _together(packing)
-    tile = min(TILE, max(16, triton.next_power_of_2(together)))
+    warps = 2 if packing.bits == 8 else 4  # what shared memory has room for
     key_run, value_run = (
-        _run(axis, packing, head_dim) for axis in (packing.key_axis, packing.value_axis)
+        head_dim if axis == "channel" else min(packing.group_size, head_dim)
+        for axis in (packing.key_axis, packing.value_axis)
     )
     launching.launch(
         _packed_attention,
@@ -89,20 +98,21 @@ def packed_attention(
         *(0 if logits is None else logits.shape[3], first_slot, head_dim**-0.5 * LOG2_E),
         KV_HEADS=kv_heads,
         GROUP=heads // kv_heads,
-        HEADS=max(16, triton.next_power_of_2(heads // kv_heads)),
+        HEADS=max(8, triton.next_power_of_2(heads // kv_heads)),
         HEAD_DIM=head_dim,
         BITS=packing.bits,
         HQQ=packing.levels == "hqq",
         KEY_CHANNEL=packing.key_axis == "channel",
         KEY_RUN=key_run,
-        KEY_COLUMNS=math.gcd(width, key_run),
+        KEY_COLUMNS=_columns(width // 2, key_run),
         VALUE_CHANNEL=packing.value_axis == "channel",
         VALUE_RUN=value_run,
-        VALUE_COLUMNS=math.gcd(width, value_run),
+        VALUE_COLUMNS=_columns(width // 2, value_run),
         TOGETHER=together,
         SPLIT=packed_split(packing),
-        TILE=tile,
-        num_warps=8 if packing.bits == 8 or tile == TILE else 4,
+        TILE=min(TILE, max(16, triton.next_power_of_2(together))),
+        WARPS=warps,
+        num_warps=warps,
         num_stages=3,
     )
 
@@ -115,11 +125,9 @@ def _together(packing: Packing) -> int:
     return 64 if packing.group_size >= 32 else 32
 
 
-def _run(axis: Axis, packing: Packing, head_dim: int) -> int:
-    """Channels whose scales are one vector: of the channels in one part of a byte, or of the tokens."""
-    if axis == "channel":
-        return head_dim * packing.bits // 8
-    return min(packing.group_size, head_dim)
+def _columns(pairs: int, run: int) -> int:
+    """Pairs of bytes in a chunk, of those of a token. A token's scale belongs to `run` channels."""
+    return math.gcd(COLUMNS if pairs % COLUMNS == 0 else pairs, run // 2)
 
 
 @triton.jit
@@ -130,7 +138,7 @@ def _packed_attention(
     BITS: tl.constexpr, HQQ: tl.constexpr,
     KEY_CHANNEL: tl.constexpr, KEY_RUN: tl.constexpr, KEY_COLUMNS: tl.constexpr,
     VALUE_CHANNEL: tl.constexpr, VALUE_RUN: tl.constexpr, VALUE_COLUMNS: tl.constexpr,
-    TOGETHER: tl.constexpr, SPLIT: tl.constexpr, TILE: tl.constexpr,
+    TOGETHER: tl.constexpr, SPLIT: tl.constexpr, TILE: tl.constexpr, WARPS: tl.constexpr,
 ):  # fmt: skip
     split = tl.program_id(2)
     length = tl.load(lengths_ptr + tl.program_id(0))
@@ -138,123 +146,169 @@ def _packed_attention(
     if begin >= length:
         return
     head = tl.program_id(0).to(tl.int64) * KV_HEADS + tl.program_id(1)
-    width: tl.constexpr = HEAD_DIM * BITS // 8
-    tiles: tl.constexpr = (TOGETHER + TILE - 1) // TILE  # of a group
+    pairs: tl.constexpr = HEAD_DIM * BITS // 16  # of bytes, per token
+    parts: tl.constexpr = (TOGETHER + TILE - 1) // TILE  # tiles of a group
     dtype: tl.constexpr = q_ptr.dtype.element_ty
-    key_codes += head * capacity * width
-    value_codes += head * capacity * width
+    key_codes = key_codes.to(tl.pointer_type(tl.uint16)) + head * capacity * pairs
+    value_codes = value_codes.to(tl.pointer_type(tl.uint16)) + head * capacity * pairs
     heads = tl.arange(0, HEADS)
-    q = _query(q_ptr + head * GROUP * HEAD_DIM, heads, GROUP, width, BITS, KEY_COLUMNS)
+    q = _query(q_ptr + head * GROUP * HEAD_DIM, heads, GROUP, HEAD_DIM, BITS, KEY_COLUMNS)
     result = ()
     for _ in tl.static_range(HEAD_DIM // VALUE_COLUMNS):
-        result += (tl.zeros([HEADS, padded(VALUE_COLUMNS)], tl.float32),)
-    highest = tl.full([HEADS], float("-inf"), tl.float32)
-    total = tl.zeros([HEADS], tl.float32)
-    groups = tl.cdiv(tl.minimum(length - begin, SPLIT), TOGETHER)
-    for tile in range(groups * tiles):
-        group = begin // TOGETHER + tile // tiles
-        within = tile % tiles * TILE + tl.arange(0, TILE)
-        tokens = group * TOGETHER + within
-        held = (within < TOGETHER) & (tokens < length)
+        result += (tl.zeros([WARPS, padded(VALUE_COLUMNS), HEADS], tl.float32),)
+    highest = tl.full([WARPS, HEADS], LOWEST, tl.float32)
+    total = tl.zeros([WARPS, HEADS], tl.float32)
+    tiles = tl.cdiv(tl.minimum(length - begin, SPLIT), TOGETHER) * parts
+    for first in range(0, tiles, WARPS):
+        tile = first + tl.arange(0, WARPS)
+        group = begin // TOGETHER + tile // parts
+        within = (tile % parts * TILE)[:, None] + tl.arange(0, TILE)[None, :]
+        tokens = group[:, None] * TOGETHER + within
+        used = tile < tiles
+        held = (within < TOGETHER) & (tokens < length) & used[:, None]
         key_levels = levels_of(
-            key_scales, key_zeros, head, capacity, group, tokens, held,
-            KEY_CHANNEL, KEY_RUN, HEAD_DIM, TOGETHER, BITS, HQQ,
+            key_scales, key_zeros, head, capacity, group, used, tokens, held,
+            KEY_CHANNEL, KEY_RUN, KEY_COLUMNS, HEAD_DIM, TOGETHER, BITS, HQQ,
         )  # fmt: skip
-        logit = _logit(
-            q, dtype, key_codes, key_levels, tokens, held,
-            width, BITS, KEY_CHANNEL, KEY_RUN, KEY_COLUMNS,
-        )  # fmt: skip
-        logit = tl.where(held[None, :], logit * scale, float("-inf"))
+        codes = _codes(key_codes, tokens[:, :, None], held[:, :, None], 2, pairs, KEY_COLUMNS)
+        if KEY_CHANNEL:
+            logit = _logit_of_channels(q, codes, key_levels, dtype, TILE, BITS)
+        else:
+            logit = _logit_of_tokens(q, codes, key_levels, dtype, HEAD_DIM, BITS, KEY_RUN, KEY_COLUMNS)
+        logit = tl.where(held[:, :, None], logit * scale, float("-inf"))
         if logits_ptr is not None:
-            line = logits_ptr + (head * GROUP + heads[:, None]) * slots + first_slot
-            tl.store(line + tokens[None, :], logit, (heads[:, None] < GROUP) & held[None, :])
+            line = logits_ptr + (head * GROUP + heads) * slots + first_slot
+            inside = (heads < GROUP)[None, None, :] & held[:, :, None]
+            tl.store(line[None, None, :] + tokens[:, :, None], logit, inside)
         above = tl.maximum(highest, tl.max(logit, 1))
-        weight = tl.exp2(logit - above[:, None])
+        weight = tl.exp2(logit - above[:, None, :])
         if VALUE_CHANNEL:  # else it is rounded with the scales, which differ from token to token
             weight = rounded(weight, dtype).to(tl.float32)
         shrunk = tl.exp2(highest - above)
         total = total * shrunk + tl.sum(weight, 1)
         highest = above
         value_levels = levels_of(
-            value_scales, value_zeros, head, capacity, group, tokens, held,
-            VALUE_CHANNEL, VALUE_RUN, HEAD_DIM, TOGETHER, BITS, HQQ,
+            value_scales, value_zeros, head, capacity, group, used, tokens, held,
+            VALUE_CHANNEL, VALUE_RUN, VALUE_COLUMNS, HEAD_DIM, TOGETHER, BITS, HQQ,
         )  # fmt: skip
+        codes = _codes(value_codes, tokens[:, None, :], held[:, None, :], 1, pairs, VALUE_COLUMNS)
         result = _result(
-            result, dtype, shrunk, weight, value_codes, value_levels, tokens, held,
-            width, BITS, VALUE_CHANNEL, VALUE_RUN, VALUE_COLUMNS,
+            result, shrunk, weight, codes, value_levels, dtype, HEAD_DIM, BITS, VALUE_CHANNEL,
+            VALUE_RUN, VALUE_COLUMNS,
         )  # fmt: skip
     part = (head * splits + first_split + split) * GROUP
-    tl.store(lse_ptr + part + heads, highest + tl.log2(total), heads < GROUP)
-    results_ptr += part * HEAD_DIM
-    _store(results_ptr, result, total, heads, GROUP, width, BITS, VALUE_COLUMNS)
+    top = tl.max(highest, 0)
+    share = tl.exp2(highest - top[None, :])
+    total = tl.sum(total * share, 0)
+    tl.store(lse_ptr + part + heads, top + tl.log2(total), heads < GROUP)
+    share /= total[None, :]
+    _store(results_ptr + part * HEAD_DIM, result, share, heads, GROUP, HEAD_DIM, BITS, VALUE_COLUMNS)
 
 
 @triton.jit
 def _query(
-    q_ptr, heads, GROUP: tl.constexpr, WIDTH: tl.constexpr, BITS: tl.constexpr, COLUMNS: tl.constexpr
+    q_ptr, heads, GROUP: tl.constexpr, HEAD_DIM: tl.constexpr, BITS: tl.constexpr, COLUMNS: tl.constexpr
 ):  # fmt: skip
-    """The query heads, [heads, columns] for each part of each column of bytes."""
-    columns = tl.arange(0, padded(COLUMNS))
-    inside = (heads[:, None] < GROUP) & (columns[None, :] < COLUMNS)
+    """The query heads, [1, columns, heads] for each chunk of channels."""
+    columns = tl.arange(0, padded(COLUMNS))[None, :, None]
+    inside = (columns < COLUMNS) & (heads < GROUP)[None, None, :]
     q = ()
-    for first in tl.static_range(0, WIDTH, COLUMNS):
-        for part in tl.static_range(8 // BITS):
-            channels = part * WIDTH + first + columns
-            places = heads[:, None] * (WIDTH * 8 // BITS) + channels[None, :]
-            q += (tl.load(q_ptr + places, inside, 0.0).to(tl.float32),)
+    for chunk in tl.static_range(HEAD_DIM // COLUMNS):
+        channels = first_channel(chunk, HEAD_DIM, BITS, COLUMNS) + 2 * columns
+        q += (tl.load(q_ptr + heads[None, None, :] * HEAD_DIM + channels, inside, 0.0).to(tl.float32),)
     return q
 
 
 @triton.jit
-def _logit(
-    q, dtype: tl.constexpr, codes_ptr, levels, tokens, held, WIDTH: tl.constexpr, BITS: tl.constexpr,
-    CHANNEL: tl.constexpr, RUN: tl.constexpr, COLUMNS: tl.constexpr,
+def _codes(codes_ptr, tokens, held, DIM: tl.constexpr, PAIRS: tl.constexpr, COLUMNS: tl.constexpr):
+    """Pairs of bytes of some tokens, with columns in dimension DIM: a tile for each COLUMNS of PAIRS."""
+    columns = tl.expand_dims(tl.arange(0, padded(COLUMNS)), [0, 3 - DIM])
+    packed = ()
+    for first in tl.static_range(0, PAIRS, COLUMNS):
+        packed += (tl.load(codes_ptr + tokens * PAIRS + first + columns, held & (columns < COLUMNS), 0),)
+    return packed
+
+
+@triton.jit
+def _logit_of_channels(q, packed, levels, dtype: tl.constexpr, TILE: tl.constexpr, BITS: tl.constexpr):
+    """The product of queries and keys, [warps, tokens, heads], if scales belong to channels."""
+    parts: tl.constexpr = 16 // BITS
+    warps: tl.constexpr = levels[0][0].shape[0]
+    columns: tl.constexpr = q[0].shape[1]
+    heads: tl.constexpr = q[0].shape[2]
+    logit = tl.zeros([warps, TILE, heads], tl.float32)
+    middle = tl.zeros([warps, columns, heads], tl.float32)
+    above = tl.zeros([warps, 16, heads], tl.float32)  # what SHIFT adds to the logits, in all of 16 rows
+    for chunk in tl.static_range(len(q)):
+        codes = shifted_codes(packed[chunk // parts], chunk % parts, BITS, dtype)
+        scales, middles = levels[chunk]
+        scaled = rounded(q[chunk] * scales[:, :, None], dtype)
+        logit += product(codes, scaled)
+        shift = tl.full([warps, 16, columns], shift_of(BITS, chunk % parts), tl.float32)
+        above += product(shift.to(dtype), scaled)
+        middle += q[chunk] * middles[:, :, None]
+    return logit + (tl.sum(middle, 1) - tl.max(above, 1))[:, None, :]
+
+
+@triton.jit
+def _logit_of_tokens(
+    q, packed, levels, dtype: tl.constexpr, HEAD_DIM: tl.constexpr, BITS: tl.constexpr,
+    RUN: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    """The product of queries and keys of a tile, [heads, tokens]."""
-    columns = tl.arange(0, padded(COLUMNS))
-    inside = (columns[:, None] < COLUMNS) & held[None, :]
-    logit = tl.zeros([q[0].shape[0], tokens.shape[0]], tl.float32)
-    for first in tl.static_range(0, WIDTH, COLUMNS):
-        places = tokens[None, :] * WIDTH + (first + columns)[:, None]
-        packed = tl.load(codes_ptr + places, inside, 0)
-        for part in tl.static_range(8 // BITS):
-            codes = shifted_codes(packed, part, BITS, dtype)
-            scales, middles = levels[(part * WIDTH + first) // RUN]
-            chunk = q[first // COLUMNS * (8 // BITS) + part]
-            logit += times_codes(chunk, codes, scales, middles, shift_of(BITS), CHANNEL)
+    """The product of queries and keys, [warps, tokens, heads], if scales belong to tokens."""
+    parts: tl.constexpr = 16 // BITS
+    warps: tl.constexpr = levels[0][0].shape[0]
+    heads: tl.constexpr = q[0].shape[2]
+    logit = tl.zeros([warps, levels[0][0].shape[1], heads], tl.float32)
+    for run in tl.static_range(len(levels)):
+        sums = tl.zeros_like(logit)
+        whole = tl.zeros([1, heads], tl.float32)
+        above = tl.zeros([1, heads], tl.float32)
+        for chunk in tl.static_range(len(q)):
+            if first_channel(chunk, HEAD_DIM, BITS, COLUMNS) // RUN == run:
+                codes = shifted_codes(packed[chunk // parts], chunk % parts, BITS, dtype)
+                several = tl.broadcast_to(q[chunk], warps, q[chunk].shape[1], heads)
+                sums += product(codes, several.to(dtype))
+                whole += tl.sum(q[chunk], 1)
+                above += shift_of(BITS, chunk % parts) * tl.sum(q[chunk], 1)
+        scales, middles = levels[run]
+        logit += (sums - above[:, None, :]) * scales[:, :, None] + whole[:, None, :] * middles[:, :, None]
     return logit
 
 
 @triton.jit
 def _result(
-    result, dtype: tl.constexpr, shrunk, weight, codes_ptr, levels, tokens, held, WIDTH: tl.constexpr,
+    result, shrunk, weight, packed, levels, dtype: tl.constexpr, HEAD_DIM: tl.constexpr,
     BITS: tl.constexpr, CHANNEL: tl.constexpr, RUN: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    """The result so far, shrunk, and the sum of a tile's weighted values: [heads, columns] per part."""
-    columns = tl.arange(0, padded(COLUMNS))
-    inside = held[:, None] & (columns[None, :] < COLUMNS)
+    """The result so far, shrunk, and the sum of a tile's weighted values: [warps, columns, heads] per chunk."""
+    parts: tl.constexpr = 16 // BITS
     sums = ()
-    for first in tl.static_range(0, WIDTH, COLUMNS):
-        places = tokens[:, None] * WIDTH + (first + columns)[None, :]
-        packed = tl.load(codes_ptr + places, inside, 0)
-        for part in tl.static_range(8 // BITS):
-            codes = shifted_codes(packed, part, BITS, dtype)
-            scales, middles = levels[(part * WIDTH + first) // RUN]
-            added = times_codes(weight, codes, scales, middles, shift_of(BITS), not CHANNEL)
-            sums += (result[first // COLUMNS * (8 // BITS) + part] * shrunk[:, None] + added,)
+    for chunk in tl.static_range(len(result)):
+        codes = shifted_codes(packed[chunk // parts], chunk % parts, BITS, dtype)
+        shift = shift_of(BITS, chunk % parts)
+        if CHANNEL:
+            scales, middles = levels[chunk]
+            offsets = (middles - shift * scales)[:, :, None] * tl.sum(weight, 1)[:, None, :]
+            added = product(codes, weight.to(dtype)) * scales[:, :, None] + offsets
+        else:
+            scales, middles = levels[first_channel(chunk, HEAD_DIM, BITS, COLUMNS) // RUN]
+            scaled = rounded(weight * scales[:, :, None], dtype)
+            offsets = weight * middles[:, :, None] - shift * scaled.to(tl.float32)
+            added = product(codes, scaled) + tl.sum(offsets, 1)[:, None, :]
+        sums += (result[chunk] * shrunk[:, None, :] + added,)
     return sums
 
 
 @triton.jit
 def _store(
-    results_ptr, result, total, heads, GROUP: tl.constexpr, WIDTH: tl.constexpr,
+    results_ptr, result, share, heads, GROUP: tl.constexpr, HEAD_DIM: tl.constexpr,
     BITS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    columns = tl.arange(0, padded(COLUMNS))
-    inside = (heads[:, None] < GROUP) & (columns[None, :] < COLUMNS)
-    for first in tl.static_range(0, WIDTH, COLUMNS):
-        for part in tl.static_range(8 // BITS):
-            channels = part * WIDTH + first + columns
-            places = heads[:, None] * (WIDTH * 8 // BITS) + channels[None, :]
-            chunk = result[first // COLUMNS * (8 // BITS) + part]
-            tl.store(results_ptr + places, chunk / total[:, None], inside)
+    """Add up what the warps have, each with its share."""
+    columns = tl.arange(0, padded(COLUMNS))[:, None]
+    inside = (columns < COLUMNS) & (heads < GROUP)[None, :]
+    for chunk in tl.static_range(len(result)):
+        channels = first_channel(chunk, HEAD_DIM, BITS, COLUMNS) + 2 * columns
+        whole = tl.sum(result[chunk] * share[:, None, :], 0)
+        tl.store(results_ptr + heads[None, :] * HEAD_DIM + channels, whole, inside)

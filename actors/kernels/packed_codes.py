@@ -18,8 +18,7 @@ is taken off before they are converted. So what is multiplied is code - half + S
 import triton
 import triton.language as tl
 
-from actors.kernels.products import product
-from actors.kernels.rounding import rounded
+from actors.kernels.products import INTERPRETED
 
 POINT = 7  # bits of a bf16 number behind the point
 BIAS = 127  # of its exponent
@@ -32,27 +31,33 @@ def half_of(bits: int) -> int:
 
 
 @triton.constexpr_function
-def shift_of(bits: int) -> int:
+def rightward(bits: int, part: int) -> int:
+    """By how many bits a part of a pair is moved, so that its half of a byte is behind the point."""
+    return 4 * (part * bits // 4) - 3
+
+
+@triton.constexpr_function
+def place(bits: int, part: int) -> int:
+    """The place of its lowest bit then."""
+    return part * bits - rightward(bits, part)
+
+
+@triton.constexpr_function
+def shift_of(bits: int, part: int) -> int:
     """By how much the numbers of `shifted_codes` are more than code - half."""
-    return 0 if bits == 8 else 2**bits + half_of(bits)
+    return 0 if bits == 8 else 2 ** (POINT - place(bits, part)) + half_of(bits)
 
 
 @triton.constexpr_function
-def leftward(bits: int, part: int) -> int:
-    """By how many bits a code is moved from its part of a byte to the highest bits behind the point."""
-    return POINT - (part + 1) * bits
+def code_mask(bits: int, part: int) -> int:
+    """The bits of a code that is moved."""
+    return (2**bits - 1) << place(bits, part)
 
 
 @triton.constexpr_function
-def code_mask(bits: int) -> int:
-    """The highest bits behind the point."""
-    return (2**bits - 1) << (POINT - bits)
-
-
-@triton.constexpr_function
-def bf16_power(bits: int) -> int:
-    """The bits of 2^bits in bf16."""
-    return (BIAS + bits) << POINT
+def bf16_power(bits: int, part: int) -> int:
+    """The bits of the power of two in bf16 whose bits behind the point mean whole numbers from `place` on."""
+    return (BIAS + POINT - place(bits, part)) << POINT
 
 
 @triton.constexpr_function
@@ -61,64 +66,110 @@ def padded(numbers: int) -> int:
     return max(16, 1 << (numbers - 1).bit_length())
 
 
+@triton.constexpr_function
+def first_channel(chunk: int, head_dim: int, bits: int, columns: int) -> int:
+    """The first channel of a chunk: a part of each of so many pairs of bytes. Its others are every other one."""
+    first, part = divmod(chunk, 16 // bits)
+    byte, part = divmod(part, 8 // bits)
+    return part * (head_dim * bits // 8) + 2 * first * columns + byte
+
+
 @triton.jit
 def shifted_codes(packed, PART: tl.constexpr, BITS: tl.constexpr, dtype: tl.constexpr):
-    """The codes in one part of each byte, as numbers code - half + SHIFT."""
+    """The codes in one part of each pair of bytes, as numbers code - half + SHIFT."""
     if BITS == 8:
-        codes = (packed.to(tl.int32) - half_of(BITS)).to(tl.float32)
+        codes = ((packed >> (8 * PART)) & 255).to(tl.int32)
+        codes = (codes - half_of(BITS)).to(tl.float32)
     else:
-        left: tl.constexpr = leftward(BITS, PART)
-        wide = packed.to(tl.uint16)
-        moved = wide << left if left > 0 else wide >> -left
-        codes = ((moved & code_mask(BITS)) | bf16_power(BITS)).to(tl.bfloat16, bitcast=True)
+        right: tl.constexpr = rightward(BITS, PART)
+        if INTERPRETED:
+            moved = packed << -right if right < 0 else packed >> right
+            bits = (moved & code_mask(BITS, PART)) | bf16_power(BITS, PART)
+            codes = bits.to(tl.bfloat16, bitcast=True)
+        else:
+            moved = tl.inline_asm_elementwise(
+                moving(right), "=r,r", [packed], tl.uint16, is_pure=True, pack=2
+            )
+            codes = tl.inline_asm_elementwise(
+                masking(code_mask(BITS, PART), bf16_power(BITS, PART)),
+                "=r,r", [moved], tl.bfloat16, is_pure=True, pack=2,
+            )  # fmt: skip
     return codes.to(dtype)
+
+
+@triton.constexpr_function
+def moving(right: int) -> str:
+    """PTX that moves the bits of two numbers. Those that come into a number from the other are masked later."""
+    return f"shr.b32 $0, $1, {right};" if right > 0 else f"shl.b32 $0, $1, {-right};"
+
+
+@triton.constexpr_function
+def masking(mask: int, power: int) -> str:
+    """PTX that takes some bits of two numbers and sets others, in one instruction."""
+    return f"lop3.b32 $0, $1, {mask * 0x10001}, {power * 0x10001}, 0xEA;"
 
 
 @triton.jit
 def levels_of(
-    scales, zeros, head, capacity, group, tokens, held, CHANNEL: tl.constexpr, RUN: tl.constexpr,
-    HEAD_DIM: tl.constexpr, GROUP_SIZE: tl.constexpr, BITS: tl.constexpr, HQQ: tl.constexpr,
+    scales, zeros, head, capacity, group, used, tokens, held, CHANNEL: tl.constexpr, RUN: tl.constexpr,
+    COLUMNS: tl.constexpr, HEAD_DIM: tl.constexpr, GROUP_SIZE: tl.constexpr, BITS: tl.constexpr,
+    HQQ: tl.constexpr,
 ):  # fmt: skip
-    """Scales and middles of some tokens of a group: a pair of vectors for each RUN channels, in 32 bit.
+    """Scales and middles of some tokens in 32 bit, as pairs of tensors.
 
-    CHANNEL  the vectors are [RUN], for all tokens; else they are [tokens], for all RUN channels
+    group, used   [warps]: a group's number, and whether it has to be read
+    tokens, held  [warps, tokens]: of these groups, the same
+    CHANNEL       a pair is [warps, columns] for all tokens, and there is one for each chunk of channels;
+                  else it is [warps, tokens], and there is one for each run of channels
     """
     pairs = ()
-    for run in tl.static_range(HEAD_DIM // RUN):
-        if CHANNEL:
-            channels = tl.arange(0, padded(RUN))
-            entry = (head * (capacity // GROUP_SIZE) + group) * HEAD_DIM + run * RUN
-            pairs += (_levels(scales, zeros, entry, channels, channels < RUN, BITS, HQQ),)
+    if CHANNEL:
+        first = (head * (capacity // GROUP_SIZE) + group) * (HEAD_DIM // 2)  # words
+        scale = _of_chunks(scales, first, used, HEAD_DIM, BITS, COLUMNS)
+        if zeros is not None:
+            zero = _of_chunks(zeros, first, used, HEAD_DIM, BITS, COLUMNS)
+    else:
+        first = (head * capacity + tokens) * (HEAD_DIM // RUN)
+        scale = _of_runs(scales, first, held, HEAD_DIM // RUN)
+        if zeros is not None:
+            zero = _of_runs(zeros, first, held, HEAD_DIM // RUN)
+    for each in tl.static_range(len(scale)):
+        if zeros is None:
+            middle = tl.zeros_like(scale[each])
+        elif HQQ:
+            middle = (half_of(BITS) - zero[each]) * scale[each]
         else:
-            entry = head * capacity * (HEAD_DIM // RUN) + run
-            places = tokens * (HEAD_DIM // RUN)
-            pairs += (_levels(scales, zeros, entry, places, held, BITS, HQQ),)
+            middle = zero[each] + half_of(BITS) * scale[each]
+        pairs += ((scale[each], middle),)
     return pairs
 
 
 @triton.jit
-def _levels(scales, zeros, first, places, inside, BITS: tl.constexpr, HQQ: tl.constexpr):
-    scale = tl.load(scales + first + places, inside, 0.0).to(tl.float32)
-    if zeros is None:
-        middle = tl.zeros_like(scale)
-    else:
-        zero = tl.load(zeros + first + places, inside, 0.0).to(tl.float32)
-        middle = (half_of(BITS) - zero) * scale if HQQ else zero + half_of(BITS) * scale
-    return scale, middle
+def _of_chunks(
+    lane, first, used, HEAD_DIM: tl.constexpr, BITS: tl.constexpr, COLUMNS: tl.constexpr
+):  # fmt: skip
+    """Numbers of 16 bit, [warps, columns] for each chunk. Two chunks have theirs in the same words."""
+    parts: tl.constexpr = 16 // BITS
+    columns = tl.arange(0, padded(COLUMNS))[None, :]
+    inside = used[:, None] & (columns < COLUMNS)
+    places = lane.to(tl.pointer_type(tl.uint32)) + first[:, None] + columns
+    words = ()
+    for chunk in tl.static_range(HEAD_DIM // COLUMNS):
+        if chunk % parts < parts // 2:
+            word = first_channel(chunk, HEAD_DIM, BITS, COLUMNS) // 2
+            words += (tl.load(places + word, inside, 0),)
+    numbers = ()
+    for chunk in tl.static_range(HEAD_DIM // COLUMNS):
+        word = words[chunk // parts * (parts // 2) + chunk % (parts // 2)]
+        half = (word >> (chunk % parts // (parts // 2) * 16)).to(tl.uint16)
+        numbers += (half.to(lane.dtype.element_ty, bitcast=True).to(tl.float32),)
+    return numbers
 
 
 @triton.jit
-def times_codes(a, codes, scale, middle, SHIFT: tl.constexpr, SUMMED: tl.constexpr):
-    """a [m, k] @ numbers [k, n] in 32 bit, with the numbers' `shifted_codes` [k, n] and an a of 32 bit.
-
-    SUMMED  scale and middle are [k], and a * scale is rounded to the codes' type; else they are [n], and a
-            is of that type already
-    """
-    if SUMMED:
-        scaled = rounded(a * scale[None, :], codes.dtype)
-        rest = tl.sum(a * middle[None, :] - SHIFT * scaled.to(tl.float32), 1)
-        return product(scaled, codes) + rest[:, None]
-    else:
-        sums = tl.sum(a, 1)[:, None]
-        shifted = product(a.to(codes.dtype), codes) - SHIFT * sums
-        return shifted * scale[None, :] + sums * middle[None, :]
+def _of_runs(lane, first, held, RUNS: tl.constexpr):
+    """Numbers, [warps, tokens] for each run of channels."""
+    numbers = ()
+    for run in tl.static_range(RUNS):
+        numbers += (tl.load(lane + first + run, held, 0.0).to(tl.float32),)
+    return numbers

@@ -6,8 +6,8 @@ computes, and the slower of the two counts:
     step(rows) = weights / bandwidth + rows * max(row's bytes / bandwidth, FLOPs / FLOPs per second)
 
 A row's bytes are those of its KV cache. For the torch engine on a GPU they are all that it moves. Its
-instructions for unpacking quantised numbers are a third term of the maximum, which at 4 and 2 bits is the
-largest, and its compactions are added as their share per token (`traffic`).
+instructions for unpacking quantised numbers are a third term of the maximum, the largest one on an A100. Its
+compactions are added as their share per token (`traffic`).
 
 This follows Williams et al., "Roofline", CACM 2009, but adds the weights' part instead of overlapping it, so
 the model errs on the slow side. A fraction of a GPU has that fraction of its bandwidth and FLOPs. n GPUs

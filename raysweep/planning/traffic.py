@@ -34,7 +34,7 @@ SCORE_PASSES = 4
 R_KV_PASSES = 8
 # Instructions of a thread for each packed number that attention reads, by bits: counted in what is compiled
 # for H100 (`python -m benchmarks.packed_instructions`).
-INSTRUCTIONS_PER_NUMBER = {8: 9.5, 4: 9.5, 2: 9.5}
+INSTRUCTIONS_PER_NUMBER = {8: 6.0, 4: 3.2, 2: 2.9}
 # r_kv compares each key with all others, in tiles of so many keys, each pair of tiles once.
 PAIR_TILE = 256
 

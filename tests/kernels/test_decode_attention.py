@@ -110,7 +110,7 @@ def test_a_step_is_that_of_the_cache(policy: KVPolicy):
         assert torch.equal(before.queries, cache.queries)
         for mine, theirs in zip(lanes_of(before), lanes_of(cache), strict=True):
             assert_close(mine, theirs, 1e-5)
-        step.end(cache, len(streams))
+        step.end(cache, range(len(streams)))
 
 
 @pytest.mark.parametrize("policy", [each for each in EXAMPLES if each.scores_attention], ids=str)

@@ -159,22 +159,28 @@ def test_the_torch_engine_moves_more_than_is_held_but_little_more():
     assert rows == sorted(rows) and rows[-1] < row_s(Full())
 
 
-@pytest.mark.parametrize("bits", [8, 4, 2])
-def test_packed_numbers_take_the_time_of_reading_or_of_unpacking_whichever_is_longer(bits: int):
-    policy = Quantized(bits)
+@pytest.mark.parametrize(
+    ("gpu", "bits", "unpacks_longer"),
+    [("h100-80", 8, False), ("h100-80", 2, False), ("a100-80", 8, True), ("a100-80", 2, True)],
+)
+def test_packed_numbers_take_the_time_of_reading_or_of_unpacking_whichever_is_longer(
+    gpu: str, bits: int, unpacks_longer: bool
+):
+    policy, kind = Quantized(bits), read_gpu(DEFINITIONS, gpu, "gpu")
     numbers = 2 * LAYERS * KV_HEADS * HEAD_DIM * policy.held(TOKENS // 2).packed
-    unpacking = numbers * INSTRUCTIONS_PER_NUMBER[bits] / (67e12 / 2 * 0.6)
-    reading = step_bytes(QWEN, policy, TOKENS // 2) / (3350e9 * 0.7)
-    packing = compaction(QWEN, policy, TOKENS).moved / (3350e9 * 0.7)
-    assert row_s(policy) == pytest.approx(max(unpacking, reading) + packing)
-    assert (unpacking > reading) == (bits == 2)
+    unpacking = numbers * INSTRUCTIONS_PER_NUMBER[bits] / (kind.fp32_flops_s / 2 * 0.6)
+    bandwidth = kind.bandwidth_bytes_s * 0.7
+    reading = step_bytes(QWEN, policy, TOKENS // 2) / bandwidth
+    packing = compaction(QWEN, policy, TOKENS).moved / bandwidth
+    assert row_s(policy, gpu=gpu) == pytest.approx(max(unpacking, reading) + packing)
+    assert (unpacking > reading) == unpacks_longer
 
 
 def test_unpacking_takes_no_time_on_a_gpu_whose_rate_of_instructions_is_unknown():
     spec = an_engine(model=MODEL, kv_policy=Quantized(2), backend="torch")
-    kind = replace(read_gpu(DEFINITIONS, "h100-80", "gpu"), fp32_flops_s=0.0)
+    kind = replace(read_gpu(DEFINITIONS, "a100-80", "gpu"), fp32_flops_s=0.0)
     found = speed(spec, kind, fit_on(spec, kind, 1, Lengths(TOKENS)), TOKENS)
-    assert 0 < found.row_s < row_s(Quantized(2))
+    assert 0 < found.row_s < row_s(Quantized(2), gpu="a100-80")
 
 
 def test_a_nominal_cpu_and_vllm_count_what_is_held():
