@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 
 from benchmarks.check_gpu import report
-from benchmarks.check_gpu.parts import CONTEXT, Part, described, run_parts
+from benchmarks.check_gpu.parts import Part, described, import_once, run_parts
 from benchmarks.check_gpu.setting import NoGPUError
 
 NOTHING_TO_CHECK = 2
@@ -55,7 +55,8 @@ def set_variables(dry: bool) -> None:
 
 def check(dry: bool, began: float, seconds: float, out: Path) -> int:
     """Run all parts, and write what they have found as it comes. Returns the exit status."""
-    CONTEXT.set_forkserver_preload([part.module for part in PARTS])
+    if dry:
+        import_once(PARTS)
     try:
         setting, environment = described(dry)
     except NoGPUError as error:

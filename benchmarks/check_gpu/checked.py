@@ -59,7 +59,7 @@ def qwen3_8b() -> Shapes:
 
 def tiny() -> Shapes:
     """What the interpreter can run in seconds."""
-    return Shapes(torch.device("cpu"), Architecture(64, 1, 2, 1, 32, 96, 300, True, 512), 2, 192)
+    return Shapes(torch.device("cpu"), Architecture(64, 1, 2, 1, 32, 96, 300, True, 512), 2, 128)
 
 
 @dataclass(frozen=True)

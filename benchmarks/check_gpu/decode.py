@@ -54,7 +54,7 @@ from raysweep.system.quantities import human_bytes
 PROMPT = "s*7=r;h=09;h-2=s;r?"
 CLOSING, ANSWER_TOKENS = "\n", 1
 SLOWEST = 0.5  # share of the planned speed that is expected at least
-WARM_UP = 1  # steps before the timed ones
+NO_SLOWER = 0.95  # share of the eager steps' speed that recorded ones have at least; they are faster if small
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ class Scale:
     tokens   that the shortest row has seen
     spread   tokens over which the rows' lengths are spread
     rows     at most
+    warm_up  steps before the timed ones
     steps, eager_steps  that are timed
     """
 
@@ -73,6 +74,7 @@ class Scale:
     tokens: int
     spread: int
     rows: int
+    warm_up: int
     steps: int
     eager_steps: int
     sampling: Sampling
@@ -80,7 +82,7 @@ class Scale:
     @property
     def longest(self) -> int:
         """Tokens of the longest row at the end."""
-        steps = self.steps + self.eager_steps + 2 * WARM_UP
+        steps = self.steps + self.eager_steps + 2 * self.warm_up
         return self.tokens + self.spread + steps + len(PROMPT) + 16
 
     @property
@@ -94,7 +96,7 @@ def real_scale() -> Scale:
         tuple(map(catalogue.model, ("qwen3-8b", "qwen3-0.6b"))),
         tuple(map(catalogue.weights, ("bf16", "gptq-4"))),
         tuple(map(catalogue.kv_policy, names)),
-        *(4096, 128, 64, 64, 16, Sampling(0.6, top_p=0.95, top_k=20)),
+        *(4096, 128, 64, 2, 64, 16, Sampling(0.6, top_p=0.95, top_k=20)),
     )
 
 
@@ -105,7 +107,7 @@ def tiny_scale() -> Scale:
     packing = Quantized(4, group_size=16, residual=16)
     policies = (Full(), StreamingLLM(4, 28), RKV(budget=32, window=4, buffer=4), packing)
     weights = (BF16, WeightSpec("gptq", 4, 32))
-    return Scale((tiny,), weights, policies, *(64, 4, 2, 1, 1, Sampling(0)))
+    return Scale((tiny,), weights, policies, *(64, 4, 2, 0, 1, 1, Sampling(0)))
 
 
 def cases(setting: Setting) -> Sequence[Case]:
@@ -166,10 +168,10 @@ def check(spec: EngineSpec, scale: Scale, models: Models, setting: Setting) -> I
         step: Any = engine.decode
         graphs, before = step.graphs, len(step.graphs.recordings)
         place(engine, scale)
-        recorded_s = seconds_per_step(engine, scale.steps)
+        recorded_s = seconds_per_step(engine, scale.warm_up, scale.steps)
         peak, later = peak_bytes(models.device), len(graphs.recordings) - before
         step.graphs = None
-        eager_s = seconds_per_step(engine, scale.eager_steps)
+        eager_s = seconds_per_step(engine, scale.warm_up, scale.eager_steps)
     tokens_s = models.tokens_s[spec.engine_id] = fit.rows / recorded_s
     name = f"{spec.engine_id}, {fit.rows} rows"
     return [
@@ -229,9 +231,9 @@ def fill(name: str, lane: torch.Tensor) -> None:
         lane.normal_()
 
 
-def seconds_per_step(engine: TorchEngine, steps: int) -> float:
+def seconds_per_step(engine: TorchEngine, warm_up: int, steps: int) -> float:
     """The mean over some steps, after others that warm up."""
-    for _ in range(WARM_UP):
+    for _ in range(warm_up):
         engine.step()
     synchronize(engine.decoder.device)
     began = time.perf_counter()
@@ -266,9 +268,9 @@ def memory_row(name: str, peak: int, fit: Fit, setting: Setting) -> Row:
 def recordings_row(name: str, ratio: float, before: int, later: int, setting: Setting) -> Row:
     """All steps are to be recorded before tokens are decoded."""
     said = f"{before} recorded, {later} later; {ratio:.2f} × as fast as eager"
-    ok = later == 0 and (setting.dry or ratio >= 1)
+    ok = later == 0 and (setting.dry or ratio >= NO_SLOWER)
     numbers = {"recordings": before, "later": later, "recorded_over_eager": ratio}
-    return Row(f"{name}, recordings", said, "none later, at least 1 ×", ok, numbers)
+    return Row(f"{name}, recordings", said, f"none later, at least {NO_SLOWER} ×", ok, numbers)
 
 
 def check_vllm(spec: EngineSpec, scale: Scale, models: Models, setting: Setting) -> Iterable[Row]:

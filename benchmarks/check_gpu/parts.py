@@ -21,7 +21,6 @@ from benchmarks.check_gpu.rows import Case, Row, failed, not_run
 from benchmarks.check_gpu.setting import Setting
 
 TIME = "time"
-# Its processes are forked from one that has imported everything and computed nothing.
 CONTEXT = multiprocessing.get_context("forkserver")
 
 
@@ -42,6 +41,14 @@ class Part:
         return self.cases.partition(":")[0]
 
 
+def import_once(parts: Sequence[Part]) -> None:
+    """Let all parts be forked from a process that has imported them. Not for a GPU.
+
+    A library may look at CUDA as it is imported, and torch refuses CUDA to what is forked afterwards.
+    """
+    CONTEXT.set_forkserver_preload([part.module for part in parts])
+
+
 def run_parts(
     parts: Sequence[Part], setting: Setting, began: float, seconds: float
 ) -> Iterator[Row]:
@@ -57,7 +64,7 @@ def run_parts(
 
 
 def described(dry: bool) -> tuple[Setting, dict[str, str]]:
-    """`device.describe`, in a process of its own, as CUDA's state does not survive a fork."""
+    """`device.describe`, in a process of its own, so that this one imports no torch."""
     with CONTEXT.Pool(1) as pool:
         return pool.apply(_describe, (dry,))
 
