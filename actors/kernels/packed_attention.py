@@ -44,6 +44,7 @@ from raysweep.kv_policy import Packing
 
 SPLIT = 2048  # most tokens per program; what it stores for 2 bits is then 3% of what it reads
 TILE = 64  # most tokens that a warp takes at a time
+WARPS = 4  # of a program
 TOKEN_TILE = 32  # if all scales belong to tokens: these are kept in registers
 COLUMNS = 16  # pairs of bytes of a token that are multiplied at a time, if they can be parted so
 # Below all logits; unlike -inf, it can be subtracted from itself.
@@ -88,7 +89,6 @@ def packed_attention(
         for name in ("codes", "scales", "zeros")
     ]
     together = _together(packing)
-    warps = 2 if packing.bits == 8 else 4  # what shared memory has room for
     key_run, value_run = (
         head_dim if axis == "channel" else min(packing.group_size, head_dim)
         for axis in (packing.key_axis, packing.value_axis)
@@ -113,9 +113,10 @@ def packed_attention(
         TOGETHER=together,
         SPLIT=packed_split(packing),
         TILE=min(TILE, max(16, triton.next_power_of_2(together))),
-        WARPS=warps,
-        num_warps=warps,
-        num_stages=3,
+        WARPS=WARPS,
+        num_warps=WARPS,
+        num_stages=2 if packing.bits == 8 else 3,  # what shared memory has room for
+        maxnreg=255,  # else the compiler spills a few for the sake of occupancy
     )
 
 
