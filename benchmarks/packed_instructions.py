@@ -1,10 +1,11 @@
 """How many instructions attention over packed slots takes per number, and how many an H100 has time for.
 
-    python -m benchmarks.packed_instructions
+    python -m benchmarks.packed_instructions                   of all layouts
+    python -m benchmarks.packed_instructions "kivi, 4 bits"    of some
 
 No GPU is needed. The kernel of Qwen3-8B is compiled for H100 in each layout, and NVIDIA's cuobjdump lists its
-instructions. Counted are those of the loop over tokens, times the threads of a program, by the keys and values
-that an iteration takes. While a GPU reads a number's bytes, it can issue so many instructions of a thread:
+instructions. Counted are those of the loop over tokens, times the threads of a program, by the keys and
+values that an iteration takes. While a GPU reads a number's bytes, it can issue so many of them:
 
     bytes per number * multiprocessors * 4 * 32 * clock / bandwidth
 
@@ -14,6 +15,7 @@ multiprocessor issues an instruction in each cycle.
 
 import re
 import subprocess
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,17 +122,26 @@ def loop_of(sass: str) -> list[str]:
     return max(loops, key=len)
 
 
-def main() -> None:
-    head = ("layout", "bytes per number", "instructions", *KINDS, "control", "of what there is time for")
-    rows = []
-    for name, policy in POLICIES.items():
-        size = packed_bytes(policy.packing, 6400, QWEN3_8B.head_dim) / (2 * 6400 * QWEN3_8B.head_dim)
-        loop = counted(policy)
-        kinds = (f"{each:.2f}" for each in loop.kinds.values())
-        share = loop.instructions / (size * ISSUED / BANDWIDTH)
-        rows.append((name, f"{size:.3f}", f"{loop.instructions:.2f}", *kinds, f"{share:.0%}"))
-    print(markdown(head, rows))
+def row(name: str, policy: Quantized) -> tuple[str, ...]:
+    head_dim, tokens = QWEN3_8B.head_dim, 100 * policy.group_size
+    size = packed_bytes(policy.packing, tokens, head_dim) / (2 * tokens * head_dim)
+    loop = counted(policy)
+    share = loop.instructions / (size * ISSUED / BANDWIDTH)
+    kinds = (f"{each:.2f}" for each in loop.kinds.values())
+    return name, f"{size:.3f}", f"{loop.instructions:.2f}", *kinds, f"{share:.0%}"
+
+
+def main(names: list[str]) -> None:
+    head = (
+        "layout",
+        "bytes per number",
+        "instructions",
+        *KINDS,
+        "control",
+        "of the time to read it",
+    )
+    print(markdown(head, [row(name, POLICIES[name]) for name in names or POLICIES]))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

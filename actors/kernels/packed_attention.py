@@ -9,14 +9,14 @@ the numbers that a product adds up: those of keys along channels, and of values 
 multiplies the query or the weight, which is then rounded to the queries' type. All other scales multiply the
 result. So codes are never rounded, and with queries of 32 bit nothing is. `middle` is added in 32 bit.
 
-A program takes one split of one KV head of one row, and all query heads that share the KV head. Its warps take
-tiles of tokens in turn, each within one group of tokens. Each keeps sums of its own, which are joined at the
-end, so warps do not wait for each other, and no code is unpacked twice. Tokens and channels are the rows of
-the products, because these have at least 16, and heads are columns, which may be eight.
+A program takes one split of one KV head of one row, and all query heads that share the KV head. Its warps
+take tiles in turn, each within one group of tokens. Each warp keeps sums of its own, which are joined at the
+end. So no code is unpacked twice. Tokens and channels are the rows of the products, which have at least 16,
+and heads are the columns, which may be eight.
 
-Codes are loaded in pairs of bytes, and pairs of codes become pairs of numbers together. Each part of a pair
-makes a product of its own, a chunk of channels, so no numbers need to be put in order. At 2 bits the memory is
-hardly slower than the instructions of an H100: `benchmarks.packed_instructions` counts them.
+Codes are loaded in pairs of bytes, and two codes become two numbers at once. Each part of a pair makes a
+product of its own, with a chunk of the channels. So no numbers need to be put in order. At 2 bits,
+the instructions take about as long as the memory does; `benchmarks.packed_instructions` counts them.
 
 Traffic in bytes per row, KV head and layer, with `used` splits of the row's tokens:
     read     the row's codes, scales and zero points  +  used * (group * head_dim * 2 + 4)
@@ -37,15 +37,17 @@ import triton.language as tl
 
 from actors.kernels import launching
 from actors.kernels.native_attention import LOG2_E
-from actors.kernels.packed_codes import first_channel, levels_of, padded, shift_of, shifted_codes
-from actors.kernels.products import product
+from actors.kernels.packed_codes import first_channel, levels_of, padded
+from actors.kernels.packed_sums import logit_of_channels, logit_of_tokens, with_values
 from actors.kernels.rounding import rounded
-from raysweep.kv_policy import Axis, Packing
+from raysweep.kv_policy import Packing
 
 SPLIT = 2048  # most tokens per program; what it stores for 2 bits is then 3% of what it reads
 TILE = 64  # most tokens that a warp takes at a time
+TOKEN_TILE = 32  # if all scales belong to tokens: these are kept in registers
 COLUMNS = 16  # pairs of bytes of a token that are multiplied at a time, if they can be parted so
-LOWEST = tl.constexpr(-(2.0**126))  # below all logits; unlike -inf, it can be subtracted from itself
+# Below all logits; unlike -inf, it can be subtracted from itself.
+LOWEST = tl.constexpr(-(2.0**126))
 
 
 def packed_split(packing: Packing) -> int:
@@ -121,8 +123,7 @@ def _together(packing: Packing) -> int:
     """Tokens that tiles may not go beyond."""
     if "channel" in (packing.key_axis, packing.value_axis):
         return packing.group_size
-    # Small groups have more scales, which are kept in registers.
-    return 64 if packing.group_size >= 32 else 32
+    return TOKEN_TILE
 
 
 def _columns(pairs: int, run: int) -> int:
@@ -172,9 +173,11 @@ def _packed_attention(
         )  # fmt: skip
         codes = _codes(key_codes, tokens[:, :, None], held[:, :, None], 2, pairs, KEY_COLUMNS)
         if KEY_CHANNEL:
-            logit = _logit_of_channels(q, codes, key_levels, dtype, TILE, BITS)
+            logit = logit_of_channels(q, codes, key_levels, dtype, TILE, BITS)
         else:
-            logit = _logit_of_tokens(q, codes, key_levels, dtype, HEAD_DIM, BITS, KEY_RUN, KEY_COLUMNS)
+            logit = logit_of_tokens(
+                q, codes, key_levels, dtype, HEAD_DIM, BITS, KEY_RUN, KEY_COLUMNS
+            )
         logit = tl.where(held[:, :, None], logit * scale, float("-inf"))
         if logits_ptr is not None:
             line = logits_ptr + (head * GROUP + heads) * slots + first_slot
@@ -192,7 +195,7 @@ def _packed_attention(
             VALUE_CHANNEL, VALUE_RUN, VALUE_COLUMNS, HEAD_DIM, TOGETHER, BITS, HQQ,
         )  # fmt: skip
         codes = _codes(value_codes, tokens[:, None, :], held[:, None, :], 1, pairs, VALUE_COLUMNS)
-        result = _result(
+        result = with_values(
             result, shrunk, weight, codes, value_levels, dtype, HEAD_DIM, BITS, VALUE_CHANNEL,
             VALUE_RUN, VALUE_COLUMNS,
         )  # fmt: skip
@@ -202,7 +205,8 @@ def _packed_attention(
     total = tl.sum(total * share, 0)
     tl.store(lse_ptr + part + heads, top + tl.log2(total), heads < GROUP)
     share /= total[None, :]
-    _store(results_ptr + part * HEAD_DIM, result, share, heads, GROUP, HEAD_DIM, BITS, VALUE_COLUMNS)
+    results_ptr += part * HEAD_DIM
+    _store(results_ptr, result, share, heads, GROUP, HEAD_DIM, BITS, VALUE_COLUMNS)
 
 
 @triton.jit
@@ -215,7 +219,8 @@ def _query(
     q = ()
     for chunk in tl.static_range(HEAD_DIM // COLUMNS):
         channels = first_channel(chunk, HEAD_DIM, BITS, COLUMNS) + 2 * columns
-        q += (tl.load(q_ptr + heads[None, None, :] * HEAD_DIM + channels, inside, 0.0).to(tl.float32),)
+        chosen = tl.load(q_ptr + heads[None, None, :] * HEAD_DIM + channels, inside, 0.0)
+        q += (chosen.to(tl.float32),)
     return q
 
 
@@ -225,79 +230,9 @@ def _codes(codes_ptr, tokens, held, DIM: tl.constexpr, PAIRS: tl.constexpr, COLU
     columns = tl.expand_dims(tl.arange(0, padded(COLUMNS)), [0, 3 - DIM])
     packed = ()
     for first in tl.static_range(0, PAIRS, COLUMNS):
-        packed += (tl.load(codes_ptr + tokens * PAIRS + first + columns, held & (columns < COLUMNS), 0),)
+        places = codes_ptr + tokens * PAIRS + first + columns
+        packed += (tl.load(places, held & (columns < COLUMNS), 0),)
     return packed
-
-
-@triton.jit
-def _logit_of_channels(q, packed, levels, dtype: tl.constexpr, TILE: tl.constexpr, BITS: tl.constexpr):
-    """The product of queries and keys, [warps, tokens, heads], if scales belong to channels."""
-    parts: tl.constexpr = 16 // BITS
-    warps: tl.constexpr = levels[0][0].shape[0]
-    columns: tl.constexpr = q[0].shape[1]
-    heads: tl.constexpr = q[0].shape[2]
-    logit = tl.zeros([warps, TILE, heads], tl.float32)
-    middle = tl.zeros([warps, columns, heads], tl.float32)
-    above = tl.zeros([warps, 16, heads], tl.float32)  # what SHIFT adds to the logits, in all of 16 rows
-    for chunk in tl.static_range(len(q)):
-        codes = shifted_codes(packed[chunk // parts], chunk % parts, BITS, dtype)
-        scales, middles = levels[chunk]
-        scaled = rounded(q[chunk] * scales[:, :, None], dtype)
-        logit += product(codes, scaled)
-        shift = tl.full([warps, 16, columns], shift_of(BITS, chunk % parts), tl.float32)
-        above += product(shift.to(dtype), scaled)
-        middle += q[chunk] * middles[:, :, None]
-    return logit + (tl.sum(middle, 1) - tl.max(above, 1))[:, None, :]
-
-
-@triton.jit
-def _logit_of_tokens(
-    q, packed, levels, dtype: tl.constexpr, HEAD_DIM: tl.constexpr, BITS: tl.constexpr,
-    RUN: tl.constexpr, COLUMNS: tl.constexpr,
-):  # fmt: skip
-    """The product of queries and keys, [warps, tokens, heads], if scales belong to tokens."""
-    parts: tl.constexpr = 16 // BITS
-    warps: tl.constexpr = levels[0][0].shape[0]
-    heads: tl.constexpr = q[0].shape[2]
-    logit = tl.zeros([warps, levels[0][0].shape[1], heads], tl.float32)
-    for run in tl.static_range(len(levels)):
-        sums = tl.zeros_like(logit)
-        whole = tl.zeros([1, heads], tl.float32)
-        above = tl.zeros([1, heads], tl.float32)
-        for chunk in tl.static_range(len(q)):
-            if first_channel(chunk, HEAD_DIM, BITS, COLUMNS) // RUN == run:
-                codes = shifted_codes(packed[chunk // parts], chunk % parts, BITS, dtype)
-                several = tl.broadcast_to(q[chunk], warps, q[chunk].shape[1], heads)
-                sums += product(codes, several.to(dtype))
-                whole += tl.sum(q[chunk], 1)
-                above += shift_of(BITS, chunk % parts) * tl.sum(q[chunk], 1)
-        scales, middles = levels[run]
-        logit += (sums - above[:, None, :]) * scales[:, :, None] + whole[:, None, :] * middles[:, :, None]
-    return logit
-
-
-@triton.jit
-def _result(
-    result, shrunk, weight, packed, levels, dtype: tl.constexpr, HEAD_DIM: tl.constexpr,
-    BITS: tl.constexpr, CHANNEL: tl.constexpr, RUN: tl.constexpr, COLUMNS: tl.constexpr,
-):  # fmt: skip
-    """The result so far, shrunk, and the sum of a tile's weighted values: [warps, columns, heads] per chunk."""
-    parts: tl.constexpr = 16 // BITS
-    sums = ()
-    for chunk in tl.static_range(len(result)):
-        codes = shifted_codes(packed[chunk // parts], chunk % parts, BITS, dtype)
-        shift = shift_of(BITS, chunk % parts)
-        if CHANNEL:
-            scales, middles = levels[chunk]
-            offsets = (middles - shift * scales)[:, :, None] * tl.sum(weight, 1)[:, None, :]
-            added = product(codes, weight.to(dtype)) * scales[:, :, None] + offsets
-        else:
-            scales, middles = levels[first_channel(chunk, HEAD_DIM, BITS, COLUMNS) // RUN]
-            scaled = rounded(weight * scales[:, :, None], dtype)
-            offsets = weight * middles[:, :, None] - shift * scaled.to(tl.float32)
-            added = product(codes, scaled) + tl.sum(offsets, 1)[:, None, :]
-        sums += (result[chunk] * shrunk[:, None, :] + added,)
-    return sums
 
 
 @triton.jit

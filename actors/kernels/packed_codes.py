@@ -8,12 +8,15 @@
     hqq        (half - zero) * scale
 
 Codes are exact in bf16. Those of 2 and 4 bits become numbers without a conversion, which would cost more
-than all else: as the highest bits behind the point, they make 2^bits + code out of 2^bits. Of 8 bits, `half`
-is taken off before they are converted. So what is multiplied is code - half + SHIFT.
+than all else: as bits behind the point, they make 2^k + code out of 2^k. An instruction does that for two
+codes, 16 bits apart, after another one has moved their halves of bytes there. Of 8 bits, `half` is taken off
+before they are converted. So what is multiplied is code - half + SHIFT.
 """
 
 # Triton unrolls static_range, which Python cannot iterate over:
 # pyright: reportGeneralTypeIssues=false
+# A function of constants is not known to give a number or a string:
+# pyright: reportArgumentType=false, reportReturnType=false
 
 import triton
 import triton.language as tl
@@ -33,19 +36,19 @@ def half_of(bits: int) -> int:
 @triton.constexpr_function
 def rightward(bits: int, part: int) -> int:
     """By how many bits a part of a pair is moved, so that its half of a byte is behind the point."""
-    return 4 * (part * bits // 4) - 3
+    return part * bits // 4 * 4 - 3
 
 
 @triton.constexpr_function
 def place(bits: int, part: int) -> int:
     """The place of its lowest bit then."""
-    return part * bits - rightward(bits, part)
+    return part * bits % 4 + 3
 
 
 @triton.constexpr_function
 def shift_of(bits: int, part: int) -> int:
     """By how much the numbers of `shifted_codes` are more than code - half."""
-    return 0 if bits == 8 else 2 ** (POINT - place(bits, part)) + half_of(bits)
+    return 0 if bits == 8 else 2 ** (POINT - place(bits, part)) + 2 ** (bits - 1) - 1
 
 
 @triton.constexpr_function
@@ -56,7 +59,7 @@ def code_mask(bits: int, part: int) -> int:
 
 @triton.constexpr_function
 def bf16_power(bits: int, part: int) -> int:
-    """The bits of the power of two in bf16 whose bits behind the point mean whole numbers from `place` on."""
+    """The bits of 2^k in bf16, whose bits behind the point count from 1 at the code's place on."""
     return (BIAS + POINT - place(bits, part)) << POINT
 
 
@@ -68,7 +71,7 @@ def padded(numbers: int) -> int:
 
 @triton.constexpr_function
 def first_channel(chunk: int, head_dim: int, bits: int, columns: int) -> int:
-    """The first channel of a chunk: a part of each of so many pairs of bytes. Its others are every other one."""
+    """Of a chunk, which is a part of each of so many pairs of bytes. Every other channel belongs to it."""
     first, part = divmod(chunk, 16 // bits)
     byte, part = divmod(part, 8 // bits)
     return part * (head_dim * bits // 8) + 2 * first * columns + byte
@@ -99,7 +102,7 @@ def shifted_codes(packed, PART: tl.constexpr, BITS: tl.constexpr, dtype: tl.cons
 
 @triton.constexpr_function
 def moving(right: int) -> str:
-    """PTX that moves the bits of two numbers. Those that come into a number from the other are masked later."""
+    """PTX that moves the bits of two numbers. What comes from the other number is masked later."""
     return f"shr.b32 $0, $1, {right};" if right > 0 else f"shl.b32 $0, $1, {-right};"
 
 

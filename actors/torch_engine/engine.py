@@ -202,10 +202,9 @@ class TorchEngine:
         for row, sequence in enumerate(self.running):
             ahead = sequence in before
             known = len(sequence.feed) > ahead
+            # A compaction cannot be taken back: before one, a row waits for the host, and is fed in vain.
             if known or not step.compacts_next(self.cache, row):
-                rows[sequence] = (
-                    row  # otherwise it waits for the host, and what it is fed does not count
-                )
+                rows[sequence] = row
             tokens.append(sequence.feed[ahead] if known else NOTHING)
             sources.append(before.get(sequence, 0))
             positions.append(sequence.seen + ahead)

@@ -5,6 +5,7 @@ import torch
 from support.interpreted import counted
 
 from actors.kernels.gather import ENTRIES, gather
+from actors.kv_cache.parts import whole_row
 from actors.kv_cache.slots import Lane, Slots
 
 WIDTHS = (None, 1, 8, 20, 48, 80, 96, 128)
@@ -24,7 +25,7 @@ def some_chosen(due: int, kv_heads: int, entries: int, count: int, seed: int) ->
 def kept_in_torch(lane: torch.Tensor, rows: list[int], chosen: torch.Tensor) -> torch.Tensor:
     slots = Slots({"lane": Lane(lane.clone().unsqueeze(0))})
     for row, own in zip(rows, chosen, strict=True):
-        slots.keep(row, own.long().unsqueeze(0))
+        slots.keep(whole_row(row), own.long().unsqueeze(0), lane.shape[2])
     return slots["lane"][0]
 
 
