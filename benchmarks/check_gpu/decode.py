@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -61,6 +62,7 @@ NO_SLOWER = 0.95  # share of the eager steps' speed that recorded ones have at l
 class Scale:
     """What is decoded.
 
+    kinds    precisions and policies of each model
     tokens   that the shortest row has seen
     spread   tokens over which the rows' lengths are spread
     rows     at most
@@ -69,8 +71,7 @@ class Scale:
     """
 
     models: tuple[ModelSpec, ...]
-    weights: tuple[WeightSpec, ...]
-    policies: tuple[KVPolicy, ...]
+    kinds: tuple[tuple[WeightSpec, KVPolicy], ...]
     tokens: int
     spread: int
     rows: int
@@ -94,8 +95,7 @@ def real_scale() -> Scale:
     names = ("full", "streaming_llm-2048", "r_kv-2048", "quantized-8", "quantized-4", "quantized-2")
     return Scale(
         tuple(map(catalogue.model, ("qwen3-8b", "qwen3-0.6b"))),
-        tuple(map(catalogue.weights, ("bf16", "gptq-4"))),
-        tuple(map(catalogue.kv_policy, names)),
+        tuple(product(map(catalogue.weights, ("bf16", "gptq-4")), map(catalogue.kv_policy, names))),
         *(4096, 128, 64, 2, 64, 16, Sampling(0.6, top_p=0.95, top_k=20)),
     )
 
@@ -106,8 +106,8 @@ def tiny_scale() -> Scale:
     tiny = replace(catalogue.model("qwen3-0.6b"), name="tiny", architecture=a)
     packing = Quantized(4, group_size=16, residual=16)
     policies = (Full(), StreamingLLM(4, 28), RKV(budget=32, window=4, buffer=4), packing)
-    weights = (BF16, WeightSpec("gptq", 4, 32))
-    return Scale((tiny,), weights, policies, *(64, 4, 2, 0, 1, 1, Sampling(0)))
+    kinds = (*((BF16, policy) for policy in policies), (WeightSpec("gptq", 4, 32), Full()))
+    return Scale((tiny,), kinds, *(64, 4, 2, 0, 1, 1, Sampling(0)))
 
 
 def cases(setting: Setting) -> Sequence[Case]:
@@ -116,9 +116,8 @@ def cases(setting: Setting) -> Sequence[Case]:
     models = Models(device_of(setting))
     specs = [
         EngineSpec(model, weights, policy, "torch", Checkpoint("", ""))
-        for weights in scale.weights
         for model in scale.models
-        for policy in scale.policies
+        for weights, policy in scale.kinds
     ]
     ours = [Case(s.engine_id, partial(check, s, scale, models, setting)) for s in specs]
     full = [spec for spec in specs if spec.kv_policy.slug == "full"]
