@@ -4,7 +4,7 @@
     rotated(x)  = x * cos + (-second half of x, first half of x) * sin
     query, key  = rotated(normed(x)), value = x               (each rounded once)
 
-A program takes one KV head of one row and the query heads that share it. A row that stands still in this step
+A program takes one KV head of one row and the query heads that share it. A row beyond the batch
 (its slot is -1) writes nothing but its rotated query, which nobody reads.
 
 Traffic in bytes per row and layer, for numbers of 2 bytes, cos and sin of c bytes each:
@@ -41,7 +41,7 @@ def append(
     qkv             [n, (heads + 2 * kv_heads) * head_dim]: queries, keys and values of all heads
     q_norm, k_norm  the norms' weights [head_dim]; None if the model does not norm them
     cos, sin        [n, head_dim]
-    slots           [n], int32: the native slot of each row's token, -1 if the row stands still
+    slots           [n], int32: the native slot of each row's token, -1 for a row beyond the batch
     query_slots     [n], int32: in the ring of observed queries
     keys, values    [rows, kv_heads, capacity, head_dim] with at least n rows
     queries         [rows, kv_heads, group, observed, head_dim]; nothing is stored if observed is 0

@@ -99,7 +99,7 @@ def decode_attention(
     """The rows' attention [n, heads * head_dim] in q's type; zeros for a row that holds nothing.
 
     q               [n, heads, head_dim], rotated
-    slots           [n], int32: -1 for rows that stand still, which add nothing to sums of attention
+    slots           [n], int32: -1 for rows beyond the batch, which add nothing to sums of attention
     native, packed  the lanes of one layer by name, see `actors.kv_cache.slots`
     native_lengths, packed_lengths  [n], int32: how many tokens each row holds, with the new one
     """

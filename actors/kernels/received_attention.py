@@ -2,13 +2,13 @@
 
     attention(t) += sum over the query heads of a KV head of 2^(logit(t) - lse)
 
-A program takes BLOCK slots of one KV head of one row, native or packed ones. A row that stands still in this
+A program takes BLOCK slots of one KV head of one row, native or packed ones. A row beyond the batch in this
 step (its slot is -1) adds nothing.
 
 Traffic in bytes per row, KV head and layer:
     read     tokens * (group + 1) * 4  and  group * 4 + 8 per block that holds tokens
     written  tokens * 4
-and 8 read by each program without tokens, 4 if its row stands still.
+and 8 read by each program without tokens, 4 if its row is beyond the batch.
 """
 
 import torch
@@ -33,7 +33,7 @@ def received_attention(
 
     logits   [rows, kv_heads, group, native + packed slots], 32 bit, times log2 e
     lse      [rows, kv_heads * group], 32 bit, to base 2, as `join_attention` writes it
-    slots    [n], int32: -1 for rows that stand still
+    slots    [n], int32: -1 for rows beyond the batch
     attention, packed_attention  [rows, kv_heads, slots], 32 bit
     lengths, packed_lengths      [n], int32: tokens of each row
     """

@@ -20,7 +20,7 @@ import torch
 from actors.kv.eviction import Row, best
 from actors.kv.protocols import EvictingPolicy, PackingPolicy
 from actors.kv_cache.packing import pack, unpack_into
-from actors.kv_cache.parts import Part, parts_of
+from actors.kv_cache.parts import Part, on_device, parts_of
 from actors.kv_cache.rollback import note_dropped
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _pack_by_kernel(
 
     assert cache.packed is not None and part.index is not None
     block = slice(policy.sinks, policy.sinks + policy.group_size)
-    starts = torch.tensor(places, dtype=torch.int32, device=cache.device)
+    starts = on_device(tuple(places), torch.int32, cache.device)
     for side, axis in _axes(policy.packing).items():
         native = cache.native[f"{side}s"][part.layers][:, :, block]
         lanes = {
@@ -165,12 +165,12 @@ def observed_queries(cache: KVCache, part: Part) -> torch.Tensor:
     """The newest queries, oldest first: [n, kv_heads, group, observed, head_dim], in 32 bit."""
     ring = cache.policy.observed_queries
     newest = min(ring, min(cache.extents[row].seen for row in part.rows))
-    orders = [
-        [position % ring for position in range(seen - newest, seen)]
+    orders = tuple(
+        tuple(position % ring for position in range(seen - newest, seen))
         for seen in (cache.extents[row].seen for row in part.rows)
-    ]
+    )
     if part.index is None:
-        return cache.queries[part.layers, part.rows[0]][..., orders[0], :].float()
+        return cache.queries[part.layers, part.rows[0]][..., list(orders[0]), :].float()
     queries = cache.queries[part.layers].index_select(0, part.index)
-    order = torch.tensor(orders, device=cache.device)[:, None, None, :, None]
+    order = on_device(orders, torch.long, cache.device)[:, None, None, :, None]
     return queries.gather(3, order.expand(*queries.shape[:3], -1, queries.shape[-1])).float()

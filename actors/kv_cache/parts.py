@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -30,6 +31,12 @@ class Part:
     rows: tuple[int, ...]
     index: torch.Tensor | None
 
+    @property
+    def layers_slice(self) -> slice:
+        """Its layers, as a slice."""
+        one = self.layers
+        return one if isinstance(one, slice) else slice(one, one + 1)
+
     def read(self, tensor: torch.Tensor, start: int, stop: int) -> torch.Tensor:
         """The part's entries [n, kv_heads, stop - start, ...] of a lane [layers, rows, kv_heads, ...].
 
@@ -47,9 +54,22 @@ class Part:
         if self.index is None:
             tensor[self.layers, self.rows[0], :, starts[0] : starts[0] + count] = entries
             return
-        first = torch.tensor(starts, device=tensor.device)[:, None]
+        if len(set(starts)) == 1:
+            tensor[self.layers][self.index, :, starts[0] : starts[0] + count] = entries
+            return
+        first = on_device(tuple(starts), torch.long, tensor.device)[:, None]
         places = first + torch.arange(count, device=tensor.device)
         tensor[self.layers][self.index[:, None], :, places] = entries.transpose(1, 2)
+
+
+@lru_cache(maxsize=256)
+def on_device(numbers: tuple, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """A tensor of these numbers, which must not be changed: the layers of a compaction share it.
+
+    The host does not wait for the device, as it would if the numbers were copied from ordinary memory.
+    """
+    tensor = torch.tensor(numbers, dtype=dtype)
+    return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
 
 
 def whole_row(row: int) -> Part:
@@ -65,6 +85,6 @@ def parts_of(cache: KVCache, rows: Sequence[int]) -> Iterator[Part]:
     most_rows = cache.rows_compacted_together
     for start in range(0, len(rows), most_rows):
         some = tuple(rows[start : start + most_rows])
-        index = torch.tensor(some, dtype=torch.int32, device=cache.device)
+        index = on_device(some, torch.int32, cache.device)
         for layer in range(cache.architecture.layers):
             yield Part(layer, some, index)

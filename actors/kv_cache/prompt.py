@@ -14,11 +14,13 @@ import torch
 
 from actors.kv_cache.cache import Extent
 from actors.kv_cache.compaction import compact, view
-from actors.kv_cache.parts import whole_row
+from actors.kv_cache.parts import Part, parts_of
 
 if TYPE_CHECKING:
     from actors.kv.protocols import RingPolicy
     from actors.kv_cache.cache import KVCache
+
+QUERIES = 512  # of a prompt whose attention is summed at a time
 
 
 @dataclass(frozen=True)
@@ -103,13 +105,15 @@ def _append(cache: KVCache, row: int, prompt: PromptKV, first: int, last: int) -
 def _count_attention(cache: KVCache, row: int, prompt: PromptKV, first: int, last: int) -> None:
     """Add the attention that the prompt's tokens from `first` to `last` pay to what the row holds."""
     assert prompt.queries is not None
-    keys = view(cache, whole_row(row)).keys  # [layers, kv_heads, held, head_dim], oldest first
-    held, new = keys.shape[2], last - first
-    later = torch.ones(new, held, dtype=torch.bool, device=keys.device).triu(held - new + 1)
+    held, new = cache.extents[row].native + cache.extents[row].packed, last - first
+    later = torch.ones(new, held, dtype=torch.bool, device=cache.device).triu(held - new + 1)
     received = torch.stack(
         [
-            _received(layer_queries[..., first:last, :].float(), layer_keys, later)
-            for layer_queries, layer_keys in zip(prompt.queries, keys, strict=True)
+            _received(queries[..., first:last, :].float(), keys, later)
+            for part in parts_of(cache, [row])
+            for queries, keys in zip(
+                prompt.queries[part.layers_slice], _keys(cache, part), strict=True
+            )
         ]
     )
     if cache.packed is not None and cache.packer is not None:
@@ -120,10 +124,22 @@ def _count_attention(cache: KVCache, row: int, prompt: PromptKV, first: int, las
     cache.native["attention"][:, row, :, : received.shape[-1]] += received
 
 
+def _keys(cache: KVCache, part: Part) -> torch.Tensor:
+    """[layers of the part, kv_heads, held, head_dim], oldest first, in 32 bit."""
+    return view(cache, part).keys.float()
+
+
 def _received(queries: torch.Tensor, keys: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
-    """[kv_heads, held] from queries [kv_heads, group, new, head_dim] and keys [kv_heads, held, head_dim]."""
-    logits = queries @ keys.unsqueeze(1).transpose(-1, -2) * keys.shape[-1] ** -0.5
-    return logits.masked_fill(hidden, float("-inf")).softmax(-1).sum((1, 2))
+    """[kv_heads, held] from queries [kv_heads, group, new, head_dim] and keys [kv_heads, held, head_dim].
+
+    Some queries are taken at a time, because the attention of all of a long prompt takes too much memory.
+    """
+    scaled, total = keys.unsqueeze(1).transpose(-1, -2) * keys.shape[-1] ** -0.5, 0.0
+    for some, own in zip(queries.split(QUERIES, 2), hidden.split(QUERIES), strict=True):
+        weights = (some @ scaled).masked_fill_(own, float("-inf")).softmax(-1)
+        total = total + weights.sum((1, 2))
+    assert isinstance(total, torch.Tensor)
+    return total
 
 
 def _fill_ring(cache: KVCache, row: int, prompt: PromptKV, ring: RingPolicy) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from actors.kv_cache.parts import Part
+from actors.kv_cache.parts import Part, on_device
 from actors.kv_cache.slots import round_up
 
 if TYPE_CHECKING:
@@ -104,8 +104,8 @@ def _overwritten(cache: KVCache, row: int, ahead: int) -> Iterator[tuple[torch.T
             yield from _tokens(cache.packed.lanes.values(), row, extent.packed)
     elif cache.ring is not None:
         slots = {cache.ring.slot(extent.seen + step) for step in range(ahead)}
-        index = torch.tensor(sorted(slot for slot in slots if slot < extent.native))
-        index = index.to(cache.device, torch.long)
+        held = tuple(sorted(slot for slot in slots if slot < extent.native))
+        index = on_device(held, torch.long, cache.device)
         for lane in lanes.values():
             yield lane.tensor, (slice(None), row, slice(None), index)
     if cache.policy.scores_attention:
@@ -137,9 +137,7 @@ def note_dropped(cache: KVCache, part: Part, kept: torch.Tensor, tokens: int) ->
             continue
         own = kept if part.index is None else kept[number : number + 1]
         places = others(own.long(), tokens)
-        layers = (
-            part.layers if isinstance(part.layers, slice) else slice(part.layers, part.layers + 1)
-        )
+        layers = part.layers_slice
         if layers.start in (None, 0):
             notes.append(_room_for(cache, tokens, places.shape[-1]))
         notes[-1].places[layers] = places.int()

@@ -39,7 +39,8 @@ class Batch:
 class Drawn:
     """What a step has drawn or will draw.
 
-    tokens  [n], where the device keeps them; NOTHING for a row whose logits are not finite
+    tokens  where the device keeps them, one per row, until the next step draws others; NOTHING for a row
+            whose logits are not finite
     read    waits for them, and gives them to the host
     """
 

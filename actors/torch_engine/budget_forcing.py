@@ -77,7 +77,10 @@ class Sequence:
 
     @property
     def most_ahead(self) -> int:
-        """The most tokens that an answer at a budget may take, forced ones included."""
+        """The most tokens that an answer at a budget may take, forced ones included.
+
+        The last of them is fed only by a step that is launched before the host has read it.
+        """
         closing = len(self.sample.vocabulary.forced_closing)
         return closing + self.sample.request.decoding.answer_tokens
 

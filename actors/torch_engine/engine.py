@@ -49,9 +49,9 @@ class Prefilled:
 class TorchEngine:
     """An `Engine` over a Hugging Face folder. For `storage` and `arithmetic`, see `model.Decoder`.
 
-    longest  tokens of the longest sequence to come, for which the cache is reserved at once; without it the
-             cache grows with what is asked
-    lag      steps that are launched before the host reads the tokens of an earlier one
+    longest  tokens of the longest sequence to come, for which the cache is reserved at once; without it, that
+             is the model's context on a GPU, and on a CPU the cache grows with what is asked
+    lag      1 if a step is launched before the host reads the tokens of the last one, otherwise 0
     """
 
     def __init__(
@@ -71,7 +71,8 @@ class TorchEngine:
         on_cpu = device.type == "cpu"
         self.max_rows = padded(max_rows, LARGEST_BLOCK) if on_cpu else max_rows
         self.cache = KVCache(architecture, policy, self.max_rows, storage, device)
-        self.cache.reserve(longest or 1)
+        whole = architecture.context if kernels.used_on(device) else 1
+        self.cache.reserve(longest or whole)
         self.lag, self.reproducible, self.warnings = 0, "batch_invariant", ()
         self.decode: Callable[[Batch, Drawn | None], Drawn]
         if kernels.used_on(device):
@@ -99,7 +100,7 @@ class TorchEngine:
         once = self.cache.policy.scores_attention
         self.lag = 0 if once else 1
         recorded = not once and self.cache.device.type == "cuda"
-        graphs = Graphs(recorder_on_cuda()) if recorded else None
+        graphs = Graphs(recorder_on_cuda) if recorded else None
         self.decode = gpu = GpuStep(self.decoder, self.cache, graphs)
         if recorded:
             gpu.record()

@@ -50,7 +50,7 @@ class GpuStep:
 
         The cache must be reserved, and its rows empty: a slot of theirs is written, and counts for nothing.
         """
-        for rows in buckets(self.cache.rows):
+        for rows in reversed(buckets(self.cache.rows)):  # so that smaller ones find room
             zeros, way = [0] * rows, Sampling(temperature=1.0)
             self(Batch(zeros, zeros, zeros, np.zeros(rows), [way] * rows), None).read()
 

@@ -43,12 +43,20 @@ class Recording:
 
 
 class Graphs:
-    """Recordings by shape. `record` runs a function while recording it: on CUDA, `recorder_on_cuda()`."""
+    """Recordings by shape.
 
-    def __init__(self, record: Record):
-        self.record = record
+    recorder  gives what runs a function while recording it: `recorder_on_cuda`. All recordings that are
+              dropped together share one, and those that follow get another
+    """
+
+    def __init__(self, recorder: Callable[[], Record]):
+        self.recorder = recorder
         self.place: Hashable = None
+        self._drop()
+
+    def _drop(self) -> None:
         self.recordings: dict[Hashable, Recording] = {}
+        self.record = self.recorder()
 
     def run(
         self,
@@ -65,13 +73,12 @@ class Graphs:
         The result is overwritten by the next step of that shape.
         """
         if place() != self.place:
-            self.recordings = {}
+            self._drop()
         if shape not in self.recordings:
             before, made = place(), self._made(inputs, step)
             self.place = place()
-            if (
-                self.place != before
-            ):  # warming up has moved what all earlier recordings are bound to
+            # Warming up may have moved what all earlier recordings are bound to.
+            if self.place != before:
                 self.recordings = {}
             self.recordings[shape] = made
         recording = self.recordings[shape]
@@ -93,7 +100,10 @@ class Graphs:
 
 
 def recorder_on_cuda() -> Record:
-    """Records on CUDA. All recordings take their memory from one pool, as they never run at the same time."""
+    """Records on CUDA. All recordings take their memory from one pool, as they never run at the same time.
+
+    A pool ends with the last of its recordings, so recordings that replace all others need another one.
+    """
     pool = torch.cuda.graph_pool_handle()
 
     def record(once: Callable[[], None]) -> Graph:

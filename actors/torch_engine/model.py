@@ -2,8 +2,9 @@
 
 Weights and KV cache are stored in 16 bit. On CUDA the arithmetic is 16 bit too. On a CPU the layers multiply
 in bf16 where the CPU can, and in 32 bit otherwise (see `cpu_linear`); all else, the logits included, is in 32
-bit. So bytes are those of a GPU. A row's result does not depend on its neighbours. For this, extents are
-padded to whole blocks of slots, and rows to a block that is measured (see `row_block`).
+bit. So bytes are those of a GPU. On a CPU a row's result does not depend on its neighbours. For this, extents
+are padded to whole blocks of slots, and rows to a block that is measured (see `row_block`). On a GPU it may
+be rounded otherwise, by the number of rows and by the prompts that are computed together.
 """
 
 from collections.abc import Iterator, Sequence
@@ -59,7 +60,7 @@ class Decoder:
     ) -> tuple[PromptKV, torch.Tensor]:
         """A prompt's keys and values (and queries), and the logits [vocabulary] after its last token.
 
-        One prompt at a time and in chunks, so that its shape, and so its rounding, depends on it alone.
+        One prompt alone and in chunks, so that its shape, and so its rounding, depends on it alone.
         """
         own = self._prompt(tokens, keep_queries)
         hidden = torch.empty(0)
@@ -196,4 +197,7 @@ def load_decoder(
     path: str, storage: torch.dtype, device: torch.device, arithmetic: torch.dtype | None = None
 ) -> Decoder:
     """The decoder of the model in a Hugging Face folder."""
-    return Decoder(load_model(path, storage, device), storage, device, arithmetic)
+    decoder = Decoder(load_model(path, storage, device), storage, device, arithmetic)
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # of the layers' weights before they were laid side by side
+    return decoder

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from actors import kernels
 from raysweep.spec import Sampling
 
 # Candidates for a token where top-p or min-p is set without top-k, and the factor by which they grow.
@@ -36,6 +37,8 @@ def draw_each(
     logits: torch.Tensor, draws: np.ndarray, samplings: Sequence[Sampling]
 ) -> torch.Tensor:
     """A token for each row [rows], sampled in the row's own way; NOTHING if its logits are not finite."""
+    if kernels.used_on(logits.device):
+        return _draw_by_kernel(logits, draws, samplings)
     ways: dict[Sampling, list[int]] = {}
     for row, sampling in enumerate(samplings):
         ways.setdefault(sampling, []).append(row)
@@ -43,6 +46,22 @@ def draw_each(
     for sampling, rows in ways.items():
         tokens[rows] = draw_tokens(logits[rows], draws[rows], sampling)
     return torch.where(is_finite(logits), tokens, NOTHING)
+
+
+def _draw_by_kernel(
+    logits: torch.Tensor, draws: np.ndarray, samplings: Sequence[Sampling]
+) -> torch.Tensor:
+    from actors.kernels.draw import draw
+
+    def each(name: str, dtype: torch.dtype) -> torch.Tensor:
+        numbers = [getattr(sampling, name) for sampling in samplings]
+        return torch.tensor(numbers, dtype=dtype, device=logits.device)
+
+    temperature, top_p, min_p = (
+        each(name, torch.float32) for name in ("temperature", "top_p", "min_p")
+    )
+    uniform = torch.from_numpy(draws).to(logits.device)
+    return draw(logits, uniform, temperature, each("top_k", torch.int32), top_p, min_p)
 
 
 def draw_tokens(logits: torch.Tensor, draws: np.ndarray, sampling: Sampling) -> torch.Tensor:

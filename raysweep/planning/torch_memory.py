@@ -52,9 +52,9 @@ def scratch_bytes(a: Architecture, policy: KVPolicy, tokens: int) -> int:
 
 
 def partials_bytes(a: Architecture, native: int, packed: int) -> int:
-    """Bytes of a row's partial sums in one layer: for each head and split an output, a maximum and a sum."""
+    """Bytes of a row's partial sums in one layer: for each head and split an output and a log-sum-exp."""
     splits = -(-native // NATIVE_SPLIT) + -(-packed // PACKED_SPLIT)
-    return a.heads * splits * (a.head_dim + 2) * LOGIT_BYTES
+    return a.heads * splits * (a.head_dim + 1) * LOGIT_BYTES
 
 
 def prefill_bytes(a: Architecture, policy: KVPolicy, prompt: int) -> int:

@@ -3,7 +3,7 @@
     attention   what is held, read once (packed numbers are unpacked in registers); partial sums, written and
                 read; the new token's entries, written; where attention is summed, also its logits and sums
     layers      the vectors between a layer's kernels, written and read
-    sampling    logits, written once and read three times
+    sampling    logits in 16 bit, written once and read four times
     compaction  what it reads and moves, divided by the tokens of a trace
 
 A sequence counts at a given length. Forks save and restore a few hundred tokens once per budget, which is
@@ -26,8 +26,9 @@ from raysweep.memory import (
 from raysweep.planning.torch_memory import partials_bytes
 from raysweep.spec import Architecture
 
-# How often logits are written or read: by the head, the check that they are finite, and sampling.
-LOGIT_PASSES = 4
+# How often logits are written or read: by the head, and by sampling for the largest one, the mass of all, a
+# histogram and the candidates.
+LOGIT_PASSES = 5
 # How often scoring reads the keys of a row.
 SCORE_PASSES = 4
 # How often r_kv reads and writes them in all, besides comparing pairs: norms, importance, moving.
@@ -69,7 +70,7 @@ def unpacking_instructions(a: Architecture, policy: KVPolicy, tokens: int) -> fl
 def step_bytes(a: Architecture, policy: KVPolicy, tokens: int) -> int:
     """Bytes that a row moves in a decode step after `tokens` tokens, besides compactions."""
     held = policy.held(tokens)
-    logits = LOGIT_PASSES * a.vocab_size * LOGIT_BYTES
+    logits = LOGIT_PASSES * a.vocab_size * NATIVE_BYTES
     return attention_bytes(a, policy, held) + a.layers * layer_bytes(a) + logits
 
 

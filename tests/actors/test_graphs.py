@@ -16,7 +16,7 @@ class ReplayedOnCpu:
 
 
 def test_a_recording_is_made_anew_when_what_it_is_bound_to_has_moved():
-    graphs, places = Graphs(ReplayedOnCpu), [1]
+    graphs, places = Graphs(lambda: ReplayedOnCpu), [1]
 
     def run_once(shape: str, value: float) -> float:
         given = (torch.tensor([value]),)
@@ -41,7 +41,7 @@ def test_no_recording_outlives_memory_that_moves_while_another_one_is_made():
         def replay(self):
             written.append(self.address)
 
-    graphs = Graphs(BoundToScratch)
+    graphs = Graphs(lambda: BoundToScratch)
 
     def run_once(numbers: int) -> None:
         def step(inputs):

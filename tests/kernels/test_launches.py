@@ -57,7 +57,7 @@ class ReplayedOnMeta:
 def test_all_steps_of_a_wave_of_30_000_tokens_are_served_by_what_was_recorded_at_load(policy):
     with kernels_on_meta():
         step, rows = a_step(policy, 54), 54
-        step.graphs = Graphs(ReplayedOnMeta)
+        step.graphs = Graphs(lambda: ReplayedOnMeta)
         with mock.patch.object(gpu_step, "_reader", return_value=list):
             step.record()
             made = dict(step.graphs.recordings)

@@ -81,11 +81,11 @@ def test_compaction_has_a_fixed_working_memory_unless_one_row_needs_more():
 
 
 def test_attention_has_a_partial_sum_for_each_head_and_split():
-    assert scratch_bytes(QWEN, RKV(2048), TOKENS) == 32 * 5 * 130 * 4
+    assert scratch_bytes(QWEN, RKV(2048), TOKENS) == 32 * 5 * 129 * 4
     packed = reserved_slots(Quantized(4), TOKENS).packed
-    assert scratch_bytes(QWEN, Quantized(4), TOKENS) == 32 * (1 + -(-packed // 2048)) * 130 * 4
+    assert scratch_bytes(QWEN, Quantized(4), TOKENS) == 32 * (1 + -(-packed // 2048)) * 129 * 4
     logits = 32 * (2048 + 128) * 4
-    assert scratch_bytes(QWEN, H2O(2048), TOKENS) == 32 * 5 * 130 * 4 + logits
+    assert scratch_bytes(QWEN, H2O(2048), TOKENS) == 32 * 5 * 129 * 4 + logits
 
 
 @by_slug

@@ -38,7 +38,7 @@ TOKENS = 31_000
 
 def partials(splits: int) -> int:
     """Bytes of partial sums, written and read."""
-    return 2 * LAYERS * HEADS * splits * (HEAD_DIM + 2) * 4
+    return 2 * LAYERS * HEADS * splits * (HEAD_DIM + 1) * 4
 
 
 def test_attention_reads_each_held_token_once_and_appends_one():
@@ -66,7 +66,7 @@ def test_a_step_adds_the_layers_vectors_and_the_logits():
     layer = 2 * (8 * 4096 + 4 * 4096 + 4 * 1024 + 6 * 12288)
     assert layer_bytes(QWEN) == layer
     attention = attention_bytes(QWEN, Full(), Held(500))
-    assert step_bytes(QWEN, Full(), 500) == attention + 36 * layer + 4 * 4 * VOCABULARY
+    assert step_bytes(QWEN, Full(), 500) == attention + 36 * layer + 5 * 2 * VOCABULARY
 
 
 # Compactions
