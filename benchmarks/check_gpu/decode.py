@@ -201,7 +201,7 @@ def running(spec: EngineSpec, rows: int, scale: Scale, decoder: Decoder) -> Iter
         engine.add(TraceRequest(PROMPT, key, way), lambda _: None)
     step: Any = engine.decode
     if step.graphs is None:  # in a dry run
-        step.graphs = Graphs(recorder(engine.decoder.device))
+        step.graphs = Graphs(partial(recorder, engine.decoder.device))
     engine.step()
     yield engine
 
