@@ -16,12 +16,15 @@ help:  ## list the targets
 
 install: $(INSTALLED)  ## make .venv with everything in it
 
-# torch goes first and by itself, so that pip takes the version pinned here and no newer one. hqq, the tests'
-# oracle, is built from its sources, and without the CUDA kernels that it would build by itself.
+# torch goes first and by itself, so that pip takes the version pinned here and no newer one. hqq, an oracle of
+# the tests, lies apart with what it alone needs: in the environment transformers would import it in each process.
+ORACLES := hqq==0.2.8.post1 einops==0.8.2 termcolor==3.3.0
 $(INSTALLED): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
-	DISABLE_CUDA=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	DISABLE_CUDA=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+		--target .venv/oracles $(ORACLES)
 	touch $@
 
 demo: $(INSTALLED)  ## the embedded sweep, with its report in runs/embedded/report
