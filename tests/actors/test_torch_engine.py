@@ -117,7 +117,7 @@ def test_further_samples_of_a_question_begin_with_the_row_of_its_first_one(polic
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.slug)
 def test_a_batch_of_ragged_rows_with_forks_equals_each_row_alone(policy):
-    wanted = requests(QUESTIONS, decoding(), samples=3)
+    wanted = requests(QUESTIONS, decoding(), samples=2)
     together = run(make_engine(smallest(), policy, max_rows=64), wanted)
     engine = make_engine(smallest(), policy, max_rows=64)
     for key, request in wanted.items():
