@@ -70,15 +70,16 @@ def test_an_engine_by_kernels_whose_host_is_one_step_late_gives_the_same_traces(
     way = replace(decoding(temperature=0, token_budgets=(6, 9)), answer_tokens=2)
     policy = RKV(budget=16, window=4, buffer=8)
 
-    def traces(lag: int, reproducible: str) -> list[tuple]:
+    def traces(lag: int) -> list[tuple]:
         engine = make_engine(smallest(), policy, 2, torch.float32, torch.float32)
-        assert (engine.lag, engine.reproducible) == (lag, reproducible)
+        assert engine.lag == lag
+        assert engine.reproducible == "seeded" or lag == 0
         found = run(engine, requests(QUESTIONS[:2], way)).values()
         return [(trace.token_ids, trace.answers, trace.finish) for trace in found]
 
-    expected = traces(0, "batch_invariant")
+    expected = traces(0)
     monkeypatch.setattr(kernels, "DEVICES", {"cpu"})
-    assert traces(1, "seeded") == expected
+    assert traces(1) == expected
 
 
 def test_packed_weights_give_the_same_steps(monkeypatch):
