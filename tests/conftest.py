@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,10 @@ from support.browser import Browser, Page
 from support.configurations import write_models
 
 # Set before torch and Triton are imported. One thread is as in an actor, and faster for small models. Kernels
-# are interpreted.
-os.environ.setdefault("TRITON_INTERPRET", "1")
+# are interpreted, but not those of vLLM, which has an environment of its own.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+if find_spec("vllm") is None:
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 ROOT = Path(__file__).parents[1]
 EXCUSED = ("AVX", "GPU", "CUDA")
