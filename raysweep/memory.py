@@ -56,6 +56,8 @@ PROCESS_BYTES = 800_000_000
 HEAD_COPY_BYTES = 4
 # The torch engine's slots for native tokens come in blocks of this many.
 SLOT_BLOCK = 32
+# A GPU's attention splits a row's slots over several programs: so many native and packed ones each, at most.
+NATIVE_SPLIT, PACKED_SPLIT = 512, 2048
 # The working memory in which the torch engine compacts several rows at once. One row may take more.
 COMPACTION_BYTES = 512_000_000
 # The arrays of scores, one 32-bit number per token and KV head, that scoring a row takes.
@@ -197,10 +199,14 @@ def reserved_slots(policy: KVPolicy, tokens: int) -> Held:
     """
     most = policy.reserved(tokens)
     if policy.packing is None:
-        return Held(_round_up(most.native, SLOT_BLOCK))
+        return Held(round_up(most.native, SLOT_BLOCK))
     native = getattr(policy, "compacts_at", most.native)
-    block = math.lcm(SLOT_BLOCK, getattr(policy, "group_size", 1))
-    return Held(_round_up(native, SLOT_BLOCK), _round_up(most.packed, block))
+    return Held(round_up(native, SLOT_BLOCK), round_up(most.packed, packed_block(policy)))
+
+
+def packed_block(policy: KVPolicy) -> int:
+    """Packed slots come in multiples of this, for whole groups."""
+    return math.lcm(SLOT_BLOCK, getattr(policy, "group_size", 1))
 
 
 def reserved_bytes(a: Architecture, policy: KVPolicy, tokens: int) -> int:
@@ -280,5 +286,5 @@ def _groups(packing: Packing, axis: Axis, tokens: int, head_dim: int) -> int:
     return tokens * (head_dim // min(packing.group_size, head_dim))
 
 
-def _round_up(tokens: int, multiple: int) -> int:
-    return -(-tokens // multiple) * multiple
+def round_up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple

@@ -26,8 +26,9 @@ import triton.language as tl
 from actors.kernels import launching
 from actors.kernels.products import product
 from actors.kernels.rounding import rounded
+from raysweep.memory import NATIVE_SPLIT
 
-SPLIT = 512  # tokens per program: what it stores is then 2% of what it reads
+SPLIT = NATIVE_SPLIT  # tokens per program: what it stores is then 2% of what it reads
 BLOCK = {2: 64, 4: 16}  # tokens that a program takes at a time, by bytes per number
 LOG2_E = math.log2(math.e)
 

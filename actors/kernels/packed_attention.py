@@ -41,8 +41,11 @@ from actors.kernels.packed_codes import first_channel, levels_of, padded
 from actors.kernels.packed_sums import logit_of_channels, logit_of_tokens, with_values
 from actors.kernels.rounding import rounded
 from raysweep.kv_policy import Packing
+from raysweep.memory import PACKED_SPLIT
 
-SPLIT = 2048  # most tokens per program; what it stores for 2 bits is then 3% of what it reads
+SPLIT = (
+    PACKED_SPLIT  # most tokens per program; what it stores for 2 bits is then 3% of what it reads
+)
 TILE = 64  # most tokens that a warp takes at a time
 WARPS = 4  # of a program
 TOKEN_TILE = 32  # if all scales belong to tokens: these are kept in registers

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from raysweep.kv_policy import MANY_TOKENS, Held, KVPolicy, Packing
+from raysweep.kv_policy import KVPolicy, Packing, keeps_all
 
 if TYPE_CHECKING:
     import torch
@@ -105,8 +105,7 @@ class PackingPolicy(KVPolicy, Protocol):
 
 def check_complete(policy: KVPolicy) -> None:
     """Raise ValueError if a policy drops or packs tokens without saying how an engine is to do it."""
-    keeps_all = policy.held(MANY_TOKENS) == Held(MANY_TOKENS)
-    if keeps_all or isinstance(policy, RingPolicy | EvictingPolicy | PackingPolicy):
+    if keeps_all(policy) or isinstance(policy, RingPolicy | EvictingPolicy | PackingPolicy):
         return
     raise ValueError(
         f"{policy.slug}: this policy does not keep every token as it is, so an engine needs its `slot`, or "

@@ -88,9 +88,8 @@ def newest_alike(directions: torch.Tensor) -> torch.Tensor:
 
     places, found = _places(directions), []
     for some in places.split(max(1, PAIRS // directions[..., 0].numel())):
-        cosines = directions[:, :, some] @ directions.transpose(
-            -1, -2
-        )  # [n, kv_heads, some, tokens]
+        # [n, kv_heads, some, tokens]
+        cosines = directions[:, :, some] @ directions.transpose(-1, -2)
         alike = (cosines > SIMILAR) & (some[:, None] != places)
         found.append(torch.where(alike, places, 0).amax(-1))
     return torch.cat(found, -1)

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from actors.kv_cache.packing import unpack_into
-from actors.kv_cache.slots import round_up
 from actors.kv_cache.tiles import attention_weights, weighted_values
-from raysweep.memory import SLOT_BLOCK
+from raysweep.memory import SLOT_BLOCK, packed_block, round_up
 
 if TYPE_CHECKING:
     from actors.kv_cache.cache import KVCache
@@ -53,7 +52,7 @@ def _longest(cache: KVCache, native: Sequence[int], packed: Sequence[int]) -> tu
     """Native and packed slots that cover all of these rows, in whole blocks."""
     if cache.packed is None:
         return min(cache.native.capacity, round_up(max(native), SLOT_BLOCK)), 0
-    longest = round_up(max(packed), cache.packed_block)
+    longest = round_up(max(packed), packed_block(cache.policy))
     return cache.native.capacity, min(cache.packed.capacity, longest)
 
 

@@ -1,16 +1,14 @@
 """The KV cache of a batch: every row under one policy, each exactly as if it were alone.
 
 A row's newest tokens lie in native slots, packed ones (if the policy packs) in packed slots. The sinks of a
-packing policy stay in the first native slots. `step`
-appends tokens and attends to them, `compaction` drops or packs old ones. Keys are rotated to their true
-position, whatever slot they lie in.
+packing policy stay in the first native slots. `step` appends tokens and attends to them, `compaction` drops
+or packs old ones. Keys are rotated to their true position, whatever slot they lie in.
 
 A fork is not a copy: the row is fed the forced closing and the answer, and is then rolled back (`rollback`).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -87,11 +85,6 @@ class KVCache:
         """The most rows whose compaction, layer by layer, needs no more memory than `COMPACTION_BYTES`."""
         row = memory.compaction_row_bytes(self.architecture, self.policy, self.longest)
         return max(1, memory.COMPACTION_BYTES // row)
-
-    @property
-    def packed_block(self) -> int:
-        """Packed slots come in multiples of this, for whole groups and few shapes; 1 if none are packed."""
-        return 1 if self.packer is None else math.lcm(memory.SLOT_BLOCK, self.packer.group_size)
 
     def reserve(self, tokens: int) -> None:
         """Grow the slots for rows that see up to `tokens` tokens; what they hold is kept."""

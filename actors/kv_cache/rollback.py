@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from actors import kernels
 from actors.kv_cache.parts import Part, on_device
-from actors.kv_cache.slots import round_up
+from actors.kv_cache.slots import along
+from raysweep.memory import round_up
 
 if TYPE_CHECKING:
     from actors.kv_cache.cache import Extent, KVCache
@@ -143,7 +145,7 @@ def note_dropped(cache: KVCache, part: Part, kept: torch.Tensor, tokens: int) ->
         notes[-1].places[layers] = places.int()
         for name, lane in cache.native.lanes.items():
             entries = lane.tensor[layers, row]
-            notes[-1].entries[name][layers] = entries.gather(2, _along(places, entries))
+            notes[-1].entries[name][layers] = entries.gather(2, along(places, entries))
 
 
 def _room_for(cache: KVCache, tokens: int, dropped: int) -> Dropped:
@@ -158,10 +160,8 @@ def _room_for(cache: KVCache, tokens: int, dropped: int) -> Dropped:
 
 def _put_back(cache: KVCache, row: int, dropped: Dropped) -> None:
     """Undo a compaction: spread what it kept over its former places, and put what it dropped between."""
-    on_gpu = cache.device.type != "cpu"
-    step = (
-        1 if on_gpu else cache.architecture.layers
-    )  # a GPU takes layer by layer, to need less memory
+    # A GPU takes layer by layer, to need less memory.
+    step = 1 if kernels.used_on(cache.device) else cache.architecture.layers
     for start in range(0, cache.architecture.layers, step):
         layers = slice(start, start + step)
         places = dropped.places[layers].long()
@@ -169,8 +169,8 @@ def _put_back(cache: KVCache, row: int, dropped: Dropped) -> None:
         for name, lane in cache.native.lanes.items():
             entries = lane.tensor[layers, row]
             front = entries[:, :, : kept.shape[-1]].clone()
-            entries.scatter_(2, _along(kept, entries), front)
-            entries.scatter_(2, _along(places, entries), dropped.entries[name][layers])
+            entries.scatter_(2, along(kept, entries), front)
+            entries.scatter_(2, along(places, entries), dropped.entries[name][layers])
 
 
 def others(places: torch.Tensor, tokens: int) -> torch.Tensor:
@@ -179,9 +179,3 @@ def others(places: torch.Tensor, tokens: int) -> torch.Tensor:
     taken.scatter_(-1, places, 1)
     free_first = taken.sort(dim=-1, stable=True).indices
     return free_first[..., : tokens - places.shape[-1]]
-
-
-def _along(places: torch.Tensor, entries: torch.Tensor) -> torch.Tensor:
-    """Places [n, kv_heads, count] as an index along dimension 2 of entries [n, kv_heads, slots, ...]."""
-    index = places.reshape(*places.shape, *[1] * (entries.ndim - 3))
-    return index.expand(*places.shape, *entries.shape[3:])

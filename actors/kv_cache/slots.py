@@ -78,9 +78,14 @@ class Slots:
             return
         for lane in self.lanes.values():
             entries = part.read(lane.tensor, 0, tokens)
-            index = chosen.reshape(*chosen.shape, *[1] * (entries.ndim - 3))
-            kept = entries.gather(2, index.expand(*chosen.shape, *entries.shape[3:]))
+            kept = entries.gather(2, along(chosen, entries))
             part.write(lane.tensor, [0] * len(part.rows), kept)
+
+
+def along(places: torch.Tensor, entries: torch.Tensor) -> torch.Tensor:
+    """Places [n, kv_heads, count] as an index along dimension 2 of entries [n, kv_heads, slots, ...]."""
+    index = places.reshape(*places.shape, *[1] * (entries.ndim - 3))
+    return index.expand(*places.shape, *entries.shape[3:])
 
 
 def native_slots(
@@ -123,10 +128,6 @@ def _group_lane(
 
 def _attention_lane(shape: tuple[int, ...], device: torch.device, wanted: bool) -> dict[str, Lane]:
     return {"attention": Lane(torch.zeros(shape, device=device))} if wanted else {}
-
-
-def round_up(tokens: int, multiple: int) -> int:
-    return -(-tokens // multiple) * multiple
 
 
 class Scratch:

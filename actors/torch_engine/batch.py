@@ -12,10 +12,7 @@ import torch
 
 from actors.kv_cache.cache import Extent
 from actors.torch_engine.budget_forcing import Sequence
-from actors.torch_engine.sampling import NOTHING
 from raysweep.spec import Sampling
-
-__all__ = ["NOTHING", "Batch", "Drawn", "Launched"]
 
 
 @dataclass(frozen=True)

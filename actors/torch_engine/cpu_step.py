@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import torch
 
 from actors.kv_cache.cache import KVCache
-from actors.torch_engine.batch import NOTHING, Batch, Drawn
+from actors.torch_engine.batch import Batch, Drawn
 from actors.torch_engine.model import Decoder
-from actors.torch_engine.row_block import padded
-from actors.torch_engine.sampling import draw_each
+from actors.torch_engine.sampling import NOTHING, draw_each
+from raysweep.memory import round_up
 
 
 @dataclass(frozen=True)
@@ -31,5 +31,5 @@ class CpuStep:
         return Drawn(drawn, drawn.tolist)
 
     def _padded(self, numbers: torch.Tensor) -> torch.Tensor:
-        rows = padded(len(numbers), self.row_block)
+        rows = round_up(len(numbers), self.row_block)
         return torch.nn.functional.pad(numbers.clamp(min=0), (0, rows - len(numbers)))

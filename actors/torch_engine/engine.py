@@ -21,13 +21,13 @@ from actors.kv_cache.cache import Extent, KVCache
 from actors.kv_cache.prompt import PromptKV, Settled, settled, start_like, start_row
 from actors.kv_cache.rollback import restore, save
 from actors.tokenization import Texts
-from actors.torch_engine.batch import NOTHING, Batch, Drawn, Launched
+from actors.torch_engine.batch import Batch, Drawn, Launched
 from actors.torch_engine.budget_forcing import Fork, Sequence
 from actors.torch_engine.cpu_step import CpuStep
 from actors.torch_engine.graphs import Graphs, recorder_on_cuda
 from actors.torch_engine.model import load_decoder
-from actors.torch_engine.row_block import LARGEST_BLOCK, padded, row_block
-from actors.torch_engine.sampling import draw_each, uniforms
+from actors.torch_engine.row_block import LARGEST_BLOCK, row_block
+from actors.torch_engine.sampling import NOTHING, draw_each, uniforms
 from actors.trace_assembly import Sample
 from raysweep import memory
 from raysweep.errors import shown
@@ -69,7 +69,7 @@ class TorchEngine:
         self.texts = Texts(path, architecture.context)
         # On a CPU whole blocks of rows are decoded, so the cache must have that many.
         on_cpu = device.type == "cpu"
-        self.max_rows = padded(max_rows, LARGEST_BLOCK) if on_cpu else max_rows
+        self.max_rows = memory.round_up(max_rows, LARGEST_BLOCK) if on_cpu else max_rows
         self.cache = KVCache(architecture, policy, self.max_rows, storage, device)
         whole = architecture.context if kernels.used_on(device) else 1
         self.cache.reserve(longest or whole)

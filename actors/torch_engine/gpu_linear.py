@@ -7,6 +7,7 @@ weights are multiplied by torch, and GPTQ's codes by `actors.kernels.packed_prod
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,17 @@ Layers = tuple[nn.Module, ...]
 Product = Callable[[torch.Tensor], torch.Tensor]
 
 
+@dataclass(frozen=True)
+class PackedProduct:
+    """The product with packed weights."""
+
+    weight: PackedWeight
+    bias: torch.Tensor | None
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return packed_product(x, self.weight, self.bias)
+
+
 class GpuLinear:
     """The product with one or more linear layers, plain or packed, that read the same input.
 
@@ -31,10 +43,6 @@ class GpuLinear:
         self.outputs = [_outputs(layer) for layer in layers]
         together = [layers] if _alike(layers) else [(layer,) for layer in layers]
         self.products = [_product(each) for each in together]
-        self.parts: Product | None = None
-        first: Any = self.products[0]
-        if first.func is packed_product and first.keywords["bias"] is None:
-            self.parts = partial(product_in_parts, weight=first.keywords["weight"])
 
     def __call__(self, x: torch.Tensor) -> Sequence[torch.Tensor]:
         """x: [rows, inputs] -> for each layer [rows, outputs], of x's type."""
@@ -42,8 +50,9 @@ class GpuLinear:
 
     def in_parts(self, x: torch.Tensor) -> torch.Tensor:
         """`joined`, perhaps as [parts, rows, outputs] which add up to it, for `add_norm`."""
-        if len(self.products) == 1 and self.parts is not None:
-            return self.parts(x)
+        first = self.products[0]
+        if len(self.products) == 1 and isinstance(first, PackedProduct) and first.bias is None:
+            return product_in_parts(x, first.weight)
         return self.joined(x)
 
     def joined(self, x: torch.Tensor) -> torch.Tensor:
@@ -77,7 +86,7 @@ def _product(layers: Any) -> Product:
         zeros,
         None if layers[0].in_turn else layers[0].g_idx,
     )
-    return partial(packed_product, weight=weight, bias=bias)
+    return PackedProduct(weight, bias)
 
 
 def _joined(layers: Any, name: str, axis: int) -> torch.Tensor:

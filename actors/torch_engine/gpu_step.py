@@ -22,9 +22,10 @@ from actors.kernels.gated import gated
 from actors.kv_cache import step
 from actors.kv_cache.cache import KVCache
 from actors.kv_cache.slots import Slots
-from actors.torch_engine.batch import NOTHING, Batch, Drawn
+from actors.torch_engine.batch import Batch, Drawn
 from actors.torch_engine.graphs import Graphs, bucket, buckets
 from actors.torch_engine.model import Decoder, gate_up, qkv
+from actors.torch_engine.sampling import NOTHING
 from raysweep.spec import Sampling
 
 # The rows of a step's tensor. Real numbers are there by their bits.

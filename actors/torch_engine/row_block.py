@@ -33,8 +33,3 @@ def _multiples(block: int, most: int) -> Iterator[int]:
     for count in (*range(1, 9), *(2**power for power in range(4, most.bit_length()))):
         if count * block <= most:
             yield count * block
-
-
-def padded(rows: int, block: int) -> int:
-    """Rounded up to whole blocks of rows."""
-    return -(-rows // block) * block

@@ -12,6 +12,8 @@ from raysweep.memory import (
     COMPACTION_BYTES,
     LOGIT_BYTES,
     NATIVE_BYTES,
+    NATIVE_SPLIT,
+    PACKED_SPLIT,
     PREFILL_TOKENS,
     compaction_row_bytes,
     fork_bytes,
@@ -23,9 +25,6 @@ from raysweep.memory import (
 )
 from raysweep.planning.lengths import Lengths
 from raysweep.spec import Architecture
-
-# Attention splits a row's slots over several programs of a kernel: so many native and packed ones each.
-NATIVE_SPLIT, PACKED_SPLIT = 512, 2048
 
 
 def row_bytes(a: Architecture, policy: KVPolicy, lengths: Lengths) -> int:

@@ -6,7 +6,8 @@ from torch import nn
 from torch.nn import functional
 
 from actors.torch_engine.cpu_linear import CpuLinear, arithmetic_on_cpu
-from actors.torch_engine.row_block import padded, row_block
+from actors.torch_engine.row_block import row_block
+from raysweep.memory import round_up
 
 SHAPES = [  # inputs, and outputs of the layers that read them
     (64, (64, 32, 32)),
@@ -93,4 +94,4 @@ def test_there_is_no_row_block_where_rows_of_a_batch_differ():
 
 
 def test_rows_are_padded_to_whole_blocks():
-    assert [padded(rows, 4) for rows in (1, 4, 5)] == [4, 4, 8]
+    assert [round_up(rows, 4) for rows in (1, 4, 5)] == [4, 4, 8]

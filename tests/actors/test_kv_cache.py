@@ -26,9 +26,8 @@ from actors.kv.streaming_llm import StreamingLLM
 from actors.kv_cache import step as step_module
 from actors.kv_cache.cache import KVCache
 from actors.kv_cache.rollback import restore, save
-from actors.kv_cache.slots import round_up
 from raysweep.kv_policy import Held, KVPolicy, kind_of, load_method, method_of
-from raysweep.memory import SLOT_BLOCK, held_bytes, kv_bytes, kv_peak_bytes
+from raysweep.memory import SLOT_BLOCK, held_bytes, kv_bytes, kv_peak_bytes, packed_block, round_up
 
 BY_SLUG = {"argvalues": EXAMPLES, "ids": lambda policy: policy.slug}
 
@@ -69,7 +68,7 @@ def test_a_rows_peak_is_what_is_reserved_for_it_and_is_never_exceeded(policy, ar
     if policy.packing is None:
         assert max(seen) == peak
     reserved = policy.reserved(MOST)
-    packed = round_up(reserved.packed, cache.packed_block)
+    packed = round_up(reserved.packed, packed_block(policy))
     rounded = Held(round_up(reserved.native, SLOT_BLOCK), packed)
     stores = [cache.native, *([cache.packed] if cache.packed else [])]
     tensors = [lane.tensor for slots in stores for lane in slots.lanes.values()]

@@ -7,7 +7,7 @@ from support.tiny_models import decoding, requests, run, smallest, untimed
 from support.torch_engines import POLICIES, QUESTIONS, make_engine
 
 from actors.kv.full import Full
-from actors.torch_engine.batch import NOTHING
+from actors.torch_engine.sampling import NOTHING
 
 ENDS_LOOPS = replace(decoding(temperature=0), loop_tokens=24, end_loops=True)
 RESTLESS = replace(decoding(), extension="a=1;")

@@ -5,9 +5,9 @@ import math
 import torch
 
 from actors.kv_cache.packing import pack, unpack_into
-from actors.kv_cache.slots import packed_slots, round_up
+from actors.kv_cache.slots import packed_slots
 from raysweep.kv_policy import Axis, Levels, Packing
-from raysweep.memory import SLOT_BLOCK
+from raysweep.memory import SLOT_BLOCK, round_up
 from raysweep.spec import Architecture
 
 Lanes = dict[str, torch.Tensor]
