@@ -13,7 +13,7 @@ from unittest import mock
 
 import numpy as np
 import torch
-from transformers import AutoModelForCausalLM, Qwen3Config
+from transformers import AutoModelForCausalLM
 
 from actors import kernels
 from actors.kv.protocols import PackingPolicy
@@ -23,6 +23,7 @@ from actors.torch_engine.batch import Batch
 from actors.torch_engine.gpu_step import GpuStep
 from actors.torch_engine.model import Decoder
 from actors.torch_engine.packed_linear import PackedLinear
+from benchmarks.subject import qwen3_config
 from raysweep import catalogue
 from raysweep.checkpoints import tensors
 from raysweep.kv_policy import KVPolicy
@@ -83,17 +84,7 @@ def compaction(policy: KVPolicy, rows: int) -> Callable[[], object]:
 
 def a_model(a: Architecture, weights: WeightSpec) -> Any:
     """transformers' model; quantised layers are packed as GPTQ does it."""
-    config = Qwen3Config(
-        vocab_size=a.vocab_size,
-        hidden_size=a.hidden_size,
-        intermediate_size=a.intermediate_size,
-        num_hidden_layers=a.layers,
-        num_attention_heads=a.heads,
-        num_key_value_heads=a.kv_heads,
-        head_dim=a.head_dim,
-        tie_word_embeddings=a.tied_embeddings,
-        max_position_embeddings=a.context,
-    )
+    config = qwen3_config(a)
     with META:
         model: Any = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
     if weights.method == "gptq":

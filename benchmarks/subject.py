@@ -5,7 +5,7 @@ the end of the thinking, so every engine decodes exactly the requested number of
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,19 +54,27 @@ class Measured:
     grown_bytes: int
 
 
-def make_model(folder: Path, a: Architecture = ARCHITECTURE) -> None:
-    """Write a model of these sizes and its tokenizer in Hugging Face form."""
-    tokenizer: Any = build_tokenizer()
-    config = Qwen3Config(
+def qwen3_config(a: Architecture, **others: Any) -> Qwen3Config:
+    """transformers' configuration of a model of these sizes."""
+    return Qwen3Config(
         vocab_size=a.vocab_size,
         hidden_size=a.hidden_size,
+        intermediate_size=a.intermediate_size,
         num_hidden_layers=a.layers,
         num_attention_heads=a.heads,
         num_key_value_heads=a.kv_heads,
         head_dim=a.head_dim,
-        intermediate_size=a.intermediate_size,
+        tie_word_embeddings=a.tied_embeddings,
         max_position_embeddings=a.context,
-        tie_word_embeddings=False,
+        **others,
+    )
+
+
+def make_model(folder: Path, a: Architecture = ARCHITECTURE) -> None:
+    """Write a model of these sizes and its tokenizer in Hugging Face form."""
+    tokenizer: Any = build_tokenizer()
+    config = qwen3_config(
+        replace(a, tied_embeddings=False),
         eos_token_id=tokenizer.convert_tokens_to_ids("<|im_end|>"),
         bos_token_id=None,
         pad_token_id=tokenizer.convert_tokens_to_ids("<|endoftext|>"),

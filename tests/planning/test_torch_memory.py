@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.nouns import a_cluster, a_run_config, an_engine
+from support.qwen_memory import AHEAD, POLICIES, QUERY, QWEN, TOKEN, TOKENS
 
 from actors.kv.full import Full
 from actors.kv.h2o import H2O
@@ -37,24 +38,6 @@ from raysweep.spec import EngineSpec, WeightSpec
 
 DEFINITIONS = Definitions((conf_folder(),))
 H100 = read_gpu(DEFINITIONS, "h100-80", "gpu")
-QWEN = read_model(DEFINITIONS, "qwen3-8b", "model").architecture
-TOKEN = 36 * 8 * 128 * 2 * 2  # bytes of a native token of Qwen3-8B
-QUERY = 36 * 32 * 128 * 2  # bytes of an observed query
-TOKENS, AHEAD = 31_000, 1_100
-
-POLICIES = [
-    Full(),
-    StreamingLLM(4, 2044),
-    SnapKV(2048),
-    RKV(2048),
-    H2O(1024, buffer=64),
-    Quantized(2),
-    Quantized(4, layout="kivi", group_size=48, residual=100),
-    Quantized(8, axis=1, sinks=4),
-    Quantized(4, axis=1, evict=RKV(1024)),
-    Quantized(4, axis=1, sinks=4, evict=StreamingLLM(4, 1020)),
-    Quantized(4, axis=1, evict=H2O(1024)),
-]
 by_slug = pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.slug)
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 from support.nouns import an_engine
+from support.qwen_memory import QWEN, TOKEN, TOKENS
 
 from actors.kv.full import Full
 from actors.kv.h2o import H2O
@@ -30,10 +31,7 @@ from raysweep.planning.traffic import (
 
 DEFINITIONS = Definitions((conf_folder(),))
 MODEL = read_model(DEFINITIONS, "qwen3-8b", "model")
-QWEN = MODEL.architecture
 LAYERS, HEADS, KV_HEADS, HEAD_DIM, VOCABULARY = 36, 32, 8, 128, 151_936
-TOKEN = LAYERS * KV_HEADS * HEAD_DIM * 2 * 2
-TOKENS = 31_000
 
 
 def partials(splits: int) -> int:
