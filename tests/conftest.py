@@ -22,6 +22,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 if find_spec("vllm") is None:
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
+# hqq lies apart from the environment (see the Makefile), where transformers would import it in each process.
+# In this one transformers is to find it, whenever it first looks.
+sys.path.append(str(Path(sys.prefix) / "oracles"))
+
 ROOT = Path(__file__).parents[1]
 EXCUSED = ("AVX", "GPU", "CUDA")
 REQUIRE_ALL = os.environ.get("RAYSWEEP_REQUIRE_ALL") == "1"

@@ -1,14 +1,8 @@
 """The library hqq as the oracle of the layout that is named after it."""
 
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
-
-# It lies apart from the environment (see the Makefile), where transformers would import it in each process.
-sys.path.append(str(Path(sys.prefix) / "oracles"))
-
 from hqq.core.quantize import Quantizer
 
 
