@@ -31,8 +31,8 @@ from benchmarks.engine import markdown
 from benchmarks.subject import ANSWER_TOKENS, ARCHITECTURE, CLOSING, make_model
 from raysweep.benchmarks import chain
 from raysweep.configuration.chat import read_chat
+from raysweep.driver.actor_environment import environment
 from raysweep.driver.ray_session import ray_session
-from raysweep.driver.ray_world import environment
 from raysweep.planning.lengths import shard_lengths
 from raysweep.run_config import Cluster
 from raysweep.shard import Receipt, Shard, sample_key

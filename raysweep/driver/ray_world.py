@@ -7,7 +7,6 @@ that the schedule has chosen, so its decisions are carried out exactly.
 """
 
 import math
-import os
 import time
 import uuid
 from collections import defaultdict
@@ -23,10 +22,10 @@ from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.engine_actor import EngineActor
+from raysweep.driver.actor_environment import environment
 from raysweep.driver.head_watch import ClusterView
 from raysweep.driver.ray_errors import kind_of, reason_of
 from raysweep.driver.ray_nodes import announce, live_nodes
-from raysweep.driver.ray_session import NO_GPU
 from raysweep.errors import ClusterLost
 from raysweep.planning.lengths import Lengths
 from raysweep.planning.placements import Need
@@ -38,7 +37,6 @@ from raysweep.scheduling.queues import Task
 from raysweep.scheduling.schedule import Schedule
 from raysweep.scheduling.watchdog import Watchdog
 from raysweep.shard import Shard
-from raysweep.spec import EngineSpec
 from raysweep.storage.lease import LeaseLost
 from raysweep.storage.store import Store
 
@@ -48,14 +46,6 @@ ANNOUNCE_EVERY_S = 10.0
 
 # Seconds to wait for capacity when no node can hold an engine and no autoscaler is known to add one.
 PATIENCE_S = 120.0
-
-# Set before vLLM is imported, so that it runs in the actor's own process, on one thread, and quietly.
-VLLM = {
-    "OMP_NUM_THREADS": "1",
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-    "VLLM_NO_USAGE_STATS": "1",
-    "VLLM_LOGGING_LEVEL": "WARNING",
-}
 
 # Makes an event from what a call has returned.
 EventOf = Callable[[Any], Event | None]
@@ -217,16 +207,3 @@ def within(needs: Iterable[Need], cluster: Cluster) -> list[Need]:
             kept.append(need)
             left[need.kind] -= need.gpus
     return kept
-
-
-# Threads of one product that spin while they wait for each other stand still when another process runs.
-PATIENT = {"OMP_WAIT_POLICY": "passive"}
-
-
-def environment(engine: EngineSpec, gpus: float) -> dict[str, str]:
-    """Environment variables for an actor. vLLM's variables that the user has set take precedence."""
-    hidden = {} if gpus else NO_GPU
-    if engine.backend != "vllm":
-        return {**PATIENT, **hidden}
-    users = {name: value for name, value in os.environ.items() if name.startswith("VLLM_")}
-    return {**VLLM, **users, **hidden}

@@ -24,7 +24,7 @@ from support.ray_runs import assert_whole, generate_on_ray
 
 from actors.engine_actor import EngineActor
 from actors.fake_engine import FakeEngine
-from raysweep.driver import generate, ray_world
+from raysweep.driver import actor_environment, generate
 from raysweep.driver.generate import Outcome
 from raysweep.driver.ray_session import ray_session
 from raysweep.planning.plan import make_plan
@@ -209,11 +209,11 @@ def test_an_actor_without_gpus_sees_none(store):
 def test_a_vllm_actor_gets_what_must_be_set_before_vllm_is_imported(monkeypatch):
     monkeypatch.setenv("VLLM_BATCH_INVARIANT", "1")
     spec = an_engine(backend="vllm")
-    on_cpu = ray_world.environment(spec, gpus=0)
+    on_cpu = actor_environment.environment(spec, gpus=0)
     assert on_cpu["OMP_NUM_THREADS"] == "1" and on_cpu["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
     assert on_cpu["VLLM_BATCH_INVARIANT"] == "1" and on_cpu["CUDA_VISIBLE_DEVICES"] == ""
-    assert "CUDA_VISIBLE_DEVICES" not in ray_world.environment(spec, gpus=1)
-    assert ray_world.environment(an_engine(), gpus=0.5) == ray_world.PATIENT
+    assert "CUDA_VISIBLE_DEVICES" not in actor_environment.environment(spec, gpus=1)
+    assert actor_environment.environment(an_engine(), gpus=0.5) == actor_environment.PATIENT
 
 
 class Warned(EngineActor):

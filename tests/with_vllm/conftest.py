@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from raysweep.driver.actor_environment import VLLM
 from raysweep.driver.ray_session import NO_GPU
-from raysweep.driver.ray_world import VLLM
 
 ON_GPU = os.path.exists("/proc/driver/nvidia")
 os.environ.update(
