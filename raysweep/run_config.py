@@ -3,18 +3,31 @@
 A sample depends only on the dataclasses in `spec`, and on nothing else in a run's configuration.
 """
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from raysweep.kv_policy import KVPolicy
 from raysweep.recipe import Calibration
-from raysweep.spec import PLAIN, Benchmark, Decoding, Forcing, ModelSpec, WeightSpec
+from raysweep.spec import (
+    PLAIN,
+    Benchmark,
+    Decoding,
+    Forcing,
+    ModelSpec,
+    WeightSpec,
+    engine_name,
+)
 
 
 @dataclass(frozen=True)
 class Sweep:
     """The grid. Token budgets increase, and every group size is at most `samples`.
 
-    control  whether `full` is run on torch too where it runs on vLLM and other policies on torch
+    control    whether `full` is run on torch too where it runs on vLLM and other policies on torch
+    leave_out  patterns of the engines that are no part of the grid, such as `qwen3-32b.*.full`
+    unfit      what happens to an engine that fits on no GPU of the cluster: `skip` or `refuse`
     """
 
     models: tuple[ModelSpec, ...]
@@ -28,6 +41,18 @@ class Sweep:
     backend: str
     forcing: Forcing = PLAIN
     control: bool = False
+    leave_out: tuple[str, ...] = ()
+    unfit: str = "refuse"
+
+    def cells(self) -> Iterator[tuple[ModelSpec, WeightSpec, KVPolicy]]:
+        """Model, precision and policy of each engine of the grid, in the configuration's order."""
+        for cell in itertools.product(self.models, self.weights, self.kv_policies):
+            if not any(fnmatchcase(engine_name(*cell), pattern) for pattern in self.leave_out):
+                yield cell
+
+    def pairs(self) -> Iterator[tuple[ModelSpec, WeightSpec]]:
+        """The models and precisions of the engines of the grid, each once."""
+        yield from dict.fromkeys((model, weights) for model, weights, _ in self.cells())
 
 
 @dataclass(frozen=True)
@@ -75,10 +100,20 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Pool:
-    """The GPUs of one kind, and how many there are or may come. None: as many as Ray has."""
+    """The GPUs of one kind, and how many there are or may come. None: as many as Ray has.
+
+    per_node  the most GPUs of a node. None: as many as the nodes turn out to have
+    """
 
     gpu: Gpu
     gpus: int | None = None
+    per_node: int | None = None
+
+    @property
+    def together(self) -> int | None:
+        """The most GPUs over which an engine can be split. None if that is not known."""
+        known = [count for count in (self.gpus, self.per_node) if count is not None]
+        return min(known, default=None)
 
 
 @dataclass(frozen=True)

@@ -173,9 +173,13 @@ class EngineSpec:
 
     @cached_property
     def engine_id(self) -> str:
-        """Readable and unique within a run: `qwen3-8b.gptq4.r_kv-4096`."""
-        name = f"{self.model.name}.{self.weights.slug}.{self.kv_policy.slug}"
+        name = engine_name(self.model, self.weights, self.kv_policy)
         return f"{name}.control" if self.control else name
+
+
+def engine_name(model: ModelSpec, weights: WeightSpec, kv_policy: KVPolicy) -> str:
+    """Readable and unique within a run: `qwen3-8b.gptq4.r_kv-4096`."""
+    return f"{model.name}.{weights.slug}.{kv_policy.slug}"
 
 
 @dataclass(frozen=True)
@@ -259,11 +263,9 @@ class Forcing:
 PLAIN = Forcing()
 
 
-def sequence_tokens(
-    prompt_tokens: int, token_budget: int, closing_tokens: int, answer_tokens: int
-) -> int:
+def sequence_tokens(prompt: int, token_budget: int, closing: int, answer: int) -> int:
     """Tokens of the longest sequence: prompt, thinking up to the budget, forced closing, answer."""
-    return prompt_tokens + token_budget + closing_tokens + answer_tokens
+    return prompt + token_budget + closing + answer
 
 
 @dataclass(frozen=True)
@@ -287,12 +289,10 @@ class Decoding:
     end_closes: bool = field(default=False, metadata=ADDED)
     text_is_answer: bool = field(default=False, metadata=ADDED)
 
-    def sequence_tokens(
-        self, prompt_tokens: int = 0, closing_tokens: int = 0, token_budget: int | None = None
-    ) -> int:
+    def sequence_tokens(self, prompt: int = 0, closing: int = 0, budget: int | None = None) -> int:
         """Tokens of the longest sequence, at the largest budget unless another one is given."""
-        budget = self.token_budgets[-1] if token_budget is None else token_budget
-        return sequence_tokens(prompt_tokens, budget, closing_tokens, self.answer_tokens)
+        most = self.token_budgets[-1] if budget is None else budget
+        return sequence_tokens(prompt, most, closing, self.answer_tokens)
 
     @cached_property
     def content(self) -> str:

@@ -5,7 +5,6 @@ checkpoint is named by the hash of its recipe, so all runs with the same `prepar
 is complete if its manifest, which is written last, lists files that all exist with the right size.
 """
 
-import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -36,7 +35,7 @@ def engine_checkpoint(prepare: Prepare, model: ModelSpec, weights: WeightSpec) -
 def makings(config: RunConfig) -> Iterator[Making]:
     """Every checkpoint of the run that raysweep makes itself, without duplicates."""
     made = set()
-    for model, weights in itertools.product(config.sweep.models, config.sweep.weights):
+    for model, weights in config.sweep.pairs():
         if model.published(weights) is None:
             making = _making(config.prepare, model, weights)
             if making.checkpoint not in made:  # two names may stand for the same files

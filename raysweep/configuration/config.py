@@ -5,7 +5,6 @@ ConfigError that names the field, its value and the way out.
 """
 
 import dataclasses
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,12 +13,18 @@ from raysweep.configuration import definitions as read
 from raysweep.configuration.cluster import CLUSTER_KEYS, read_cluster
 from raysweep.configuration.definitions import Definitions
 from raysweep.configuration.fields import MOST_WORK, Fields, refuse_duplicates
+from raysweep.configuration.grid_checks import (
+    check_backend,
+    check_families,
+    check_leave_out,
+    check_packing,
+)
 from raysweep.configuration.models import read_model
 from raysweep.configuration.preparation import read_prepare
 from raysweep.configuration.token_checks import check_tokens
 from raysweep.errors import ConfigError, shown, unknown
 from raysweep.memory import CONTEXT_BYTES
-from raysweep.planning.backends import AUTO, BACKENDS, refuses
+from raysweep.planning.backends import BACKENDS
 from raysweep.run_config import (
     Generation,
     Prepare,
@@ -30,7 +35,6 @@ from raysweep.run_config import (
     Sweep,
     Verify,
 )
-from raysweep.spec import Family, ModelSpec
 from raysweep.system.quantities import GB
 from raysweep.system.safe_text import printable
 
@@ -42,6 +46,9 @@ STAGES = (
 
 # These stages need only the number of questions, not the questions.
 PLANNING = frozenset({"plan", "simulate"})
+
+# What may happen to engines that fit on no GPU of the cluster.
+UNFIT = ("skip", "refuse")
 
 Noun = TypeVar("Noun")
 Reader = Callable[[Definitions, Any, str], Noun]
@@ -145,7 +152,10 @@ def read_sweep(fields: Fields, definitions: Definitions) -> Sweep:
         backend=fields.choice("backend", "backend", BACKENDS),
         forcing=read.read_forcing(definitions, fields.value("forcing"), fields.at("forcing")),
         control=fields.flag("control"),
+        leave_out=read_patterns(fields),
+        unfit=fields.choice("unfit", "way with engines that fit nowhere", UNFIT),
     )
+    check_leave_out(sweep, fields.at("leave_out"))
     check_families(sweep.models)
     check_packing(sweep)
     for (place, _), size in zip(fields.entries("group_sizes"), sweep.group_sizes, strict=True):
@@ -171,6 +181,17 @@ def read_nouns(
         Fields(f"{place}.", {"name": name(noun)}).name("name")
     refuse_duplicates((place, name(noun)) for place, noun in nouns)
     return tuple(noun for _, noun in nouns)
+
+
+def read_patterns(fields: Fields) -> tuple[str, ...]:
+    """The patterns of engines that are left out."""
+    entries = fields.value("leave_out")
+    if not isinstance(entries, list | tuple) or not all(isinstance(one, str) for one in entries):
+        raise ConfigError(
+            f"{fields.at('leave_out')}: {shown(entries)} is no list of patterns; write for example "
+            "['qwen3-32b.*.full'], or []"
+        )
+    return tuple(entries)
 
 
 def read_token_budgets(fields: Fields) -> tuple[int, ...]:
@@ -260,39 +281,3 @@ def read_memory_bytes(fields: Fields, definitions: Definitions, wanted: bool) ->
             f"GB (1e9 bytes), as in {fields.at('memory_gb')}=24, or {fields.at('gpu')}=a100-80"
         )
     return None
-
-
-def check_families(models: Sequence[ModelSpec]) -> None:
-    """Raise if two models give one name to different families."""
-    families: dict[str, Family] = {}
-    for index, model in enumerate(models):
-        if families.setdefault(model.family.name, model.family) != model.family:
-            raise ConfigError(
-                f"sweep.models[{index}].family: {model.family.name!r} is also the name of a different "
-                "family in an earlier model; make their names differ"
-            )
-
-
-def check_backend(config: RunConfig) -> None:
-    """Raise unless the backend can run every engine. With `auto`, one of the backends must."""
-    sweep = config.sweep
-    asked = AUTO if sweep.backend == "auto" else (sweep.backend,)
-    for axes in itertools.product(sweep.models, sweep.weights, sweep.kv_policies):
-        refusals = [refuses(backend, *axes, config.cluster) for backend in asked]
-        if all(refusals):
-            name = ".".join([axes[0].name, axes[1].slug, axes[2].slug])
-            said = "; ".join(filter(None, refusals))
-            raise ConfigError(f"sweep.backend: {sweep.backend!r} cannot run {name}: {said}")
-
-
-def check_packing(sweep: Sweep) -> None:
-    """Raise if a policy's groups of channels do not divide a model's head dimension."""
-    for (index, policy), model in itertools.product(enumerate(sweep.kv_policies), sweep.models):
-        packing, head_dim = policy.packing, model.architecture.head_dim
-        if packing is None or "token" not in (packing.key_axis, packing.value_axis):
-            continue
-        if head_dim % min(packing.group_size, head_dim):
-            raise ConfigError(
-                f"sweep.kv_policies[{index}].group_size: {packing.group_size} does not divide the head "
-                f"dimension of {model.name}, {head_dim}; choose a divisor"
-            )

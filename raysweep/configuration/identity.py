@@ -4,7 +4,6 @@ Two runs may share a folder if their `identity` agrees on every field that both 
 group sizes make the same run larger. Another seed makes another run.
 """
 
-import itertools
 import platform
 import subprocess
 from collections.abc import Callable, Mapping
@@ -49,7 +48,7 @@ def identity(config: RunConfig) -> dict[str, Any]:
         fields[f"family.{model.family.name}"] = described_family(model.family)
     for weights in sweep.weights:
         fields[f"weights.{weights.slug}"] = asdict(weights)
-    for model, weights in itertools.product(sweep.models, sweep.weights):
+    for model, weights in sweep.pairs():
         checkpoint = engine_checkpoint(config.prepare, model, weights)
         fields[f"{CHECKPOINT}{_engines(model, weights)}"] = checkpoint.revision
     for policy in sweep.kv_policies:

@@ -4,7 +4,6 @@ The calibration text is read only if a precision has to be made. A pair of model
 exists nor can be made is refused here.
 """
 
-import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,9 +46,8 @@ def read_prepare(fields: Fields, sweep: Sweep, definitions: Definitions) -> Prep
 
 def missing_precisions(sweep: Sweep) -> Iterator[tuple[ModelSpec, WeightSpec]]:
     """The (model, precision) pairs without files. Raises ConfigError if raysweep cannot make one."""
-    pairs = itertools.product(sweep.models, enumerate(sweep.weights))
-    for model, (index, weights) in pairs:
-        place = f"sweep.weights[{index}]"
+    for model, weights in sweep.pairs():
+        place = f"sweep.weights[{sweep.weights.index(weights)}]"
         if sweep.backend == "torch" and weights.method not in TORCH_METHODS:
             raise ConfigError(
                 f"{place}: {weights.method} does not run on the torch backend; choose "

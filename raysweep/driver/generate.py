@@ -1,16 +1,18 @@
 """Generate missing samples: the schedule over Ray actors, from the first actor to the last receipt."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
 from raysweep import memory
-from raysweep.driver.ray_nodes import check_room
+from raysweep.driver.ray_nodes import check_room, with_sizes_of
 from raysweep.driver.ray_session import ray_session
 from raysweep.driver.ray_world import RayWorld
-from raysweep.planning.jobs import jobs_of, learnt_from
+from raysweep.errors import ConfigError
+from raysweep.planning.jobs import engines_of, held, jobs_of, learnt_from
 from raysweep.planning.lengths import Lengths, longest, shard_lengths
+from raysweep.planning.unfit import refusal
 from raysweep.run_config import Cluster, Generation
 from raysweep.scheduling import loop
 from raysweep.scheduling.loop import Event
@@ -37,6 +39,7 @@ class Outcome:
     warnings  warnings of engines as they were loaded
     left      samples never started, because no node had capacity or the work was stopped
     stopped   why the work was stopped, or ""
+    unfit     shards that were skipped, since no node holds their engines
     """
 
     shards: int
@@ -50,6 +53,7 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     left: int = 0
     stopped: str = ""
+    unfit: tuple[Shard, ...] = ()
 
 
 Watch = Callable[[Schedule, Event | None], None]
@@ -64,34 +68,42 @@ def generate(
     watch: Watch = lambda schedule, event: None,
     ended: Callable[[Outcome], None] = lambda outcome: None,
     parts: Iterable[Part] = (),
+    skip_unfit: bool = False,
 ) -> Outcome:
     """Run all shards.
 
-    lengths  of the run's sequences, by which the plan has given each engine its GPUs; a prompt that its
-             chat template makes longer than the plan knew makes them longer
-    watch    called with each event, and with None after a moment without one
-    ended    called once with the outcome, also when an interruption or a fault ends the work early
-    parts    finished parts, from which trace lengths and speeds are measured
+    lengths     of the run's sequences, by which the plan has given each engine its GPUs; a prompt that its
+                chat template makes longer than the plan knew makes them longer
+    watch       called with each event, and with None after a moment without one
+    ended       called once with the outcome, also when an interruption or a fault ends the work early
+    parts       finished parts, from which trace lengths and speeds are measured
+    skip_unfit  whether engines that no node holds are left for a larger cluster
 
-    Raises ConfigError if no node can ever hold an engine's actor, LeaseLost if another driver took over,
-    ClusterLost if the cluster is gone, and Terminated once the running shards are drained after SIGTERM.
+    Raises ConfigError if no node can ever hold an engine's actor, unless it is skipped, LeaseLost if another
+    driver took over, ClusterLost if the cluster is gone, and Terminated once the running shards are drained
+    after SIGTERM.
     """
     shards = tuple(shards)
     lengths = longest([lengths, shard_lengths(shards)])
     if cluster.address == "local" and not cluster.on_gpus and not cluster.actors:
         largest = _largest_actor(shards, generation, lengths)
         cluster = replace(cluster, actors=affordable_actors(len(shards), largest))
-    jobs = jobs_of(shards, generation, cluster, lengths)
-    learnt = learnt_from(parts, jobs)
-    schedule = Schedule(jobs, learnt, generation.max_attempts, cluster.actors)
     hang_s = 60 * generation.hang_minutes
     with (
         ray_session(cluster),
         closing(RayWorld(store.absolute, cluster, lengths, hang_s)) as world,
     ):
+        cluster = with_sizes_of(world.nodes(), cluster)
+        shards, unfit = held(shards, generation, cluster, lengths)
+        if unfit and not skip_unfit:
+            raise ConfigError(refusal(cluster, engines_of(unfit), lengths))
+        jobs = jobs_of(shards, generation, cluster, lengths)
         check_room(jobs, world.nodes(), cluster)
+        learnt = learnt_from(parts, jobs)
+        schedule = Schedule(jobs, learnt, generation.max_attempts, cluster.actors)
         with drained() as since_sigterm:
-            return _run(schedule, world, watch, ended, Drain(since_sigterm, generation.grace_s))
+            drain = Drain(since_sigterm, generation.grace_s)
+            return _run(schedule, world, watch, ended, drain, unfit)
 
 
 def _largest_actor(shards: Iterable[Shard], generation: Generation, lengths: Lengths) -> int:
@@ -143,6 +155,7 @@ def _run(
     watch: Watch,
     ended: Callable[[Outcome], None],
     drain: Drain,
+    unfit: Sequence[Shard],
 ) -> Outcome:
     started = world.now()
 
@@ -155,12 +168,12 @@ def _run(
         loop.run(schedule, world, hear)
         drain.check()
     finally:
-        outcome = outcome_of(schedule, world.now() - started)
+        outcome = outcome_of(schedule, world.now() - started, unfit)
         ended(outcome)
     return outcome
 
 
-def outcome_of(schedule: Schedule, wall_s: float) -> Outcome:
+def outcome_of(schedule: Schedule, wall_s: float, unfit: Sequence[Shard] = ()) -> Outcome:
     return Outcome(
         shards=schedule.done.shards,
         samples=schedule.done.samples,
@@ -173,4 +186,5 @@ def outcome_of(schedule: Schedule, wall_s: float) -> Outcome:
         warnings=tuple(sorted(schedule.warnings)),
         left=sum(queue.waiting_samples for queue in schedule.queues),
         stopped=schedule.losses.stopped,
+        unfit=tuple(unfit),
     )

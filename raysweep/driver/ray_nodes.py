@@ -1,6 +1,8 @@
 """The nodes of a Ray cluster as the scheduler sees them, and the request for more of them."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import ray
 from ray.autoscaler.sdk import request_resources
@@ -28,6 +30,25 @@ def live_nodes(cluster: Cluster) -> tuple[Node, ...]:
             cpus = float(resources.get("CPU", 0))
             nodes.append(Node(node["NodeID"], cpus, gpus, kind if gpus else ""))
     return tuple(nodes)
+
+
+def with_sizes_of(nodes: Sequence[Node], cluster: Cluster) -> Cluster:
+    """The cluster with the kinds of GPU that its nodes have, and the most GPUs of a node of each.
+
+    What an autoscaler may still add is left as it was configured.
+    """
+    if cluster.autoscaling:
+        return cluster
+    most: dict[str, int] = defaultdict(int)
+    for node in nodes:
+        most[node.kind] = max(most[node.kind], node.gpus)
+    pools = tuple(
+        replace(pool, per_node=min(pool.per_node or size, size))
+        for pool in cluster.pools
+        for size in [most[pool.gpu.accelerator_type]]
+        if size
+    )
+    return replace(cluster, pools=pools or cluster.pools)
 
 
 def check_room(jobs: Iterable[Job], nodes: Sequence[Node], cluster: Cluster) -> None:

@@ -7,14 +7,13 @@ allowance. The torch engine takes more for a row and besides (see `torch_memory`
 engine's share of a GPU is its share of the GPU's memory, so engines whose shares sum to 1 or less fit on one.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from raysweep.errors import ConfigError
 from raysweep.memory import architecture_bytes, kv_peak_bytes, share, workspace_bytes
 from raysweep.planning import torch_memory
-from raysweep.planning.lengths import Lengths, run_lengths
-from raysweep.run_config import Cluster, Gpu, Pool, RunConfig
+from raysweep.planning.lengths import Lengths
+from raysweep.run_config import Cluster, Gpu, Pool
 from raysweep.spec import Architecture, EngineSpec
 
 # An engine may be split over these numbers of GPUs of one node, unless its backend uses one only.
@@ -140,64 +139,7 @@ def fit_of(
     """How an actor of an engine is laid out on GPUs of a pool. None if they do not hold it."""
     gpus = cluster.gpus_per_actor
     if gpus is None:
-        return placed(engine, pool.gpu, max_rows, lengths, pool.gpus)
-    if pool.gpus is not None and gpus > pool.gpus:
+        return placed(engine, pool.gpu, max_rows, lengths, pool.together)
+    if pool.together is not None and gpus > pool.together:
         return None
     return given(engine, pool.gpu, gpus, max_rows, lengths)
-
-
-def check_fit(config: RunConfig, engines: Iterable[EngineSpec], known: Iterable[Gpu] = ()) -> None:
-    """Raise if an engine fits on no GPU of the cluster. Without known kinds of GPU only counts are checked.
-
-    known  kinds of GPU that may be suggested instead
-    """
-    cluster, known = config.cluster, tuple(known)
-    rows, lengths = config.generation.max_rows, run_lengths(config)
-    for engine in engines:
-        if cluster.gpus_per_actor is not None:
-            _check_count(engine, cluster.gpus_per_actor)
-        if not cluster.pools or not cluster.on_gpus:
-            continue
-        if not any(fit_of(engine, pool, cluster, rows, lengths) for pool in cluster.pools):
-            raise ConfigError(refusal(cluster, engine, lengths, known))
-
-
-def _check_count(engine: EngineSpec, gpus: float) -> None:
-    if gpus > 1 and engine.backend in ONE_GPU:
-        raise ConfigError(
-            f"cluster.gpus_per_actor: {gpus:g} GPUs are too many for {engine.engine_id}, since the "
-            f"{engine.backend} engine uses one; write 1, or null for as many as each engine needs"
-        )
-
-
-def refusal(cluster: Cluster, engine: EngineSpec, lengths: Lengths, known: Iterable[Gpu]) -> str:
-    """The message that an engine fits nowhere, with the GPUs that would hold it."""
-    names = " or ".join(pool_name(pool) for pool in cluster.pools)
-    unit = "GPU" if engine.backend in ONE_GPU else "node"
-    field, share = "cluster.gpu", f"no {unit} of {names} holds"
-    if cluster.gpus_per_actor is not None:
-        field, share = "cluster.gpus_per_actor", f"{cluster.gpus_per_actor:g} {names} cannot hold"
-    would = what_would([*(pool.gpu for pool in cluster.pools), *known], engine, lengths)
-    tokens = lengths.within(engine.model.architecture).row
-    return (
-        f"{field}: {share} {engine.engine_id} with one sequence of {tokens:,} tokens; {would}, "
-        "or leave the engine out"
-    )
-
-
-def pool_name(pool: Pool) -> str:
-    """`l4-24`, or `2 l4-24` where it is known how many there are."""
-    return pool.gpu.name if pool.gpus is None else f"{pool.gpus} {pool.gpu.name}"
-
-
-def what_would(gpus: Iterable[Gpu], engine: EngineSpec, lengths: Lengths) -> str:
-    """The fewest GPUs of each kind that hold an engine, in words. The first kind of a name counts."""
-    kinds: dict[str, Gpu] = {}
-    for gpu in gpus:
-        kinds.setdefault(gpu.name, gpu)
-    found = {name: least_fit(engine, gpu, lengths) for name, gpu in kinds.items()}
-    counts = [f"{fit.gpus:g} {name}" for name, fit in found.items() if fit is not None]
-    if not counts:
-        unit = "GPU" if engine.backend in ONE_GPU else "node"
-        return f"no known {unit} holds it; lower the largest token budget"
-    return f"use {' or '.join(counts)}"

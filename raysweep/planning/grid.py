@@ -5,7 +5,6 @@ control is `full` on torch: it differs from its engine by the backend alone. It 
 no result but the difference of the two rests on it.
 """
 
-import itertools
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
@@ -21,11 +20,10 @@ from raysweep.spec import Benchmark, EngineSpec
 def engines(config: RunConfig) -> tuple[EngineSpec, ...]:
     """Every engine of the grid, in the configuration's order and with its backend."""
     sweep = config.sweep
+    checkpoints = {pair: engine_checkpoint(config.prepare, *pair) for pair in sweep.pairs()}
     return tuple(
-        EngineSpec(model, weights, policy, sweep.backend, checkpoint)
-        for model, weights in itertools.product(sweep.models, sweep.weights)
-        for checkpoint in [engine_checkpoint(config.prepare, model, weights)]
-        for policy in sweep.kv_policies
+        EngineSpec(model, weights, policy, sweep.backend, checkpoints[model, weights])
+        for model, weights, policy in sweep.cells()
     )
 
 

@@ -1,7 +1,6 @@
 """A plan for the terminal: how much work a run is, on which GPUs, and what it costs."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.table import Table
 from rich.text import Text
@@ -11,28 +10,22 @@ from raysweep.checkpoints.engine_files import makings
 from raysweep.kv_policy import differs_from
 from raysweep.memory import kv_peak_bytes, weights_bytes
 from raysweep.planning.estimate import Estimate
-from raysweep.planning.fit import pool_name, what_would
 from raysweep.planning.grid import without_peer
 from raysweep.planning.lengths import Lengths, run_lengths
 from raysweep.planning.placements import has_known_gpus
 from raysweep.planning.plan import Plan
 from raysweep.planning.speed import BANDWIDTH_EFFICIENCY, FLOPS_EFFICIENCY
 from raysweep.reporting.terminal import empty_table
+from raysweep.reporting.terminal_lines import Line, human_hours, human_usd, span
+from raysweep.reporting.unfit_text import unfit_lines
 from raysweep.run_config import Gpu, Pool, RunConfig
 from raysweep.system.quantities import human_bytes, human_count, plural
 
 # A table has at most this many rows. More engines are grouped by model and precision.
 MOST_ROWS = 24
 
-# At most this many engines that fit nowhere are named.
-MOST_NAMED = 3
-
-
-@dataclass(frozen=True)
-class Line:
-    label: str
-    text: str
-    urgent: bool = False
+# Longer times are told in days too.
+LONG_HOURS = 96
 
 
 def plan_lines(
@@ -40,6 +33,7 @@ def plan_lines(
 ) -> Iterator[Line]:
     """The plan in lines, some of which may be long. `known` are kinds of GPU to suggest."""
     yield Line("plan", amount(config, plan))
+    yield from left_out_lines(config, plan)
     if plan.done:
         yield Line("done", progress_so_far(plan, costs))
     for benchmark in config.sweep.benchmarks:
@@ -54,7 +48,7 @@ def plan_lines(
     yield from same_cache_lines(config)
     if has_known_gpus(config.cluster):
         yield from cost_lines(config, costs)
-        yield from nowhere_lines(config, costs, known)
+        yield from unfit_lines(config, costs, known)
 
 
 def amount(config: RunConfig, plan: Plan) -> str:
@@ -66,6 +60,15 @@ def amount(config: RunConfig, plan: Plan) -> str:
         f"{scenarios:,} scenarios from {len(plan.grid)} engines; {len(plan.to_do):,} of "
         f"{len(plan.shards):,} shards, ≤ {human_count(tokens)} tokens"
     )
+
+
+def left_out_lines(config: RunConfig, plan: Plan) -> Iterator[Line]:
+    """How many engines of the product the user has left out."""
+    sweep = config.sweep
+    left = len(sweep.models) * len(sweep.weights) * len(sweep.kv_policies) - len(plan.grid)
+    if left:
+        patterns = ", ".join(sweep.leave_out)
+        yield Line("left out", f"{plural(left, 'engine')}, by sweep.leave_out: {patterns}")
 
 
 def progress_so_far(plan: Plan, costs: Sequence[Estimate]) -> str:
@@ -171,24 +174,10 @@ def pool_cost(pool: Pool, hours: float) -> str:
         text += f", {human_usd(hours * gpu.usd_per_hour)} at ${gpu.usd_per_hour:g} per hour"
     if pool.gpus is None:
         return text
-    return f"{text}; {human_hours(hours / pool.gpus)} hours if {pool.gpus:,} GPUs are always busy"
-
-
-def nowhere_lines(
-    config: RunConfig, costs: Sequence[Estimate], known: Sequence[Gpu]
-) -> Iterator[Line]:
-    """The engines that fit on no GPU of the cluster, and the GPUs that would hold them."""
-    unplaced = [cost.engine for cost in costs if cost.placement is None]
-    if not unplaced:
-        return
-    names = " or ".join(map(pool_name, config.cluster.pools))
-    text = f"{len(unplaced):,} engines do not fit on {names}, and the stage generate refuses them"
-    yield Line("no room", f"{text}; leave them out, or change cluster.gpu", urgent=True)
-    gpus, lengths = [*(pool.gpu for pool in config.cluster.pools), *known], run_lengths(config)
-    for engine in unplaced[:MOST_NAMED]:
-        yield Line("", f"{engine.engine_id}: {what_would(gpus, engine, lengths)}", True)
-    if len(unplaced) > MOST_NAMED:
-        yield Line("", f"and {len(unplaced) - MOST_NAMED:,} others", urgent=True)
+    wall_hours = hours / pool.gpus
+    days = f" ({wall_hours / 24:,.0f} days)" if wall_hours > LONG_HOURS else ""
+    busy = "the GPU is" if pool.gpus == 1 else f"{pool.gpus:,} GPUs are"
+    return f"{text}; {human_hours(wall_hours)} hours{days} if {busy} always busy"
 
 
 def engines_table(config: RunConfig, costs: Sequence[Estimate]) -> Table:
@@ -250,19 +239,3 @@ def cost_cells(group: Iterable[Estimate]) -> tuple[str, str]:
             needed = cost.gpu_hours(cost.to_do) or 0.0
             hours, usd = hours + needed, usd + needed * cost.placement.gpu.usd_per_hour
     return (human_hours(hours), human_usd(usd)) if hours else ("", "")
-
-
-def span(values: Sequence[float], shown: Callable[[float], str]) -> str:
-    """`0.25–2`: the least and the largest value; empty if there are none."""
-    if not values:
-        return ""
-    least, largest = shown(min(values)), shown(max(values))
-    return least if least == largest else f"{least}–{largest}"
-
-
-def human_hours(hours: float) -> str:
-    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"
-
-
-def human_usd(usd: float) -> str:
-    return f"${usd:,.0f}" if usd >= 10 else f"${usd:.2f}"

@@ -5,15 +5,16 @@ lengths of their traces are simulated. The result says how long the run takes, h
 how far the schedule is from a lower bound.
 """
 
+import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from raysweep.errors import ConfigError
 from raysweep.planning.jobs import jobs_of, learnt_from
 from raysweep.planning.lengths import run_lengths
 from raysweep.planning.plan import Plan
-from raysweep.run_config import Cluster, RunConfig
+from raysweep.run_config import Cluster, Pool, RunConfig
 from raysweep.scheduling import loop
 from raysweep.scheduling.bound import least_makespan
 from raysweep.scheduling.loss_kinds import LossKind
@@ -21,6 +22,7 @@ from raysweep.scheduling.nodes import Node
 from raysweep.scheduling.schedule import Schedule
 from raysweep.scheduling.simulated_world import Bar, Luck, SimulatedWorld
 from raysweep.scheduling.trace_lengths import Stream, TraceLengths
+from raysweep.shard import Shard
 from raysweep.storage.part import Part
 from raysweep.storage.store import Store
 
@@ -62,13 +64,13 @@ class Simulation:
         return {key: value for key, value in asdict(self).items() if key != "intervals"}
 
 
-def simulate(config: RunConfig, plan: Plan, store: Store) -> Simulation:
-    """Simulate the unfinished work of a plan on the cluster's GPUs.
+def simulate(config: RunConfig, plan: Plan, shards: Sequence[Shard], store: Store) -> Simulation:
+    """Simulate unfinished shards of a plan on the cluster's GPUs.
 
     Raises ConfigError if the configuration does not say how many GPUs there are.
     """
     nodes = nodes_of(config.cluster)
-    jobs = jobs_of(plan.to_do, config.generation, config.cluster, run_lengths(config))
+    jobs = jobs_of(shards, config.generation, config.cluster, run_lengths(config))
     assumed = config.simulate
     measured = measured_lengths(plan, store)
     lengths = TraceLengths(assumed.mean_length, assumed.length_spread, assumed.seed, measured)
@@ -96,19 +98,20 @@ def simulate(config: RunConfig, plan: Plan, store: Store) -> Simulation:
 
 
 def nodes_of(cluster: Cluster) -> tuple[Node, ...]:
-    """Nodes for the cluster's GPUs, eight GPUs per node."""
+    """Nodes for the cluster's GPUs, with `per_node` GPUs each, or GPUS_PER_NODE."""
     if not cluster.pools or any(pool.gpus is None for pool in cluster.pools):
         raise ConfigError(
             "cluster.gpus: missing, and a simulation needs the number of GPUs; write for example "
             "cluster.gpu=h100-80 cluster.gpus=64"
         )
-    return tuple(
-        Node(f"{pool.gpu.name}/{first // GPUS_PER_NODE}", count * CPUS_PER_GPU, count, kind)
-        for pool in cluster.pools
-        for kind in [pool.gpu.accelerator_type]
-        for first in range(0, pool.gpus or 0, GPUS_PER_NODE)
-        for count in [min(GPUS_PER_NODE, (pool.gpus or 0) - first)]
-    )
+    return tuple(node for pool in cluster.pools for node in _nodes_of(pool))
+
+
+def _nodes_of(pool: Pool) -> Iterator[Node]:
+    most, left, kind = pool.per_node or GPUS_PER_NODE, pool.gpus or 0, pool.gpu.accelerator_type
+    for number in range(math.ceil(left / most)):
+        count = min(most, left - number * most)
+        yield Node(f"{pool.gpu.name}/{number}", count * CPUS_PER_GPU, count, kind)
 
 
 def measured_lengths(plan: Plan, store: Store) -> dict[Stream, list[int]]:

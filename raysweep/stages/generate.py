@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 from raysweep.checkpoints.engine_files import ready_shards
 from raysweep.configuration.prompts import rendered_prompts, with_prompts
 from raysweep.planning.backends import check_installed
-from raysweep.planning.fit import check_fit
+from raysweep.planning.jobs import engines_of, held
 from raysweep.planning.lengths import run_lengths
+from raysweep.planning.unfit import checked_unfit
 from raysweep.progress.sessions import note_killed_session, note_session
 from raysweep.scheduling.losses import Failure
+from raysweep.shard import Shard
 from raysweep.stages.context import RED, Context
 from raysweep.stages.folder import note_origin
 from raysweep.stages.grading_checks import check_golds, check_graders_work
@@ -41,7 +43,9 @@ def run_stage(run: Context) -> int:
     else:
         run.say("generate", "nothing to do: every shard is finished")
         return DONE
-    check_fit(config, planned.engines, run.known_gpus)
+    checked_unfit(config, planned.engines, run.known_gpus)
+    shards, unfit = held(shards, config.generation, config.cluster, run_lengths(config))
+    show_unfit(run, unfit)
     shards, waiting = ready_shards(config, shards)
     if waiting:
         run.say(
@@ -74,10 +78,27 @@ def run_stage(run: Context) -> int:
             watch=watch,
             ended=ended,
             parts=parts,
+            skip_unfit=config.sweep.unfit == "skip",
         )
     run.folder.look()
+    show_unfit(run, outcome.unfit)
     show_outcome(run, outcome, len(shards))
-    return WORK_REMAINS if outcome.failures or outcome.left or waiting else DONE
+    remains = outcome.failures or outcome.left or outcome.unfit or unfit or waiting
+    return WORK_REMAINS if remains else DONE
+
+
+def show_unfit(run: Context, unfit: Sequence[Shard]) -> None:
+    """Print which shards are skipped, since their engines fit on no GPU of the cluster."""
+    if not unfit:
+        return
+    engines = [engine.engine_id for engine in engines_of(unfit)]
+    named = ", ".join([*engines[:MOST_ENGINES], *(["…"] if len(engines) > MOST_ENGINES else [])])
+    run.say(
+        "skipped",
+        f"{plural(len(unfit), 'shard')} of {plural(len(engines), 'engine')} that no node of the cluster "
+        f"holds: {named}; the same command on larger GPUs makes them",
+        RED,
+    )
 
 
 def show_outcome(run: Context, outcome: "Outcome", shards: int) -> None:
@@ -92,6 +113,9 @@ def show_outcome(run: Context, outcome: "Outcome", shards: int) -> None:
     if outcome.failures or outcome.left:
         run.say("", f"some of {shards:,} shards remain; repeat the same command to continue")
 
+
+# At most this many skipped engines are named.
+MOST_ENGINES = 4
 
 # Failures are printed in this many lines at most.
 MOST_LINES = 8

@@ -2,11 +2,11 @@
 
 import json
 
-from raysweep.planning.fit import check_fit
+from raysweep.planning.unfit import checked_unfit
 from raysweep.reporting.figures import encoded
 from raysweep.reporting.gantt import gantt_figure
 from raysweep.scheduling.simulate import Simulation, nodes_of, simulate
-from raysweep.stages.context import Context
+from raysweep.stages.context import RED, Context
 from raysweep.system.exit_status import DONE
 from raysweep.system.quantities import duration, human_count, plural
 
@@ -18,12 +18,16 @@ def run_stage(run: Context) -> int:
     config = run.config
     nodes_of(config.cluster)
     planned = run.folder.plan
-    check_fit(config, planned.engines, run.known_gpus)
-    if not planned.to_do:
-        run.say("simulate", "nothing to do: every shard is finished")
+    unfit = {one.engine_id for one in checked_unfit(config, planned.engines, run.known_gpus)}
+    shards = tuple(one for one in planned.to_do if one.engine.engine_id not in unfit)
+    if unfit:
+        skipped = len(planned.to_do) - len(shards)
+        run.say("", f"{plural(skipped, 'shard')} left out, whose engines fit on no GPU", RED)
+    if not shards:
+        run.say("simulate", "nothing to do")
         return DONE
     with run.console.status("simulating"):
-        found = simulate(config, planned, run.store)
+        found = simulate(config, planned, shards, run.store)
     show(run, found)
     run.store.write_text(RESULT, json.dumps(found.as_json(), indent=2) + "\n")
     for ending, data in encoded(gantt_figure(found, planned.engines)).items():

@@ -49,9 +49,26 @@ def test_a_kind_of_ones_own_needs_no_price_and_no_label(mine: Path):
     assert (pool.gpu.accelerator_type, pool.gpu.usd_per_hour) == ("", 0)
 
 
+def test_a_node_of_each_kind_has_a_number_of_gpus_or_one_number_stands_for_all(mine: Path):
+    kinds = ["h100-80", "l4-24"]
+    both = cluster(mine, gpu=kinds, gpus=[64, None], gpus_per_node=8).pools
+    assert [pool.per_node for pool in both] == [8, 8]
+    assert [pool.together for pool in both] == [8, 8]
+    each = cluster(mine, gpu=kinds, gpus=[2, 1], gpus_per_node=[8, None]).pools
+    assert [pool.per_node for pool in each] == [8, None]
+    assert [pool.together for pool in each] == [2, 1]
+    assert cluster(mine, gpus_per_node=1).pools == ()
+
+
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
+        (
+            {"gpu": "h100-80", "autoscaling": True},
+            "cluster.gpus_per_node: missing, and nodes that are still to come cannot be asked; write",
+        ),
+        ({"gpu": ["h100-80", "l4-24"], "gpus_per_node": [8]}, "[8] does not match cluster.gpu"),
+        ({"gpu": "h100-80", "gpus_per_node": 0}, "cluster.gpus_per_node: 0 is out of range"),
         ({"gpu": ["h100-80", "l4-24"], "gpus": 8}, "8 does not match cluster.gpu, which names 2"),
         ({"gpu": ["h100-80", "l4-24"], "gpus": [8]}, "[8] does not match cluster.gpu"),
         ({"gpu": "h100-80", "gpus": 0}, "cluster.gpus: 0 is out of range; write 1 or more"),

@@ -15,7 +15,9 @@ from actors.kv.full import Full
 from actors.kv.quantized import Quantized
 from actors.kv.r_kv import RKV
 from actors.kv.streaming_llm import StreamingLLM
+from raysweep.checkpoints.engine_files import makings
 from raysweep.configuration import config, identity
+from raysweep.planning.grid import engines
 from raysweep.spec import PLAIN
 
 # What is accepted
@@ -122,3 +124,14 @@ def test_every_shipped_definition_is_valid():
     assert len(run.sweep.models) >= 4
     assert len(run.sweep.token_budgets) >= 6
     assert {model.family.name for model in run.sweep.models} == {"tiny"}
+
+
+def test_engines_that_are_left_out_are_no_part_of_the_grid_and_need_no_files(mine: Path):
+    configuration = valid_configuration()
+    configuration["sweep"]["weights"] = ["bf16", "gptq-4-g32"]
+    whole = [engine.engine_id for engine in engines(read(configuration, mine))]
+    configuration["sweep"]["leave_out"] = [whole[0], "small.gptq*"]
+    found = read(configuration, mine)
+    left = [engine.engine_id for engine in engines(found)]
+    assert left == [one for one in whole[1:] if not one.startswith("small.gptq")]
+    assert not any(making.recipe.model.name == "small" for making in makings(found))

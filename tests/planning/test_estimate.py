@@ -169,8 +169,11 @@ def test_a_plan_says_what_is_done_and_what_that_teaches():
 
 def test_a_plan_says_what_fits_nowhere_and_what_would():
     text = said(on(Pool(SMALL)), known=(FAST, CHEAP))
-    assert "no room: 2 engines do not fit on small, and the stage generate refuses them" in text
-    assert "a.bf16.full: use 1 fast or 1 cheap" in text
+    assert "no room: 2 of 2 engines do not fit on small; the stage generate refuses them" in text
+    assert "a.bf16.full: one sequence takes 1.5 GB with the weights, and a GPU has 1 GB; " in text
+    assert "use 1 fast or 1 cheap" in text and "elsewhere they take" in text
+    skipped = said(on(Pool(SMALL), unfit="skip"), known=(FAST, CHEAP))
+    assert "the stage generate skips them" in skipped
 
 
 def test_a_plan_for_cpus_says_nothing_of_gpus():

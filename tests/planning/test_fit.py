@@ -16,8 +16,9 @@ from raysweep.configuration.definitions import Definitions, read_gpu
 from raysweep.configuration.models import read_model
 from raysweep.errors import ConfigError
 from raysweep.memory import kv_bytes, kv_peak_bytes, weights_bytes, workspace_bytes
-from raysweep.planning.fit import check_fit, fit_on, least_fit, placed
+from raysweep.planning.fit import fit_of, fit_on, least_fit, placed
 from raysweep.planning.lengths import Lengths
+from raysweep.planning.unfit import checked_unfit
 from raysweep.run_config import Gpu, Pool
 from raysweep.spec import EngineSpec, WeightSpec
 
@@ -134,23 +135,33 @@ def test_an_engine_that_does_not_fit_its_gpus_is_refused_with_what_would():
     engines = (engine("qwen3-8b", 4), engine("qwen3-32b"))
     l40s = read_gpu(DEFINITIONS, "l40s-48", "gpu")
     with pytest.raises(ConfigError) as raised:
-        check_fit(run_on(l40s, 1), engines, [SMALL, A100])
+        checked_unfit(run_on(l40s, 1), engines, [SMALL, A100])
     assert str(raised.value) == (
         "cluster.gpus_per_actor: 1 l40s-48 cannot hold qwen3-32b.bf16.full with one sequence of 43 "
-        "tokens; use 2 l40s-48 or 1 a100-80, or leave the engine out"
+        "tokens; use 2 l40s-48 or 1 a100-80, name them in sweep.leave_out, or skip them by sweep.unfit=skip"
     )
     with pytest.raises(ConfigError, match=r"0\.1 l40s-48 cannot hold qwen3-8b\.gptq4\.full"):
-        check_fit(run_on(l40s, 0.1), engines)
+        checked_unfit(run_on(l40s, 0.1), engines)
     for gpu, gpus in ((l40s, 2), (l40s, None), (None, 1), (l40s, 0)):
-        check_fit(run_on(gpu, gpus), engines)
+        checked_unfit(run_on(gpu, gpus), engines)
+
+
+def test_no_engine_is_split_over_more_gpus_than_a_node_has():
+    whole, cluster = engine("qwen3-32b"), a_cluster(gpus_per_actor=None)
+    for per_node, gpus in ((None, 2), (8, 2), (1, 1)):
+        fit = fit_of(whole, Pool(A100, 64, per_node), cluster, 128, LONG)
+        assert fit is not None and fit.gpus == gpus
+    l40s = read_gpu(DEFINITIONS, "l40s-48", "gpu")
+    assert fit_of(whole, Pool(l40s, 64, 1), cluster, 128, LONG) is None
+    assert fit_of(whole, Pool(l40s, 64, 2), cluster, 128, LONG) is not None
 
 
 def test_an_engine_that_no_node_of_the_clusters_gpus_holds_is_refused_with_the_kinds_that_would():
     with pytest.raises(ConfigError) as raised:
-        check_fit(run_on(SMALL, None), [engine("qwen3-0.6b")], [A100])
+        checked_unfit(run_on(SMALL, None), [engine("qwen3-0.6b")], [A100])
     assert str(raised.value) == (
         "cluster.gpu: no node of small holds qwen3-0.6b.bf16.full with one sequence of 43 tokens; "
-        "use 1 a100-80, or leave the engine out"
+        "use 1 a100-80, name them in sweep.leave_out, or skip them by sweep.unfit=skip"
     )
     with pytest.raises(ConfigError, match="no known node holds it; lower the largest token budget"):
-        check_fit(run_on(SMALL, None), [engine("qwen3-0.6b")])
+        checked_unfit(run_on(SMALL, None), [engine("qwen3-0.6b")])

@@ -86,7 +86,14 @@ def test_the_studys_grid_is_large_and_known_beforehand(full: tuple[Path, str]):
     assert all(row["est_gpu_hours"] > 0 for row in engines)
     gpus = {row["engine_id"]: row["gpus"] for row in engines}
     assert all(row["gpus"] == gpus[row["engine_id"]] for row in shards)
-    assert {1.0, 2.0} <= set(gpus.values())
+    assert max(gpus.values()) == 1  # the cluster of the sweep has pods of one GPU
+
+
+def test_engines_are_split_over_the_gpus_of_larger_nodes(tmp_path: Path):
+    planned = plan(tmp_path, "+sweep=full", "sweep.models=[qwen3-32b]", "cluster.gpus_per_node=8")
+    assert planned.returncode == 0, planned.stderr
+    engines = pq.read_table(tmp_path / "R" / "engines.parquet").to_pylist()
+    assert {1.0, 2.0} <= {row["gpus"] for row in engines}
 
 
 def test_two_plans_of_the_study_have_the_same_bytes(full: tuple[Path, str], tmp_path: Path):
@@ -101,7 +108,7 @@ def test_a_sweep_goes_to_whatever_cluster_is_named(tmp_path: Path):
     two_kinds = ["cluster.gpu=[l4-24,t4-16]", "cluster.gpus=[16,null]"]
     planned = plan(tmp_path, "+sweep=code", "cluster=existing", *two_kinds)
     assert planned.returncode == 0, planned.stderr
-    assert "hours if 16 GPUs are always busy" in planned.stdout
+    assert "days) if 16 GPUs are always busy" in planned.stdout
     assert "the kind of GPU on which its tokens are cheapest" in planned.stdout
 
 
@@ -109,8 +116,9 @@ def test_what_fits_nowhere_is_said_with_what_would_and_is_no_fault_of_a_plan(tmp
     large = "sweep.models=[qwen3-0.6b,qwen3-32b]"
     planned = plan(tmp_path, "+sweep=code", large, "cluster.gpu=t4-16", "cluster.gpus=2")
     assert planned.returncode == 0, planned.stderr
-    assert "no room" in planned.stdout and "the stage generate refuses them" in planned.stdout
-    assert "qwen3-32b.bf16.full: use 8 t4-16 or 4 l4-24" in planned.stdout
+    assert "no room" in planned.stdout and "the stage generate skips them" in planned.stdout
+    assert "qwen3-32b.bf16 with 4 KV policies: one sequence takes " in planned.stdout
+    assert "use 8 t4-16 or 4 l4-24" in planned.stdout and "elsewhere they take" in planned.stdout
     engines = pq.read_table(tmp_path / "R" / "engines.parquet").to_pylist()
     unplaced = [row for row in engines if row["gpus"] is None]
     assert unplaced and all(row["est_gpu_hours"] is None for row in unplaced)
@@ -123,7 +131,7 @@ def test_a_users_own_kind_of_gpu_is_suggested_where_an_engine_fits_nowhere(tmp_p
     large = ["sweep.models=[qwen3-0.6b,qwen3-32b]", "cluster.gpu=t4-16", "cluster.gpus=2"]
     planned = plan(tmp_path, "--config-dir", "mine", "+sweep=code", *large)
     assert planned.returncode == 0, planned.stderr
-    (suggested,) = re.findall(r"qwen3-32b\.bf16\.full: use (.*)", planned.stdout)
+    (suggested,) = re.findall(r"qwen3-32b\.bf16 with.*; use (.*)", planned.stdout)
     assert {"4 l4-24", "1 mine-200"} <= set(suggested.split(" or "))
 
 

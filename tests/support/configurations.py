@@ -100,6 +100,8 @@ def valid_configuration() -> dict[str, Any]:
             "backend": "torch",
             "forcing": "plain",
             "control": False,
+            "leave_out": [],
+            "unfit": "refuse",
         },
         "prepare": {"checkpoints": "checkpoints", "calibration": "embedded"},
         "generation": {
@@ -119,6 +121,7 @@ def valid_configuration() -> dict[str, Any]:
             "gpus_per_actor": 0,
             "gpu": None,
             "gpus": None,
+            "gpus_per_node": None,
             "autoscaling": False,
         },
         "show": {"model": None, "benchmark": None, "question": None},

@@ -26,6 +26,18 @@ REFUSED = [
         "sweep.control: 'torch' is neither true nor false; write one of them",
     ),
     (
+        "sweep.unfit",
+        "wait",
+        "'wait' is not a known way with engines that fit nowhere; known: refuse",
+    ),
+    ("sweep.leave_out", "large.*", "'large.*' is no list of patterns; write for example ['qwen3-"),
+    (
+        "sweep.leave_out",
+        ["small.*", "larg.*"],
+        "sweep.leave_out[1]: 'larg.*' matches none of the ",
+    ),
+    ("sweep.leave_out", ["*"], "sweep.leave_out: ['*'] leaves out all "),
+    (
         "sweep.backend",
         "jax",
         "sweep.backend: 'jax' is not a known backend; known: auto, fake, torch, vllm",

@@ -1,0 +1,63 @@
+"""Checks of a grid's combinations: families, packed head dimensions, backends, and what is left out."""
+
+import itertools
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from raysweep.errors import ConfigError, shown
+from raysweep.planning.backends import AUTO, refuses
+from raysweep.run_config import RunConfig, Sweep
+from raysweep.spec import Family, ModelSpec, engine_name
+
+
+def check_leave_out(sweep: Sweep, place: str) -> None:
+    """Raise if a pattern matches no engine, or if no engine is left."""
+    cells = itertools.product(sweep.models, sweep.weights, sweep.kv_policies)
+    names = [engine_name(*cell) for cell in cells]
+    for index, pattern in enumerate(sweep.leave_out):
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise ConfigError(
+                f"{place}[{index}]: {shown(pattern)} matches none of the {len(names)} engines, whose names "
+                f"are like {names[0]}; correct it, or remove it"
+            )
+    if next(sweep.cells(), None) is None:
+        raise ConfigError(
+            f"{place}: {shown(list(sweep.leave_out))} leaves out all {len(names)} engines; keep one"
+        )
+
+
+def check_families(models: Sequence[ModelSpec]) -> None:
+    """Raise if two models give one name to different families."""
+    families: dict[str, Family] = {}
+    for index, model in enumerate(models):
+        if families.setdefault(model.family.name, model.family) != model.family:
+            raise ConfigError(
+                f"sweep.models[{index}].family: {model.family.name!r} is also the name of a different "
+                "family in an earlier model; make their names differ"
+            )
+
+
+def check_backend(config: RunConfig) -> None:
+    """Raise unless the backend can run every engine. With `auto`, one of the backends must."""
+    sweep = config.sweep
+    asked = AUTO if sweep.backend == "auto" else (sweep.backend,)
+    for cell in sweep.cells():
+        refusals = [refuses(backend, *cell, config.cluster) for backend in asked]
+        if all(refusals):
+            said = "; ".join(filter(None, refusals))
+            raise ConfigError(
+                f"sweep.backend: {sweep.backend!r} cannot run {engine_name(*cell)}: {said}"
+            )
+
+
+def check_packing(sweep: Sweep) -> None:
+    """Raise if a policy's groups of channels do not divide a model's head dimension."""
+    for (index, policy), model in itertools.product(enumerate(sweep.kv_policies), sweep.models):
+        packing, head_dim = policy.packing, model.architecture.head_dim
+        if packing is None or "token" not in (packing.key_axis, packing.value_axis):
+            continue
+        if head_dim % min(packing.group_size, head_dim):
+            raise ConfigError(
+                f"sweep.kv_policies[{index}].group_size: {packing.group_size} does not divide the head "
+                f"dimension of {model.name}, {head_dim}; choose a divisor"
+            )
