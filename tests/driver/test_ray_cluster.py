@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from ray import cloudpickle
 from ray.cluster_utils import Cluster as RayCluster
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-from support.nouns import a_cluster, a_generation, a_model, some_shards
+from support.nouns import ARCHITECTURE, a_cluster, a_generation, a_model, some_shards
 from support.ray_runs import assert_whole
 
 from actors.engine_actor import EngineActor
@@ -203,6 +204,27 @@ def test_an_engine_that_no_node_can_ever_hold_is_refused(machines, store):
     assert "8 CPUs and 2 H100 GPUs" in str(raised.value)
     # One left over would end this process, once the cluster is gone.
     assert all(thread.name != head_watch.THREAD for thread in threading.enumerate())
+
+
+def test_an_engine_that_needs_more_gpus_than_a_node_has_is_skipped_and_the_others_run(
+    machines, store
+):
+    large = replace(ARCHITECTURE, hidden_size=8192, intermediate_size=8192, kv_heads=2, layers=16)
+    wide = a_model("wide", architecture=large)  # 6.4 GB of weights
+    shards = engines("a") + some_shards(models=(wide,))
+    six_gb = Gpu("l4", 6 * 10**9, 1e12, 1e15, "L4")
+    fits = [placed(shard.engine, six_gb, ROWS, LENGTHS) for shard in (shards[0], shards[-1])]
+    assert [fit.gpus for fit in fits if fit] == [0.3, 2]
+    pools = (Pool(six_gb),)
+    generation = a_generation(max_rows=ROWS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ray_world, "EngineActor", Noting)
+        with pytest.raises(ConfigError, match=r"no node of 1 l4 per node holds wide\.bf16\.full"):
+            generate(shards, store, generation, on(*pools), lengths=LENGTHS)
+        outcome = generate(shards, store, generation, on(*pools), LENGTHS, skip_unfit=True)
+    assert {shard.engine.model.name for shard in outcome.unfit} == {"wide"}
+    assert not outcome.left and not outcome.failures
+    assert_whole(store, engines("a"))
 
 
 def test_a_node_that_joins_late_is_waited_for_announced_and_used(machines, store, monkeypatch):
