@@ -7,7 +7,9 @@ the batch stays full while one shard ends and the next begins, and steps never o
 import asyncio
 import os
 import time
+from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
 
 from actors.checkpoint_files import local_folder
 from actors.engine import Engine, TraceRequest
@@ -44,7 +46,9 @@ class EngineActor:
         gpus: float = 0.0,
         lease: Lease | None = None,
         device: str = "",
+        secrets: Mapping[str, str] = MappingProxyType({}),
     ):
+        os.environ.update(secrets)  # Libraries that read them are imported with the engine.
         self.metrics = ActorMetrics(spec)
         started = time.perf_counter()
         self.engine = load_engine(spec, max_rows, longest, cpus, gpus)

@@ -25,7 +25,8 @@ def main() -> int:
         with terminable():
             return _run()
     except ConfigError as error:
-        print(f"raysweep: {error}", file=sys.stderr)
+        for line in str(error).splitlines():
+            print(f"raysweep: {line}", file=sys.stderr)
         return BAD_INPUT
     except (StorageError, ClusterLost) as error:
         print(f"raysweep: {error}", file=sys.stderr)

@@ -26,10 +26,10 @@ KINDS = {
 
 
 class ConfigError(ValueError):
-    """Input that cannot be run. The message is always one line."""
+    """Input that cannot be run. Each of the messages is one line; there is one, unless nodes have several."""
 
-    def __init__(self, message: str):
-        super().__init__(one_line(message))
+    def __init__(self, *messages: str):
+        super().__init__("\n".join(map(one_line, messages)))
 
 
 class StorageError(RuntimeError):

@@ -4,6 +4,7 @@ import os
 
 from raysweep.driver.ray_session import NO_GPU
 from raysweep.spec import EngineSpec
+from raysweep.system.safe_text import SECRET_KEY
 
 # Set before vLLM is imported, so that it runs in the actor's own process, on one thread, and quietly.
 VLLM = {
@@ -17,10 +18,35 @@ VLLM = {
 PATIENT = {"OMP_WAIT_POLICY": "passive"}
 
 
+# Variables of these libraries reach the workers as the user has set them for the driver.
+HUB, VLLMS = "HF_", "VLLM_"
+
+
 def environment(engine: EngineSpec, gpus: float) -> dict[str, str]:
-    """Environment variables for an actor. vLLM's variables that the user has set take precedence."""
+    """Environment variables for an actor, without secrets, since Ray's dashboard shows them.
+
+    The user's variables take precedence.
+    """
     hidden = {} if gpus else NO_GPU
     if engine.backend != "vllm":
-        return {**PATIENT, **hidden}
-    users = {name: value for name, value in os.environ.items() if name.startswith("VLLM_")}
-    return {**VLLM, **users, **hidden}
+        return {**PATIENT, **hub_environment(), **hidden}
+    return {**VLLM, **_open(VLLMS), **hub_environment(), **hidden}
+
+
+def hub_environment() -> dict[str, str]:
+    """How a worker reaches the Hugging Face hub, or that it must not. Without secrets."""
+    return _open(HUB)
+
+
+def secrets() -> dict[str, str]:
+    """The secret ones among the variables. They are given to an actor as an argument, and shown nowhere."""
+    return {name: value for name, value in _users(HUB, VLLMS).items() if SECRET_KEY.search(name)}
+
+
+def _open(prefix: str) -> dict[str, str]:
+    found = _users(prefix)
+    return {name: value for name, value in found.items() if not SECRET_KEY.search(name)}
+
+
+def _users(*prefixes: str) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(prefixes)}

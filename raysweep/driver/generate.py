@@ -6,7 +6,8 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from raysweep import memory
-from raysweep.driver.ray_nodes import check_room, with_sizes_of
+from raysweep.driver.preflight import preflight
+from raysweep.driver.ray_nodes import check_room, live_nodes, with_sizes_of
 from raysweep.driver.ray_session import ray_session
 from raysweep.driver.ray_world import RayWorld
 from raysweep.errors import ConfigError
@@ -69,6 +70,7 @@ def generate(
     ended: Callable[[Outcome], None] = lambda outcome: None,
     parts: Iterable[Part] = (),
     skip_unfit: bool = False,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> Outcome:
     """Run all shards.
 
@@ -78,10 +80,11 @@ def generate(
     ended       called once with the outcome, also when an interruption or a fault ends the work early
     parts       finished parts, from which trace lengths and speeds are measured
     skip_unfit  whether engines that no node holds are left for a larger cluster
+    tell        called with each line on a node that joins later and cannot be used
 
-    Raises ConfigError if no node can ever hold an engine's actor, unless it is skipped, LeaseLost if another
-    driver took over, ClusterLost if the cluster is gone, and Terminated once the running shards are drained
-    after SIGTERM.
+    Raises ConfigError if a node cannot be used, or if no node can ever hold an engine's actor, unless that is
+    skipped; LeaseLost if another driver took over, ClusterLost if the cluster is gone, and Terminated once
+    the running shards are drained after SIGTERM.
     """
     shards = tuple(shards)
     lengths = longest([lengths, shard_lengths(shards)])
@@ -89,19 +92,21 @@ def generate(
         largest = _largest_actor(shards, generation, lengths)
         cluster = replace(cluster, actors=affordable_actors(len(shards), largest))
     hang_s = 60 * generation.hang_minutes
-    with (
-        ray_session(cluster),
-        closing(RayWorld(store.absolute, cluster, lengths, hang_s)) as world,
-    ):
-        cluster = with_sizes_of(world.nodes(), cluster)
+    with ray_session(cluster):
+        nodes = live_nodes(cluster)
+        cluster = with_sizes_of(nodes, cluster)
         shards, unfit = held(shards, generation, cluster, lengths)
         if unfit and not skip_unfit:
             raise ConfigError(refusal(cluster, engines_of(unfit), lengths))
         jobs = jobs_of(shards, generation, cluster, lengths)
-        check_room(jobs, world.nodes(), cluster)
+        check_room(jobs, nodes, cluster)
         learnt = learnt_from(parts, jobs)
         schedule = Schedule(jobs, learnt, generation.max_attempts, cluster.actors)
-        with drained() as since_sigterm:
+        with (
+            preflight(jobs, store.absolute, cluster, nodes, tell) as checked,
+            closing(RayWorld(store.absolute, cluster, lengths, hang_s, checked)) as world,
+            drained() as since_sigterm,
+        ):
             drain = Drain(since_sigterm, generation.grace_s)
             return _run(schedule, world, watch, ended, drain, unfit)
 

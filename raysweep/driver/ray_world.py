@@ -22,8 +22,9 @@ from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.engine_actor import EngineActor
-from raysweep.driver.actor_environment import environment
+from raysweep.driver.actor_environment import environment, secrets
 from raysweep.driver.head_watch import ClusterView
+from raysweep.driver.preflight import Preflight
 from raysweep.driver.ray_errors import kind_of, reason_of
 from raysweep.driver.ray_nodes import announce, live_nodes
 from raysweep.errors import ClusterLost
@@ -54,12 +55,22 @@ EventOf = Callable[[Any], Event | None]
 class RayWorld:
     """The actors of one run on a running Ray cluster.
 
-    lengths  of the run's sequences, by which each engine reserves its cache
-    asked    numbers of the places that will say when they have capacity
+    lengths    of the run's sequences, by which each engine reserves its cache
+    preflight  admits the nodes; None admits all of them
+    asked      numbers of the places that will say when they have capacity
     """
 
-    def __init__(self, store: Store, cluster: Cluster, lengths: Lengths, hang_s: float = math.inf):
+    def __init__(
+        self,
+        store: Store,
+        cluster: Cluster,
+        lengths: Lengths,
+        hang_s: float = math.inf,
+        preflight: Preflight | None = None,
+    ):
         self.store, self.cluster, self.lengths = store, cluster, lengths
+        self.preflight, self.secrets = preflight, secrets()
+        self._admitted: tuple[Node, ...] = ()
         self.watchdog = Watchdog(hang_s)
         self.session = uuid.uuid4().hex[:6]
         self.actors: dict[int, Any] = {}
@@ -74,11 +85,15 @@ class RayWorld:
 
     def nodes(self) -> tuple[Node, ...]:
         try:
-            return self.view.nodes()
+            live = self.view.nodes()
         except ClusterLost:  # Any further call to the cluster would wait without end.
             self.actors.clear()
             self.announced = []
             raise
+        admitted = live if self.preflight is None else self.preflight.admitted(live)
+        if admitted != self._admitted:
+            self._admitted = admitted
+        return self._admitted
 
     def start(self, place: Place) -> None:
         engine, need = place.queue.engine, place.spot.need
@@ -100,6 +115,7 @@ class RayWorld:
             gpus=need.gpus,
             lease=self.store.lease.lent() if self.store.lease else None,
             device=need.kind,
+            secrets=self.secrets,
         )
         self.actors[place.number] = actor
         self.watchdog.begin(place)

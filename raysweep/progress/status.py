@@ -13,10 +13,12 @@ from typing import Any
 
 from raysweep.planning.plan import Plan, PlannedShard
 from raysweep.progress.display import snapshot_text
+from raysweep.progress.nodes_json import node_lines, read_nodes
 from raysweep.progress.progress_json import Progress, read_progress
 from raysweep.storage import result_files
 from raysweep.storage.store import Store
 from raysweep.storage.summary import read_summary
+from raysweep.system.node_report import NodeReport
 from raysweep.system.quantities import duration, plural
 
 # Lists this many unfinished engines at most, those with most work left first.
@@ -44,12 +46,14 @@ class Status:
     written   when the newest part of samples, the results and the page were written, as far as they exist
     summary   summary.json, to which each stage adds when it has ended
     progress  progress of the generate stage that is running, or of the last one
+    nodes     what the nodes of that stage's cluster said before it
     """
 
     engines: tuple[EngineStatus, ...]
     written: Mapping[str, datetime]
     summary: Mapping[str, Any]
     progress: Progress | None = None
+    nodes: tuple[NodeReport, ...] = ()
 
     @property
     def left(self) -> int:
@@ -60,7 +64,8 @@ class Status:
 def read_status(planned: Plan, store: Store) -> Status:
     """The status of a run, from its plan and its folder."""
     engines = tuple(by_engine(planned))
-    return Status(engines, last_written(store), read_summary(store), read_progress(store))
+    written, summary = last_written(store), read_summary(store)
+    return Status(engines, written, summary, read_progress(store), read_nodes(store))
 
 
 def by_engine(planned: Plan) -> Iterator[EngineStatus]:
@@ -102,6 +107,8 @@ def lines(status: Status, now: float | None = None) -> Iterator[tuple[str, str]]
         yield "so far", spent(status.summary)
     for warning in status.summary.get("warnings", ()):
         yield "warning", warning
+    for text in node_lines(status.nodes):
+        yield "node", text
     yield "results", results(status)
 
 

@@ -79,6 +79,7 @@ def run_stage(run: Context) -> int:
             ended=ended,
             parts=parts,
             skip_unfit=config.sweep.unfit == "skip",
+            tell=lambda line: run.say("refused", line, RED),
         )
     run.folder.look()
     show_unfit(run, outcome.unfit)

@@ -124,6 +124,15 @@ class Folder:
 
         self._do(name, act)
 
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+
+        def act(filesystem: fs.FileSystem, path: str) -> None:
+            with suppress(FileNotFoundError):
+                filesystem.delete_file(path)
+
+        self._do(name, act)
+
     def remove_leftovers(self, below: str, pattern: str, age_s: float) -> None:
         """Remove the unfinished files of killed writers. Object stores keep no such files."""
 
