@@ -124,6 +124,7 @@ class Cluster:
     gpus_per_actor  None: decided by the memory model, on the kinds of GPU in `pools`
     pools           the known kinds of GPU; without them nothing is checked for fit in advance
     autoscaling     whether nodes may be added: demand is announced, and an empty cluster is waited for
+    send_code       whether nodes get raysweep's code from the driver
     """
 
     address: str
@@ -132,6 +133,7 @@ class Cluster:
     gpus_per_actor: float | None
     pools: tuple[Pool, ...] = ()
     autoscaling: bool = False
+    send_code: bool = False
 
     @property
     def on_gpus(self) -> bool:

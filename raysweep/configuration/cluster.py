@@ -17,7 +17,7 @@ from raysweep.run_config import Cluster, Gpu, Pool
 
 CLUSTER_KEYS = (
     *("address", "actors", "cpus_per_actor", "gpus_per_actor"),
-    *("gpu", "gpus", "gpus_per_node", "autoscaling"),
+    *("gpu", "gpus", "gpus_per_node", "autoscaling", "send_code"),
 )
 
 
@@ -37,6 +37,7 @@ def read_cluster(fields: Fields, definitions: Definitions) -> Cluster:
         gpus_per_actor=read_gpus_per_actor(fields, pools),
         pools=pools,
         autoscaling=autoscaling,
+        send_code=fields.flag("send_code"),
     )
 
 

@@ -6,11 +6,12 @@ import os
 import resource
 import secrets
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import ray
 
+from raysweep.driver.sent_code import packed_code
 from raysweep.driver.temporary_folder import short_temporary_folder
 from raysweep.errors import ConfigError
 from raysweep.run_config import Cluster
@@ -56,7 +57,8 @@ def ray_session(cluster: Cluster) -> Iterator[None]:
 
 def _connect(cluster: Cluster) -> None:
     try:
-        _init(address=cluster.address)
+        with packed_code() if cluster.send_code else nullcontext([]) as folders:
+            _init(address=cluster.address, runtime_env={"py_modules": folders} if folders else None)
     except (ConnectionError, ValueError) as error:
         raise ConfigError(
             f"cluster.address: no Ray cluster answers at {cluster.address!r} ({error}); "

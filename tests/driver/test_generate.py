@@ -216,6 +216,35 @@ def test_a_vllm_actor_gets_what_must_be_set_before_vllm_is_imported(monkeypatch)
     assert actor_environment.environment(an_engine(), gpus=0.5) == actor_environment.PATIENT
 
 
+def test_workers_reach_the_hub_as_the_driver_does_and_secrets_are_not_in_their_environment(
+    monkeypatch,
+):
+    monkeypatch.setenv("HF_HOME", "/cache/hub")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setenv("VLLM_API_KEY", "vllm_secret")
+    for backend in ("torch", "vllm"):
+        shown = actor_environment.environment(an_engine(backend=backend), gpus=1)
+        assert (shown["HF_HOME"], shown["HF_HUB_OFFLINE"]) == ("/cache/hub", "1")
+        assert not any("secret" in value for value in shown.values())
+    secrets = actor_environment.secrets()
+    assert secrets["HF_TOKEN"] == "hf_secret" and secrets["VLLM_API_KEY"] == "vllm_secret"
+
+
+class SeeingSecrets(EngineActor):
+    """Writes down the token that its libraries would read."""
+
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self.store.write_text("token", os.environ.get("HF_TOKEN", ""))
+
+
+def test_an_actor_has_the_drivers_token(store, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    generate_on_ray(store, some_shards(), SeeingSecrets)
+    assert store.read_text("token") == "hf_secret"
+
+
 class Warned(EngineActor):
     """Has a warning about its engine."""
 

@@ -38,6 +38,7 @@ def generate_here(
     watch: Watch,
     ended: Callable[[Outcome], None],
     parts: Iterable[Part],
+    **_: Any,
 ) -> Outcome:
     """Stands in for `driver.generate`. Runs one shard after the other in this process, in one second."""
     receipts = []

@@ -123,6 +123,7 @@ def valid_configuration() -> dict[str, Any]:
             "gpus": None,
             "gpus_per_node": None,
             "autoscaling": False,
+            "send_code": False,
         },
         "show": {"model": None, "benchmark": None, "question": None},
         "verify": {"repair": False},

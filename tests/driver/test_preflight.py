@@ -1,0 +1,268 @@
+"""The preflight: what a node says, what makes it unfit, and three real raylets of which two are refused."""
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster as RayCluster
+
+from actors import node_report as node_side
+from raysweep.configuration.config import conf_folder
+from raysweep.driver.node_faults import faults
+from raysweep.driver.preflight import Preflight, Questions, own_report
+from raysweep.driver.ray_session import QUIET
+from raysweep.run_config import Gpu
+from raysweep.scheduling.nodes import Node
+from raysweep.system.node_report import GpuReport, NodeReport
+
+ROOT = conf_folder().parent
+GB = 10**9
+H100 = Gpu("h100-80", 85 * GB, 3e12, 1e15)
+HERE = own_report()
+# A node like the driver's machine, but with eight H100 and a torch for them.
+THERE = replace(
+    HERE,
+    node="10.0.0.7 (abc123)",
+    cuda="13.0",
+    driver="580.65.06",
+    gpus=(GpuReport("NVIDIA H100", 85 * GB, 84 * GB),) * 8,
+    versions={**HERE.versions, "torch": "2.13.0+cu130", "vllm": "0.32.0"},
+)
+
+
+def said(report: NodeReport, here: NodeReport = HERE, gpus: Sequence[Gpu] = (H100,)) -> list[str]:
+    return list(faults(report, here, gpus, (report.clock_s - 1, report.clock_s + 1)))
+
+
+def test_a_node_like_the_driver_is_fit_whatever_the_build_of_its_torch():
+    assert said(THERE) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"code": ""},
+            "has no raysweep; install it there as here, or start with cluster.send_code",
+        ),
+        ({"code": "0123"}, "has another raysweep (0.1.0, code 0123; here "),
+        (
+            {"versions": {**THERE.versions, "torch": "2.12.1+cu130"}},
+            "has torch 2.12.1+cu130 and the driver 2.13.0",
+        ),
+        (
+            {"driver": "535.104.05"},
+            "has NVIDIA driver 535.104.05, and its torch for CUDA 13.0 needs 580 or newer; update",
+        ),
+        ({"cuda": ""}, "has a torch without CUDA (2.13.0+cu130); install a build for CUDA"),
+        (
+            {"gpus": (GpuReport("Tesla T4", 16 * GB, 16 * GB),)},
+            "has a Tesla T4 of 16 GB, less than any of cluster.gpu, h100-80; name the kind",
+        ),
+        ({"problems": ("cannot grade: …",)}, "cannot grade: …"),
+    ],
+)
+def test_what_makes_a_node_unfit_is_one_line_with_the_way_out(change: dict, words: str):
+    (line,) = said(replace(THERE, **change))
+    assert words in line and "\n" not in line
+
+
+def test_a_node_with_another_vllm_is_unfit():
+    ours = replace(HERE, versions={**HERE.versions, "vllm": "0.31.0"})
+    assert said(THERE, ours) == ["has vllm 0.32.0 and the driver 0.31.0; install the same on both"]
+
+
+@pytest.mark.parametrize(
+    ("off_s", "words"), [(3600, "1 h 0 min ahead of"), (-3600, "1 h 0 min behind")]
+)
+def test_a_clock_that_is_an_hour_off_makes_a_node_unfit(off_s: float, words: str):
+    wrong = replace(THERE, clock_s=THERE.clock_s + off_s)
+    now = THERE.clock_s  # the node was asked and answered at once
+    (line,) = faults(wrong, HERE, (), (now, now))
+    assert words in line and "the driver's; set it" in line
+
+
+def test_a_node_says_what_it_cannot_import_read_write_or_grade(tmp_path: Path):
+    (tmp_path / "seen").mkdir()
+    (tmp_path / "seen" / "token").touch()
+    (tmp_path / "file").touch()
+    asked = Questions(
+        token="token",
+        folders=(
+            ("out", str(tmp_path / "seen")),
+            ("out", str(tmp_path / "other")),
+            ("prepare.checkpoints", str(tmp_path / "file")),
+        ),
+        paths=(str(tmp_path / "models"),),
+        modules=("actors.engine_actor", "no_such_study.policy"),
+        needs=("torch", "no_such_engine"),
+    )
+    needs, module, other, file, models = node_side.report(vars(asked))["problems"]
+    assert needs == "has no no_such_engine, which its engines need; install it there"
+    assert module.startswith("cannot import no_such_study.policy (ModuleNotFoundError: No module")
+    assert other.startswith(
+        f"does not see what the driver wrote into out, {tmp_path}/other; give out="
+    )
+    assert "prepare.checkpoints" in file
+    assert models.startswith(f"has no folder {tmp_path}/models, from which its engines load")
+    assert [path.name for path in (tmp_path / "seen").iterdir()] == ["token"]
+
+
+def test_gpus_and_their_driver_are_read_from_nvidia_smi(tmp_path: Path, monkeypatch):
+    lines = "NVIDIA H100 80GB HBM3, 81559, 80994, 580.65.06\\nNVIDIA L4, 23034, 22500, 580.65.06"
+    (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\nprintf '{lines}\\n'\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    gpus, driver = node_side.nvidia_gpus()
+    assert driver == "580.65.06" and [gpu["name"] for gpu in gpus] == [
+        "NVIDIA H100 80GB HBM3",
+        "NVIDIA L4",
+    ]
+    assert gpus[0]["memory_bytes"] == 81559 * 2**20 and gpus[1]["free_bytes"] == 22500 * 2**20
+
+
+PORTS = ("dashboard-agent-listen-port", "min-worker-port", "max-worker-port")
+
+SWEEP = [
+    *("+sweep=smoke", "cluster=existing", "stages=[generate]", "sweep.samples=2"),
+    *("sweep.models=[tiny-60k]", "sweep.weights=[bf16]", "sweep.kv_policies=[full]"),
+    *("sweep.group_sizes=[1]", "sweep.benchmarks=[{name: chain, count: 4}]"),
+]
+
+
+@pytest.fixture
+def head(monkeypatch) -> Iterator[RayCluster]:
+    """A Ray cluster of one raylet, to which others can be added."""
+    for name, value in {**QUIET, "RAY_AUTH_TOKEN": secrets.token_hex(32)}.items():
+        monkeypatch.setenv(name, os.environ.get(name, value))
+    args = {"num_cpus": 1, "include_dashboard": False}
+    cluster = RayCluster(initialize_head=True, head_node_args=args)
+    yield cluster
+    cluster.shutdown()
+
+
+@contextmanager
+def raylet(cluster: RayCluster, *bound: tuple[Path, Path]) -> Iterator[None]:
+    """A raylet to which each first folder seems to lie at the place of the second."""
+    before = live(cluster)
+    binds = [word for there, here in bound for word in ("--bind", str(there), str(here))]
+    start = [str(Path(sys.executable).with_name("ray")), "start", "--block", "--num-cpus=1"]
+    # Ray's own choice of these would be the same for each raylet of a machine.
+    start += [f"--{port}=0" for port in PORTS]
+    sees = ["bwrap", "--dev-bind", "/", "/", *binds, "--die-with-parent"]
+    process = subprocess.Popen(
+        [*sees, *start, f"--address={cluster.address}"], stdout=subprocess.DEVNULL
+    )
+    try:
+        # Two raylets that start at once on one machine would take the same names.
+        wait_for(cluster, before + 1)
+        yield
+    finally:
+        process.kill()
+        process.wait()
+        wait_for(cluster, before)
+
+
+def wait_for(cluster: RayCluster, nodes: int) -> None:
+    """Wait until the cluster has so many live nodes."""
+    until = time.monotonic() + 120
+    while live(cluster) != nodes:
+        assert time.monotonic() < until, f"the cluster has {live(cluster)} nodes, not {nodes}"
+        time.sleep(0.5)
+
+
+def live(cluster: RayCluster) -> int:
+    """The number of live nodes, as the head counts them."""
+    return len(cluster.global_state._live_node_ids())
+
+
+def sweep(cluster: RayCluster, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "raysweep", *SWEEP, f"out={out}", *more]
+    environment = {**os.environ, "RAY_ADDRESS": cluster.address}
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600
+    )
+
+
+@pytest.mark.slow
+def test_a_node_that_joins_during_a_run_is_used_only_once_it_has_passed(
+    head: RayCluster, tmp_path: Path
+):
+    ray.init(address=head.address, log_to_driver=False)
+    nodes = tuple(Node(node["NodeID"], 1.0) for node in ray.nodes())
+    lines: list[str] = []
+    seen = Questions(token="token", folders=(("out", str(tmp_path)),))
+    failing = Preflight(seen, tell=lines.append)
+    assert failing.admitted(nodes) == ()  # it has not answered yet
+    while not failing.refused:
+        assert failing.admitted(nodes) == ()
+    (line,) = lines
+    assert line.startswith("node ") and "does not see what the driver wrote into out" in line
+    (tmp_path / "token").touch()
+    passing = Preflight(seen)
+    while not passing.admitted(nodes):
+        assert not passing.refused
+    assert passing.admitted(nodes) == nodes
+    unable = Preflight(seen, able=lambda node: False)
+    unable.check(nodes)
+    assert unable.admitted(nodes) == () and not unable.refused
+    ray.shutdown()
+
+
+@pytest.mark.slow
+def test_nodes_with_another_folder_or_another_raysweep_are_refused_and_once_mended_the_sweep_runs(
+    head: RayCluster, tmp_path: Path
+):
+    out, elsewhere, other = tmp_path / "runs", tmp_path / "elsewhere", tmp_path / "raysweep"
+    out.mkdir()
+    elsewhere.mkdir()
+    shutil.copytree(ROOT / "raysweep", other)
+    (other / "errors.py").write_text((other / "errors.py").read_text() + "# other\n")
+    with ExitStack() as nodes:
+        nodes.enter_context(raylet(head, (elsewhere, out)))
+        nodes.enter_context(raylet(head, (other, ROOT / "raysweep")))
+        refused = sweep(head, out)
+    assert refused.returncode == 2, refused.stderr
+    lines = sorted(line.split(": ", 2)[2] for line in refused.stderr.splitlines())
+    assert len(lines) == 2 and all(
+        "raysweep: node " in line for line in refused.stderr.splitlines()
+    )
+    assert lines[0].startswith(
+        f"does not see what the driver wrote into out, {out}/smoke; give out="
+    )
+    assert lines[1].startswith("has another raysweep (0.1.0, code ")
+    with raylet(head), raylet(head):
+        mended = sweep(head, out)
+    assert mended.returncode == 0, mended.stderr
+    noted = json.loads((out / "smoke" / "nodes.json").read_text())["nodes"]
+    assert len(noted) == 3 and all(node["code"] == HERE.code for node in noted)
+    shown = sweep(head, out, "stages=[status]")
+    assert shown.returncode == 0 and shown.stdout.count("node      ") == 3
+    assert [file for file in (out / "smoke").iterdir() if file.name.startswith(".preflight")] == []
+
+
+@pytest.mark.slow
+def test_a_node_without_raysweep_is_refused_and_gets_the_code_where_it_is_to_be_sent(
+    head: RayCluster, tmp_path: Path
+):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    hidden = [(empty, ROOT / "raysweep"), (empty, ROOT / "actors")]
+    with raylet(head, *hidden):
+        refused = sweep(head, tmp_path / "runs")
+        assert refused.returncode == 2
+        assert "has no raysweep; install it there as here" in refused.stderr
+        sent = sweep(head, tmp_path / "runs", "cluster.send_code=true")
+    assert sent.returncode == 0, sent.stderr
+    noted = json.loads((tmp_path / "runs" / "smoke" / "nodes.json").read_text())["nodes"]
+    assert [node["code"] for node in noted] == [HERE.code] * 2
