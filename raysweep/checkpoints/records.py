@@ -1,8 +1,8 @@
 """Records beside the checkpoints that raysweep makes, as small JSON files in `prepare.checkpoints`.
 
 <recipe>.json           how long a checkpoint took, and how long the rough model said
-texts-<content>.json    the SHA-256 of published calibration texts as first fetched, and the benchmarks none of
-                        whose questions was found in them
+texts-<content>.json    the SHA-256 of published calibration texts as first fetched, and the benchmarks that
+                        have been compared with them
 
 They name no secret and no text. A record that cannot be read counts as missing, as all can be made anew.
 """

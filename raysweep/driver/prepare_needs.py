@@ -21,7 +21,7 @@ MOST_CPUS = 16
 
 @dataclass(frozen=True)
 class Host:
-    """A live node: CPUs, GPUs of one kind ("" if unknown or none), and the bytes of memory that Ray gives out."""
+    """A live node: CPUs, GPUs of one kind ("" if unknown or none), and the memory that Ray gives out."""
 
     cpus: float
     gpus: int

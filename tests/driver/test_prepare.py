@@ -14,6 +14,7 @@ from support import tiny_models
 from support.configurations import changed, read, write_definition
 
 from raysweep.checkpoints.engine_files import is_there, makings
+from raysweep.checkpoints.records import read_times
 from raysweep.configuration.identity import as_document
 from raysweep.driver import prepare
 from raysweep.errors import ConfigError
@@ -56,6 +57,8 @@ def test_a_checkpoint_is_made_once_and_another_runs_too(tmp_path: Path):
 
     assert run_stages(config, as_document(config)) == DONE
     assert {f: f.stat().st_mtime_ns for f in Path(making.checkpoint.path).iterdir()} == files
+    (time,) = read_times(config.prepare.checkpoints, [making.recipe.recipe_id])
+    assert time.seconds > 0 and time.modelled_s > 0 and not time.on_gpu
 
 
 @pytest.mark.slow
@@ -149,15 +152,3 @@ def test_another_calibration_text_is_another_run_once_there_are_samples(tmp_path
         "prepare.calibration: 'embedded' would make another one.gptq4-g32 than the calibration text with "
         f"which the samples in {config.out}/test were made; take that text, or choose another run=NAME"
     )
-
-
-def test_the_plan_notes_a_calibration_text_that_was_made_for_other_models(tmp_path: Path, capsys):
-    config = a_config(tmp_path, "one", stages=("plan",))
-    run_stages(config, as_document(config))
-    assert "note" not in capsys.readouterr().out
-    (model,) = config.sweep.models
-    real = replace(model, family=replace(model.family, name="qwen3"))
-    config = replace(config, run="real", sweep=replace(config.sweep, models=(real,)))
-    run_stages(config, as_document(config))
-    said = capsys.readouterr().out
-    assert "note      one will be quantised on worked problems of the embedded family" in said
