@@ -4,7 +4,7 @@ The time is a rough model of GPTQ (arXiv 2210.17323). For each layer it runs the
 adds up a Hessian for each linear layer, and rounds the weights column by column:
 
     forward   4 * weights * tokens FLOPs, in 16 bit
-    Hessians  2 * inputs^2 * tokens FLOPs per linear layer, in 32 bit
+    Hessians  2 * inputs^2 * tokens FLOPs per linear layer, in 32 bit (gptqmodel switches TF32 off)
     rounding  SOLVE_S seconds per weight, scaled by the memory's bandwidth
 
 SOLVE_S is what the paper's 4 hours for OPT-175B on an A100 leave after the other two. Measured times of
