@@ -5,6 +5,7 @@ else under a promising name. So config.json and the headers of the safetensors f
 must agree with the plan tensor by tensor.
 """
 
+from dataclasses import asdict
 from pathlib import Path
 
 from actors.checkpoint_files import local_folder
@@ -28,8 +29,10 @@ def checked_folder(spec: EngineSpec) -> str:
             "the model's `quantized`"
         )
     if architecture != spec.model.architecture:
+        theirs, ours = asdict(architecture), asdict(spec.model.architecture)
+        field = next(name for name in ours if ours[name] != theirs[name])
         raise ConfigError(
-            f"{place}: {files} holds another model, {shown(architecture)}; correct the repository or the "
-            "model's `architecture`"
+            f"{place}: {files} holds another model, whose {field} is {theirs[field]} and not {ours[field]}; "
+            "correct the repository or the model's `architecture`"
         )
     return folder

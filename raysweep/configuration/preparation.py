@@ -23,8 +23,8 @@ from raysweep.spec import ModelSpec, WeightSpec
 
 TORCH_METHODS = ("bf16", "gptq")
 
-# Stages after which a missing checkpoint is made or used. The others look at finished work.
-MAKING_STAGES = frozenset({"plan", "simulate", "prepare", "generate"})
+# Stages that make a missing checkpoint, or need it. A plan only says what they would refuse.
+MAKING_STAGES = frozenset({"prepare", "generate"})
 
 
 def read_prepare(

@@ -46,7 +46,7 @@ def plan_lines(
             count = len(benchmark.questions)
             text = f"{benchmark.name} is not on this machine, so {count:,} stand-in questions are planned"
             yield Line("absent", f"{text}, as if none were done" if plan.parts else text)
-    yield from (Line(label, text) for label, text in weights_lines(config))
+    yield from (Line(*said) for said in weights_lines(config))
     if config.sweep.backend == "auto":
         yield from backend_lines(plan)
     yield from control_lines(plan)

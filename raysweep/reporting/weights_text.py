@@ -21,10 +21,12 @@ from raysweep.system.quantities import duration, human_bytes, plural
 MOST_NAMED = 3
 
 Pair = tuple[ModelSpec, WeightSpec]
+# A label, a text, and whether it is urgent.
+Said = tuple[str, str, bool]
 
 
-def weights_lines(config: RunConfig) -> Iterator[tuple[str, str]]:
-    """Labels and texts of the lines."""
+def weights_lines(config: RunConfig) -> Iterator[Said]:
+    """The plan's lines on weights. None if each model has its own files alone."""
     sweep = config.sweep
     pairs = list(product(sweep.models, sweep.weights))
     own = [pair for pair in pairs if pair[1] == pair[0].weights]
@@ -42,23 +44,35 @@ def weights_lines(config: RunConfig) -> Iterator[tuple[str, str]]:
     }
     present = [f"{grouped(group)}: {source}" for source, group in sources.items() if group]
     for number, text in enumerate(present):
-        yield "" if number else "weights", text
+        yield "" if number else "weights", text, False
     if missing:
         yield from making_lines(config, missing, made)
 
 
 def making_lines(
     config: RunConfig, missing: Sequence[Making], made: Sequence[Making]
-) -> Iterator[tuple[str, str]]:
+) -> Iterator[Said]:
     """What the stage prepare will make, on which texts, for how long and on what."""
     calibration = missing[0].recipe.calibration
     yield (
         "prepare",
         f"{grouped(_pairs(missing))}: quantised by the stage prepare on {texts_of(calibration)}",
+        False,
     )
     works = [work_of(making.recipe) for making in missing]
     times = list(read_times(config.prepare.checkpoints, [m.recipe.recipe_id for m in made]))
-    yield "", f"that takes {taken(config, works, times)}"
+    yield "", f"that takes {taken(config, works, times)}", False
+    others = [
+        one for one in missing if calibration.family not in (None, one.recipe.model.family.name)
+    ]
+    if others:
+        yield (
+            "refused",
+            f"{grouped(_pairs(others))}: the stage prepare does not quantise on these texts, which were made "
+            f"for the family {calibration.family!r}; add prepare.calibration=reasoning, general, or "
+            "{path: texts.jsonl}",
+            True,
+        )
 
 
 def taken(config: RunConfig, works: Sequence[Work], times: Sequence[MakingTime]) -> str:

@@ -34,7 +34,7 @@ def with_weights(weights: str, stages: list[str], calibration: Any = "embedded")
     return configuration
 
 
-@pytest.mark.parametrize("stages", [["plan"], ["prepare"], ["generate", "reduce"]])
+@pytest.mark.parametrize("stages", [["plan", "prepare"], ["prepare"], ["generate", "reduce"]])
 def test_embedded_texts_are_refused_where_another_family_would_be_made_on_them(
     stages: list[str], mine: Path
 ):
@@ -45,7 +45,8 @@ def test_embedded_texts_are_refused_where_another_family_would_be_made_on_them(
 
 def test_embedded_texts_are_no_matter_where_nothing_is_made(mine: Path):
     assert read(with_weights("bf16", ["plan"]), mine).prepare.calibration is None
-    assert read(with_weights("gptq-4-g32", ["reduce", "report"]), mine).prepare.calibration
+    for stages in (["plan"], ["reduce", "report"]):
+        assert read(with_weights("gptq-4-g32", stages), mine).prepare.calibration
 
 
 def test_published_texts_are_named_by_their_commit_and_nothing_is_fetched(mine: Path):

@@ -29,7 +29,7 @@ def config(tmp_path: Path) -> RunConfig:
 
 
 def lines(config: RunConfig) -> list[str]:
-    return [f"{label:<8}{text}" for label, text in weights_text.weights_lines(config)]
+    return [f"{label:<8}{text}" for label, text, _ in weights_text.weights_lines(config)]
 
 
 def test_each_source_has_a_line_and_what_is_missing_has_its_texts_and_price(config: RunConfig):
@@ -64,6 +64,19 @@ def test_a_damaged_record_counts_as_missing(config: RunConfig, monkeypatch: pyte
     for content in ("{", "[]", '{"seconds": "x", "modelled_s": 1, "on_gpu": true}'):
         file.write_text(content)
         assert "by one model on two cores" in lines(config)[-1]
+
+
+def test_a_plan_says_what_prepare_will_refuse(config: RunConfig):
+    assert config.prepare.calibration is not None
+    embedded = replace(config.prepare.calibration, family="other")
+    config = replace(config, prepare=replace(config.prepare, calibration=embedded))
+    *_, (label, text, urgent) = weights_text.weights_lines(config)
+    assert (label, urgent) == ("refused", True)
+    assert text == (
+        "gptq4-g32 of small and large, gptq8-g32 of large: the stage prepare does not quantise on these "
+        "texts, which were made for the family 'other'; add prepare.calibration=reasoning, general, or "
+        "{path: texts.jsonl}"
+    )
 
 
 def test_a_sweep_of_own_files_alone_needs_no_line(config: RunConfig):
