@@ -21,6 +21,7 @@ from raysweep.system.safe_text import is_whole
 LEAST_CHARACTERS = 6
 # More characters than this per token are cut off, which bounds what is sent to workers.
 MOST_CHARACTERS = 8
+OWN_TEXTS = "give texts of your own, {path: texts.jsonl}"
 # Rows of a Parquet file that are in memory at a time.
 BATCH_ROWS = 512
 
@@ -32,7 +33,9 @@ def fetched_documents(
 
     Raises ConfigError, which names `field`, if the file cannot be had or read, or has too few long texts.
     """
-    file = hub_file(texts.data_set, texts.file, texts.revision, texts.sha256, field)
+    file = hub_file(
+        texts.data_set, texts.file, texts.revision, texts.sha256, field, instead=OWN_TEXTS
+    )
     try:
         found = drawn(long_documents(read_columns(file.path, texts), texts, tokens), texts)
     except (OSError, EOFError, ValueError, KeyError) as error:  # Arrow's and JSON's are ValueErrors
