@@ -89,7 +89,7 @@ def test_each_text_is_drawn_as_often_as_any_other():
         ({"count": 21}, "calibration.count: 21 texts are wanted, but hf://.* has only 20 of 60 characters"),
         ({"sha256": 64 * "0"}, "has the SHA-256 .*, not the pinned 000"),
         ({"text": "body"}, "cannot be read .*body.*; correct the names of its columns"),
-        ({"file": "data/b.parquet"}, "data/b.parquet of invented/texts@.* is not in the cache .*, or give texts of your own"),
+        ({"file": "data/b.parquet"}, "b.parquet of .* is not in the cache .*, or give texts of your own"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_drawn_is_refused_with_the_way_out(changes: dict, words: str, cache: Path):
