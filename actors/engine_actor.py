@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
 
-from actors.checkpoint_files import local_folder
+from actors.checked_files import checked_folder
 from actors.engine import Engine, TraceRequest
 from actors.engine_metrics import ActorMetrics, gpu_memory
 from actors.sample_rows import Traces, Work, publish
@@ -140,7 +140,7 @@ def load_engine(
         from actors.torch_engine.engine import TorchEngine
 
         torch.set_num_threads(max(1, int(cpus)))
-        folder = local_folder(spec.checkpoint)
+        folder = checked_folder(spec)
         architecture = spec.model.architecture
         return TorchEngine(folder, architecture, spec.kv_policy, max_rows, longest=longest)
     if spec.backend == "vllm":

@@ -2,33 +2,41 @@
 
 The files are in the format that AutoGPTQ introduced and that transformers and vLLM load. The recipe
 determines them. They are published complete, or not at all.
+
+The model and the calibration texts stay in the host's memory, and one layer at a time is on the GPU. What is
+killed begins again with the first layer: gptqmodel 7.6 keeps finished layers for Llama and Qwen3-MoE alone.
 """
 
 import csv
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import chdir
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 from actors.checkpoint_files import local_folder, making
 from raysweep.checkpoints.calibration import check_enough
+from raysweep.checkpoints.records import MakingTime, write_time
 from raysweep.configuration.chat import read_chat
 from raysweep.configuration.checkpoint_folder import inspect
+from raysweep.planning.quantising import BATCH
 from raysweep.recipe import Document, Recipe
-from raysweep.spec import Checkpoint, Family
+from raysweep.spec import Checkpoint, Family, WeightSpec
 
-# gptqmodel by default starts more workers than a small machine has, and compiles needlessly.
+# gptqmodel by default starts more workers than a small machine has, and compiles needlessly. It refuses to
+# load a model with one worker.
+LEAST_WORKERS = 2
 ENVIRONMENT = {
-    "GPTQMODEL_CPU_WORKERS": "2",
+    "GPTQMODEL_CPU_WORKERS": str(LEAST_WORKERS),
     "TORCH_COMPILE_DISABLE": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
-BATCH = 8  # calibration documents per forward pass
 LOG = "quant_log.csv"
 
 
@@ -57,8 +65,22 @@ def quantize(
     return {"layers": len(losses), "loss": sum(losses) / len(losses)}
 
 
-def quantize_in_steps(recipe: Recipe, checkpoint: Checkpoint, session: str) -> Iterator[int]:
-    """Make the checkpoint. Yields the number of layers that are done, each time that it grows."""
+def quantize_in_steps(
+    recipe: Recipe,
+    checkpoint: Checkpoint,
+    session: str,
+    documents: Sequence[Document] | None = None,
+    modelled_s: float = 0.0,
+) -> Iterator[int]:
+    """Make the checkpoint. Yields the number of layers that are done, each time that it grows.
+
+    documents   the calibration texts, if the recipe has not read them
+    modelled_s  what the time model says; it is put on record with the time that was taken
+    """
+    if documents is not None:
+        calibration = replace(recipe.calibration, documents=tuple(documents))
+        recipe = replace(recipe, calibration=calibration)
+    started = time.perf_counter()
     layers: SimpleQueue[int | None] = SimpleQueue()
     with ThreadPoolExecutor(1) as thread:
         work = thread.submit(quantize, recipe, checkpoint, layers.put, session)
@@ -66,6 +88,9 @@ def quantize_in_steps(recipe: Recipe, checkpoint: Checkpoint, session: str) -> I
         while (done := layers.get()) is not None:
             yield done
         work.result()
+    taken = MakingTime(time.perf_counter() - started, modelled_s, on_gpu=device() == "cuda")
+    folder, _, name = checkpoint.path.rpartition("/")
+    write_time(folder, name, taken)
 
 
 def run_gptq(recipe: Recipe, source: str, folder: Path, tell: Callable[[int], None]) -> None:
@@ -74,20 +99,12 @@ def run_gptq(recipe: Recipe, source: str, folder: Path, tell: Callable[[int], No
     from gptqmodel import GPTQModel, QuantizeConfig
 
     torch.manual_seed(0)
-    weights = recipe.weights
-    settings = QuantizeConfig(
-        bits=weights.bits,
-        group_size=weights.group_size,
-        sym=weights.symmetric,
-        desc_act=weights.act_order,
-        offload_to_disk=False,
-    )
+    settings = QuantizeConfig(**settings_of(recipe.weights))
     most, documents = recipe.calibration.tokens, recipe.calibration.documents
     examples = [ids[:most] for ids in encoded(Path(source), documents, recipe.model.family)]
     check_enough(sum(map(len, examples)), recipe.model.architecture, "prepare.calibration")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     model: Any = GPTQModel.load(
-        source, settings, dtype=torch.bfloat16, device=device, trust_remote_code=False
+        source, settings, dtype=torch.bfloat16, device=device(), trust_remote_code=False
     )
     finished: set[int] = set()
 
@@ -103,6 +120,28 @@ def run_gptq(recipe: Recipe, source: str, folder: Path, tell: Callable[[int], No
     model.save(str(folder))
 
 
+def settings_of(weights: WeightSpec) -> dict[str, Any]:
+    """gptqmodel's settings: those of the precision, and those that keep a GPU's memory small."""
+    return {
+        "bits": weights.bits,
+        "group_size": weights.group_size,
+        "sym": weights.symmetric,
+        "desc_act": weights.act_order,
+        # Otherwise the activations of all texts would follow each layer to the GPU.
+        "calibration_data_device": "cpu",
+        # Otherwise several visible GPUs would each hold a copy of the layer.
+        "auto_forward_data_parallel": False,
+        # Finished layers on disk saved no memory: saving the model brings them back (measured, 7.6.0).
+        "offload_to_disk": False,
+    }
+
+
+def device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def encoded(folder: Path, documents: Iterable[Document], family: Family) -> list[list[int]]:
     """The documents' tokens: a question in the model's chat template and its answer, or a plain text."""
     from transformers import AutoTokenizer
@@ -110,10 +149,18 @@ def encoded(folder: Path, documents: Iterable[Document], family: Family) -> list
     tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     chat = read_chat(folder, "prepare.calibration")
     texts = [
-        chat.prompt(d.prompt, family) + d.text + tokenizer.eos_token if d.prompt else d.text
+        chat.prompt(d.prompt, family) + continued(d.text, family) + tokenizer.eos_token
+        if d.prompt
+        else d.text
         for d in documents
     ]
     return [tokenizer.encode(text, add_special_tokens=False) for text in texts]
+
+
+def continued(text: str, family: Family) -> str:
+    """A text as it follows a prompt, which has opened the thinking if the family opens it."""
+    opener = family.think_open.strip()
+    return text.removeprefix(opener).lstrip() if opener and text.startswith(opener) else text
 
 
 def tidy(folder: Path) -> list[float]:

@@ -14,7 +14,7 @@ from vllm import EngineArgs, LLMEngine, envs
 from vllm.distributed import cleanup_dist_env_and_memory
 from vllm.platforms import current_platform
 
-from actors.checkpoint_files import local_folder
+from actors.checked_files import checked_folder
 from actors.vllm_engine import checks
 from raysweep import memory
 from raysweep.planning.backends import kv_cache_dtype
@@ -66,7 +66,7 @@ def load(spec: EngineSpec, limits: Limits, dtype: str = "auto") -> LoadedVllm:
     Raises ValueError if this device cannot run it, MemoryError if its memory is too small.
     """
     checks.check_device(limits.ranks, limits.gpus)
-    path = local_folder(spec.checkpoint)
+    path = checked_folder(spec)
     llm = _start(spec, limits, path, dtype)
     checks.check_kv_dtype(llm, kv_cache_dtype(spec.kv_policy))
     warnings = checks.compare_bytes(llm, spec, path, limits.ranks)

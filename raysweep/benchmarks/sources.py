@@ -33,16 +33,27 @@ def local_file(path: Path, expected_sha256: str | None, field: str) -> File:
     return _checked(path, str(path), expected_sha256, field)
 
 
+OWN_COPY = "give the path of your own copy as source"
+
+
 def hub_file(
-    data_set: str, file: str, revision: str, expected_sha256: str | None, field: str
+    data_set: str,
+    file: str,
+    revision: str,
+    expected_sha256: str | None,
+    field: str,
+    instead: str = OWN_COPY,
 ) -> File:
-    """A file of the data set `data_set` ("owner/name"), which is fetched if the cache lacks it."""
+    """A file of the data set `data_set` ("owner/name"), which is fetched if the cache lacks it.
+
+    instead  what messages advise where it cannot be fetched
+    """
     from huggingface_hub import hf_hub_download
 
     try:
         path = hf_hub_download(data_set, file, repo_type="dataset", revision=revision)
     except Exception as error:  # from the hub, its HTTP client or the file system
-        _refuse(data_set, file, revision, field, error)
+        _refuse(data_set, file, revision, field, error, instead)
     commit = Path(path).parts[-1 - len(Path(file).parts)]  # .../snapshots/<commit>/<file>
     origin = f"hf://datasets/{data_set}@{commit}/{file}"
     return _checked(Path(path), origin, expected_sha256, field)
@@ -77,25 +88,26 @@ def _checked(path: Path, origin: str, expected_sha256: str | None, field: str) -
     return File(path, origin, sha256)
 
 
-def _refuse(data_set: str, file: str, revision: str, field: str, error: Exception) -> NoReturn:
+def _refuse(
+    data_set: str, file: str, revision: str, field: str, error: Exception, instead: str
+) -> NoReturn:
     """Raise the hub's error as a ConfigError with the way out."""
     from huggingface_hub import errors
 
     what = f"{field}: {file} of {data_set}@{revision}"
-    own_copy = "give the path of your own copy as source"
     if isinstance(error, errors.GatedRepoError):
         reason = "is gated"
-        way_out = f"accept its terms at hf.co/datasets/{data_set} and set HF_TOKEN, or {own_copy}"
+        way_out = f"accept its terms at hf.co/datasets/{data_set} and set HF_TOKEN, or {instead}"
     elif isinstance(error, errors.RevisionNotFoundError):
         reason, way_out = "does not exist: no such revision", "correct the revision"
     elif isinstance(error, errors.RepositoryNotFoundError):
         reason = "does not exist or is private"
-        way_out = f"correct the data set's name, set HF_TOKEN, or {own_copy}"
+        way_out = f"correct the data set's name, set HF_TOKEN, or {instead}"
     elif isinstance(error, errors.RemoteEntryNotFoundError):
         reason, way_out = "does not exist: no such file", "correct the file's name"
     elif isinstance(error, errors.HFValidationError):
         reason, way_out = "is not a valid name on the hub", "write owner/name"
     else:
         reason = f"is not in the cache and cannot be fetched ({type(error).__name__})"
-        way_out = f"fetch it once with a network and keep the cache, or {own_copy}"
+        way_out = f"fetch it once with a network and keep the cache, or {instead}"
     raise ConfigError(f"{what} {reason}; {way_out}") from error

@@ -1,20 +1,21 @@
 """Texts for calibrating quantisation: the user's own file, or worked problems of the embedded tasks.
 
 A model's activations on these texts decide how its weights are rounded. So the texts should resemble what it
-will read and write. They must not contain a test question, which would fit the weights to the test.
+will read and write. They must not contain a test question (`overlap`). Texts of the hub are read by
+`published_texts`.
 """
 
 import json
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from raysweep.benchmarks import chain, facts
 from raysweep.checkpoints.tensors import linears
 from raysweep.errors import ConfigError, shown
-from raysweep.recipe import Calibration, Document
-from raysweep.spec import Architecture, Question
+from raysweep.recipe import Document
+from raysweep.spec import Architecture
 
 # The calibration text that raysweep brings, and the family for which it was made.
 EMBEDDED, EMBEDDED_FAMILY = "embedded", "tiny"
@@ -62,19 +63,6 @@ def _row(line: str, place: str) -> dict[str, str]:
     if not isinstance(row.get("prompt", ""), str):
         raise ConfigError(f"{place}: the prompt {shown(row['prompt'])} is not a text; write a text")
     return row
-
-
-def check_no_test_question(
-    calibration: Calibration, questions: Iterable[Question], field: str
-) -> None:
-    """Raise if the calibration text contains a test question."""
-    everything = "\0".join(f"{d.prompt}\0{d.text}" for d in calibration.documents)
-    for question in questions:
-        if question.prompt in everything:
-            raise ConfigError(
-                f"{field}: {calibration.name} contains the test question {question.question_id}; remove "
-                "it, because weights must not be fitted to the test"
-            )
 
 
 def check_enough(tokens: int, architecture: Architecture, place: str) -> None:

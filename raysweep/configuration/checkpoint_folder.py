@@ -43,6 +43,15 @@ class Contents:
 
 def inspect(folder: Path, field: str) -> Contents:
     """What the checkpoint in `folder` holds. Messages name `field`, where the input gives the folder."""
+    architecture, weights = look_into(folder, field)
+    try:
+        return Contents(architecture, weights, fingerprint(folder))
+    except OSError as error:
+        raise unreadable(error, field) from error
+
+
+def look_into(folder: Path, field: str) -> tuple[Architecture, WeightSpec]:
+    """The architecture and the precision of a whole checkpoint, from config.json and the headers alone."""
     if not folder.is_dir():
         raise ConfigError(
             f"{field}: '{folder}' is not a folder; give the folder of a Hugging Face checkpoint"
@@ -57,12 +66,16 @@ def inspect(folder: Path, field: str) -> Contents:
         headers = [read_header(file, field) for file in files]
         architecture, weights = read_architecture(folder / "config.json"), read_precision(folder)
         check_tensors(headers, architecture, weights, f"{field}: '{folder}'")
-        return Contents(architecture, weights, fingerprint(folder))
+        return architecture, weights
     except OSError as error:
-        raise ConfigError(
-            f"{field}: '{error.filename}' cannot be read ({error.strerror}); fetch it again, or change "
-            "its permissions"
-        ) from error
+        raise unreadable(error, field) from error
+
+
+def unreadable(error: OSError, field: str) -> ConfigError:
+    return ConfigError(
+        f"{field}: '{error.filename}' cannot be read ({error.strerror}); fetch it again, or change its "
+        "permissions"
+    )
 
 
 def weight_files(folder: Path, field: str) -> list[Path]:

@@ -86,7 +86,7 @@ def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConf
     stages = read_stages(top)
     definitions = Definitions(tuple(folders), stand_in=PLANNING.issuperset(stages))
     sweep = read_sweep(top.below("sweep"), definitions)
-    prepare = read_prepare(top.below("prepare"), sweep, definitions)
+    prepare = read_prepare(top.below("prepare"), sweep, definitions, stages)
     generation = read_generation(top.below("generation"))
     cluster = read_cluster(top.below("cluster"), definitions)
     show = read_show(top.below("show"), sweep)

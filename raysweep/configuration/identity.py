@@ -138,8 +138,9 @@ def described_calibration(calibration: Calibration | None) -> dict[str, Any] | N
     """A calibration text with the number and the hash of its documents instead of the documents."""
     if calibration is None:
         return None
-    documents = {"documents": len(calibration.documents), "content": calibration.content}
-    return {"name": calibration.name, "tokens": calibration.tokens, **documents}
+    documents = {"documents": calibration.count, "content": calibration.content}
+    published = {"source": asdict(calibration.published)} if calibration.published else {}
+    return {"name": calibration.name, "tokens": calibration.tokens, **documents, **published}
 
 
 def package_versions() -> dict[str, str]:

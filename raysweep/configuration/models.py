@@ -4,9 +4,13 @@ path: /data/mine                     a folder, whose config.json gives the archi
 hub: Qwen/Qwen3-8B                   a repository on the hub at a `revision`
 architecture: {hidden_size: …}       with `hub`: its architecture, so a plan needs no network
 quantized: {awq-4: {hub: …}}         published files of the same model at other precisions
+
+Published files of the hub are named by a whole commit, so nobody can exchange them. A worker that has them
+checks what they hold (`actors.checked_files`).
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +23,7 @@ from raysweep.errors import ConfigError, shown
 from raysweep.spec import Architecture, Checkpoint, ModelSpec, WeightSpec
 
 PLACE_KEYS = ("path", "hub", "revision")
+COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def read_model(definitions: Definitions, entry: Any, place: str) -> ModelSpec:
@@ -91,16 +96,34 @@ def read_quantized(
     definitions: Definitions, fields: Fields, architecture: Architecture
 ) -> tuple[tuple[WeightSpec, Checkpoint], ...]:
     """The published files at other precisions, each with its precision."""
-    if "quantized" not in fields.values:
+    if fields.values.get("quantized") is None:
         return ()
     entries = fields.below("quantized")
     found = []
     for name in entries.values:
         weights = read_weights(definitions, name, entries.at(name))
         place = entries.below(name).only(PLACE_KEYS)
-        files = read_hub(place) if "hub" in place.values else None
-        found.append((weights, files or read_folder(place, weights, architecture)))
+        if "hub" in place.values:
+            files = read_hub(place)
+            read_commit(place, place.text("hub"))
+        else:
+            files = read_folder(place, weights, architecture)
+        found.append((weights, files))
     return tuple(found)
+
+
+def read_commit(fields: Fields, page: str) -> str:
+    """The `revision` as a whole commit, since a branch would be other files some day.
+
+    page  the path of the repository's page on hf.co
+    """
+    revision = fields.text("revision")
+    if not COMMIT.fullmatch(revision):
+        raise ConfigError(
+            f"{fields.at('revision')}: {shown(revision)} is not a commit; write its 40 hexadecimal digits, "
+            f"which hf.co/{page}/commits/main shows"
+        )
+    return revision
 
 
 def read_folder(place: Fields, weights: WeightSpec, architecture: Architecture) -> Checkpoint:

@@ -16,14 +16,17 @@ import ray
 from ray.exceptions import RayError
 
 from actors.checkpoint_files import remove_leftovers
-from actors.quantize import ENVIRONMENT, quantize_in_steps
+from actors.quantize import ENVIRONMENT, LEAST_WORKERS, quantize_in_steps
 from raysweep.checkpoints.engine_files import Making
+from raysweep.driver.prepare_needs import Ask, ask_of, hosts
 from raysweep.driver.ray_errors import reason_of
 from raysweep.driver.ray_session import NO_GPU, ray_session
 from raysweep.errors import ConfigError
-from raysweep.memory import PROCESS_BYTES, weights_bytes
+from raysweep.memory import weights_bytes
+from raysweep.planning.quantising import best_gpu, work_of
+from raysweep.recipe import Document
 from raysweep.run_config import Cluster
-from raysweep.system.machine import affordable_actors
+from raysweep.system.machine import affordable_actors, usable_cpus
 from raysweep.system.quantities import GB
 
 
@@ -40,39 +43,73 @@ Tell = Callable[[Making, int], None]
 
 
 def prepare(
-    makings: Sequence[Making], cluster: Cluster, ended: Callable[[Made], None], tell: Tell
+    makings: Sequence[Making],
+    cluster: Cluster,
+    ended: Callable[[Made], None],
+    tell: Tell,
+    documents: Sequence[Document] | None = None,
 ) -> tuple[Made, ...]:
     """Make all checkpoints, and call `ended` after each.
+
+    documents  published calibration texts, which recipes only name; None if the recipes hold their texts
 
     Raises ConfigError if the disk has no room for them, or if gptqmodel is not installed.
     """
     check_installed(cluster)
     check_disk(makings)
-    if not cluster.actors:
-        largest = max(map(_making_bytes, makings))
-        cluster = replace(cluster, actors=affordable_actors(len(makings), largest))
-    task = ray.remote(
-        num_cpus=cluster.cpus_per_actor,
-        num_gpus=1 if cluster.gpus_per_actor is None else cluster.gpus_per_actor,
-        num_returns="streaming",
-        max_retries=1,
-        max_calls=1,  # gptqmodel does not free the memory of a model, so each task gets a new process.
-        runtime_env={"env_vars": {**ENVIRONMENT, **({} if cluster.on_gpus else NO_GPU)}},
-    )(quantize_in_steps)
+    cluster = local_share(makings, cluster)
     session = uuid.uuid4().hex
     try:
         with ray_session(cluster):
-            steps = {task.remote(m.recipe, m.checkpoint, session): m for m in makings}
-            return tuple(_made(steps, ended, tell))
+            texts = None if documents is None else ray.put(tuple(documents))
+            steps, outcomes = {}, []
+            for making in makings:
+                step = _submitted(making, cluster, session, texts)
+                if isinstance(step, Made):
+                    outcomes.append(step)
+                    ended(step)
+                else:
+                    steps[step] = making
+            return (*outcomes, *_made(steps, ended, tell))
     finally:
         for making in makings:
             if "://" not in making.checkpoint.path:
                 remove_leftovers(making.checkpoint, session)
 
 
-def _making_bytes(making: Making) -> int:
-    """An allowance for the process that makes a checkpoint: the model in 32 bit beside the one being made."""
-    return PROCESS_BYTES + 6 * making.recipe.model.params
+def local_share(makings: Sequence[Making], cluster: Cluster) -> Cluster:
+    """The cluster; on this machine alone, its CPUs are shared among as many makings as its memory holds."""
+    if cluster.address != "local" or cluster.actors:
+        return cluster
+    largest = max(work_of(making.recipe).host_bytes(cluster.on_gpus) for making in makings)
+    actors = affordable_actors(len(makings), largest)
+    cpus = cluster.cpus_per_actor if cluster.on_gpus else usable_cpus() // actors
+    return replace(cluster, actors=actors, cpus_per_actor=max(cpus, cluster.cpus_per_actor))
+
+
+def _submitted(making: Making, cluster: Cluster, session: str, texts: Any) -> Any:
+    """The steps of a task that makes the checkpoint, or why no node can run it."""
+    work = work_of(making.recipe)
+    gpu = best_gpu(work, cluster)
+    ask = ask_of(work, gpu, cluster, hosts(cluster))
+    if isinstance(ask, str):
+        return Made(making, ask)
+    known = gpu is not None or not cluster.on_gpus
+    modelled_s = work.seconds(gpu, ask.cpus) if known else 0.0
+    task: Any = ray.remote(
+        **ask.options,
+        num_returns="streaming",
+        max_retries=1,
+        max_calls=1,  # gptqmodel does not free the memory of a model, so each task gets a new process.
+        runtime_env={"env_vars": environment(ask)},
+    )(quantize_in_steps)
+    return task.remote(making.recipe, making.checkpoint, session, texts, modelled_s)
+
+
+def environment(ask: Ask) -> dict[str, str]:
+    """Environment variables for a task: gptqmodel's workers are as many as its CPUs."""
+    workers = {"GPTQMODEL_CPU_WORKERS": str(max(LEAST_WORKERS, int(ask.cpus)))}
+    return {**ENVIRONMENT, **workers, **({} if ask.gpus else NO_GPU)}
 
 
 def _made(steps: dict[Any, Making], ended: Callable[[Made], None], tell: Tell) -> Iterator[Made]:

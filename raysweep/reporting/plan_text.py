@@ -5,8 +5,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from raysweep.checkpoints.calibration import EMBEDDED, EMBEDDED_FAMILY
-from raysweep.checkpoints.engine_files import makings
 from raysweep.kv_policy import differs_from
 from raysweep.memory import kv_peak_bytes, weights_bytes
 from raysweep.planning.estimate import Estimate
@@ -18,6 +16,7 @@ from raysweep.planning.speed import BANDWIDTH_EFFICIENCY, FLOPS_EFFICIENCY
 from raysweep.reporting.terminal import empty_table
 from raysweep.reporting.terminal_lines import Line, human_hours, human_usd, span
 from raysweep.reporting.unfit_text import unfit_lines
+from raysweep.reporting.weights_text import weights_lines
 from raysweep.run_config import Gpu, Pool, RunConfig
 from raysweep.system.quantities import human_bytes, human_count, plural
 
@@ -41,7 +40,7 @@ def plan_lines(
             count = len(benchmark.questions)
             text = f"{benchmark.name} is not on this machine, so {count:,} stand-in questions are planned"
             yield Line("absent", f"{text}, as if none were done" if plan.parts else text)
-    yield from calibration_lines(config)
+    yield from weights_lines(config)
     if config.sweep.backend == "auto":
         yield from backend_lines(plan)
     yield from control_lines(plan)
@@ -79,23 +78,6 @@ def progress_so_far(plan: Plan, costs: Sequence[Estimate]) -> str:
     if not plan.to_do or not measured:
         return done
     return f"{done}; the rest should take {human_count(expected)} tokens, by the lengths of their traces"
-
-
-def calibration_lines(config: RunConfig) -> Iterator[Line]:
-    """Which models raysweep will quantise on a text that was made for others."""
-    calibration = config.prepare.calibration
-    if calibration is None or calibration.name != EMBEDDED:
-        return
-    models = (making.recipe.model for making in makings(config))
-    strange = sorted({m.name for m in models if m.family.name != EMBEDDED_FAMILY})
-    if strange:
-        which = strange[0] if len(strange) == 1 else f"{len(strange)} models"
-        yield Line(
-            "note",
-            f"{which} will be quantised on worked problems of the embedded family, which is "
-            "unlike what they read and write; give a text of theirs, prepare.calibration={path: "
-            "texts.jsonl}",
-        )
 
 
 def backend_lines(plan: Plan) -> Iterator[Line]:

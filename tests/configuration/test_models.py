@@ -1,6 +1,7 @@
 """Definitions of models: folders, files of the hub, and published precisions."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from support.configurations import (
     write_definition,
     write_models,
 )
+from support.data_sets import COMMIT
 
 from raysweep.checkpoints.engine_files import engine_checkpoint, makings
 from raysweep.configuration.config import conf_folder
@@ -111,6 +113,11 @@ def test_files_in_the_cache_must_have_the_definitions_numbers(no_hub: Path):
         ({"quantized": {"int3": {"path": "x"}}}, "'int3' is not a known weight precision"),
         ({"quantized": {"gptq-4": {"path": "nowhere"}}}, "is not a folder"),
         ({"quantized": {"gptq-4": {"hub": "a/b"}}}, "model.quantized.gptq-4.revision: missing"),
+        (
+            {"quantized": {"gptq-4": {"hub": "a/b", "revision": "main"}}},
+            "model.quantized.gptq-4.revision: 'main' is not a commit; write its 40 hexadecimal digits, "
+            "which hf.co/a/b/commits/main shows",
+        ),
     ],
 )
 def test_what_is_not_understood_is_refused(changes, words):
@@ -135,11 +142,25 @@ def test_published_files_are_used_as_they_are():
 
 
 def test_quantised_files_on_the_hub_are_named_by_repository_and_revision():
-    awq = {"awq-4": {"hub": "Qwen/Qwen3-0.6B-AWQ", "revision": "def"}}
+    awq = {"awq-4": {"hub": "Qwen/Qwen3-0.6B-AWQ", "revision": COMMIT}}
     found = model({"name": "mine", **HUB, "quantized": awq})
     checkpoint = found.published(WeightSpec("awq", 4, 128, symmetric=False))
     assert checkpoint is not None
-    assert (checkpoint.path, checkpoint.revision) == ("hf://Qwen/Qwen3-0.6B-AWQ", "def")
+    assert (checkpoint.path, checkpoint.revision) == ("hf://Qwen/Qwen3-0.6B-AWQ", COMMIT)
+
+
+def test_every_published_file_of_the_shipped_models_is_pinned_by_a_commit():
+    named = 0
+    for name in PUBLISHED:
+        for weights, checkpoint in model(name).quantized:
+            assert weights.bits < 16 and re.fullmatch("[0-9a-f]{40}", checkpoint.revision)
+            named += 1
+    assert named >= 11
+
+
+def test_published_files_can_be_left_out_so_that_all_sizes_are_made_alike():
+    assert model({"name": "qwen3-0.6b", "quantized": None}).quantized == ()
+    assert model("qwen3-0.6b").published(WeightSpec("gptq", 8, 128)) is not None
 
 
 def test_a_folder_of_another_precision_or_model_is_refused():

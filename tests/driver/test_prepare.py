@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 from support import tiny_models
 from support.configurations import changed, read, write_definition
+from support.data_sets import COMMIT, write_hub_cache
 
 from raysweep.checkpoints.engine_files import is_there, makings
+from raysweep.checkpoints.records import TextsRecord, read_texts, read_times, write_texts
 from raysweep.configuration.identity import as_document
 from raysweep.driver import prepare
 from raysweep.errors import ConfigError
+from raysweep.recipe import Calibration, PublishedTexts
 from raysweep.run_config import RunConfig
 from raysweep.stages import run_stages
 from raysweep.storage.store import Store
@@ -56,6 +59,8 @@ def test_a_checkpoint_is_made_once_and_another_runs_too(tmp_path: Path):
 
     assert run_stages(config, as_document(config)) == DONE
     assert {f: f.stat().st_mtime_ns for f in Path(making.checkpoint.path).iterdir()} == files
+    (time,) = read_times(config.prepare.checkpoints, [making.recipe.recipe_id])
+    assert time.seconds > 0 and time.modelled_s > 0 and not time.on_gpu
 
 
 @pytest.mark.slow
@@ -151,13 +156,84 @@ def test_another_calibration_text_is_another_run_once_there_are_samples(tmp_path
     )
 
 
-def test_the_plan_notes_a_calibration_text_that_was_made_for_other_models(tmp_path: Path, capsys):
-    config = a_config(tmp_path, "one", stages=("plan",))
-    run_stages(config, as_document(config))
-    assert "note" not in capsys.readouterr().out
-    (model,) = config.sweep.models
-    real = replace(model, family=replace(model.family, name="qwen3"))
-    config = replace(config, run="real", sweep=replace(config.sweep, models=(real,)))
-    run_stages(config, as_document(config))
-    said = capsys.readouterr().out
-    assert "note      one will be quantised on worked problems of the embedded family" in said
+# Published calibration texts
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunConfig:
+    """A run that quantises on texts of a data set in the hub's cache; there is no network."""
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    write_texts_to_hub(tmp_path)
+    texts = PublishedTexts("invented/texts", COMMIT, "a.parquet", "text", 64, 0, prompt="question")
+    config = a_config(tmp_path, "one")
+    prepare_ = replace(config.prepare, calibration=Calibration("invented", (), 40, texts))
+    return replace(config, prepare=prepare_)
+
+
+def write_texts_to_hub(folder: Path, more: str = "") -> None:
+    problems = [f"a={i:02d};b=a+{i % 9};b?" for i in range(99)]
+    shutil.rmtree(folder / "hub", ignore_errors=True)
+    rows = [{"question": p, "text": more + f"{p};" * 30} for p in problems]
+    write_hub_cache(folder / "hub", "invented/texts", "a.parquet", rows)
+
+
+@pytest.mark.slow
+def test_published_texts_are_drawn_once_and_their_sha256_is_on_record(published: RunConfig, capsys):
+    assert run_stages(published, as_document(published)) == DONE
+    (making,) = makings(published)
+    assert is_there(making.checkpoint) and making.recipe.calibration.documents == ()
+    record = read_texts(published.prepare.checkpoints, making.recipe.calibration)
+    assert record and record.checked == tuple(one.asked for one in published.sweep.benchmarks)
+    assert (
+        "texts     drawing 64 calibration texts from hf://datasets/invented/"
+        in capsys.readouterr().out
+    )
+    assert run_stages(published, as_document(published)) == DONE
+    assert "drawing" not in capsys.readouterr().out
+
+
+def test_a_file_that_is_not_the_one_first_fetched_is_refused(published: RunConfig, tmp_path: Path):
+    assert published.prepare.calibration is not None
+    before = TextsRecord("hf://datasets/invented/texts", 64 * "0")
+    write_texts(published.prepare.checkpoints, published.prepare.calibration, before)
+    with pytest.raises(ConfigError, match=r"SHA-256 .*, and checkpoints were made on .* with 000"):
+        run_stages(published, as_document(published))
+    assert not is_there(next(makings(published)).checkpoint)
+
+
+def test_texts_with_a_test_question_are_refused_and_other_ones_can_be_drawn(
+    published: RunConfig, tmp_path: Path
+):
+    question = published.sweep.benchmarks[0].questions[0]
+    write_texts_to_hub(tmp_path, more=question.prompt)
+    with pytest.raises(ConfigError) as raised:
+        run_stages(published, as_document(published))
+    assert str(raised.value) == (
+        f"prepare.calibration: it contains the test question {question.question_id}, and weights must not be "
+        "fitted to the test; draw others: prepare.calibration={name: invented, seed: 1}"
+    )
+
+
+def test_a_new_benchmark_is_compared_with_the_texts_of_finished_checkpoints(
+    published: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("raysweep.stages.prepare.is_there", lambda checkpoint: True)
+    assert run_stages(published, as_document(published)) == DONE
+    known = published.sweep.benchmarks
+    question = replace(known[0].questions[0], prompt="b=a+3;b?")
+    added = replace(known[0], name="added", questions=(question,))
+    more = replace(published, sweep=replace(published.sweep, benchmarks=(*known, added)))
+    with pytest.raises(ConfigError, match="contains the test question"):
+        run_stages(more, as_document(more))
+
+
+def test_a_making_that_no_node_can_hold_fails_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    config = a_config(tmp_path, "one")
+    monkeypatch.setattr(prepare, "ask_of", lambda *_: "no Ray node has 108 GB of memory")
+    assert run_stages(config, as_document(config)) == WORK_REMAINS
+    assert "failed    gptq4-g32 of one: no Ray node has 108 GB" in capsys.readouterr().out

@@ -96,6 +96,16 @@ def test_engines_are_split_over_the_gpus_of_larger_nodes(tmp_path: Path):
     assert {1.0, 2.0} <= {row["gpus"] for row in engines}
 
 
+def test_the_plan_of_the_study_says_where_the_weights_come_from(full: tuple[Path, str]):
+    said = full[1]
+    assert "weights   bf16 of 6 models: the models' own files" in said
+    assert "gptq8 of qwen3-0.6b: published files (hf.co/Qwen)" in said
+    assert (
+        "prepare   gptq4 of 6 models, gptq8 of 5 models: quantised by the stage prepare on" in said
+    )
+    assert "on one h100-80 (rough, by GPTQ's own time on an A100), and 87.8 GB of host" in said
+
+
 def test_two_plans_of_the_study_have_the_same_bytes(full: tuple[Path, str], tmp_path: Path):
     again = plan(tmp_path, "+sweep=full", PYTHONHASHSEED="2")
     assert again.returncode == 0
