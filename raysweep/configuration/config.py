@@ -14,8 +14,9 @@ from raysweep.configuration import definitions as read
 from raysweep.configuration.cluster import CLUSTER_KEYS, read_cluster
 from raysweep.configuration.definitions import Definitions
 from raysweep.configuration.fields import MOST_WORK, Fields, refuse_duplicates
-from raysweep.configuration.models import read_model
+from raysweep.configuration.models import check_families, read_model
 from raysweep.configuration.preparation import read_prepare
+from raysweep.configuration.servers import SERVER_KEYS, read_servers
 from raysweep.configuration.token_checks import check_tokens
 from raysweep.errors import ConfigError, shown, unknown
 from raysweep.memory import CONTEXT_BYTES
@@ -30,7 +31,6 @@ from raysweep.run_config import (
     Sweep,
     Verify,
 )
-from raysweep.spec import Family, ModelSpec
 from raysweep.system.quantities import GB
 from raysweep.system.safe_text import printable
 
@@ -65,6 +65,7 @@ SECTIONS = {
     "prepare": keys(Prepare),
     "generation": keys(Generation),
     "cluster": CLUSTER_KEYS,
+    "server": SERVER_KEYS,
     "show": keys(Show),
     "verify": keys(Verify),
     "simulate": keys(Simulate),
@@ -101,6 +102,7 @@ def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConf
         requirements,
         verify,
         simulate,
+        read_servers(top.below("server"), sweep),
     )
     check_tokens(config.sweep)
     check_backend(config)
@@ -260,17 +262,6 @@ def read_memory_bytes(fields: Fields, definitions: Definitions, wanted: bool) ->
             f"GB (1e9 bytes), as in {fields.at('memory_gb')}=24, or {fields.at('gpu')}=a100-80"
         )
     return None
-
-
-def check_families(models: Sequence[ModelSpec]) -> None:
-    """Raise if two models give one name to different families."""
-    families: dict[str, Family] = {}
-    for index, model in enumerate(models):
-        if families.setdefault(model.family.name, model.family) != model.family:
-            raise ConfigError(
-                f"sweep.models[{index}].family: {model.family.name!r} is also the name of a different "
-                "family in an earlier model; make their names differ"
-            )
 
 
 def check_backend(config: RunConfig) -> None:

@@ -11,7 +11,7 @@ from raysweep.driver.ray_session import ray_session
 from raysweep.driver.ray_world import RayWorld
 from raysweep.planning.jobs import jobs_of, learnt_from
 from raysweep.planning.lengths import Lengths, longest, shard_lengths
-from raysweep.run_config import Cluster, Generation
+from raysweep.run_config import Cluster, Generation, Servers
 from raysweep.scheduling import loop
 from raysweep.scheduling.loop import Event
 from raysweep.scheduling.loss_kinds import LossKind
@@ -64,6 +64,7 @@ def generate(
     watch: Watch = lambda schedule, event: None,
     ended: Callable[[Outcome], None] = lambda outcome: None,
     parts: Iterable[Part] = (),
+    servers: Servers | None = None,
 ) -> Outcome:
     """Run all shards.
 
@@ -72,6 +73,7 @@ def generate(
     watch    called with each event, and with None after a moment without one
     ended    called once with the outcome, also when an interruption or a fault ends the work early
     parts    finished parts, from which trace lengths and speeds are measured
+    servers  of the engines whose backend is `server`
 
     Raises ConfigError if no node can ever hold an engine's actor, LeaseLost if another driver took over,
     ClusterLost if the cluster is gone, and Terminated once the running shards are drained after SIGTERM.
@@ -87,7 +89,7 @@ def generate(
     hang_s = 60 * generation.hang_minutes
     with (
         ray_session(cluster),
-        closing(RayWorld(store.absolute, cluster, lengths, hang_s)) as world,
+        closing(RayWorld(store.absolute, cluster, lengths, hang_s, servers)) as world,
     ):
         check_room(jobs, world.nodes(), cluster)
         with drained() as since_sigterm:
@@ -109,6 +111,7 @@ def _largest_actor(shards: Iterable[Shard], generation: Generation, lengths: Len
             lengths.within(engine.model.architecture).row,
         )
         for engine_id, engine in engines.items()
+        if engine.backend != "server"  # which has the weights and the cache
     ]
     return max(sizes, default=memory.PROCESS_BYTES)
 

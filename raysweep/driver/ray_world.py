@@ -29,7 +29,7 @@ from raysweep.driver.ray_nodes import announce, live_nodes
 from raysweep.errors import ClusterLost
 from raysweep.planning.lengths import Lengths
 from raysweep.planning.placements import Need
-from raysweep.run_config import Cluster
+from raysweep.run_config import Cluster, Servers
 from raysweep.scheduling.loop import Event, Finished, HasCapacity, Loaded, Lost
 from raysweep.scheduling.nodes import Node
 from raysweep.scheduling.places import Place, spare
@@ -55,11 +55,20 @@ class RayWorld:
     """The actors of one run on a running Ray cluster.
 
     lengths  of the run's sequences, by which each engine reserves its cache
+    servers  of the engines whose backend is `server`
     asked    numbers of the places that will say when they have capacity
     """
 
-    def __init__(self, store: Store, cluster: Cluster, lengths: Lengths, hang_s: float = math.inf):
+    def __init__(
+        self,
+        store: Store,
+        cluster: Cluster,
+        lengths: Lengths,
+        hang_s: float = math.inf,
+        servers: Servers | None = None,
+    ):
         self.store, self.cluster, self.lengths = store, cluster, lengths
+        self.servers = servers or Servers()
         self.watchdog = Watchdog(hang_s)
         self.session = uuid.uuid4().hex[:6]
         self.actors: dict[int, Any] = {}
@@ -100,6 +109,7 @@ class RayWorld:
             gpus=need.gpus,
             lease=self.store.lease.lent() if self.store.lease else None,
             device=need.kind,
+            server=self.servers.of(engine.engine_id),
         )
         self.actors[place.number] = actor
         self.watchdog.begin(place)

@@ -154,6 +154,8 @@ def check_fit(config: RunConfig, engines: Iterable[EngineSpec], known: Iterable[
     cluster, known = config.cluster, tuple(known)
     rows, lengths = config.generation.max_rows, run_lengths(config)
     for engine in engines:
+        if engine.backend == "server":  # It takes no GPU of the cluster.
+            continue
         if cluster.gpus_per_actor is not None:
             _check_count(engine, cluster.gpus_per_actor)
         if not cluster.pools or not cluster.on_gpus:

@@ -74,6 +74,7 @@ def run_stage(run: Context) -> int:
             watch=watch,
             ended=ended,
             parts=parts,
+            servers=config.server,
         )
     run.folder.look()
     show_outcome(run, outcome, len(shards))
