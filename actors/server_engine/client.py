@@ -190,7 +190,7 @@ class Client:
             ) as response:
                 return self._taken(response, await response.read())
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
-            raise ServerRefused(f"{self._where}: {type(error).__name__}; mend its TLS") from None
+            raise self.refused(f"{type(error).__name__}; mend its TLS") from None
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
             raise Failure("it cannot be connected to", counts=False) from None
         except TimeoutError:
@@ -211,14 +211,21 @@ class Client:
             raise Failure(f"status {status}", counts=False, too_many=True, after_s=after_s)
         if status in UNAUTHORIZED:
             has = "the key in" if self.key else "no key in"
-            raise ServerRefused(
-                f"{self._where}: status {status} with {has} {self.server.key_env}; put the right key there"
+            raise self.refused(
+                f"status {status} with {has} {self.server.key_env}; put the right key there"
             )
         if 300 <= status < 400:
-            raise ServerRefused(f"{self._where}: redirects elsewhere; give the final address")
+            raise self.refused("it redirects elsewhere; give the final address")
         if 400 <= status < 500 and status not in PASSING:
-            raise ServerRefused(f"{self._where}: status {status}: {self._said(text)}")
+            raise self.refused(f"status {status}: {self._said(text)}")
         raise Failure(f"status {status}: {self._said(text)}")
+
+    def refused(self, why: str) -> ServerRefused:
+        """The error for a server that cannot be used."""
+        return ServerRefused(self._without_key(one_line(f"{self._where}: {why}")))
+
+    def _without_key(self, text: str) -> str:
+        return text.replace(self.key, MASK) if self.key else text
 
     @property
     def _where(self) -> str:
@@ -232,9 +239,7 @@ class Client:
             said = str((answer.get("error") or answer).get("message") or said)
         except (ValueError, AttributeError):
             pass
-        if self.key:
-            said = said.replace(self.key, MASK)
-        return one_line(said)[:SHOWN_CHARACTERS] or "nothing"
+        return self._without_key(one_line(said))[:SHOWN_CHARACTERS] or "nothing"
 
 
 def seconds_of(retry_after: str) -> float:

@@ -81,7 +81,10 @@ class Output:
 
 
 def read_output(answer: Any, request: Request, texts: Texts, way: Way) -> Output:
-    """The output of a request. Raises BadAnswer for one that cannot be right."""
+    """The output of a request.
+
+    Raises BadAnswer for one that cannot be right, ServerRefused where every other one would be as wrong.
+    """
     try:
         (choice,), usage = answer["choices"], answer["usage"]
         finish, text = choice["finish_reason"], choice.get("text") or ""
@@ -91,7 +94,9 @@ def read_output(answer: Any, request: Request, texts: Texts, way: Way) -> Output
     except (KeyError, TypeError, ValueError, AttributeError):
         raise BadAnswer("its answer is not that of a completion") from None
     if prompt != len(request.prompt):
-        raise BadAnswer(f"it read a prompt of {len(request.prompt)} tokens as {prompt}")
+        raise ServerRefused(
+            f"the server reads a prompt of {len(request.prompt)} tokens as {prompt}; let it add none"
+        )
     if finish not in ("stop", "length"):
         raise BadAnswer(f"it ended an answer with {finish!r}")
     stopped = finish == "stop"
@@ -114,7 +119,7 @@ def _checked(given: Any, counted: Any) -> list[int]:
     Raises ServerRefused if the server gives none at all.
     """
     if not isinstance(given, list) or not all(type(token) is int for token in given):
-        raise ServerRefused("its answers have no token ids")
+        raise ServerRefused("the server's answers have no token ids")
     if counted not in (len(given), len(given) + 1):
         raise BadAnswer(f"it gave {len(given)} token ids and counted {counted}")
     return given

@@ -77,18 +77,20 @@ class Probe:
         try:
             cards = {str(card["id"]): card for card in listed["data"]}
         except (KeyError, TypeError):
-            raise self._refused("its /models lists no models; is the address right?") from None
+            raise self.client.refused(
+                "its /models lists no models; is the address right?"
+            ) from None
         wanted, names = self.client.server.model, one_line(", ".join(cards)) or "none"
         if wanted is None and len(cards) != 1:
-            raise self._refused(f"it serves {names}; say which by `model`")
+            raise self.client.refused(f"it serves {names}; say which by `model`")
         if wanted is not None and wanted not in cards:
-            raise self._refused(f"it does not serve {wanted!r}; it serves {names}")
+            raise self.client.refused(f"it does not serve {wanted!r}; it serves {names}")
         return cards[wanted] if wanted is not None else next(iter(cards.values()))
 
     def _check_context(self, card: Mapping[str, Any]) -> None:
         most = card.get("max_model_len")
         if isinstance(most, int) and most < self.longest:
-            raise self._refused(
+            raise self.client.refused(
                 f"its context has {most} tokens, and a sequence may have {self.longest}; start it with a "
                 "longer one, or lower the largest token budget"
             )
@@ -128,7 +130,7 @@ class Probe:
         kept = greedy.tokens[:-1] if greedy.tokens[-1] in self.texts.end else greedy.tokens
         ours = self.texts.tokenizer.decode(kept, skip_special_tokens=False)
         if _bare(ours) != _bare(greedy.text):
-            raise self._refused(
+            raise self.client.refused(
                 f"its tokenizer is not that of {self.spec.model.name}: it writes {greedy.text!r}, which is "
                 f"{ours!r} here; serve the same files"
             )
@@ -141,7 +143,7 @@ class Probe:
             return
         stopped = await ask(GREEDY, replace(request, stop=request.stop | {token}))
         if stopped.tokens[-1] != token or len(stopped.tokens) >= len(greedy.tokens):
-            raise self._refused(
+            raise self.client.refused(
                 "it does not stop at `stop_token_ids`, so that no thinking would end where the model ends it"
             )
 
@@ -162,7 +164,7 @@ class Probe:
             if name != "min_p" or dialect.extras:
                 drawn = await ask(extreme, self._request())
             if drawn is None or drawn.tokens[:SURE_TOKENS] != greedy.tokens[:SURE_TOKENS]:
-                raise self._refused(
+                raise self.client.refused(
                     f"it ignores `{name}`, by which {self.spec.model.family.name} is sampled"
                 )
 
@@ -172,7 +174,7 @@ class Probe:
             (await ask(HOT, self._request(SEED_TOKENS, seed))).tokens for seed in (1, 1, 2)
         ]
         if self.spec.model.family.sampling.temperature > 0 and first == again == other:
-            raise self._refused(
+            raise self.client.refused(
                 "it answers the same to every seed at temperature 2: it does not sample"
             )
         return first == again
@@ -195,9 +197,6 @@ class Probe:
                 f"{engine}: its server gives no token ids, so texts are tokenised again, and budgets may be "
                 "off by some tokens"
             )
-
-    def _refused(self, why: str) -> ServerRefused:
-        return ServerRefused(f"server {self.client.server.address}: {why}")
 
 
 def _bare(text: str) -> str:

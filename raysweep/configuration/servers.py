@@ -27,7 +27,7 @@ def read_servers(fields: Fields, sweep: Sweep) -> Servers:
     of_all = None
     if fields.value("address") is not None:
         of_all = read_server(fields, key_env, patience_s)
-    engines = fields.below("engines")
+    engines = Fields.of(fields.value("engines") or {}, fields.at("engines"))
     known = set(itertools.chain.from_iterable(map(beginnings, engine_ids(sweep))))
     by_engine = []
     for name in engines.values:

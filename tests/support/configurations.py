@@ -114,7 +114,7 @@ def valid_configuration() -> dict[str, Any]:
         "server": {
             "address": None,
             "model": None,
-            "engines": {},
+            "engines": None,
             "key_env": "RAYSWEEP_SERVER_KEY",
             "patience_minutes": 10,
         },
