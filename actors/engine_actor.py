@@ -88,6 +88,10 @@ class EngineActor:
         """Steps taken so far, and the number of shards that wait for more."""
         return self.steps, self.generating
 
+    async def trouble(self) -> str:
+        """What keeps the engine from decoding, in one line; "" if nothing does."""
+        return getattr(self.engine, "trouble", "")
+
     async def _generate(self, shard: Shard) -> Traces:
         traces: Traces = {}
         for number, question in enumerate(shard.questions):

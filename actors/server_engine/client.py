@@ -13,7 +13,6 @@ import asyncio
 import json
 import random
 import socket
-import sys
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
@@ -32,7 +31,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0
 MOST_TRIES = 10
 CONNECT_S = 10.0
 SHORT_S = 30.0  # the longest time of a request that generates nothing
-SAY_EVERY_S = 30.0
+SAY_AFTER_S = 5.0
 SHOWN_CHARACTERS = 200
 # A connection whose other end is gone is noticed after about two minutes of silence.
 KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
@@ -80,6 +79,8 @@ class Client:
 
     most  requests under way at a time
     key   goes with each request, and into no message; "": none
+
+    trouble  that the server is away, and for how long, in one line; "" while it answers
     """
 
     def __init__(self, server: Server, key: str, most: int):
@@ -91,7 +92,7 @@ class Client:
         )
         self._begun: list[float] = []  # when the attempts that are under way began
         self._failing_since: float | None = None
-        self._said_at = time.monotonic()
+        self.trouble = ""
 
     async def close(self) -> None:
         await self.session.close()
@@ -137,7 +138,7 @@ class Client:
                     raise
                 failure = Failure(str(error), counts=False)
             else:
-                self._failing_since = None
+                self._failing_since, self.trouble = None, ""
                 self.window.answered()
                 return answer
             counted += failure.counts
@@ -160,10 +161,8 @@ class Client:
                 f"{self._where}: no answer for {max(away_s, failure.after_s) / 60:.0f} minutes ({failure}); "
                 "start it again, or raise server.patience_minutes"
             )
-        if now - self._said_at > SAY_EVERY_S:
-            self._said_at = now
-            said = f"{self._where}: {failure}; waiting for {away_s:.0f} of {most_s:.0f} s"
-            print(f"raysweep: {said}", file=sys.stderr, flush=True)
+        if away_s > SAY_AFTER_S:
+            self.trouble = f"{self._where}: {failure}; waiting for {away_s:.0f} of {most_s:.0f} s"
 
     def _works_on_others(self, now: float) -> bool:
         """Whether the server has had another request for longer than it takes to connect."""

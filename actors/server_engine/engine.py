@@ -25,6 +25,7 @@ from actors.server_engine.probing import Probe
 from actors.tokenization import Texts
 from actors.trace_assembly import Sample
 from raysweep import memory
+from raysweep.configuration.servers import in_the_open
 from raysweep.run_config import Server
 from raysweep.spec import EngineSpec
 
@@ -59,7 +60,11 @@ class ServerEngine:
         key = os.environ.get(server.key_env, "")
         self.client = self._background.call(lambda: Client(server, key, max_rows))
         try:
-            probe = Probe(self.client, spec, self.texts, context)
+            if key and in_the_open(server.address):  # The driver's environment may have had no key.
+                raise self.client.refused(
+                    f"http would send the key in {server.key_env} in the open; use https"
+                )
+            probe = Probe(self.client, spec, self.texts)
             self.found = self._background.wait_for(probe.find())
         except BaseException:
             self.close()
@@ -67,8 +72,14 @@ class ServerEngine:
         self.warnings = self.found.warnings
 
     def add(self, request: TraceRequest, done: Callable[[Trace], None]) -> None:
-        """Queue a sample. Raises ValueError if it does not fit into the context."""
+        """Queue a sample. Raises ValueError if it does not fit into the model's or the server's context."""
         self.texts.check_room(request)
+        tokens, most = self.texts.most_tokens(request), self.found.context
+        if most is not None and tokens > most:
+            raise self.client.refused(
+                f"its context has {most} tokens, and prompt, budget and answer take {tokens}; start it with "
+                "a longer one, or lower the largest token budget"
+            )
         vocabulary = self.texts.vocabulary(request.decoding)
         prompt = self.texts.encode_prompt(request)
         sample = Sample(request, vocabulary, len(prompt), done, self.found.reproducible)
@@ -85,6 +96,11 @@ class ServerEngine:
             self._submit(starting, starting.first())
         for name, answer in self._background.ended(MOMENT_S if self.running else 0):
             self._receive(self.running.pop(name), answer)
+
+    @property
+    def trouble(self) -> str:
+        """That the server is away, in one line; "" while it answers."""
+        return self.client.trouble
 
     def usage(self) -> Usage:
         """Bytes by the memory model, of the prompts alone: a server does not say how far its answers are."""

@@ -39,38 +39,37 @@ class Found:
 
     model         the name under which it serves the engine's model
     reproducible  see `Trace`
+    context       tokens of its longest sequence; None if it does not say
     """
 
     model: str
     dialect: Dialect
     reproducible: str
+    context: int | None
     warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Probe:
-    """Asks a server about one engine. `longest`: tokens of the longest sequence."""
+    """Asks a server about one engine."""
 
     client: Client
     spec: EngineSpec
     texts: Texts
-    longest: int
 
     async def find(self) -> Found:
         """Raises ServerRefused for a server that cannot be used, ServerUnavailable if it is away."""
         card = self._card(await self.client.get("models"))
         model = str(card["id"])
-        self._check_context(card)
         dialect, greedy = await self._dialect(model)
         ask = partial(self._ask, model, dialect)
-        if not card.get("max_model_len"):
-            await self._check_longest(ask)
         self._check_tokenizer(greedy, dialect)
         await self._check_stop(ask, greedy)
         await self._check_sampling(ask, greedy, dialect)
         seeded = await self._draws_by_seed(ask)
         warnings = tuple(self._warnings(card, greedy, dialect, seeded))
-        return Found(model, dialect, "seeded" if seeded else "unseeded", warnings)
+        reproducible = "seeded" if seeded else "unseeded"
+        return Found(model, dialect, reproducible, card.get("max_model_len"), warnings)
 
     def _card(self, listed: Any) -> Mapping[str, Any]:
         """The server's entry for the engine's model."""
@@ -86,14 +85,6 @@ class Probe:
         if wanted is not None and wanted not in cards:
             raise self.client.refused(f"it does not serve {wanted!r}; it serves {names}")
         return cards[wanted] if wanted is not None else next(iter(cards.values()))
-
-    def _check_context(self, card: Mapping[str, Any]) -> None:
-        most = card.get("max_model_len")
-        if isinstance(most, int) and most < self.longest:
-            raise self.client.refused(
-                f"its context has {most} tokens, and a sequence may have {self.longest}; start it with a "
-                "longer one, or lower the largest token budget"
-            )
 
     async def _dialect(self, model: str) -> tuple[Dialect, Output]:
         """The first way to ask that the server takes, with its greedy answer; if it can be, one with ids."""
@@ -115,13 +106,6 @@ class Probe:
     def _request(self, most: int = PROBE_TOKENS, seed: int = 1) -> Request:
         prompt = tuple(self.texts.tokenizer.encode(ASKED, add_special_tokens=False))
         return Request("probe", prompt, most, self.texts.end, seed)
-
-    async def _check_longest(self, ask: Any) -> None:
-        """A server that does not say its context must take the longest prompt."""
-        request = self._request(1)
-        copies = -(-self.longest // len(request.prompt))
-        prompt = (request.prompt * copies)[: self.longest - 1]
-        await ask(GREEDY, replace(request, prompt=prompt))
 
     def _check_tokenizer(self, greedy: Output, dialect: Dialect) -> None:
         """The text of an answer must be that of its tokens by the checkpoint's own tokenizer."""

@@ -16,7 +16,7 @@ from raysweep.configuration.definitions import Definitions
 from raysweep.configuration.fields import MOST_WORK, Fields, refuse_duplicates
 from raysweep.configuration.models import check_families, read_model
 from raysweep.configuration.preparation import read_prepare
-from raysweep.configuration.servers import SERVER_KEYS, read_servers
+from raysweep.configuration.servers import SERVER_KEYS, check_servers, read_servers
 from raysweep.configuration.token_checks import check_tokens
 from raysweep.errors import ConfigError, shown, unknown
 from raysweep.memory import CONTEXT_BYTES
@@ -106,6 +106,7 @@ def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConf
     )
     check_tokens(config.sweep)
     check_backend(config)
+    check_servers(config.server, config.sweep)
     return config
 
 

@@ -21,7 +21,7 @@ VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
 def read_servers(fields: Fields, sweep: Sweep) -> Servers:
-    """The servers. With the backend `server` every engine must have one, and a served model of its own."""
+    """The servers that are named. Raises for a name that no engine of the sweep has."""
     fields.only(SERVER_KEYS)
     key_env, patience_s = read_key_env(fields), 60 * fields.number("patience_minutes")
     of_all = None
@@ -38,10 +38,7 @@ def read_servers(fields: Fields, sweep: Sweep) -> Servers:
             )
         one = engines.below(name).only(("address", "model"))
         by_engine.append((name, read_server(one, key_env, patience_s)))
-    servers = Servers(of_all, tuple(by_engine))
-    if sweep.backend == "server":
-        check_servers(servers, sweep)
-    return servers
+    return Servers(of_all, tuple(by_engine))
 
 
 def read_server(fields: Fields, key_env: str, patience_s: float) -> Server:
@@ -80,7 +77,7 @@ def read_address(fields: Fields, key_env: str) -> str:
         )
     if printable(text) != text or any(character.isspace() for character in text):
         raise ConfigError(f"{place}: {shown(text)} contains control characters; correct it")
-    if parts.scheme == "http" and os.environ.get(key_env) and not is_this_machine(host):
+    if os.environ.get(key_env) and in_the_open(text):
         raise ConfigError(
             f"{place}: http would send the key in {key_env} to {host} in the open; use https or an ssh "
             f"tunnel to localhost, or unset {key_env} if the server wants no key"
@@ -88,15 +85,21 @@ def read_address(fields: Fields, key_env: str) -> str:
     return text.rstrip("/")
 
 
-def is_this_machine(host: str) -> bool:
+def in_the_open(address: str) -> bool:
+    """Whether what is sent to an address can be read on its way."""
+    parts = urlsplit(address)
+    host = parts.hostname or ""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        here = ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        here = host == "localhost"
+    return parts.scheme == "http" and not here
 
 
 def check_servers(servers: Servers, sweep: Sweep) -> None:
-    """Raise unless each engine of the sweep has a server, and no two the same model of one."""
+    """Raise unless each engine that is to be made by a server has one, and no two the same model of one."""
+    if sweep.backend != "server":
+        return
     taken: dict[tuple[str, str | None], str] = {}
     for engine_id in engine_ids(sweep):
         server = servers.of(engine_id)

@@ -7,6 +7,7 @@ that the schedule has chosen, so its decisions are carried out exactly.
 """
 
 import math
+import sys
 import time
 import uuid
 from collections import defaultdict
@@ -150,6 +151,8 @@ class RayWorld:
         for place in to_ask:
             pulse = self.actors[place.number].pulse.remote()
             self._hear(place, pulse, partial(self.watchdog.heard, place))
+            if place.queue.engine.backend == "server":
+                self._hear(place, self.actors[place.number].trouble.remote(), told)
         return [Lost(place, "hang", reason) for place, reason in hung]
 
     def goes_on(self, schedule: Schedule) -> bool:
@@ -182,6 +185,12 @@ class RayWorld:
         if isinstance(event, HasCapacity):
             self.asked.discard(place.number)
         return [event] if event else []
+
+
+def told(trouble: str) -> None:
+    """Say that an engine waits, as for its server to come back: its actor prints where nobody looks."""
+    if trouble:
+        print(f"raysweep: {trouble}", file=sys.stderr, flush=True)
 
 
 def events_of(place: Place, error: RayError) -> list[Event]:

@@ -125,6 +125,7 @@ def test_a_server_that_is_ended_and_started_again_loses_nothing(
         server.start()
     while len(found) < len(asked):
         engine.step()
+    assert engine.trouble == ""
     assert decoded(found) == decoded(expected)
 
 
@@ -132,15 +133,15 @@ def test_a_server_that_stays_away_is_said_to_be_so_once_patience_ends(
     serve: Callable[..., FaultyServer],
     make_engine: MakeEngine,
     monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
 ):
-    monkeypatch.setattr(client, "SAY_EVERY_S", 0.05)
+    monkeypatch.setattr(client, "SAY_AFTER_S", 0.0)
     server = serve()
     engine = make_engine(server, patience_s=0.3)
+    assert engine.trouble == ""
     server.stop()
     with pytest.raises(ServerUnavailable, match=r"it cannot be connected to\); start it again"):
         run(engine, wanted())
-    assert "cannot be connected to; waiting for 0 of 0 s" in capfd.readouterr().err
+    assert "it cannot be connected to; waiting for 0 of 0 s" in engine.trouble
 
 
 def test_work_of_a_server_that_stays_away_is_blameless():
@@ -148,6 +149,7 @@ def test_work_of_a_server_that_stays_away_is_blameless():
     from raysweep.scheduling.loss_kinds import BLAMELESS
 
     assert KINDS_BY_NAME[ServerUnavailable.__name__] in BLAMELESS
+    assert KINDS_BY_NAME[ServerRefused.__name__] == "load"
     assert BadAnswer.__name__ not in KINDS_BY_NAME  # its question may be the cause
 
 
@@ -315,8 +317,6 @@ def test_bytes_are_those_of_the_memory_model_and_an_unknown_cache_is_not_counted
     ("manners", "said"),
     [
         (Manners(models=("a", "b")), "it serves a, b; say which by `model`"),
-        (Manners(context=200), "its context has 200 tokens, and a sequence may have 300"),
-        (Manners(context=200, says_context=False), "maximum context length is 200 tokens"),
         (Manners(bos=1), "reads a prompt of 56 tokens as 57"),
         (Manners(ignores=frozenset({"stop_token_ids"})), "does not stop at `stop_token_ids`"),
         (Manners(ignores=frozenset({"top_k"})), "it ignores `top_k`"),
@@ -341,11 +341,34 @@ def test_a_model_that_is_not_served_is_refused_with_those_that_are(
         make_engine(serve(), model="qwen")
 
 
+@pytest.mark.parametrize(
+    ("says_context", "said"),
+    [
+        (True, "its context has 100 tokens, and prompt, budget and answer take 1"),
+        (False, "maximum context length is 100 tokens"),
+    ],
+)
+def test_a_context_that_is_too_short_is_refused_before_anything_is_cut(
+    says_context: bool, said: str, serve: Callable[..., FaultyServer], make_engine: MakeEngine
+):
+    engine = make_engine(serve(manners=Manners(context=100, says_context=says_context)))
+    with pytest.raises(ServerRefused, match=said):
+        run(engine, wanted())
+
+
 def test_an_address_that_leads_elsewhere_is_refused_and_not_followed(
     serve: Callable[..., FaultyServer], make_engine: MakeEngine
 ):
     with pytest.raises(ServerRefused, match="redirects elsewhere"):
         make_engine(serve().address.replace("/v1", "/elsewhere"))
+
+
+def test_an_actor_with_a_key_sends_it_to_no_other_machine_in_the_open(
+    make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("RAYSWEEP_SERVER_KEY", KEY)
+    with pytest.raises(ServerRefused, match="http would send the key in RAYSWEEP_SERVER_KEY"):
+        make_engine("http://gpus.example:8000/v1")
 
 
 def test_the_key_goes_with_each_request_and_into_no_message(

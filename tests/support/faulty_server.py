@@ -55,9 +55,11 @@ class Manners:
 class FaultyServer:
     """Serves on a port of this machine from `start` to `stop`, as often as wanted.
 
-    faults   a fault, or "", for each request in turn; without more of them, none
-    seen     how often each answer was given in full, by prompt and seed
-    most     requests that were under way at the same time
+    faults          a fault, or "", for each request in turn; without more of them, none
+    most_at_a_time  requests beyond which one is refused as too many
+    pause_s         seconds that each answer takes
+    seen            how often each answer was given in full, by prompt and seed
+    failed          how often each fault happened
     """
 
     tokenizer: Any
@@ -66,13 +68,14 @@ class FaultyServer:
     faults: Iterable[str] = ()
     port: int = 0
     most_at_a_time: int = 10**6
+    pause_s: float = 0.002
 
     def __post_init__(self) -> None:
         self.faults = iter(self.faults)
         self.seen: Counter[tuple] = Counter()
         self.failed: Counter[str] = Counter()
         self.headers: list[Any] = []
-        self.now = self.most = self.answered = 0
+        self.now = 0
         self._background: Background[int] = Background()
         self._runner: Any = None
 
@@ -125,11 +128,10 @@ class FaultyServer:
         self._check_key(request)
         body = await request.json()
         self.now += 1
-        self.most = max(self.most, self.now)
         try:
             if self.now > self.most_at_a_time:
                 return _error(429, "too many", {"Retry-After": "0"})
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(self.pause_s)
             fault = next(self.faults, "")  # pyright: ignore[reportArgumentType, reportCallIssue]
             if fault:
                 self.failed[fault] += 1
@@ -171,7 +173,6 @@ class FaultyServer:
                 answer["choices"][0]["finish_reason"] = "abort"
         if fault in ("", "slow"):
             self.seen[tuple(body["prompt"]), body.get("seed")] += 1
-            self.answered += 1
         return web.json_response(answer)
 
     def answer(self, body: dict[str, Any]) -> Any:

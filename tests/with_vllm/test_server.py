@@ -103,7 +103,9 @@ def samples(out: Path) -> pd.DataFrame:
     rows = pd.concat([pq.ParquetFile(part).read().to_pandas() for part in parts(out)])
     rows = rows.set_index(["engine_id", "benchmark", "question_id", "sample_index"]).sort_index()
     assert rows.index.is_unique
-    return rows[FROM_THE_TRACE].map(lambda cell: json.dumps(cell, default=lambda a: a.tolist()))
+    return rows.loc[:, FROM_THE_TRACE].map(
+        lambda cell: json.dumps(cell, default=lambda a: a.tolist())
+    )
 
 
 @pytest.fixture(scope="module")
