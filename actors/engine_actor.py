@@ -152,7 +152,8 @@ def load_engine(
         from actors.vllm_engine.loading import Limits
 
         return VllmEngine(spec, Limits(max_rows, longest, gpus))
-    if spec.backend == "server" and server is not None:
+    if spec.backend == "server":
+        assert server is not None  # The configuration has one for each engine.
         from actors.server_engine.engine import ServerEngine
 
         return ServerEngine(spec, server, max_rows, longest)

@@ -57,7 +57,7 @@ class FaultyServer:
 
     faults          a fault, or "", for each request in turn; without more of them, none
     most_at_a_time  requests beyond which one is refused as too many
-    pause_s         seconds that each answer takes
+    pause_s         seconds that each answer takes, and `slow_s` those of a slow one besides
     seen            how often each answer was given in full, by prompt and seed
     failed          how often each fault happened
     """
@@ -69,6 +69,7 @@ class FaultyServer:
     port: int = 0
     most_at_a_time: int = 10**6
     pause_s: float = 0.002
+    slow_s: float = 0.1
 
     def __post_init__(self) -> None:
         self.faults = iter(self.faults)
@@ -154,7 +155,7 @@ class FaultyServer:
                 request.transport.abort()
                 return web.Response()
             case "slow":
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(self.slow_s)
         answer = self.answer(body)
         if isinstance(answer, web.Response):
             return answer
