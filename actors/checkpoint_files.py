@@ -20,7 +20,8 @@ from raysweep.checkpoints.hub import repository_of
 from raysweep.spec import Checkpoint
 
 CACHE = Path("~/.cache/raysweep/checkpoints")
-WANTED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]  # neither pickles nor code
+TEXTS = ["*.json", "*.jinja", "*.txt", "*.model"]
+WANTED = [*TEXTS, "*.safetensors"]  # neither pickles nor code
 
 
 def local_folder(checkpoint: Checkpoint) -> str:
@@ -37,6 +38,15 @@ def local_folder(checkpoint: Checkpoint) -> str:
             fs.copy_files(checkpoint.path, str(aside))
             _move(aside, target)
     return str(target)
+
+
+def tokenizer_folder(checkpoint: Checkpoint) -> str:
+    """A folder with the checkpoint's tokenizer. Its weights are not fetched from the hub."""
+    if repository := repository_of(checkpoint.path):
+        from huggingface_hub import snapshot_download
+
+        return snapshot_download(repository, revision=checkpoint.revision, allow_patterns=TEXTS)
+    return local_folder(checkpoint)
 
 
 @contextmanager

@@ -62,7 +62,8 @@ class Trace:
     reused_tokens      tokens of thinking before answers that were still in the cache
     recomputed_tokens  tokens of thinking before answers that were computed again
     reproducible       `batch_invariant`: the trace does not depend on what runs beside it; `seeded`: it
-                       is drawn with its own seed, but rounding of its logits may depend on the batch
+                       is drawn with its own seed, but rounding of its logits may depend on the batch;
+                       `unseeded`: a server has drawn it, which takes no seed
     waits              how often an early end of thinking was replaced by an extension
     """
 

@@ -16,6 +16,7 @@ from actors.engine import Engine, TraceRequest
 from actors.engine_metrics import ActorMetrics, gpu_memory
 from actors.sample_rows import Traces, Work, publish
 from raysweep import grading
+from raysweep.run_config import Server
 from raysweep.shard import Receipt, Shard, sample_key
 from raysweep.spec import EngineSpec
 from raysweep.storage.lease import Lease
@@ -47,11 +48,12 @@ class EngineActor:
         lease: Lease | None = None,
         device: str = "",
         secrets: Mapping[str, str] = MappingProxyType({}),
+        server: Server | None = None,
     ):
         os.environ.update(secrets)  # Libraries that read them are imported with the engine.
         self.metrics = ActorMetrics(spec)
         started = time.perf_counter()
-        self.engine = load_engine(spec, max_rows, longest, cpus, gpus)
+        self.engine = load_engine(spec, max_rows, longest, cpus, gpus, server)
         self.metrics.loaded(time.perf_counter() - started)
         self.gpu_bytes = gpu_memory(gpus)
         self.store, self.device = Store(store_root, lease), device
@@ -90,6 +92,10 @@ class EngineActor:
         """Steps taken so far, and the number of shards that wait for more."""
         return self.steps, self.generating
 
+    async def trouble(self) -> str:
+        """What keeps the engine from decoding, in one line; "" if nothing does."""
+        return getattr(self.engine, "trouble", "")
+
     async def _generate(self, shard: Shard) -> Traces:
         traces: Traces = {}
         for number, question in enumerate(shard.questions):
@@ -124,11 +130,13 @@ def load_engine(
     longest: int | None = None,
     cpus: float = 1.0,
     gpus: float = 0.0,
+    server: Server | None = None,
 ) -> Engine:
     """The engine of a spec. Its backend is imported only here.
 
     longest  tokens of the longest sequence; None means the model's context
     cpus     CPUs of the actor; the torch engine computes with that many threads, but at least one
+    server   the server of the spec's model, for that backend
     """
     if spec.backend == "fake":
         from actors.fake_engine import FakeEngine
@@ -148,4 +156,9 @@ def load_engine(
         from actors.vllm_engine.loading import Limits
 
         return VllmEngine(spec, Limits(max_rows, longest, gpus))
-    raise ValueError(f"backend: {spec.backend!r} is not known; known: torch, vllm, fake")
+    if spec.backend == "server":
+        assert server is not None  # The configuration has one for each engine.
+        from actors.server_engine.engine import ServerEngine
+
+        return ServerEngine(spec, server, max_rows, longest)
+    raise ValueError(f"backend: {spec.backend!r} is not known; known: torch, vllm, server, fake")

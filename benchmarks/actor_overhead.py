@@ -25,8 +25,8 @@ import ray
 from actors.engine import TraceRequest
 from actors.engine_actor import EngineActor
 from actors.kv.full import Full
+from actors.sample_requests import SampleRequests
 from actors.trace_assembly import Sample
-from actors.vllm_engine.requests import SampleRequests
 from benchmarks.engine import markdown
 from benchmarks.subject import ANSWER_TOKENS, ARCHITECTURE, CLOSING, make_model
 from raysweep.benchmarks import chain

@@ -150,6 +150,39 @@ class Prepare:
 
 
 @dataclass(frozen=True)
+class Server:
+    """An OpenAI-compatible server, and how it is asked. It determines no sample: the engine's spec does.
+
+    address     its base, as in http://host:8000/v1, without credentials
+    model       the name under which it serves the engine's model; None: the only one that it lists
+    key_env     the environment variable with its key; the key itself is in no configuration
+    patience_s  seconds for which it may be away
+    """
+
+    address: str
+    model: str | None
+    key_env: str
+    patience_s: float
+
+
+@dataclass(frozen=True)
+class Servers:
+    """The servers of the backend `server`: of all engines, and of those whose ids begin with a name."""
+
+    of_all: Server | None = None
+    by_engine: tuple[tuple[str, Server], ...] = ()
+
+    def of(self, engine_id: str) -> Server | None:
+        """The server of an engine: that of the longest name with which its id begins."""
+        named = [(len(name), server) for name, server in self.by_engine if _begins(engine_id, name)]
+        return max(named, key=lambda one: one[0])[1] if named else self.of_all
+
+
+def _begins(engine_id: str, name: str) -> bool:
+    return f"{engine_id}.".startswith(f"{name}.")
+
+
+@dataclass(frozen=True)
 class Show:
     """What the stage show shows: a question as a model sees it. None stands for the sweep's first."""
 
@@ -213,6 +246,7 @@ class RunConfig:
     recommend: Requirements = Requirements(None, 1, None, None)
     verify: Verify = Verify()
     simulate: Simulate = Simulate()
+    server: Servers = Servers()
 
     def decoding(self, model: ModelSpec, benchmark: Benchmark) -> Decoding:
         family, forcing = model.family, self.sweep.forcing

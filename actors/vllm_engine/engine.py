@@ -18,17 +18,13 @@ from vllm import SamplingParams
 from vllm.sampling_params import RequestOutputKind
 
 from actors.engine import Trace, TraceRequest, Usage
+from actors.sample_requests import Request, SampleRequests, deadline_s
 from actors.tokenization import Texts
 from actors.trace_assembly import Sample
 from actors.vllm_engine import checks
 from actors.vllm_engine.loading import Limits, load
-from actors.vllm_engine.requests import Request, SampleRequests
 from raysweep import memory
 from raysweep.spec import EngineSpec, Sampling
-
-# Seconds after which a request is given up, and more for each of its tokens: far more than one needs that
-# makes progress.
-DEADLINE_S, DEADLINE_S_PER_TOKEN = 300.0, 2.0
 
 
 @dataclass(frozen=True)
@@ -91,8 +87,7 @@ class VllmEngine:
 
     def _submit(self, requests: SampleRequests, request: Request) -> None:
         name = next(self._names)
-        deadline = time.monotonic() + DEADLINE_S + DEADLINE_S_PER_TOKEN * request.max_tokens
-        self.running[name] = Running(requests, request, deadline)
+        self.running[name] = Running(requests, request, time.monotonic() + deadline_s(request))
         prompt = {"prompt_token_ids": list(request.prompt)}
         sampling = requests.sample.request.decoding.sampling
         self.llm.add_request(name, prompt, sampling_params(sampling, request))

@@ -13,14 +13,10 @@ from raysweep.configuration import definitions as read
 from raysweep.configuration.cluster import CLUSTER_KEYS, read_cluster
 from raysweep.configuration.definitions import Definitions
 from raysweep.configuration.fields import MOST_WORK, Fields, refuse_duplicates
-from raysweep.configuration.grid_checks import (
-    check_backend,
-    check_families,
-    check_leave_out,
-    check_packing,
-)
-from raysweep.configuration.models import read_model
+from raysweep.configuration.grid_checks import check_backend, check_leave_out, check_packing
+from raysweep.configuration.models import check_families, read_model
 from raysweep.configuration.preparation import read_prepare
+from raysweep.configuration.servers import SERVER_KEYS, check_servers, read_servers
 from raysweep.configuration.token_checks import check_tokens
 from raysweep.errors import ConfigError, shown, unknown
 from raysweep.memory import CONTEXT_BYTES
@@ -72,6 +68,7 @@ SECTIONS = {
     "prepare": keys(Prepare),
     "generation": keys(Generation),
     "cluster": CLUSTER_KEYS,
+    "server": SERVER_KEYS,
     "show": keys(Show),
     "verify": keys(Verify),
     "simulate": keys(Simulate),
@@ -108,9 +105,11 @@ def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConf
         requirements,
         verify,
         simulate,
+        read_servers(top.below("server"), sweep),
     )
     check_tokens(config.sweep)
     check_backend(config)
+    check_servers(config.server, config.sweep)
     return config
 
 

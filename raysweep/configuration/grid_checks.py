@@ -1,13 +1,12 @@
-"""Checks of a grid's combinations: families, packed head dimensions, backends, and what is left out."""
+"""Checks of a grid's combinations: backends, packed head dimensions, and what is left out."""
 
 import itertools
-from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from raysweep.errors import ConfigError, shown
 from raysweep.planning.backends import AUTO, refuses
 from raysweep.run_config import RunConfig, Sweep
-from raysweep.spec import Family, ModelSpec, engine_name
+from raysweep.spec import engine_name
 
 
 def check_leave_out(sweep: Sweep, place: str) -> None:
@@ -24,17 +23,6 @@ def check_leave_out(sweep: Sweep, place: str) -> None:
         raise ConfigError(
             f"{place}: {shown(list(sweep.leave_out))} leaves out all {len(names)} engines; keep one"
         )
-
-
-def check_families(models: Sequence[ModelSpec]) -> None:
-    """Raise if two models give one name to different families."""
-    families: dict[str, Family] = {}
-    for index, model in enumerate(models):
-        if families.setdefault(model.family.name, model.family) != model.family:
-            raise ConfigError(
-                f"sweep.models[{index}].family: {model.family.name!r} is also the name of a different "
-                "family in an earlier model; make their names differ"
-            )
 
 
 def check_backend(config: RunConfig) -> None:

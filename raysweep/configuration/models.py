@@ -11,6 +11,7 @@ checks what they hold (`actors.checked_files`).
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from raysweep.configuration.architecture import architecture_of, read_architectu
 from raysweep.configuration.definitions import Definitions, read_family, read_weights
 from raysweep.configuration.fields import Fields
 from raysweep.errors import ConfigError, shown
-from raysweep.spec import Architecture, Checkpoint, ModelSpec, WeightSpec
+from raysweep.spec import Architecture, Checkpoint, Family, ModelSpec, WeightSpec
 
 PLACE_KEYS = ("path", "hub", "revision")
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -138,3 +139,14 @@ def read_folder(place: Fields, weights: WeightSpec, architecture: Architecture) 
     if contents.architecture != architecture:
         raise ConfigError(f"{place.at('path')}: '{path}' holds another model; correct the path")
     return Checkpoint(path, contents.revision)
+
+
+def check_families(models: Sequence[ModelSpec]) -> None:
+    """Raise if two models give one name to different families."""
+    families: dict[str, Family] = {}
+    for index, model in enumerate(models):
+        if families.setdefault(model.family.name, model.family) != model.family:
+            raise ConfigError(
+                f"sweep.models[{index}].family: {model.family.name!r} is also the name of a different "
+                "family in an earlier model; make their names differ"
+            )

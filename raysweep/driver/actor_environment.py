@@ -3,6 +3,7 @@
 import os
 
 from raysweep.driver.ray_session import NO_GPU
+from raysweep.run_config import Server
 from raysweep.spec import EngineSpec
 from raysweep.system.safe_text import SECRET_KEY
 
@@ -38,9 +39,15 @@ def hub_environment() -> dict[str, str]:
     return _open(HUB)
 
 
-def secrets() -> dict[str, str]:
-    """The secret ones among the variables. They are given to an actor as an argument, and shown nowhere."""
-    return {name: value for name, value in _users(HUB, VLLMS).items() if SECRET_KEY.search(name)}
+def secrets(server: Server | None = None) -> dict[str, str]:
+    """The secret ones among the variables, and the key of an actor's server.
+
+    They are given to an actor as an argument, and shown nowhere.
+    """
+    found = {name: value for name, value in _users(HUB, VLLMS).items() if SECRET_KEY.search(name)}
+    if server is not None and server.key_env in os.environ:
+        found[server.key_env] = os.environ[server.key_env]
+    return found
 
 
 def _open(prefix: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ from raysweep.errors import ConfigError
 from raysweep.planning.jobs import engines_of, held, jobs_of, learnt_from
 from raysweep.planning.lengths import Lengths, longest, shard_lengths
 from raysweep.planning.unfit import refusal
-from raysweep.run_config import Cluster, Generation
+from raysweep.run_config import Cluster, Generation, Servers
 from raysweep.scheduling import loop
 from raysweep.scheduling.loop import Event
 from raysweep.scheduling.loss_kinds import LossKind
@@ -70,6 +70,7 @@ def generate(
     ended: Callable[[Outcome], None] = lambda outcome: None,
     parts: Iterable[Part] = (),
     skip_unfit: bool = False,
+    servers: Servers | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Outcome:
     """Run all shards.
@@ -80,6 +81,7 @@ def generate(
     ended       called once with the outcome, also when an interruption or a fault ends the work early
     parts       finished parts, from which trace lengths and speeds are measured
     skip_unfit  whether engines that no node holds are left for a larger cluster
+    servers     of the engines whose backend is `server`
     tell        called with each line on a node that joins later and cannot be used
 
     Raises ConfigError if a node cannot be used, or if no node can ever hold an engine's actor, unless that is
@@ -104,7 +106,7 @@ def generate(
         schedule = Schedule(jobs, learnt, generation.max_attempts, cluster.actors)
         with (
             preflight(jobs, store.absolute, cluster, nodes, tell) as checked,
-            closing(RayWorld(store.absolute, cluster, lengths, hang_s, checked)) as world,
+            closing(RayWorld(store.absolute, cluster, lengths, hang_s, servers, checked)) as world,
             drained() as since_sigterm,
         ):
             drain = Drain(since_sigterm, generation.grace_s)
@@ -126,6 +128,7 @@ def _largest_actor(shards: Iterable[Shard], generation: Generation, lengths: Len
             lengths.within(engine.model.architecture).row,
         )
         for engine_id, engine in engines.items()
+        if engine.backend != "server"  # which has the weights and the cache
     ]
     return max(sizes, default=memory.PROCESS_BYTES)
 

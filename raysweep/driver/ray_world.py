@@ -7,6 +7,7 @@ that the schedule has chosen, so its decisions are carried out exactly.
 """
 
 import math
+import sys
 import time
 import uuid
 from collections import defaultdict
@@ -30,7 +31,7 @@ from raysweep.driver.ray_nodes import announce, live_nodes
 from raysweep.errors import ClusterLost
 from raysweep.planning.lengths import Lengths
 from raysweep.planning.placements import Need
-from raysweep.run_config import Cluster
+from raysweep.run_config import Cluster, Servers
 from raysweep.scheduling.loop import Event, Finished, HasCapacity, Loaded, Lost
 from raysweep.scheduling.nodes import Node
 from raysweep.scheduling.places import Place, spare
@@ -56,6 +57,7 @@ class RayWorld:
     """The actors of one run on a running Ray cluster.
 
     lengths    of the run's sequences, by which each engine reserves its cache
+    servers    of the engines whose backend is `server`
     preflight  admits the nodes; None admits all of them
     asked      numbers of the places that will say when they have capacity
     """
@@ -66,10 +68,12 @@ class RayWorld:
         cluster: Cluster,
         lengths: Lengths,
         hang_s: float = math.inf,
+        servers: Servers | None = None,
         preflight: Preflight | None = None,
     ):
         self.store, self.cluster, self.lengths = store, cluster, lengths
-        self.preflight, self.secrets = preflight, secrets()
+        self.servers = servers or Servers()
+        self.preflight = preflight
         self._admitted: tuple[Node, ...] = ()
         self.watchdog = Watchdog(hang_s)
         self.session = uuid.uuid4().hex[:6]
@@ -97,6 +101,7 @@ class RayWorld:
 
     def start(self, place: Place) -> None:
         engine, need = place.queue.engine, place.spot.need
+        server = self.servers.of(engine.engine_id)
         options = ray.remote(EngineActor).options(
             name=f"{engine.engine_id}#{place.number}-{self.session}",
             num_cpus=need.cpus,
@@ -115,7 +120,8 @@ class RayWorld:
             gpus=need.gpus,
             lease=self.store.lease.lent() if self.store.lease else None,
             device=need.kind,
-            secrets=self.secrets,
+            secrets=secrets(server),
+            server=server,
         )
         self.actors[place.number] = actor
         self.watchdog.begin(place)
@@ -156,6 +162,8 @@ class RayWorld:
         for place in to_ask:
             pulse = self.actors[place.number].pulse.remote()
             self._hear(place, pulse, partial(self.watchdog.heard, place))
+            if place.queue.engine.backend == "server":
+                self._hear(place, self.actors[place.number].trouble.remote(), told)
         return [Lost(place, "hang", reason) for place, reason in hung]
 
     def goes_on(self, schedule: Schedule) -> bool:
@@ -188,6 +196,12 @@ class RayWorld:
         if isinstance(event, HasCapacity):
             self.asked.discard(place.number)
         return [event] if event else []
+
+
+def told(trouble: str) -> None:
+    """Say that an engine waits, as for its server to come back: its actor prints where nobody looks."""
+    if trouble:
+        print(f"raysweep: {trouble}", file=sys.stderr, flush=True)
 
 
 def events_of(place: Place, error: RayError) -> list[Event]:

@@ -17,7 +17,7 @@ from raysweep.spec import EngineSpec, ModelSpec, WeightSpec
 from raysweep.system.machine import cpu_has
 
 # The backend "fake" gives random answers without a model, for tests and measurements.
-BACKENDS = ("auto", "torch", "vllm", "fake")
+BACKENDS = ("auto", "torch", "vllm", "server", "fake")
 # What `auto` stands for, the preferred one first.
 AUTO = ("vllm", "torch")
 
@@ -67,8 +67,21 @@ def refuses(
     """Why a backend cannot run such an engine on the cluster's actors. None if it may be able to."""
     if backend == "vllm":
         return _vllm_refuses(model, weights, policy, cluster)
+    if backend == "server":
+        return _server_refuses(model, weights, policy)
     if backend == "torch" and method_of(policy) == "kv_dtype":
         return f"the torch engine does not support the KV format {policy.slug}; use vllm"
+    return None
+
+
+def _server_refuses(model: ModelSpec, weights: WeightSpec, policy: KVPolicy) -> str | None:
+    if method_of(policy) not in ("full", "kv_dtype"):
+        return f"a server does not support the KV policy {policy.slug}; use torch"
+    if model.published(weights) is None:
+        return (
+            f"raysweep quantises nothing for a server, and {model.name} names no files at {weights.slug}; "
+            "name those that it serves in the model's `quantized`"
+        )
     return None
 
 

@@ -70,16 +70,18 @@ def backend_of(config: RunConfig, engine: EngineSpec, streams: Collection[str]) 
 
     Raises ConfigError if another backend has made the engine's samples, because they would differ.
     """
-    tried = AUTO if streams else ()
+    tried = (*AUTO, "server") if streams else ()
     makers = [backend for backend in tried if _has_made(config, engine, backend, streams)]
-    if engine.backend == "auto":
+    # Which server made them is not recorded, so it must be named again.
+    if engine.backend == "auto" and makers != ["server"]:
         made = "made the samples in this folder"
         return Choice(makers[0], made) if makers else choose(engine, config.cluster)
     others = [maker for maker in makers if maker != engine.backend]
     if others:
+        them = "write that" if others == ["server"] else "write that or auto"
         raise ConfigError(
             f"sweep.backend: {engine.backend!r} cannot continue the samples of {engine.engine_id} in "
-            f"{config.out}/{config.run}, which {others[0]!r} made; write that or auto, or choose "
+            f"{config.out}/{config.run}, which {others[0]!r} made; {them}, or choose "
             "another run=NAME"
         )
     return Choice(engine.backend, "as configured")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from raysweep.planning.lengths import Lengths
 from raysweep.planning.measured import Learnt, learnt_of
-from raysweep.planning.placements import Option, modelled, placements
+from raysweep.planning.placements import Option, modelled, placements, seen_by
 from raysweep.run_config import Cluster, Generation
 from raysweep.shard import Shard
 from raysweep.spec import EngineSpec
@@ -63,7 +63,8 @@ def _job(
     places = placements(engine, generation, cluster, lengths)
     if not places:
         raise ValueError(f"{engine.engine_id} fits on no GPU of the cluster")
-    return Job(engine, tuple(place.option(cluster) for place in places), tuple(shards))
+    options = tuple(place.option(seen_by(engine, cluster)) for place in places)
+    return Job(engine, options, tuple(shards))
 
 
 def learnt_from(parts: Iterable[Part], jobs: Sequence[Job]) -> Learnt:

@@ -1,7 +1,7 @@
 """Where an engine's actor may run: each kind of GPU of the cluster that holds it, with its speed there."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from raysweep.planning.fit import Fit, fit_of, placed
 from raysweep.planning.lengths import Lengths
@@ -59,7 +59,7 @@ def placements(
     engine: EngineSpec, generation: Generation, cluster: Cluster, lengths: Lengths
 ) -> tuple[Placement, ...]:
     """Each way to run an engine with sequences of such lengths, sorted by price per token."""
-    rows = generation.max_rows
+    rows, cluster = generation.max_rows, seen_by(engine, cluster)
     fits = (
         [(pool.gpu, fit_of(engine, pool, cluster, rows, lengths)) for pool in cluster.pools]
         if has_known_gpus(cluster)
@@ -69,6 +69,12 @@ def placements(
         Placement(gpu, fit, speed(engine, gpu, fit, lengths.trace)) for gpu, fit in fits if fit
     ]
     return tuple(sorted(found, key=lambda place: place.token_price))
+
+
+def seen_by(engine: EngineSpec, cluster: Cluster) -> Cluster:
+    """The cluster as an engine uses it: one on a server of its own takes no GPU of the cluster."""
+    on_server = engine.backend == "server"
+    return replace(cluster, pools=(), gpus_per_actor=0.0) if on_server else cluster
 
 
 def has_known_gpus(cluster: Cluster) -> bool:

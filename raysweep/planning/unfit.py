@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from raysweep.errors import ConfigError
 from raysweep.planning.fit import ONE_GPU, fit_of, least_fit
 from raysweep.planning.lengths import Lengths, run_lengths
+from raysweep.planning.placements import has_known_gpus, seen_by
 from raysweep.run_config import Cluster, Gpu, Pool, RunConfig
 from raysweep.spec import EngineSpec
 
@@ -14,17 +15,16 @@ def unfit_engines(config: RunConfig, engines: Iterable[EngineSpec]) -> tuple[Eng
 
     Raises ConfigError where each actor is given more GPUs than an engine's backend can use.
     """
-    cluster, rows, lengths = config.cluster, config.generation.max_rows, run_lengths(config)
-    engines = tuple(engines)
-    for engine in engines:
+    rows, lengths = config.generation.max_rows, run_lengths(config)
+
+    def is_unfit(engine: EngineSpec) -> bool:
+        cluster = seen_by(engine, config.cluster)
         _check_count(engine, cluster.gpus_per_actor)
-    if not cluster.pools or not cluster.on_gpus:
-        return ()
-    return tuple(
-        engine
-        for engine in engines
-        if not any(fit_of(engine, pool, cluster, rows, lengths) for pool in cluster.pools)
-    )
+        if not has_known_gpus(cluster):
+            return False
+        return not any(fit_of(engine, pool, cluster, rows, lengths) for pool in cluster.pools)
+
+    return tuple(filter(is_unfit, engines))
 
 
 def checked_unfit(

@@ -27,6 +27,9 @@ from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store
 from raysweep.system.workers import Workers
 
+# The samples of these may change if they run again (`schemas.SAMPLES`).
+MAY_CHANGE = ("seeded", "unseeded")
+
 
 @dataclass(frozen=True)
 class Partition:
@@ -51,7 +54,7 @@ class Reduced:
     finishes                          the number of traces by the way they ended
     set_aside                         parts that could not be read, by their new paths
     reused_tokens, recomputed_tokens  thinking tokens before answers that were prompts of their own
-    seeded_samples                    samples that may change if they run in another batch
+    seeded_samples                    samples that may change if they run again, in another batch
     """
 
     engine: EngineSpec
@@ -110,7 +113,7 @@ def reduce_partition(
         set_aside=read.set_aside,
         reused_tokens=_sum(samples["reused_tokens"]),
         recomputed_tokens=_sum(samples["recomputed_tokens"]),
-        seeded_samples=int((positions(samples["reproducible"], ["seeded"]) == 0).sum()),
+        seeded_samples=int((positions(samples["reproducible"], MAY_CHANGE) >= 0).sum()),
     )
 
 

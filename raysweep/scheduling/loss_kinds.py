@@ -8,8 +8,11 @@ from typing import Literal
 
 LossKind = Literal[
     "actor",  # The actor's process died: it was killed, it crashed, or it ran out of host memory.
-    "node",  # The actor's node went away, or Ray could not reach it or schedule on it.
-    "load",  # The engine failed before it was loaded, whatever the failure was.
+    # The actor's node went away, or Ray could not reach it or schedule on it; or the server that its engine
+    # asks was away for too long.
+    "node",
+    # The engine failed before it was loaded, whatever the failure was; or its server refuses to be used.
+    "load",
     "error",  # The loaded engine raised an exception.
     "out_of_memory",  # The loaded engine ran out of GPU memory.
     "hang",  # The engine took no step for `generation.hang_minutes`, though it had work.

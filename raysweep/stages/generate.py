@@ -80,6 +80,7 @@ def run_stage(run: Context) -> int:
             parts=parts,
             skip_unfit=config.sweep.unfit == "skip",
             tell=lambda line: run.say("refused", line, RED),
+            servers=config.server,
         )
     run.folder.look()
     show_unfit(run, outcome.unfit)

@@ -28,7 +28,7 @@ ENGINES = pa.schema(
         "kv_policy": _string,  # short name of the policy with its parameters, such as `r_kv-4096`
         "kv_params": _string,  # parameters of the policy, as JSON
         "kv_kind": _string,  # full, evicting, quantized or evicting_quantized
-        "backend": _string,  # vllm, torch or fake
+        "backend": _string,  # vllm, torch, server or fake
         "control": pa.bool_(),  # whether it repeats another engine on this backend: see controls.parquet
         "weights_bytes": _int,  # size of the weights (the "effective size")
         "kv_bytes_per_token": _int,  # size of one token's keys and values in 16 bit, all layers together
@@ -86,7 +86,8 @@ SAMPLES = pa.schema(
         "reused_tokens": _int,  # thinking tokens that forks for answers found in the KV cache
         "recomputed_tokens": _int,  # thinking tokens that were computed again for these forks
         "reproducible": _string,  # batch_invariant: the sample does not depend on its batch; seeded: it
-        # is drawn with its own seed, but from logits whose rounding may depend on the batch
+        # is drawn with its own seed, but from logits whose rounding may depend on the batch; unseeded: by
+        # a server that takes no seed
         "wall_s": _float,  # seconds from first to last token, decoded together with the rest of the batch
     }
 )

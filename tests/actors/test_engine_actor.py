@@ -105,6 +105,6 @@ def test_an_answer_that_was_given_up_is_an_error_and_no_answer(tmp_path):
 
 def test_an_unknown_backend_is_named():
     with pytest.raises(
-        ValueError, match="backend: 'nonsense' is not known; known: torch, vllm, fake"
+        ValueError, match="backend: 'nonsense' is not known; known: torch, vllm, server, fake"
     ):
         EngineActor(replace(an_engine(), backend="nonsense"), "runs", MAX_ROWS)

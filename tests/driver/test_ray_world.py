@@ -17,7 +17,7 @@ from support.scheduling_cases import a_job, a_schedule, an_option, decide, finis
 from raysweep.driver import ray_world
 from raysweep.driver.generate import ENDING_S, Drain
 from raysweep.driver.ray_errors import kind_of, reason_of
-from raysweep.driver.ray_world import PATIENCE_S, RayWorld, events_of
+from raysweep.driver.ray_world import PATIENCE_S, RayWorld, events_of, told
 from raysweep.errors import StorageError
 from raysweep.planning.lengths import Lengths
 from raysweep.progress.watch import snapshot_of
@@ -187,3 +187,9 @@ def test_a_snapshot_counts_what_runs_what_waits_and_what_is_done():
     counted = SimpleNamespace(**vars(engine))
     assert (counted.shards_done, counted.shards_running, counted.shards_waiting) == (1, 1, 7)
     assert (counted.samples, counted.tokens, counted.tokens_left) == (8, 80, 640)
+
+
+def test_what_an_engine_waits_for_is_said_and_is_no_event(capsys: pytest.CaptureFixture[str]):
+    assert told("") is None and told("server http://gpus/v1: away; waiting for 9 of 600 s") is None
+    said = "raysweep: server http://gpus/v1: away; waiting for 9 of 600 s\n"
+    assert capsys.readouterr().err == said

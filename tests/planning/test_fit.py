@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.nouns import a_cluster, a_model, a_run_config, an_engine
+from support.nouns import a_cluster, a_model, a_run_config, an_engine, some_shards
 
 from actors.kv.full import Full
 from actors.kv.quantized import Quantized
@@ -17,7 +17,9 @@ from raysweep.configuration.models import read_model
 from raysweep.errors import ConfigError
 from raysweep.memory import kv_bytes, kv_peak_bytes, weights_bytes, workspace_bytes
 from raysweep.planning.fit import fit_of, fit_on, least_fit, placed
+from raysweep.planning.jobs import jobs_of
 from raysweep.planning.lengths import Lengths
+from raysweep.planning.placements import placements
 from raysweep.planning.unfit import checked_unfit
 from raysweep.run_config import Gpu, Pool
 from raysweep.spec import EngineSpec, WeightSpec
@@ -165,3 +167,20 @@ def test_an_engine_that_no_node_of_the_clusters_gpus_holds_is_refused_with_the_k
     )
     with pytest.raises(ConfigError, match="no known node holds it; lower the largest token budget"):
         checked_unfit(run_on(SMALL, None), [engine("qwen3-0.6b")])
+
+
+def test_an_engine_on_a_server_takes_no_gpu_of_the_cluster_however_large_it_is():
+    tiny = Pool(Gpu("tiny", 2**20, 1e9, 1e12), 1)
+    generation = a_run_config().generation
+    spec = replace(engine("qwen3-32b"), backend="server")
+    for cluster in (
+        a_cluster(gpus_per_actor=None, pools=(tiny,)),
+        a_cluster(gpus_per_actor=4.0),
+        a_cluster(),
+    ):
+        assert checked_unfit(replace(a_run_config(), cluster=cluster), [spec]) == ()
+        (place,) = placements(spec, generation, cluster, LONG)
+        assert place.fit.gpus == 0 and place.fit.rows == generation.max_rows
+        assert place.token_price == (0, 0)
+        (job,) = jobs_of([replace(some_shards()[0], engine=spec)], generation, cluster, LONG)
+        assert [option.need.gpus for option in job.options] == [0]

@@ -232,3 +232,9 @@ def test_runs_cover_the_indices_and_never_touch(indices):
     found = list(runs(sorted(indices)))
     assert [i for first, count in found for i in range(first, first + count)] == sorted(indices)
     assert all(a + n < b for (a, n), (b, _) in itertools.pairwise(found))
+
+
+def test_samples_of_a_server_are_continued_by_no_other_backend():
+    config, made = as_made_by("server")
+    with pytest.raises(ConfigError, match="which 'server' made; write that, or choose another"):
+        make_plan(config, made)

@@ -113,6 +113,13 @@ def valid_configuration() -> dict[str, Any]:
             "hang_minutes": 15,
             "grace_s": 30,
         },
+        "server": {
+            "address": None,
+            "model": None,
+            "engines": None,
+            "key_env": "RAYSWEEP_SERVER_KEY",
+            "patience_minutes": 10,
+        },
         "simulate": {"seed": 0, "faults": 0.01, "mean_length": 0.4, "length_spread": 0.8},
         "cluster": {
             "address": "local",

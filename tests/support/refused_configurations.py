@@ -40,7 +40,7 @@ REFUSED = [
     (
         "sweep.backend",
         "jax",
-        "sweep.backend: 'jax' is not a known backend; known: auto, fake, torch, vllm",
+        "sweep.backend: 'jax' is not a known backend; known: auto, fake, server, torch, vllm",
     ),
     ("stages", ["plan", "deploy"], "stages[1]: 'deploy' is not a known stage"),
     # a key that nothing reads

@@ -12,12 +12,12 @@ import torch
 from support import tiny_models
 
 from actors.engine import Trace, TraceRequest
+from actors.sample_requests import Request, SampleRequests
 from actors.tokenization import Texts
 from actors.torch_engine import engine
 from actors.torch_engine.batch import Batch, Drawn
 from actors.torch_engine.engine import TorchEngine
 from actors.trace_assembly import Sample
-from actors.vllm_engine.requests import Request, SampleRequests
 from raysweep.spec import Decoding
 
 # (tokens seen since the prompt, answering) -> the model's choice

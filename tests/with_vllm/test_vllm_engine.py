@@ -32,10 +32,10 @@ from support.tiny_models import (
 from transformers import AutoModelForCausalLM
 from with_vllm.engines import LONG_BUDGETS, QUESTIONS, MakeEngine, VllmEngine, a_spec
 
+from actors import sample_requests
 from actors.engine import Trace
 from actors.kv.full import Full
 from actors.torch_engine.engine import TorchEngine
-from actors.vllm_engine import engine
 from benchmarks.subject import ARCHITECTURE, make_model
 from raysweep import memory
 from raysweep.benchmarks import chain
@@ -185,7 +185,7 @@ def test_a_request_that_never_ends_is_given_up_and_recorded_and_the_engine_goes_
     vllm = make_engine(smallest())
     wanted = requests(QUESTIONS[:3], decoding())
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "DEADLINE_S", -1000.0)
+        patch.setattr(sample_requests, "DEADLINE_S", -1000.0)
         patch.setattr(vllm.llm, "step", lambda: [])  # nothing comes of it
         given_up = run(vllm, wanted)
     for trace in given_up.values():

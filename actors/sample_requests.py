@@ -1,4 +1,4 @@
-"""The requests to vLLM that a sample takes, and what their outputs mean. No vLLM is imported here.
+"""The requests for tokens that a sample takes, and what their outputs mean.
 
     think    prompt                                    up to the largest budget, </think> or the end
     answer   prompt + trace[:budget] + forced closing  at each budget that the trace filled
@@ -6,9 +6,11 @@
     answer   prompt + trace + forced closing           if the end of the text closes the thinking
 
 An early end of thinking is replaced by an extension, if there is one, and the rest of the budget is
-requested. Where a text closes the thinking, vLLM stops at it, but its tokens decide (`ThinkClose`). The
-answers' prompts are in the prefix cache as far as whole blocks go. The longest is requested
-first: it holds all blocks of the trace until the shorter ones have found theirs.
+requested. Where a text closes the thinking, the server stops at it, but its tokens decide (`ThinkClose`).
+The answers' prompts are in the prefix cache as far as whole blocks go. The longest is requested first: it
+holds all blocks of the trace until the shorter ones have found theirs.
+
+vLLM in the actor's process and a server of its own are both asked so.
 """
 
 from collections.abc import Callable
@@ -23,6 +25,10 @@ from raysweep.shard import sample_key
 # The purposes of a request besides a budget's answer: the thoughts, and the answers after the trace closed
 # its thinking itself, after a loop was ended, and after the end of the text.
 THINK, NATURAL, LOOP, END = "think", "natural", "loop", "end"
+
+# Seconds after which a request is given up, and more for each of its tokens: far more than one needs that
+# makes progress.
+DEADLINE_S, DEADLINE_S_PER_TOKEN = 300.0, 2.0
 
 LiveBytes = Callable[[int], int]  # bytes of the KV cache of a sequence with so many tokens
 
@@ -41,6 +47,11 @@ class Request:
     stop: frozenset[int]
     seed: int
     stop_text: str = ""
+
+
+def deadline_s(request: Request) -> float:
+    """Seconds within which a request should be answered."""
+    return DEADLINE_S + DEADLINE_S_PER_TOKEN * request.max_tokens
 
 
 @dataclass(eq=False)
@@ -70,14 +81,17 @@ class SampleRequests:
         request = self._request(THINK, tuple(tokens), most, stop, self.parts)
         return replace(request, stop_text=close.stop_text)
 
-    def take(self, request: Request, tokens: list[int], cached: int) -> list[Request]:
+    def take(self, request: Request, tokens: list[int], cached: int | None) -> list[Request]:
         """Take in the output of a request, and how much of its prompt was cached; the requests that follow.
+
+        cached  in tokens; None if that is unknown, which counts neither as reused nor as computed again
 
         The sample's `done` is called with the trace once nothing more is wanted.
         """
         if request.purpose == THINK:
             return self._thought(tokens)
-        self._note_cache(request, cached)
+        if cached is not None:
+            self._note_cache(request, cached)
         self._answered(request, self._answer(request, tokens))
         return []
 

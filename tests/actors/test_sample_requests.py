@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.engine import BudgetAnswer, Trace, TraceRequest
+from actors.sample_requests import NATURAL, THINK, Request, SampleRequests
 from actors.think_close import ThinkClose
 from actors.tokenization import Vocabulary
 from actors.trace_assembly import Sample
-from actors.vllm_engine.requests import NATURAL, THINK, Request, SampleRequests
 from raysweep.spec import Decoding, Sampling
 
 CLOSE, END = 7, 8
