@@ -44,10 +44,11 @@ class EngineActor:
         gpus: float = 0.0,
         lease: Lease | None = None,
         device: str = "",
+        mean: int | None = None,
     ):
         self.metrics = ActorMetrics(spec)
         started = time.perf_counter()
-        self.engine = load_engine(spec, max_rows, longest, cpus, gpus)
+        self.engine = load_engine(spec, max_rows, longest, cpus, gpus, mean)
         self.metrics.loaded(time.perf_counter() - started)
         self.gpu_bytes = gpu_memory(gpus)
         self.store, self.device = Store(store_root, lease), device
@@ -120,10 +121,12 @@ def load_engine(
     longest: int | None = None,
     cpus: float = 1.0,
     gpus: float = 0.0,
+    mean: int | None = None,
 ) -> Engine:
     """The engine of a spec. Its backend is imported only here.
 
     longest  tokens of the longest sequence; None means the model's context
+    mean     tokens of a sequence at its mean length, by which vLLM's rows share a GPU
     cpus     CPUs of the actor; the torch engine computes with that many threads, but at least one
     """
     if spec.backend == "fake":
@@ -143,5 +146,5 @@ def load_engine(
         from actors.vllm_engine.engine import VllmEngine
         from actors.vllm_engine.loading import Limits
 
-        return VllmEngine(spec, Limits(max_rows, longest, gpus))
+        return VllmEngine(spec, Limits(max_rows, longest, gpus, mean))
     raise ValueError(f"backend: {spec.backend!r} is not known; known: torch, vllm, fake")
