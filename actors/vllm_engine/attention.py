@@ -33,7 +33,10 @@ def attention_backend(kv_dtype: str, head_dim: int, dtype: str) -> AttentionBack
     if not current_platform.is_cuda() or flashinfer_runs():
         return None
     wanted = AttentionSelectorConfig(
-        head_dim, COMPUTED.get(dtype, torch.bfloat16), kv_dtype, block_size=None  # type: ignore
+        head_dim,
+        COMPUTED.get(dtype, torch.bfloat16),
+        kv_dtype,
+        block_size=None,  # type: ignore
     )
     for backend in PORTABLE:
         if not _refuses(backend, wanted):

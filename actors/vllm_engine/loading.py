@@ -19,9 +19,10 @@ from vllm.platforms import current_platform
 from actors.checkpoint_files import local_folder
 from actors.vllm_engine import checks, loading_turn
 from actors.vllm_engine.attention import attention_backend
-from actors.vllm_engine.gpu_memory import asked_bytes, free_and_total
+from actors.vllm_engine.gpu_memory import free_and_total
 from raysweep import memory
 from raysweep.planning.backends import kv_cache_dtype
+from raysweep.planning.vllm_memory import asked_bytes
 from raysweep.spec import Architecture, EngineSpec, WeightSpec
 from raysweep.system.machine import available_bytes
 
@@ -154,6 +155,7 @@ def engine_args(spec: EngineSpec, limits: Limits, path: str, dtype: str, part: f
         tensor_parallel_size=limits.ranks,
         distributed_executor_backend="uni" if limits.ranks == 1 else "mp",
         enable_prefix_caching=True,
+        scheduling_policy="priority",
         generation_config="vllm",  # sampling comes with each request
         disable_log_stats=True,
         seed=0,

@@ -6,11 +6,14 @@
 
 vLLM's cache is paged: a row takes blocks as it grows, from its prompt to its longest, so over its life it
 takes half of what its trace takes at the end. The rows share these bytes. They may all be long at once, as
-rows are that started together. Then vLLM frees the blocks of the youngest row, and computes that row again
+rows are that started together. Then vLLM frees the blocks of the youngest one, and computes it again
 when blocks are free (preemption). One row at its longest always fits, so every trace comes to its end.
 
 Preemption costs time. Of the rows that fit on average but not at their longest some wait, and their tokens
 are computed again (`crowding`). A test measures both on traces of equal length, which are the worst case.
+
+An engine on a share of a GPU asks vLLM for the bytes of this cache. Then vLLM does not measure, which would
+count what others on that GPU take or free meanwhile. Of whole GPUs vLLM gets a part that it fills itself.
 """
 
 from dataclasses import dataclass
@@ -68,3 +71,21 @@ def crowding(rows: int, certain: int) -> Crowding:
     if not beyond or not certain:
         return Crowding()
     return Crowding((certain + DECODING * beyond) / rows, RECOMPUTED * beyond / certain)
+
+
+def asked_bytes(free: int, total: int, taken: int, cache: int, part: float) -> int:
+    """Bytes of a GPU that vLLM may take: `taken` and `part` of the cache that fits beside it.
+
+    A smaller part gives less, whatever fits.
+
+    free   bytes that nobody holds, of `total`
+    taken  bytes that the engine takes besides the cache, without CUDA's own, which vLLM does not count
+    cache  bytes of the cache that is wanted
+
+    Raises MemoryError if nothing is left beside what CUDA takes for itself.
+    """
+    most = min(int(MOST_OF_A_GPU * total), free - CONTEXT_BYTES)
+    if most <= 1:
+        raise MemoryError(f"only {free / 1e9:.1f} of {total / 1e9:.1f} GB of a GPU are free")
+    room = min(cache, most - taken)
+    return taken + int(part * room) if room > 0 else int(part * most)
