@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from raysweep import memory
 from raysweep.driver.ray_nodes import check_room
@@ -11,6 +11,7 @@ from raysweep.driver.ray_session import ray_session
 from raysweep.driver.ray_world import RayWorld
 from raysweep.planning.jobs import jobs_of, learnt_from
 from raysweep.planning.lengths import Lengths, longest, shard_lengths
+from raysweep.planning.loads import NO_LOADS, Loads, LoadTimes
 from raysweep.run_config import Cluster, Generation
 from raysweep.scheduling import loop
 from raysweep.scheduling.loop import Event
@@ -34,6 +35,7 @@ class Outcome:
     gpu_s     GPU seconds of all actors
     faults    actors that were lost, by the kind of loss
     actors    actors that ran at the same time, at most
+    loads     how long actors took to load
     warnings  warnings of engines as they were loaded
     left      samples never started, because no node had capacity or the work was stopped
     stopped   why the work was stopped, or ""
@@ -50,6 +52,7 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     left: int = 0
     stopped: str = ""
+    loads: LoadTimes = field(default_factory=dict)
 
 
 Watch = Callable[[Schedule, Event | None], None]
@@ -64,6 +67,7 @@ def generate(
     watch: Watch = lambda schedule, event: None,
     ended: Callable[[Outcome], None] = lambda outcome: None,
     parts: Iterable[Part] = (),
+    loads: Loads = NO_LOADS,
 ) -> Outcome:
     """Run all shards.
 
@@ -72,6 +76,7 @@ def generate(
     watch    called with each event, and with None after a moment without one
     ended    called once with the outcome, also when an interruption or a fault ends the work early
     parts    finished parts, from which trace lengths and speeds are measured
+    loads    of earlier sessions
 
     Raises ConfigError if no node can ever hold an engine's actor, LeaseLost if another driver took over,
     ClusterLost if the cluster is gone, and Terminated once the running shards are drained after SIGTERM.
@@ -81,7 +86,7 @@ def generate(
     if cluster.address == "local" and not cluster.on_gpus and not cluster.actors:
         largest = _largest_actor(shards, generation, lengths)
         cluster = replace(cluster, actors=affordable_actors(len(shards), largest))
-    jobs = jobs_of(shards, generation, cluster, lengths)
+    jobs = jobs_of(shards, generation, cluster, lengths, loads)
     learnt = learnt_from(parts, jobs)
     schedule = Schedule(jobs, learnt, generation.max_attempts, cluster.actors)
     hang_s = 60 * generation.hang_minutes
@@ -173,4 +178,5 @@ def outcome_of(schedule: Schedule, wall_s: float) -> Outcome:
         warnings=tuple(sorted(schedule.warnings)),
         left=sum(queue.waiting_samples for queue in schedule.queues),
         stopped=schedule.losses.stopped,
+        loads=dict(schedule.loads),
     )

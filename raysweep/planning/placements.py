@@ -1,10 +1,11 @@
 """Where an engine's actor may run: each kind of GPU of the cluster that holds it, with its speed there."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from raysweep.planning.fit import Fit, fit_of, placed
 from raysweep.planning.lengths import Lengths
+from raysweep.planning.loads import NO_LOADS, Loads
 from raysweep.planning.measured import Modelled
 from raysweep.planning.speed import Speed, speed
 from raysweep.run_config import Cluster, Generation, Gpu
@@ -56,7 +57,11 @@ class Placement:
 
 
 def placements(
-    engine: EngineSpec, generation: Generation, cluster: Cluster, lengths: Lengths
+    engine: EngineSpec,
+    generation: Generation,
+    cluster: Cluster,
+    lengths: Lengths,
+    loads: Loads = NO_LOADS,
 ) -> tuple[Placement, ...]:
     """Each way to run an engine with sequences of such lengths, sorted by price per token."""
     rows = generation.max_rows
@@ -66,9 +71,17 @@ def placements(
         else [(None, placed(engine, None, rows, lengths))]
     )
     found = [
-        Placement(gpu, fit, speed(engine, gpu, fit, lengths.trace)) for gpu, fit in fits if fit
+        Placement(gpu, fit, _loading(speed(engine, gpu, fit, lengths.trace), engine, gpu, loads))
+        for gpu, fit in fits
+        if fit
     ]
     return tuple(sorted(found, key=lambda place: place.token_price))
+
+
+def _loading(speed: Speed, engine: EngineSpec, gpu: Gpu | None, loads: Loads) -> Speed:
+    """The speed with the time to load as it was measured, if it was."""
+    device = gpu.accelerator_type if gpu else ""
+    return replace(speed, load_s=loads.seconds(engine, device, speed.load_s))
 
 
 def has_known_gpus(cluster: Cluster) -> bool:

@@ -21,7 +21,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from raysweep.memory import NATIVE_BYTES, architecture_bytes, kv_bytes, share
+from raysweep.memory import NATIVE_BYTES, kv_bytes, share
+from raysweep.planning.loads import modelled_load_s
 from raysweep.planning.traffic import Work, compaction, step_bytes, unpacking_instructions
 from raysweep.planning.vllm_memory import Crowding, crowding
 from raysweep.run_config import Gpu
@@ -36,10 +37,6 @@ FLOPS_EFFICIENCY = 0.5
 ISSUE_EFFICIENCY = 0.6  # of the instructions that a GPU can issue
 # The efficiency that remains each time the number of GPUs of an engine doubles.
 DOUBLING_EFFICIENCY = 0.9
-# The speed at which a checkpoint is read.
-DISK_BYTES_S = 1e9
-# Seconds to start a process, import libraries and compile kernels, with a GPU and without.
-START_S, CPU_START_S = 30.0, 5.0
 
 # A nominal CPU core with its share of the memory, for comparing costs without a GPU.
 CPU_BANDWIDTH_BYTES_S, CPU_FLOPS_S = 10e9, 50e9
@@ -84,14 +81,12 @@ def speed(engine: EngineSpec, gpu: Gpu | None, fit: "Fit", tokens: int) -> Speed
         row_s += _seconds(compaction(a, engine.kv_policy, tokens), rates)
     crowded = crowding(fit.rows, fit.certain_rows) if gpu else Crowding()
     row_s += crowded.recomputed * flops / rates.flops
-    stored = architecture_bytes(engine.model.architecture, engine.weights)
-    start_s = CPU_START_S if gpu is None else START_S
     return Speed(
         gpus=fit.gpus,
         rows=fit.rows,
         step_s=_read_bytes(a, fit.weights_bytes) / rates.moved / crowded.decoding,
         row_s=row_s,
-        load_s=start_s + stored / DISK_BYTES_S,
+        load_s=modelled_load_s(engine, on_gpu=gpu is not None),
     )
 
 

@@ -9,6 +9,7 @@ from raysweep.configuration.prompts import rendered_prompts, with_prompts
 from raysweep.planning.backends import check_installed
 from raysweep.planning.fit import check_fit
 from raysweep.planning.lengths import run_lengths
+from raysweep.planning.loads import loads_of, noted_loads
 from raysweep.progress.sessions import note_killed_session, note_session
 from raysweep.scheduling.losses import Failure
 from raysweep.stages.context import RED, Context
@@ -56,7 +57,7 @@ def run_stage(run: Context) -> int:
     from raysweep.progress.watch import watching
 
     def ended(done: Outcome) -> None:
-        note_session(run.store, done.wall_s, done.gpu_s, done.faults, done.warnings)
+        note_session(run.store, done.wall_s, done.gpu_s, done.faults, done.warnings, done.loads)
         add_to_summary(run.store, quarantined(done.failures))
 
     check_installed({shard.engine.backend for shard in shards}, config.cluster)
@@ -74,6 +75,7 @@ def run_stage(run: Context) -> int:
             watch=watch,
             ended=ended,
             parts=parts,
+            loads=loads_of(noted_loads(run.store), planned.engines),
         )
     run.folder.look()
     show_outcome(run, outcome, len(shards))
