@@ -1,8 +1,10 @@
 """What an engine asks of its GPUs, for all that may be free on them; none of it needs a GPU."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from support.tiny_models import smallest
 from with_vllm.engines import a_spec
 
@@ -83,19 +85,34 @@ def test_only_engines_that_share_a_gpu_load_in_turn(monkeypatch: pytest.MonkeyPa
     assert turns == ["GPU-0"]
 
 
-def test_memory_is_the_drivers_and_of_the_fullest_gpu(monkeypatch: pytest.MonkeyPatch):
-    class Memory:
-        def __init__(self, free: int):
-            self.free, self.total = free, 24 * GB
-
-    held = {"GPU-0": Memory(20 * GB), "GPU-1": Memory(12 * GB), "GPU-2": Memory(1)}
-    nvml = gpu_memory.pynvml
+@pytest.fixture
+def three_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three GPUs of 24 GB, as the driver tells of them, the last of them full."""
+    held = {
+        f"GPU-{rank}": SimpleNamespace(free=free, total=24 * GB)
+        for rank, free in enumerate([20 * GB, 12 * GB, 1])
+    }
     for name in ("nvmlInit", "nvmlShutdown"):
-        monkeypatch.setattr(nvml, name, lambda: None)
-    monkeypatch.setattr(nvml, "nvmlDeviceGetHandleByUUID", lambda uuid: uuid)
-    monkeypatch.setattr(nvml, "nvmlDeviceGetMemoryInfo", held.__getitem__)
-    monkeypatch.setattr(
-        type(gpu_memory.current_platform), "get_device_uuid", lambda self, rank: f"GPU-{rank}"
-    )
+        monkeypatch.setattr(gpu_memory.pynvml, name, lambda: None)
+    monkeypatch.setattr(gpu_memory.pynvml, "nvmlDeviceGetHandleByUUID", lambda uuid: uuid)
+    monkeypatch.setattr(gpu_memory.pynvml, "nvmlDeviceGetMemoryInfo", held.__getitem__)
+    platform = type(gpu_memory.current_platform)
+    monkeypatch.setattr(platform, "get_device_uuid", lambda self, rank: f"GPU-{rank}")
+
+
+@pytest.mark.usefixtures("three_gpus")
+def test_memory_is_the_drivers_and_of_the_fullest_gpu():
     assert gpu_memory.free_and_total(1) == (20 * GB, 24 * GB)
     assert gpu_memory.free_and_total(2) == (12 * GB, 24 * GB)
+
+
+@pytest.mark.usefixtures("three_gpus")
+@pytest.mark.parametrize("gpus", [0.4, 1.0, 2.0])
+def test_no_cuda_context_is_made_beside_vllms_own(gpus: float, monkeypatch: pytest.MonkeyPatch):
+    def initialised(*what: Any) -> None:
+        raise AssertionError("CUDA was used")
+
+    monkeypatch.setattr(torch.cuda, "_lazy_init", initialised)
+    monkeypatch.setattr(loading.current_platform, "is_cpu", lambda: False)
+    limits = Limits(8, 512, gpus, 300)
+    assert loading.engine_args(a_spec(smallest()), limits, "", "auto", 1.0).gpu_memory_utilization
