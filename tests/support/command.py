@@ -15,6 +15,7 @@ from actors.engine_actor import EngineActor
 from raysweep.configuration.identity import as_document
 from raysweep.driver.generate import Outcome, Watch
 from raysweep.planning.lengths import Lengths
+from raysweep.planning.loads import Loads
 from raysweep.run_config import Cluster, Generation
 from raysweep.shard import Shard
 from raysweep.stages import run_stages
@@ -38,6 +39,7 @@ def generate_here(
     watch: Watch,
     ended: Callable[[Outcome], None],
     parts: Iterable[Part],
+    loads: Loads,
 ) -> Outcome:
     """Stands in for `driver.generate`. Runs one shard after the other in this process, in one second."""
     receipts = []
