@@ -47,13 +47,14 @@ class EngineActor:
         gpus: float = 0.0,
         lease: Lease | None = None,
         device: str = "",
-        secrets: Mapping[str, str] = MappingProxyType({}),
+        mean: int | None = None,
         server: Server | None = None,
+        secrets: Mapping[str, str] = MappingProxyType({}),
     ):
         os.environ.update(secrets)  # Libraries that read them are imported with the engine.
         self.metrics = ActorMetrics(spec)
         started = time.perf_counter()
-        self.engine = load_engine(spec, max_rows, longest, cpus, gpus, server)
+        self.engine = load_engine(spec, max_rows, longest, cpus, gpus, mean, server)
         self.metrics.loaded(time.perf_counter() - started)
         self.gpu_bytes = gpu_memory(gpus)
         self.store, self.device = Store(store_root, lease), device
@@ -130,11 +131,13 @@ def load_engine(
     longest: int | None = None,
     cpus: float = 1.0,
     gpus: float = 0.0,
+    mean: int | None = None,
     server: Server | None = None,
 ) -> Engine:
     """The engine of a spec. Its backend is imported only here.
 
     longest  tokens of the longest sequence; None means the model's context
+    mean     tokens of a sequence at its mean length, by which vLLM's rows share a GPU
     cpus     CPUs of the actor; the torch engine computes with that many threads, but at least one
     server   the server of the spec's model, for that backend
     """
@@ -155,7 +158,7 @@ def load_engine(
         from actors.vllm_engine.engine import VllmEngine
         from actors.vllm_engine.loading import Limits
 
-        return VllmEngine(spec, Limits(max_rows, longest, gpus))
+        return VllmEngine(spec, Limits(max_rows, longest, gpus, mean))
     if spec.backend == "server":
         assert server is not None  # The configuration has one for each engine.
         from actors.server_engine.engine import ServerEngine

@@ -28,6 +28,15 @@ def check_device(ranks: int, gpus: float) -> None:
         )
 
 
+def check_dtype(dtype: str) -> None:
+    """Raise ValueError if this GPU lacks bf16. vLLM would compute in fp16 instead, and only log it."""
+    if dtype == "auto" and torch.bfloat16 not in current_platform.supported_dtypes:
+        name = current_platform.get_device_name()
+        raise ValueError(
+            f"cluster.gpu: {name} has no bf16, in which engines compute; use another GPU"
+        )
+
+
 def check_kv_dtype(llm: Any, dtype: str | None) -> None:
     """Raise ValueError if the attention backend in use does not list the cache's format."""
     for name, supported in set(llm.model_executor.collective_rpc(_attention_backends)[0]):

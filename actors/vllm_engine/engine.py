@@ -4,6 +4,11 @@
 
 Samples wait here, not in vLLM: the answers of a finished trace are submitted before the next trace, while
 its blocks are cached. vLLM runs in the actor's process, so all its memory is freed when the actor ends.
+
+More rows decode than fit if all are at their longest. When the cache is full, vLLM frees the blocks of the
+youngest sample that is thinking, and computes it again later. Answers go first, for they would lose the
+blocks of their trace. What is computed again may be rounded differently, as in another batch, so a sample
+stays as reproducible as it is.
 """
 
 import itertools
@@ -18,7 +23,7 @@ from vllm import SamplingParams
 from vllm.sampling_params import RequestOutputKind
 
 from actors.engine import Trace, TraceRequest, Usage
-from actors.sample_requests import Request, SampleRequests, deadline_s
+from actors.sample_requests import THINK, Request, SampleRequests, deadline_s
 from actors.tokenization import Texts
 from actors.trace_assembly import Sample
 from actors.vllm_engine import checks
@@ -90,7 +95,13 @@ class VllmEngine:
         self.running[name] = Running(requests, request, time.monotonic() + deadline_s(request))
         prompt = {"prompt_token_ids": list(request.prompt)}
         sampling = requests.sample.request.decoding.sampling
-        self.llm.add_request(name, prompt, sampling_params(sampling, request))
+        self.llm.add_request(
+            name,
+            prompt,
+            sampling_params(sampling, request),
+            arrival_time=requests.sample.started_s,
+            priority=int(request.purpose == THINK),  # the lowest comes first
+        )
 
     def _receive(self, output: Any) -> None:
         """Take in a finished request, and submit the requests that follow from it at once."""

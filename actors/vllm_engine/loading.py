@@ -1,11 +1,13 @@
 """Loading vLLM: its settings come from the memory model, and what it takes is compared with that model.
 
-On a GPU, vLLM gets the share that holds the weights, the KV cache of all rows at their longest, and the
-memory model's allowance for everything else. On a CPU, the same cache size is set. If it does not fit,
-loading is tried once more with a smaller cache, in which fewer rows run at a time.
+On whole GPUs, vLLM gets what holds the weights, the KV cache of all rows at their longest, and the memory
+model's allowance for everything else, or as much of that as is free. On a share of a GPU, it gets the cache
+that the plan has counted. If it does not fit, loading is tried once more with a smaller cache, in which
+fewer rows run at a time.
 """
 
 import gc
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,15 +17,19 @@ from vllm.distributed import cleanup_dist_env_and_memory
 from vllm.platforms import current_platform
 
 from actors.checked_files import checked_folder
-from actors.vllm_engine import checks
+from actors.vllm_engine import checks, loading_turn
+from actors.vllm_engine.attention import attention_backend
+from actors.vllm_engine.gpu_memory import free_and_total
 from raysweep import memory
 from raysweep.planning.backends import kv_cache_dtype
-from raysweep.spec import EngineSpec, WeightSpec
+from raysweep.planning.vllm_memory import asked_bytes
+from raysweep.spec import Architecture, EngineSpec, WeightSpec
 from raysweep.system.machine import available_bytes
 
 CPU_BLOCK_TOKENS = 32  # tokens per cache block, the fewest that vLLM's CPU attention supports
 GPU_BLOCK_TOKENS = 64  # the most tokens per cache block: vLLM chooses, by its attention backend
-MOST_OF_A_GPU = 0.95  # share of a GPU's memory that vLLM may take
+# A share of a GPU that is free in any case: vLLM asks for it although it is told the bytes of its cache.
+ANY_SHARE = 0.01
 MOST_OF_A_CPU = 0.5  # share of the free memory that vLLM's cache may take on a CPU
 SMALLER = 0.7  # share of the wanted cache that the second try gets
 
@@ -34,12 +40,18 @@ class Limits:
 
     max_rows  sequences that it decodes at a time
     longest   tokens of the longest sequence; None means the model's context
+    mean      tokens of a sequence at its mean length, as the plan counts them; None means the longest
     gpus      a share of one GPU or a number of whole ones; 0 means a CPU
     """
 
     max_rows: int
     longest: int | None = None
     gpus: float = 0.0
+    mean: int | None = None
+
+    @property
+    def shares_a_gpu(self) -> bool:
+        return 0 < self.gpus < 1
 
     @property
     def ranks(self) -> int:
@@ -66,8 +78,10 @@ def load(spec: EngineSpec, limits: Limits, dtype: str = "auto") -> LoadedVllm:
     Raises ValueError if this device cannot run it, MemoryError if its memory is too small.
     """
     checks.check_device(limits.ranks, limits.gpus)
+    checks.check_dtype(dtype)
     path = checked_folder(spec)
-    llm = _start(spec, limits, path, dtype)
+    with _turn(limits):
+        llm = _start(spec, limits, path, dtype)
     checks.check_kv_dtype(llm, kv_cache_dtype(spec.kv_policy))
     warnings = checks.compare_bytes(llm, spec, path, limits.ranks)
     return LoadedVllm(llm, path, reproducible(spec.weights), warnings)
@@ -81,6 +95,13 @@ def reproducible(weights: WeightSpec) -> str:
     """
     invariant = envs.VLLM_BATCH_INVARIANT and not current_platform.is_cpu()
     return "batch_invariant" if invariant and weights.bits == 16 else "seeded"
+
+
+def _turn(limits: Limits) -> AbstractContextManager[None]:
+    """The turn to load on a GPU that other engines share."""
+    if not limits.shares_a_gpu:
+        return nullcontext()
+    return loading_turn.turn(current_platform.get_device_uuid(0))
 
 
 def _start(spec: EngineSpec, limits: Limits, path: str, dtype: str) -> LLMEngine:
@@ -100,11 +121,14 @@ def _start(spec: EngineSpec, limits: Limits, path: str, dtype: str) -> LLMEngine
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error at vLLM's start says that memory is too small; some of these are ValueErrors."""
+    """Whether an error at vLLM's start says that memory is too small; some of these are ValueErrors.
+
+    vLLM asserts that no other process frees memory while it measures, so that may be tried again too.
+    """
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     text = str(error).lower()
-    return isinstance(error, ValueError | RuntimeError) and (
+    return isinstance(error, ValueError | RuntimeError | AssertionError) and (
         "memory" in text
         and any(word in text for word in ("available", "free", "allocate", "cache"))
     )
@@ -118,17 +142,20 @@ def free_memory() -> None:
 
 def engine_args(spec: EngineSpec, limits: Limits, path: str, dtype: str, part: float) -> EngineArgs:
     """vLLM's settings, with `part` of the cache that all rows would fill."""
-    longest = limits.longest or spec.model.architecture.context
+    a, kv_dtype = spec.model.architecture, kv_cache_dtype(spec.kv_policy) or "auto"
+    longest = limits.longest or a.context
     on_cpu = current_platform.is_cpu()
     return EngineArgs(
         model=path,
         dtype=dtype,
-        kv_cache_dtype=kv_cache_dtype(spec.kv_policy) or "auto",
+        kv_cache_dtype=kv_dtype,
+        attention_backend=attention_backend(kv_dtype, a.head_dim, dtype),
         max_model_len=longest,
         max_num_seqs=limits.max_rows,
         tensor_parallel_size=limits.ranks,
         distributed_executor_backend="uni" if limits.ranks == 1 else "mp",
         enable_prefix_caching=True,
+        scheduling_policy="priority",
         generation_config="vllm",  # sampling comes with each request
         disable_log_stats=True,
         seed=0,
@@ -137,11 +164,11 @@ def engine_args(spec: EngineSpec, limits: Limits, path: str, dtype: str, part: f
 
 
 def _on_cpu(spec: EngineSpec, limits: Limits, longest: int, part: float) -> dict[str, Any]:
-    wanted = int(part * cache_bytes(spec, limits, CPU_BLOCK_TOKENS))
+    wanted = cache_bytes(spec, limits, CPU_BLOCK_TOKENS)
     least = sequence_bytes(spec, longest, CPU_BLOCK_TOKENS)
-    most = int(MOST_OF_A_CPU * part * available_bytes())
+    most = int(MOST_OF_A_CPU * available_bytes())
     return {
-        "kv_cache_memory_bytes": max(least, min(wanted, most)),
+        "kv_cache_memory_bytes": int(part * max(least, min(wanted, most))),
         # vLLM 0.32 rewinds a row's generator between two chunks of a prompt, which fails on a CPU.
         "enable_chunked_prefill": False,
         "max_num_batched_tokens": max(memory.PREFILL_TOKENS, longest, limits.max_rows),
@@ -151,24 +178,36 @@ def _on_cpu(spec: EngineSpec, limits: Limits, longest: int, part: float) -> dict
 
 
 def _on_gpu(spec: EngineSpec, limits: Limits, part: float) -> dict[str, Any]:
-    """What each rank holds, as a share of its GPU's memory."""
-    total = torch.cuda.get_device_properties(0).total_memory
+    """What each rank holds: the bytes of its cache, or a part of its GPU's memory."""
     a = memory.share(spec.model.architecture, limits.ranks)
-    model = replace(spec.model, architecture=a)
-    cache = part * cache_bytes(replace(spec, model=model), limits, GPU_BLOCK_TOKENS)
-    weights = memory.architecture_bytes(a, spec.weights)
-    wanted = weights + cache + memory.workspace_bytes(a, limits.max_rows)
-    most = MOST_OF_A_GPU * min(1.0, limits.gpus or 1.0)
-    return {
-        "gpu_memory_utilization": round(min(wanted / total, most), 4),
-        "max_num_batched_tokens": max(memory.PREFILL_TOKENS, limits.max_rows),
-    }
+    ranks = replace(spec, model=replace(spec.model, architecture=a))
+    batch = {"max_num_batched_tokens": max(memory.PREFILL_TOKENS, limits.max_rows)}
+    if limits.shares_a_gpu:
+        cache = int(part * planned_cache_bytes(ranks, limits))
+        return {"kv_cache_memory_bytes": cache, "gpu_memory_utilization": ANY_SHARE, **batch}
+    free, total = free_and_total(limits.ranks)
+    cache = cache_bytes(ranks, limits, GPU_BLOCK_TOKENS)
+    asked = asked_bytes(free, total, besides_cache_bytes(a, spec, limits.max_rows), cache, part)
+    return {"gpu_memory_utilization": asked / total, **batch}
+
+
+def besides_cache_bytes(a: Architecture, spec: EngineSpec, rows: int) -> int:
+    """Bytes of weights and of the allowance for all else, without what CUDA takes for itself."""
+    allowance = memory.workspace_bytes(a, rows) - memory.CONTEXT_BYTES
+    return memory.architecture_bytes(a, spec.weights) + allowance
 
 
 def cache_bytes(spec: EngineSpec, limits: Limits, block_tokens: int) -> int:
     """Bytes of the KV cache of all rows at their longest, in whole blocks, plus one row for the forks."""
     longest = limits.longest or spec.model.architecture.context
     return (limits.max_rows + 1) * sequence_bytes(spec, longest, block_tokens)
+
+
+def planned_cache_bytes(spec: EngineSpec, limits: Limits) -> int:
+    """Bytes of the KV cache as the plan counts it: rows at their mean length, but one at its longest."""
+    longest = limits.longest or spec.model.architecture.context
+    rows = [sequence_bytes(spec, limits.mean or longest, GPU_BLOCK_TOKENS)] * (limits.max_rows - 1)
+    return sum(rows) + sequence_bytes(spec, longest, GPU_BLOCK_TOKENS)
 
 
 def sequence_bytes(spec: EngineSpec, tokens: int, block_tokens: int) -> int:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from raysweep import memory
 from raysweep.driver.preflight import preflight
@@ -13,6 +13,7 @@ from raysweep.driver.ray_world import RayWorld
 from raysweep.errors import ConfigError
 from raysweep.planning.jobs import engines_of, held, jobs_of, learnt_from
 from raysweep.planning.lengths import Lengths, longest, shard_lengths
+from raysweep.planning.loads import NO_LOADS, Loads, LoadTimes
 from raysweep.planning.unfit import refusal
 from raysweep.run_config import Cluster, Generation, Servers
 from raysweep.scheduling import loop
@@ -37,6 +38,7 @@ class Outcome:
     gpu_s     GPU seconds of all actors
     faults    actors that were lost, by the kind of loss
     actors    actors that ran at the same time, at most
+    loads     how long actors took to load
     warnings  warnings of engines as they were loaded
     left      samples never started, because no node had capacity or the work was stopped
     stopped   why the work was stopped, or ""
@@ -55,6 +57,7 @@ class Outcome:
     left: int = 0
     stopped: str = ""
     unfit: tuple[Shard, ...] = ()
+    loads: LoadTimes = field(default_factory=dict)
 
 
 Watch = Callable[[Schedule, Event | None], None]
@@ -69,6 +72,7 @@ def generate(
     watch: Watch = lambda schedule, event: None,
     ended: Callable[[Outcome], None] = lambda outcome: None,
     parts: Iterable[Part] = (),
+    loads: Loads = NO_LOADS,
     skip_unfit: bool = False,
     servers: Servers | None = None,
     tell: Callable[[str], None] = lambda line: None,
@@ -80,6 +84,7 @@ def generate(
     watch       called with each event, and with None after a moment without one
     ended       called once with the outcome, also when an interruption or a fault ends the work early
     parts       finished parts, from which trace lengths and speeds are measured
+    loads       of earlier sessions
     skip_unfit  whether engines that no node holds are left for a larger cluster
     servers     of the engines whose backend is `server`
     tell        called with each line on a node that joins later and cannot be used
@@ -100,7 +105,7 @@ def generate(
         shards, unfit = held(shards, generation, cluster, lengths)
         if unfit and not skip_unfit:
             raise ConfigError(refusal(cluster, engines_of(unfit), lengths))
-        jobs = jobs_of(shards, generation, cluster, lengths)
+        jobs = jobs_of(shards, generation, cluster, lengths, loads)
         check_room(jobs, nodes, cluster)
         learnt = learnt_from(parts, jobs)
         schedule = Schedule(jobs, learnt, generation.max_attempts, cluster.actors)
@@ -195,4 +200,5 @@ def outcome_of(schedule: Schedule, wall_s: float, unfit: Sequence[Shard] = ()) -
         left=sum(queue.waiting_samples for queue in schedule.queues),
         stopped=schedule.losses.stopped,
         unfit=tuple(unfit),
+        loads=dict(schedule.loads),
     )

@@ -102,6 +102,7 @@ class RayWorld:
     def start(self, place: Place) -> None:
         engine, need = place.queue.engine, place.spot.need
         server = self.servers.of(engine.engine_id)
+        lengths = self.lengths.within(engine.model.architecture)
         options = ray.remote(EngineActor).options(
             name=f"{engine.engine_id}#{place.number}-{self.session}",
             num_cpus=need.cpus,
@@ -115,7 +116,8 @@ class RayWorld:
             spec=engine,
             store_root=self.store.root,
             max_rows=place.rows,
-            longest=self.lengths.within(engine.model.architecture).row,
+            longest=lengths.row,
+            mean=lengths.mean,
             cpus=need.cpus,
             gpus=need.gpus,
             lease=self.store.lease.lent() if self.store.lease else None,

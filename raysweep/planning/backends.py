@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from raysweep.errors import ConfigError
 from raysweep.kv_policy import KVPolicy, method_of
 from raysweep.memory import share
-from raysweep.run_config import Cluster
+from raysweep.run_config import Cluster, Gpu
 from raysweep.spec import EngineSpec, ModelSpec, WeightSpec
 from raysweep.system.machine import cpu_has
 
@@ -26,6 +26,11 @@ CPU_HEAD_DIMS = {32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512}
 CPU_KV_DTYPES = {"auto", "fp8", "fp8_e5m2"}
 # The bits of vLLM's GPTQ kernel, Marlin.
 GPTQ_BITS = {4, 8}
+
+# GPUs without bf16 that have a label in Ray, and the backends that compute in it. vLLM would take fp16 there
+# by itself, and then one engine's samples would differ from one kind of GPU to another.
+WITHOUT_BF16 = {"K80", "P4", "P100", "T4", "V100"}
+IN_BF16 = ("torch", "vllm")
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,10 @@ def refuses(
     backend: str, model: ModelSpec, weights: WeightSpec, policy: KVPolicy, cluster: Cluster
 ) -> str | None:
     """Why a backend cannot run such an engine on the cluster's actors. None if it may be able to."""
+    kinds = [pool.gpu for pool in cluster.pools] if cluster.on_gpus else []
+    if kinds and all(lacks_bf16(backend, gpu) for gpu in kinds):
+        names = " and ".join(gpu.name for gpu in kinds)
+        return f"{backend} computes in bf16, which {names} lacks; choose another cluster.gpu"
     if backend == "vllm":
         return _vllm_refuses(model, weights, policy, cluster)
     if backend == "server":
@@ -83,6 +92,11 @@ def _server_refuses(model: ModelSpec, weights: WeightSpec, policy: KVPolicy) -> 
             "name those that it serves in the model's `quantized`"
         )
     return None
+
+
+def lacks_bf16(backend: str, gpu: Gpu) -> bool:
+    """Whether the backend computes in bf16, and a kind of GPU has none."""
+    return backend in IN_BF16 and gpu.accelerator_type in WITHOUT_BF16
 
 
 def _vllm_refuses(

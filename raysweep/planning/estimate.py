@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from raysweep.planning.grid import whole_stream
 from raysweep.planning.lengths import run_lengths
+from raysweep.planning.loads import NO_LOADS, Loads
 from raysweep.planning.measured import Learnt, learnt_of
 from raysweep.planning.placements import Placement, modelled, placements
 from raysweep.planning.plan import Plan, PlannedShard
@@ -58,11 +59,11 @@ class Estimate:
         return (busy_s + load_s) * place.fit.gpus / HOUR_S
 
 
-def estimates(config: RunConfig, plan: Plan) -> tuple[Estimate, ...]:
-    """The estimate of each engine of the plan."""
+def estimates(config: RunConfig, plan: Plan, loads: Loads = NO_LOADS) -> tuple[Estimate, ...]:
+    """The estimate of each engine of the plan, given the loads of earlier sessions."""
     generation, cluster, lengths = config.generation, config.cluster, run_lengths(config)
     options = {
-        engine.engine_id: placements(engine, generation, cluster, lengths)
+        engine.engine_id: placements(engine, generation, cluster, lengths, loads)
         for engine in plan.engines
     }
     ways = {key: [place.option(cluster) for place in places] for key, places in options.items()}

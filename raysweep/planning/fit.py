@@ -3,15 +3,17 @@
     memory of each GPU >= share of the weights + fixed + rows * (share of a row's cache + its logits)
 
 A row is a sequence that has used the largest token budget. Its cache counts at its peak, and `fixed` is an
-allowance. The torch engine takes more for a row and besides (see `torch_memory`), and runs on one GPU. An
-engine's share of a GPU is its share of the GPU's memory, so engines whose shares sum to 1 or less fit on one.
+allowance. The torch engine takes more for a row and besides (see `torch_memory`), and runs on one GPU. The
+rows of vLLM share a paged cache, so there a row counts at its mean length (see `vllm_memory`). An engine's
+share of a GPU is its share of the GPU's memory, so engines whose shares sum to 1 or less fit on one.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from raysweep.memory import architecture_bytes, kv_peak_bytes, share, workspace_bytes
-from raysweep.planning import torch_memory
+from raysweep.planning import torch_memory, vllm_memory
+from raysweep.planning.backends import lacks_bf16
 from raysweep.planning.lengths import Lengths
 from raysweep.run_config import Cluster, Gpu, Pool
 from raysweep.spec import Architecture, EngineSpec
@@ -33,9 +35,11 @@ NO_GPU = Gpu("", 0, 1.0, 1.0)
 class Fit:
     """How an engine is laid out on GPUs of one kind. Bytes are bytes per GPU.
 
-    gpus         whole GPUs, or a share of one; 0 on a CPU
-    rows         the most sequences that decode together
-    fixed_bytes  taken besides weights and rows
+    gpus          whole GPUs, or a share of one; 0 on a CPU
+    rows          the most sequences that decode together
+    fixed_bytes   taken besides weights and rows
+    spread_bytes  what a row at its longest takes beyond `row_bytes`, which `fixed_bytes` has for one row
+    room_bytes    what the rows share, if they are not reserved at their longest
     """
 
     gpus: float
@@ -43,6 +47,15 @@ class Fit:
     row_bytes: int
     rows: int
     fixed_bytes: int = 0
+    spread_bytes: int = 0
+    room_bytes: int = 0
+
+    @property
+    def certain_rows(self) -> int:
+        """Rows that fit even if all of them are at their longest."""
+        if not self.spread_bytes:
+            return self.rows
+        return min(self.rows, self.room_bytes // (self.row_bytes + self.spread_bytes))
 
     def peak_bytes(self, rows: int) -> int:
         """The most bytes that the engine takes with that many rows."""
@@ -56,9 +69,15 @@ def fit_on(engine: EngineSpec, gpu: Gpu, gpus: int, lengths: Lengths) -> Fit:
     """
     if gpus > 1 and engine.backend in ONE_GPU:
         raise ValueError(f"the {engine.backend} engine runs on one GPU, not on {gpus}")
+    if lacks_bf16(engine.backend, gpu):
+        raise ValueError(f"{gpu.name} has no bf16, in which the {engine.backend} engine computes")
     a = share(engine.model.architecture, gpus)
     weights = architecture_bytes(a, engine.weights)
     row, fixed = _taken(engine, a, lengths.within(a))
+    if engine.backend == "vllm":
+        spread = vllm_memory.spread_bytes(a, engine.kv_policy, lengths.within(a))
+        free = vllm_memory.usable_bytes(gpu.memory_bytes) - weights - fixed
+        return Fit(gpus, weights, row, max(0, free // row), fixed, spread, free + spread)
     free = gpu.memory_bytes - weights - fixed
     return Fit(gpus, weights, row, max(0, free // row), fixed)
 
@@ -69,6 +88,9 @@ def _taken(engine: EngineSpec, a: Architecture, lengths: Lengths) -> tuple[int, 
     if engine.backend == "torch":
         row = torch_memory.row_bytes(a, policy, lengths)
         return row, torch_memory.fixed_bytes(a, policy, lengths)
+    if engine.backend == "vllm":
+        row = vllm_memory.row_bytes(a, policy, lengths)
+        return row, vllm_memory.fixed_bytes(a, policy, lengths)
     logits = workspace_bytes(a, 1) - workspace_bytes(a, 0)
     return kv_peak_bytes(a, policy, lengths.row) + logits, workspace_bytes(a, 0)
 
@@ -108,7 +130,7 @@ def placed(
     whole = [
         capped(fit, max_rows) for fit in fits(engine, gpu, lengths) if fit.rows and fit.gpus <= most
     ]
-    enough = (fit for fit in whole if fit.rows >= min(max_rows, ENOUGH_ROWS))
+    enough = (fit for fit in whole if fit.certain_rows >= min(max_rows, ENOUGH_ROWS))
     return next(enough, whole[0] if whole else None)
 
 
@@ -116,7 +138,9 @@ def shared(engine: EngineSpec, gpu: Gpu, max_rows: int, lengths: Lengths) -> Fit
     """The engine on the smallest share of a GPU that holds all rows. None if it exceeds LARGEST_SHARE."""
     fit = fit_on(engine, gpu, 1, lengths)
     steps = -(-fit.peak_bytes(max_rows) * STEPS // gpu.memory_bytes)
-    return replace(fit, gpus=steps / STEPS, rows=max_rows) if steps <= LARGEST_SHARE else None
+    room = fit.spread_bytes + max_rows * fit.row_bytes
+    shared = replace(fit, gpus=steps / STEPS, rows=max_rows, room_bytes=room)
+    return shared if steps <= LARGEST_SHARE else None
 
 
 def given(engine: EngineSpec, gpu: Gpu, gpus: float, max_rows: int, lengths: Lengths) -> Fit | None:

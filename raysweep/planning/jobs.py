@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from raysweep.planning.lengths import Lengths
+from raysweep.planning.loads import NO_LOADS, Loads
 from raysweep.planning.measured import Learnt, learnt_of
 from raysweep.planning.placements import Option, modelled, placements, seen_by
 from raysweep.run_config import Cluster, Generation
@@ -23,18 +24,23 @@ class Job:
 
 
 def jobs_of(
-    shards: Iterable[Shard], generation: Generation, cluster: Cluster, lengths: Lengths
+    shards: Iterable[Shard],
+    generation: Generation,
+    cluster: Cluster,
+    lengths: Lengths,
+    loads: Loads = NO_LOADS,
 ) -> tuple[Job, ...]:
     """One job per engine of the shards.
 
     lengths  of the run's sequences, as in the plan (`lengths.run_lengths`)
+    loads    of earlier sessions
 
     Raises ValueError for an engine that fits on no GPU of the cluster. See `held`.
     """
     by_engine: dict[str, list[Shard]] = defaultdict(list)
     for shard in shards:
         by_engine[shard.engine.engine_id].append(shard)
-    return tuple(_job(theirs, generation, cluster, lengths) for theirs in by_engine.values())
+    return tuple(_job(theirs, generation, cluster, lengths, loads) for theirs in by_engine.values())
 
 
 def held(
@@ -57,10 +63,14 @@ def engines_of(shards: Iterable[Shard]) -> tuple[EngineSpec, ...]:
 
 
 def _job(
-    shards: Sequence[Shard], generation: Generation, cluster: Cluster, lengths: Lengths
+    shards: Sequence[Shard],
+    generation: Generation,
+    cluster: Cluster,
+    lengths: Lengths,
+    loads: Loads,
 ) -> Job:
     engine = shards[0].engine
-    places = placements(engine, generation, cluster, lengths)
+    places = placements(engine, generation, cluster, lengths, loads)
     if not places:
         raise ValueError(f"{engine.engine_id} fits on no GPU of the cluster")
     options = tuple(place.option(seen_by(engine, cluster)) for place in places)

@@ -35,6 +35,11 @@ class Lengths:
         """Tokens of a row that are decoded: all but the prompt."""
         return self.row - self.prompt
 
+    @property
+    def mean(self) -> int:
+        """Tokens of a row at its mean length, while it grows from its prompt to its longest."""
+        return self.prompt + -(-self.trace // 2)
+
     def within(self, a: Architecture) -> "Lengths":
         """The same for a model, which has no sequence beyond its context."""
         return replace(self, row=min(self.row, a.context), prompt=min(self.prompt, a.context))

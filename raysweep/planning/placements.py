@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from raysweep.planning.fit import Fit, fit_of, placed
 from raysweep.planning.lengths import Lengths
+from raysweep.planning.loads import NO_LOADS, Loads
 from raysweep.planning.measured import Modelled
 from raysweep.planning.speed import Speed, speed
 from raysweep.run_config import Cluster, Generation, Gpu
@@ -56,7 +57,11 @@ class Placement:
 
 
 def placements(
-    engine: EngineSpec, generation: Generation, cluster: Cluster, lengths: Lengths
+    engine: EngineSpec,
+    generation: Generation,
+    cluster: Cluster,
+    lengths: Lengths,
+    loads: Loads = NO_LOADS,
 ) -> tuple[Placement, ...]:
     """Each way to run an engine with sequences of such lengths, sorted by price per token."""
     rows, cluster = generation.max_rows, seen_by(engine, cluster)
@@ -66,7 +71,9 @@ def placements(
         else [(None, placed(engine, None, rows, lengths))]
     )
     found = [
-        Placement(gpu, fit, speed(engine, gpu, fit, lengths.trace)) for gpu, fit in fits if fit
+        Placement(gpu, fit, _loading(speed(engine, gpu, fit, lengths.trace), engine, gpu, loads))
+        for gpu, fit in fits
+        if fit
     ]
     return tuple(sorted(found, key=lambda place: place.token_price))
 
@@ -75,6 +82,12 @@ def seen_by(engine: EngineSpec, cluster: Cluster) -> Cluster:
     """The cluster as an engine uses it: one on a server of its own takes no GPU of the cluster."""
     on_server = engine.backend == "server"
     return replace(cluster, pools=(), gpus_per_actor=0.0) if on_server else cluster
+
+
+def _loading(speed: Speed, engine: EngineSpec, gpu: Gpu | None, loads: Loads) -> Speed:
+    """The speed with the time to load as it was measured, if it was."""
+    device = gpu.accelerator_type if gpu else ""
+    return replace(speed, load_s=loads.seconds(engine, device, speed.load_s))
 
 
 def has_known_gpus(cluster: Cluster) -> bool:

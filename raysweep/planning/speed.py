@@ -7,7 +7,8 @@ computes, and the slower of the two counts:
 
 A row's bytes are those of its KV cache. For the torch engine on a GPU they are all that it moves. Its
 instructions for unpacking quantised numbers are a third term of the maximum, the largest one on an A100. Its
-compactions are added as their share per token (`traffic`).
+compactions are added as their share per token (`traffic`). Where vLLM's rows share less memory than all of
+them take at their longest, some wait, and tokens are computed again (`vllm_memory.crowding`).
 
 This follows Williams et al., "Roofline", CACM 2009, but adds the weights' part instead of overlapping it, so
 the model errs on the slow side. A fraction of a GPU has that fraction of its bandwidth and FLOPs. n GPUs
@@ -20,8 +21,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from raysweep.memory import NATIVE_BYTES, architecture_bytes, kv_bytes, share
+from raysweep.memory import NATIVE_BYTES, kv_bytes, share
+from raysweep.planning.loads import modelled_load_s
 from raysweep.planning.traffic import Work, compaction, step_bytes, unpacking_instructions
+from raysweep.planning.vllm_memory import Crowding, crowding
 from raysweep.run_config import Gpu
 from raysweep.spec import Architecture, EngineSpec
 
@@ -34,10 +37,6 @@ FLOPS_EFFICIENCY = 0.5
 ISSUE_EFFICIENCY = 0.6  # of the instructions that a GPU can issue
 # The efficiency that remains each time the number of GPUs of an engine doubles.
 DOUBLING_EFFICIENCY = 0.9
-# The speed at which a checkpoint is read.
-DISK_BYTES_S = 1e9
-# Seconds to start a process, import libraries and compile kernels, with a GPU and without.
-START_S, CPU_START_S = 30.0, 5.0
 
 # A nominal CPU core with its share of the memory, for comparing costs without a GPU.
 CPU_BANDWIDTH_BYTES_S, CPU_FLOPS_S = 10e9, 50e9
@@ -49,7 +48,7 @@ class Speed:
 
     gpus    share of a GPU (< 1), or whole GPUs; 0 on a CPU
     rows    the most sequences that decode together
-    step_s  seconds that a decode step takes to read the weights, whatever its rows
+    step_s  seconds that a decode step takes to read the weights, whatever its rows; more if some rows wait
     row_s   seconds that each row adds at its mean length
     load_s  seconds to load the engine
     """
@@ -80,14 +79,14 @@ def speed(engine: EngineSpec, gpu: Gpu | None, fit: "Fit", tokens: int) -> Speed
     row_s = _seconds(Work(moved, flops, unpacking), rates)
     if on_torch:
         row_s += _seconds(compaction(a, engine.kv_policy, tokens), rates)
-    stored = architecture_bytes(engine.model.architecture, engine.weights)
-    start_s = CPU_START_S if gpu is None else START_S
+    crowded = crowding(fit.rows, fit.certain_rows) if gpu else Crowding()
+    row_s += crowded.recomputed * flops / rates.flops
     return Speed(
         gpus=fit.gpus,
         rows=fit.rows,
-        step_s=_read_bytes(a, fit.weights_bytes) / rates.moved,
+        step_s=_read_bytes(a, fit.weights_bytes) / rates.moved / crowded.decoding,
         row_s=row_s,
-        load_s=start_s + stored / DISK_BYTES_S,
+        load_s=modelled_load_s(engine, on_gpu=gpu is not None),
     )
 
 

@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
+from raysweep.planning.loads import LoadTime, LoadTimes, as_noted, noted_loads
 from raysweep.progress.progress_json import PROGRESS
 from raysweep.scheduling.loss_kinds import LossKind
 from raysweep.storage.store import Store
@@ -26,9 +28,12 @@ def note_session(
     gpu_s: float,
     faults: Mapping[LossKind, int],
     warnings: Iterable[str] = (),
+    loads: LoadTimes = MappingProxyType({}),
 ) -> None:
-    """Add a generate stage's time, GPU time, faults and warnings to those of earlier sessions."""
-    before = read_summary(store)
+    """Add a generate stage's time, GPU time, faults, warnings and loads to those of earlier sessions."""
+    before, loaded = read_summary(store), {**noted_loads(store)}
+    for key, time in loads.items():
+        loaded[key] = loaded.get(key, LoadTime()) + time
     by_kind = Counter(before.get("faults_by_kind", {})) + Counter(faults)
     noted = {
         "wall_s": round(before.get("wall_s", 0.0) + wall_s, 1),
@@ -36,5 +41,6 @@ def note_session(
         "faults_survived": before.get("faults_survived", 0) + sum(faults.values()),
         "faults_by_kind": dict(sorted(by_kind.items())),
         "warnings": sorted({*before.get("warnings", ()), *warnings}),
+        "loads": as_noted(loaded),
     }
     add_to_summary(store, noted)

@@ -122,7 +122,7 @@ def _do(world: World, action: Start | RunTask | Stop) -> None:
 
 def _take_in(schedule: Schedule, world: World, event: Event) -> None:
     if isinstance(event, Loaded):
-        schedule.loaded(event.place)
+        schedule.loaded(event.place, world.now())
     elif isinstance(event, HasCapacity):
         schedule.has_capacity(event.place)
     elif isinstance(event, Finished):

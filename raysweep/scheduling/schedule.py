@@ -8,10 +8,11 @@ This module reads no clock and calls no actor. Decisions come out as actions, an
 """
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
 from raysweep.planning.jobs import Job
+from raysweep.planning.loads import LoadTime
 from raysweep.planning.measured import Learnt
 from raysweep.planning.placements import Need, Option
 from raysweep.scheduling.loss_kinds import LossKind
@@ -34,6 +35,7 @@ class Schedule:
 
     most_places  places held at a time at most, None for as many as the nodes hold
     gpu_s        GPU seconds of the places that were given back
+    loads        how long actors took to load, by kind of GPU and engine id
     draining     no more work is started
 
     A node that is cooling down gets no actor until the time that is kept with its id. Places to feed may get
@@ -59,6 +61,7 @@ class Schedule:
         self.started = 0
         self._held = self.most_held = 0
         self.gpu_s = 0.0
+        self.loads: dict[tuple[str, str], LoadTime] = defaultdict(LoadTime)
         self.warnings: set[str] = set()
         self.draining = False
         self._cooling_down: dict[str, float] = {}
@@ -126,7 +129,11 @@ class Schedule:
             self.lost(place, "node", "its node is gone", now)
         return lost
 
-    def loaded(self, place: Place) -> None:
+    def loaded(self, place: Place, now: float) -> None:
+        """The engine of a place is ready, which an actor that fails later may say once more."""
+        if not place.loaded:
+            key = place.spot.need.kind, place.queue.engine.engine_id
+            self.loads[key] += LoadTime(1, now - place.since)
         place.loaded = True
 
     def has_capacity(self, place: Place) -> None:

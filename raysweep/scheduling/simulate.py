@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from raysweep.errors import ConfigError
 from raysweep.planning.jobs import jobs_of, learnt_from
 from raysweep.planning.lengths import run_lengths
+from raysweep.planning.loads import loads_of, noted_loads
 from raysweep.planning.plan import Plan
 from raysweep.run_config import Cluster, Pool, RunConfig
 from raysweep.scheduling import loop
@@ -70,7 +71,8 @@ def simulate(config: RunConfig, plan: Plan, shards: Sequence[Shard], store: Stor
     Raises ConfigError if the configuration does not say how many GPUs there are.
     """
     nodes = nodes_of(config.cluster)
-    jobs = jobs_of(shards, config.generation, config.cluster, run_lengths(config))
+    loads = loads_of(noted_loads(store), plan.engines)
+    jobs = jobs_of(shards, config.generation, config.cluster, run_lengths(config), loads)
     assumed = config.simulate
     measured = measured_lengths(plan, store)
     lengths = TraceLengths(assumed.mean_length, assumed.length_spread, assumed.seed, measured)

@@ -7,6 +7,7 @@ parts. The plan and its cost follow from the parts, and are made again only if t
 from collections.abc import Callable
 
 from raysweep.planning.estimate import Estimate, estimates
+from raysweep.planning.loads import loads_of, noted_loads
 from raysweep.planning.plan import Plan, make_plan
 from raysweep.planning.plan_tables import write_plan
 from raysweep.run_config import RunConfig
@@ -69,7 +70,8 @@ class FolderView:
         """The cost of the plan, one estimate per engine."""
         plan = self.plan
         if self._costs is None:
-            self._costs = estimates(self.config, plan)
+            loads = loads_of(noted_loads(self.store), plan.engines)
+            self._costs = estimates(self.config, plan, loads)
         return self._costs
 
     def write_plan(self) -> None:

@@ -9,6 +9,7 @@ from raysweep.configuration.prompts import rendered_prompts, with_prompts
 from raysweep.planning.backends import check_installed
 from raysweep.planning.jobs import engines_of, held
 from raysweep.planning.lengths import run_lengths
+from raysweep.planning.loads import loads_of, noted_loads
 from raysweep.planning.unfit import checked_unfit
 from raysweep.progress.sessions import note_killed_session, note_session
 from raysweep.scheduling.losses import Failure
@@ -60,7 +61,7 @@ def run_stage(run: Context) -> int:
     from raysweep.progress.watch import watching
 
     def ended(done: Outcome) -> None:
-        note_session(run.store, done.wall_s, done.gpu_s, done.faults, done.warnings)
+        note_session(run.store, done.wall_s, done.gpu_s, done.faults, done.warnings, done.loads)
         add_to_summary(run.store, quarantined(done.failures))
 
     check_installed({shard.engine.backend for shard in shards}, config.cluster)
@@ -81,6 +82,7 @@ def run_stage(run: Context) -> int:
             skip_unfit=config.sweep.unfit == "skip",
             tell=lambda line: run.say("refused", line, RED),
             servers=config.server,
+            loads=loads_of(noted_loads(run.store), planned.engines),
         )
     run.folder.look()
     show_unfit(run, outcome.unfit)

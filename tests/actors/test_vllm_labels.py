@@ -10,8 +10,17 @@ import pytest
 
 from raysweep.spec import BF16, WeightSpec
 
-MODULES = ("vllm", "vllm.distributed", "vllm.platforms")
+MODULES = (
+    "vllm",
+    "vllm.distributed",
+    "vllm.platforms",
+    "vllm.third_party",
+    "vllm.utils.flashinfer",
+    "vllm.v1.attention.backends.registry",
+    "vllm.v1.attention.selector",
+)
 PACKAGE = "actors.vllm_engine"
+OURS = ("attention", "checks", "gpu_memory", "loading")  # modules that import them
 
 
 @pytest.fixture
@@ -19,14 +28,14 @@ def loading(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The module that loads vLLM, with stand-ins for what it imports of it."""
     for name in MODULES:
         monkeypatch.setitem(sys.modules, name, MagicMock())
-    for name in ("checks", "loading"):
+    for name in OURS:
         monkeypatch.delitem(sys.modules, f"{PACKAGE}.{name}", raising=False)
     package = importlib.import_module(PACKAGE)
-    for name in ("checks", "loading"):
+    for name in OURS:
         monkeypatch.delattr(package, name, raising=False)
     found = importlib.import_module(f"{PACKAGE}.loading")
     yield found
-    for name in ("checks", "loading"):
+    for name in OURS:
         sys.modules.pop(f"{PACKAGE}.{name}", None)
 
 

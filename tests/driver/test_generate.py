@@ -245,16 +245,33 @@ def test_an_actor_has_the_drivers_token(store, monkeypatch):
     assert store.read_text("token") == "hf_secret"
 
 
+def test_a_vllm_actor_starts_without_what_nvcc_would_compile_unless_its_user_wants_it(monkeypatch):
+    spec = an_engine(backend="vllm")
+    names = [
+        "VLLM_USE_FLASHINFER_SAMPLER",
+        "VLLM_USE_DEEP_GEMM",
+        "VLLM_ALLREDUCE_USE_FLASHINFER",
+    ]
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+        assert actor_environment.environment(spec, gpus=1)[name] == "0"
+        monkeypatch.setenv(name, "1")
+        assert actor_environment.environment(spec, gpus=1)[name] == "1"
+
+
 class Warned(EngineActor):
     """Has a warning about its engine."""
 
     def __init__(self, **arguments):
         super().__init__(**arguments)
-        self.engine.warnings = (f"loaded for {arguments['longest']} tokens",)
+        tokens = arguments["longest"], arguments["mean"]
+        self.engine.warnings = ("loaded for {} tokens, {} on average".format(*tokens),)
 
 
 def test_warnings_of_engines_come_back_once(store):
-    assert generate_on_ray(store, some_shards(), Warned).warnings == ("loaded for 43 tokens",)
+    assert generate_on_ray(store, some_shards(), Warned).warnings == (
+        "loaded for 43 tokens, 26 on average",
+    )
 
 
 def test_an_interruption_leaves_no_actor_behind_and_keeps_what_is_done(store):

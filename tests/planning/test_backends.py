@@ -14,7 +14,9 @@ from raysweep import memory
 from raysweep.errors import ConfigError
 from raysweep.planning import backends
 from raysweep.planning.backends import Choice, check_installed, choose, kv_cache_dtype, refuses
-from raysweep.run_config import Cluster
+from raysweep.planning.fit import fits
+from raysweep.planning.lengths import Lengths
+from raysweep.run_config import Cluster, Gpu, Pool
 from raysweep.spec import ModelSpec, WeightSpec
 from raysweep.system import machine
 
@@ -103,6 +105,23 @@ def test_without_avx_512_there_is_neither_gptq_nor_an_fp8_cache_on_this_machine(
     assert refuses("vllm", model(), BF16, Full(), a_cluster()) is None
     elsewhere = a_cluster(address="ray://elsewhere")
     assert refuses("vllm", model(), gptq, Full(), elsewhere) is None
+
+
+def test_a_gpu_without_bf16_is_refused_by_what_computes_in_it():
+    """vLLM would take fp16 there, and an engine's samples would differ from those of another GPU."""
+    t4, l4 = (
+        Gpu(name, 16 * 10**9, 3e11, 6e13, kind) for name, kind in [("t4-16", "T4"), ("l4-24", "L4")]
+    )
+    only, mixed = (replace(ON_GPU, pools=tuple(map(Pool, kinds))) for kinds in [(t4,), (t4, l4)])
+    for backend in ("torch", "vllm"):
+        assert refuses(backend, model(), BF16, Full(), only) == (
+            f"{backend} computes in bf16, which t4-16 lacks; choose another cluster.gpu"
+        )
+        assert refuses(backend, model(), BF16, Full(), mixed) is None
+        engine = replace(an_engine(), model=model(), backend=backend)
+        assert list(fits(engine, t4, Lengths(64))) == [] != list(fits(engine, l4, Lengths(64)))
+    assert refuses("fake", model(), BF16, Full(), only) is None
+    assert refuses("torch", model(), BF16, Full(), replace(only, gpus_per_actor=0.0)) is None
 
 
 def test_an_explicit_backend_that_cannot_run_the_sweep_is_bad_input(tmp_path: Path):

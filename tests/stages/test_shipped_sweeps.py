@@ -115,7 +115,7 @@ def test_two_plans_of_the_study_have_the_same_bytes(full: tuple[Path, str], tmp_
 
 
 def test_a_sweep_goes_to_whatever_cluster_is_named(tmp_path: Path):
-    two_kinds = ["cluster.gpu=[l4-24,t4-16]", "cluster.gpus=[16,null]"]
+    two_kinds = ["cluster.gpu=[a100-40,l4-24]", "cluster.gpus=[16,null]"]
     planned = plan(tmp_path, "+sweep=code", "cluster=existing", *two_kinds)
     assert planned.returncode == 0, planned.stderr
     assert "days) if 16 GPUs are always busy" in planned.stdout
@@ -124,21 +124,28 @@ def test_a_sweep_goes_to_whatever_cluster_is_named(tmp_path: Path):
 
 def test_what_fits_nowhere_is_said_with_what_would_and_is_no_fault_of_a_plan(tmp_path: Path):
     large = "sweep.models=[qwen3-0.6b,qwen3-32b]"
-    planned = plan(tmp_path, "+sweep=code", large, "cluster.gpu=t4-16", "cluster.gpus=2")
+    planned = plan(tmp_path, "+sweep=code", large, "cluster.gpu=l4-24", "cluster.gpus=2")
     assert planned.returncode == 0, planned.stderr
     assert "no room" in planned.stdout and "the stage generate skips them" in planned.stdout
     assert "qwen3-32b.bf16 with 4 KV policies: one sequence takes " in planned.stdout
-    assert "use 8 t4-16 or 4 l4-24" in planned.stdout and "elsewhere they take" in planned.stdout
+    assert "use 4 l4-24" in planned.stdout and "elsewhere they take" in planned.stdout
     engines = pq.read_table(tmp_path / "R" / "engines.parquet").to_pylist()
     unplaced = [row for row in engines if row["gpus"] is None]
     assert unplaced and all(row["est_gpu_hours"] is None for row in unplaced)
     assert all("qwen3-32b" in row["engine_id"] for row in unplaced)
 
 
+def test_a_gpu_without_bf16_is_refused_before_it_is_taken(tmp_path: Path):
+    refused = plan(tmp_path, "+sweep=code", "cluster.gpu=t4-16")
+    assert refused.returncode != 0
+    assert "vllm computes in bf16, which t4-16 lacks" in refused.stderr
+    assert "torch computes in bf16, which t4-16 lacks; choose another cluster.gpu" in refused.stderr
+
+
 def test_a_users_own_kind_of_gpu_is_suggested_where_an_engine_fits_nowhere(tmp_path: Path):
     mine = {"memory_mib": 200_000, "bandwidth_gb_s": 4000, "bf16_tflops": 1000}
     write_definition(tmp_path / "mine", "gpu", "mine-200", **mine)
-    large = ["sweep.models=[qwen3-0.6b,qwen3-32b]", "cluster.gpu=t4-16", "cluster.gpus=2"]
+    large = ["sweep.models=[qwen3-0.6b,qwen3-32b]", "cluster.gpu=l4-24", "cluster.gpus=2"]
     planned = plan(tmp_path, "--config-dir", "mine", "+sweep=code", *large)
     assert planned.returncode == 0, planned.stderr
     (suggested,) = re.findall(r"qwen3-32b\.bf16 with.*; use (.*)", planned.stdout)
