@@ -1,16 +1,18 @@
 """Checkpoints that were fetched from an address, on a disk that the actors of a machine or a cluster share.
 
-A process holds a shared lock on each checkpoint that it uses until it ends. To fetch or to remove a
-checkpoint takes its exclusive lock. So two actors fetch a checkpoint once, and a checkpoint in use stays. If
-the cache has a bound, a fetch first removes what no process uses, the least recently used first.
+A process holds a shared lock on each checkpoint that it uses, from before the fetch until it ends. A removal
+takes the exclusive lock and does not wait for it, so a checkpoint in use stays. One process at a time fetches
+a checkpoint, and the others wait. If the cache has a bound, a fetch first removes what no process uses, the
+least recently used first.
 
 RAYSWEEP_CACHE      the cache's folder; ~/.cache/raysweep by default
 RAYSWEEP_CACHE_GB   the most GB (1e9 bytes) that its checkpoints take; without it there is no bound
 
-    checkpoints/<revision>/        a whole checkpoint
-    checkpoints/.<revision>.tmp/   one that is being fetched; its manifest comes first and says its size
-    checkpoints/.<revision>.lock   the lock; its time of change is the time of the last use
-    checkpoints/.room.lock         held while room is made
+    checkpoints/<revision>/         a whole checkpoint
+    checkpoints/.<revision>.tmp/    one that is being fetched; its manifest comes first and says its size
+    checkpoints/.<revision>.used    the lock of its users; its time of change is the time of the last use
+    checkpoints/.<revision>.fetch   the lock of the process that fetches it
+    checkpoints/.room               the lock of the process that makes room
 """
 
 import json
@@ -19,7 +21,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, flock
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from pathlib import Path
 
 from pyarrow import fs
@@ -45,18 +47,17 @@ def fetched(checkpoint: Checkpoint) -> Path:
     if target in _used:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    lock = _opened(_lock_of(target))
+    lock = _locked(_beside(target, "used"), LOCK_SH)
     try:
-        # A lock is not changed from exclusive to shared in one go. So it is looked at again.
-        while not _complete(target, lock):
-            _locked(lock, LOCK_EX)
-            if not is_there(_local(target)):
-                _fetch(checkpoint.path, target)
-            flock(lock, LOCK_UN)
+        if not is_there(_local(target)):
+            with _alone(_beside(target, "fetch")):
+                if not is_there(_local(target)):
+                    _fetch(checkpoint.path, target)
     except BaseException:
         os.close(lock)
         raise
-    os.utime(lock, ns=(time.time_ns(),) * 2)  # finer than the kernel's own time of a file
+    now = time.time_ns()  # finer than the kernel's own time of a file
+    os.utime(lock, ns=(now, now))
     _used[target] = lock
     return target
 
@@ -80,21 +81,12 @@ def bound_bytes() -> float | None:
     return bound
 
 
-def _complete(target: Path, lock: int) -> bool:
-    """Whether the checkpoint is there; if so, its lock is shared."""
-    _locked(lock, LOCK_SH)
-    if is_there(_local(target)):
-        return True
-    flock(lock, LOCK_UN)
-    return False
-
-
 def _fetch(address: str, target: Path) -> None:
-    """Copy a checkpoint, whose exclusive lock this process holds, and rename it when it is whole."""
+    """Copy a checkpoint, and rename it when it is whole."""
     manifest = Store(address).read_text(MANIFEST)
-    aside = _aside_of(target)
+    aside = _beside(target, "tmp")
     _remove(target)  # what is left of a fetch that was killed, or was damaged later
-    with _alone(target.parent):
+    with _alone(target.parent / ".room"):
         _make_room(target.parent, _said_bytes(manifest), target.name)
         aside.mkdir()
         (aside / MANIFEST).write_text(manifest)
@@ -112,8 +104,8 @@ def _make_room(folder: Path, coming: float, name: str) -> None:
     bound = bound_bytes()
     if bound is None:
         return
-    locks = sorted(folder.glob(".*.lock"), key=lambda lock: lock.stat().st_mtime_ns)
-    kept = [folder / lock.name[1 : -len(".lock")] for lock in locks if lock.name != ".room.lock"]
+    locks = sorted(folder.glob(".*.used"), key=lambda lock: lock.stat().st_mtime_ns)
+    kept = [folder / lock.name.removeprefix(".").removesuffix(".used") for lock in locks]
     held = sum(map(_bytes, kept))
     for target in kept:
         if held + coming > bound:
@@ -127,13 +119,13 @@ def _make_room(folder: Path, coming: float, name: str) -> None:
 
 def _removed_bytes(target: Path) -> float:
     """Remove a checkpoint, and return its bytes; 0 if a process uses it."""
-    lock = _opened(_lock_of(target))
     try:
-        flock(lock, LOCK_EX | LOCK_NB)
-        freed = _bytes(target)
-        _remove(target)
+        lock = _locked(_beside(target, "used"), LOCK_EX | LOCK_NB)
     except BlockingIOError:
         return 0
+    try:
+        freed = _bytes(target)
+        _remove(target)
     finally:
         os.close(lock)
     return freed
@@ -141,7 +133,7 @@ def _removed_bytes(target: Path) -> float:
 
 def _remove(target: Path) -> None:
     """Remove what there is of a checkpoint. The manifest goes first, so that no rest counts as whole."""
-    for folder in (target, _aside_of(target)):
+    for folder in (target, _beside(target, "tmp")):
         (folder / MANIFEST).unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -150,7 +142,7 @@ def _bytes(target: Path) -> float:
     """The bytes of a checkpoint. One that is being fetched counts in full."""
     return sum(
         _said_bytes((folder / MANIFEST).read_text())
-        for folder in (target, _aside_of(target))
+        for folder in (target, _beside(target, "tmp"))
         if (folder / MANIFEST).exists()
     )
 
@@ -163,35 +155,33 @@ def _local(folder: Path) -> Checkpoint:
     return Checkpoint(str(folder), folder.name)
 
 
-def _aside_of(target: Path) -> Path:
-    return target.with_name(f".{target.name}.tmp")
-
-
-def _lock_of(target: Path) -> Path:
-    return target.with_name(f".{target.name}.lock")
+def _beside(target: Path, kind: str) -> Path:
+    return target.with_name(f".{target.name}.{kind}")
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Make room in one process at a time."""
-    lock = _opened(folder / ".room.lock")
+def _alone(path: Path) -> Iterator[None]:
+    """Hold a lock exclusively, and wait for it."""
+    lock = _locked(path, LOCK_EX)
     try:
-        _locked(lock, LOCK_EX)
         yield
     finally:
         os.close(lock)
 
 
-def _opened(lock: Path) -> int:
+def _locked(path: Path, how: int) -> int:
+    """A file that is opened and locked. Raises BlockingIOError for LOCK_NB if another process holds it."""
     # NFS gives an exclusive lock only on a file that is open for writing.
-    return os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
-
-
-def _locked(lock: int, how: int) -> None:
+    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         flock(lock, how)
+    except BlockingIOError:
+        os.close(lock)
+        raise
     except OSError as error:
+        os.close(lock)
         raise ConfigError(
-            f"{FOLDER}: {checkpoints()} is on a disk that locks no files ({error.strerror}); name a folder "
+            f"{FOLDER}: {path.parent} is on a disk that locks no files ({error.strerror}); name a folder "
             "on another disk"
         ) from error
+    return lock

@@ -19,6 +19,11 @@ from raysweep.storage.store import Store
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = 40_000  # bytes per checkpoint, and the few of its configuration
+KILLED = """
+import os
+from pyarrow import fs
+fs.copy_files = lambda source, destination: os._exit(9)
+"""
 USES = """
 import sys
 from actors.checkpoint_files import local_folder
@@ -47,8 +52,9 @@ def make(store: Path, name: str) -> Checkpoint:
 
 def cached(store: Path) -> list[str]:
     """What is in the cache, without the locks."""
-    names = (entry.name for entry in (store.parent / "cache" / "checkpoints").iterdir())
-    return sorted(name for name in names if not name.endswith(".lock"))
+    return sorted(
+        entry.name for entry in (store.parent / "cache/checkpoints").iterdir() if entry.is_dir()
+    )
 
 
 def use_and_end(checkpoint: Checkpoint) -> None:
@@ -190,11 +196,11 @@ def test_what_a_killed_fetch_left_is_removed_by_the_next(store, monkeypatch):
 def test_what_a_killed_fetch_left_makes_room_for_another(store, monkeypatch):
     bound(monkeypatch, 1)
     a, b = make(store, "a"), make(store, "b")
-    copies(monkeypatch, before=lambda: os._exit(1) if os.getpid() != parent else None)
-    parent = os.getpid()
-    if (child := os.fork()) == 0:
-        local_folder(a)
-    os.waitpid(child, 0)
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED + USES, a.path, a.revision],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert killed.returncode == 9
     assert cached(store) == [".a.tmp"]
     local_folder(b)
     assert cached(store) == ["b"]
