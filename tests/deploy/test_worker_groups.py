@@ -1,5 +1,6 @@
 """Worker groups as Ray's own autoscaler reads them: which pod it adds for an engine on some GPUs."""
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -58,7 +59,7 @@ def autoscaling(overlay: str) -> AutoscalingConfig:
     return AutoscalingConfig(derived, skip_content_hash=True)
 
 
-def launched(overlay: str, needs: list[tuple[str, float]]) -> tuple[dict[str, int], int]:
+def launched(overlay: str, needs: Sequence[tuple[str, float]]) -> tuple[dict[str, int], int]:
     """The pods of each group that are added for actors on so many GPUs of a kind, and how many remain.
 
     The requests are those of `ray_nodes.announce`: one CPU, the GPUs, and the label of their kind.
