@@ -225,6 +225,12 @@ def test_what_the_preflight_looks_for_is_in_the_image(what: str):
     ]
 
 
+def test_a_pod_of_the_image_may_ask_for_the_version_of_its_driver():
+    """NVIDIA's container runtime gives a container nvidia-smi and NVML for the capability `utility`."""
+    (environment,) = values(stage("runtime"), "ENV")
+    assert "NVIDIA_DRIVER_CAPABILITIES=compute,utility" in environment.split()
+
+
 def test_cuda_of_the_base_image_is_that_of_torch():
     (cuda,) = (rest for rest in values(instructions(), "ARG") if rest.startswith("CUDA="))
     assert re.match(r"CUDA=nvidia/cuda:13\.", cuda)

@@ -10,13 +10,15 @@ from ray.autoscaler._private.kuberay import autoscaling_config as kuberay
 from ray.autoscaler.v2.instance_manager.config import AutoscalingConfig
 from ray.autoscaler.v2.scheduler import ResourceDemandScheduler, SchedulingRequest
 from ray.autoscaler.v2.utils import ResourceRequestUtil
-from ray.core.generated.autoscaler_pb2 import ClusterResourceConstraint
-from ray.core.generated.common_pb2 import LabelSelectorOperator
+from ray.core.generated import autoscaler_pb2, common_pb2
 from support.manifests import ROOT, documents, the
 
 from raysweep.driver.ray_nodes import TYPE_LABEL
 from raysweep.planning.fit import GPU_COUNTS
 
+# A type checker does not see generated classes.
+MESSAGES: Any = autoscaler_pb2
+COMMON: Any = common_pb2
 AUTOSCALED = ["pvc", "s3", "gcs-fault-tolerant", "several-gpus"]
 
 
@@ -68,7 +70,7 @@ def launched(overlay: str, needs: Sequence[tuple[str, float]]) -> tuple[dict[str
         ResourceRequestUtil.make({"CPU": 1.0, "GPU": gpus}, label_selectors=[of_kind(kind)])
         for kind, gpus in needs
     ]
-    constraint = ClusterResourceConstraint(
+    constraint = MESSAGES.ClusterResourceConstraint(
         resource_requests=ResourceRequestUtil.group_by_count(requests)
     )
     config = autoscaling(overlay)
@@ -87,13 +89,7 @@ def launched(overlay: str, needs: Sequence[tuple[str, float]]) -> tuple[dict[str
 
 
 def of_kind(kind: str) -> list[tuple[str, int, list[str]]]:
-    return [
-        (
-            TYPE_LABEL,
-            LabelSelectorOperator.LABEL_OPERATOR_IN,
-            [label_of(kind)],
-        )
-    ]
+    return [(TYPE_LABEL, COMMON.LabelSelectorOperator.LABEL_OPERATOR_IN, [label_of(kind)])]
 
 
 @pytest.mark.parametrize("overlay", AUTOSCALED)
