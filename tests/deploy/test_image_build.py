@@ -4,12 +4,15 @@ What asks the indexes of PyPI and Debian is marked `long`, because it wants a ne
 """
 
 import ast
+import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import sysconfig
+import time
 import venv
 import zipfile
 from fnmatch import fnmatch
@@ -19,6 +22,9 @@ import pytest
 import triton
 from support.dockerfile import ROOT, instructions, stage, values
 from triton.runtime import build as triton_build
+
+from raysweep.driver.node_faults import faults
+from raysweep.system.node_report import node_report
 
 TRITON = Path(triton.__file__).parent
 LOCK = (ROOT / "requirements/vllm-cuda.txt").read_text()
@@ -115,30 +121,59 @@ def test_the_wheel_of_the_image_has_the_packages_definitions_and_models_and_noth
     assert names == expected
 
 
-@pytest.mark.slow
-def test_the_checks_of_the_last_stage_pass_with_what_is_installed_there(
-    wheel: Path, tmp_path: Path
-):
-    """Those of raysweep, by the commands of the Dockerfile. Its imports are of packages on GPUs."""
-    venv.create(tmp_path / "venv", symlinks=True)
-    python = tmp_path / "venv/bin/python"
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """/opt/raysweep/bin/python with what is installed there, but for packages of this environment."""
+    folder = tmp_path_factory.mktemp("venv")
+    venv.create(folder, symlinks=True)
     here = sysconfig.get_path("purelib")
-    there = sysconfig.get_path("purelib", vars={"base": str(tmp_path / "venv")})
+    there = sysconfig.get_path("purelib", vars={"base": str(folder)})
     Path(there, "here.pth").write_text(here + "\n")
-    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet"]
+    pip = [sys.executable, "-m", "pip", "--python", folder / "bin/python", "install", "--quiet"]
     subprocess.run([*pip, "--no-deps", "--ignore-installed", wheel], check=True)
-    checks = values(stage("runtime"), "RUN")[-1].split("&&")
-    commands = [check.strip() for check in checks if "raysweep " in check or "bz2" in check]
-    assert len(commands) == 3
+    return folder / "bin/python"
+
+
+def in_image(python: Path, folder: Path, commands: str, **variables: str) -> str:
+    """What commands print in an environment as the last stage has it."""
     ended = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", "\n".join(commands)],
-        cwd=tmp_path,
-        env={"PATH": f"{python.parent}:/usr/bin:/bin", "HOME": str(tmp_path)},
+        ["bash", "-euo", "pipefail", "-c", commands],
+        cwd=folder,
+        env={"PATH": f"{python.parent}:/usr/bin:/bin", "HOME": str(folder), **variables},
         capture_output=True,
         text=True,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert ended.stdout.startswith("plan ")
+    return ended.stdout
+
+
+@pytest.mark.slow
+def test_the_checks_of_the_last_stage_pass_with_what_is_installed_there(python, tmp_path: Path):
+    """Those of raysweep, by the commands of the Dockerfile. Its imports are of packages on GPUs."""
+    checks = values(stage("runtime"), "RUN")[-1].split("&&")
+    commands = [check.strip() for check in checks if "raysweep " in check or "bz2" in check]
+    assert len(commands) == 3
+    assert in_image(python, tmp_path, "\n".join(commands)).startswith("plan ")
+
+
+@pytest.mark.slow
+def test_what_is_installed_there_passes_the_preflight(python: Path, compiled: Path, tmp_path: Path):
+    """But for GPUs and vLLM, which this machine does not have."""
+    asking = (
+        "import json, dataclasses; from actors.node_report import report; "
+        "from raysweep.driver.preflight import Questions; "
+        "print(json.dumps(report(dataclasses.asdict(Questions(needs=('torch',))))))"
+    )
+    commands = f"python -c {shlex.quote(asking)}"
+    before = time.time()
+    said = node_report(
+        "image", json.loads(in_image(python, tmp_path, commands, CC=str(compiled / "cc")))
+    )
+    assert list(faults(said, said, (), (before, time.time()))) == []
+    assert said.compiler and said.code
+    # Without the interpreter's packages nothing passes.
+    with pytest.raises(AssertionError, match="No module named"):
+        in_image(python, tmp_path, f"python -S -c {shlex.quote(asking)}")
 
 
 def replayed(run: str, folder: Path) -> subprocess.CompletedProcess:
