@@ -15,11 +15,11 @@ from tempfile import TemporaryDirectory
 
 from pyarrow import fs
 
+from actors.checkpoint_cache import fetched
 from raysweep.checkpoints.engine_files import MANIFEST, is_there
 from raysweep.checkpoints.hub import repository_of
 from raysweep.spec import Checkpoint
 
-CACHE = Path("~/.cache/raysweep/checkpoints")
 TEXTS = ["*.json", "*.jinja", "*.txt", "*.model"]
 WANTED = [*TEXTS, "*.safetensors"]  # neither pickles nor code
 
@@ -32,12 +32,7 @@ def local_folder(checkpoint: Checkpoint) -> str:
         return snapshot_download(repository, revision=checkpoint.revision, allow_patterns=WANTED)
     if "://" not in checkpoint.path:
         return checkpoint.path
-    target = CACHE.expanduser() / checkpoint.revision
-    if not is_there(Checkpoint(str(target), checkpoint.revision)):
-        with _beside(target) as aside:
-            fs.copy_files(checkpoint.path, str(aside))
-            _move(aside, target)
-    return str(target)
+    return str(fetched(checkpoint))
 
 
 def tokenizer_folder(checkpoint: Checkpoint) -> str:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from actors import checkpoint_files
 from actors.checkpoint_files import local_folder, making
 from raysweep.checkpoints.engine_files import MANIFEST, is_there
 from raysweep.spec import Checkpoint
@@ -79,11 +78,11 @@ def test_a_folder_is_used_where_it_is(tmp_path: Path):
 
 
 def test_files_at_an_address_are_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(checkpoint_files, "CACHE", tmp_path / "cache")
+    monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "cache"))
     checkpoint = Checkpoint(f"file://{tmp_path}/store/0123", "0123")
     make(checkpoint)
     fetched = Path(local_folder(checkpoint))
-    assert fetched == tmp_path / "cache" / "0123"
+    assert fetched == tmp_path / "cache" / "checkpoints" / "0123"
     assert names(fetched) == names(place(checkpoint))
     (place(checkpoint) / "model.safetensors").unlink()  # so a second fetch would be noticed
     assert local_folder(checkpoint) == str(fetched)

@@ -24,6 +24,9 @@ import pyarrow.parquet as pq
 import pytest
 import requests
 from ray.job_submission import JobStatus, JobSubmissionClient
+from support.manifests import OVERLAYS, documents, faults, the
+
+from raysweep.system.exit_status import BAD_INPUT, DONE, WORK_REMAINS
 
 pytestmark = pytest.mark.slow
 
@@ -80,6 +83,22 @@ class Submitting:
     def ended(self, job: str) -> JobStatus:
         until(lambda: self.client.get_job_status(job).is_terminal())
         return self.client.get_job_status(job)
+
+    def submit_as_operator(self, job: str, entrypoint: str) -> subprocess.CompletedProcess:
+        """By the shell command that KubeRay gives the submitter's container (`BuildJobSubmitCommand`)."""
+        ray, at = shlex.join(RAY), f"--address {self.url}"
+        command = (
+            f"if ! {ray} job status {at} {job} >/dev/null 2>&1 ; then "
+            f"{ray} job submit {at} --no-wait --submission-id {job} -- {entrypoint} ; fi ; "
+            f"{ray} job logs {at} --follow {job}"
+        )
+        return subprocess.run(
+            ["bash", "-c", command],
+            env={**self.environment, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=WAIT_S,
+        )
 
     def ask(self, path: str) -> list[dict[str, Any]]:
         """Rows of Ray's tables, as its dashboard gets them."""
@@ -200,3 +219,50 @@ def test_a_submitted_run_is_stopped_by_sigterm_and_the_same_submission_ends_it(c
     )
     told = cluster.client.get_job_info(again).metadata
     assert told == {"run": "R", "sweep": "smoke", "report": f"{tmp_path}/R/report/index.html"}
+
+
+# A finished plan, shards that are missing, and a key that is not known.
+ENDS = [
+    (DONE, JobStatus.SUCCEEDED, "stages=[plan]"),
+    (WORK_REMAINS, JobStatus.FAILED, "stages=[plan,reduce]"),
+    (BAD_INPUT, JobStatus.FAILED, "stages=[plan] +sweep.sample=1"),
+]
+
+
+@pytest.mark.parametrize(("status", "becomes", "arguments"), ENDS)
+def test_the_operator_repeats_what_ends_with_another_status_than_0(
+    cluster, tmp_path, status: int, becomes: JobStatus, arguments: str
+):
+    """KubeRay repeats a job that is FAILED, `backoffLimit` times, whatever its status was."""
+    entrypoint = f"{sys.executable} -m raysweep +sweep=smoke out={tmp_path} {arguments}"
+    job = f"ended-{status}"
+    submitter = cluster.submit_as_operator(job, entrypoint)
+    assert cluster.ended(job) == becomes, submitter.stdout + submitter.stderr
+    assert (cluster.client.get_job_info(job).driver_exit_code or DONE) == status
+    # The submitter's pod only follows the log: its Kubernetes Job is done, and does not submit again.
+    assert submitter.returncode == 0
+    assert "raysweep: " in submitter.stdout or status != BAD_INPUT
+    again = cluster.submit_as_operator(job, entrypoint)
+    assert again.returncode == 0
+    assert [info.submission_id for info in cluster.client.list_jobs()].count(job) == 1
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_a_job_with_work_left_is_repeated_three_times_on_clusters_of_its_own(overlay: str):
+    job = the("RayJob", documents(overlay))
+    assert faults(job) == []
+    spec = job["spec"]
+    assert (spec["backoffLimit"], spec["submissionMode"]) == (3, "K8sJobMode")
+    # The operator refuses retries with these, and does not repeat an attempt past its deadline.
+    assert not {"clusterSelector", "suspend"} & spec.keys() or overlay == "kueue"
+    assert spec["activeDeadlineSeconds"] >= 24 * 3600
+    # Retries of the pod that submits are not retries of the sweep.
+    assert spec["submitterConfig"] == {"backoffLimit": 5}
+    assert spec["submitterPodTemplate"]["spec"]["restartPolicy"] == "Never"
+
+
+def test_retries_that_are_no_number_are_refused_by_the_operators_schema():
+    job = the("RayJob", documents("s3"))
+    for wrong in ("three", 2.5, None):
+        job["spec"]["backoffLimit"] = wrong
+        assert faults(job), wrong

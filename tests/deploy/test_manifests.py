@@ -129,34 +129,6 @@ def test_a_job_is_one_that_the_operator_takes(overlay: str):
         assert all(group["minReplicas"] == group["maxReplicas"] for group in groups)
 
 
-def label_of(gpu: str) -> str:
-    """Ray's label of a kind of GPU that conf/gpu knows."""
-    definition = yaml.safe_load((ROOT / "conf" / "gpu" / f"{gpu}.yaml").read_text())
-    return definition["accelerator_type"]
-
-
-@pytest.mark.parametrize("overlay", ["pvc", "s3", "gcs-fault-tolerant"])
-def test_gpus_are_scaled_from_zero_and_back(overlay: str):
-    cluster = ray_job(overlay)["rayClusterSpec"]
-    assert cluster["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
-    assert cluster["autoscalerOptions"]["idleTimeoutSeconds"] > 0
-    gpu_groups = [g for g in cluster["workerGroupSpecs"] if g["groupName"] != "driver"]
-    assert [g["minReplicas"] for g in gpu_groups] == [0, 0, 0]
-    names, most = ([g[key] for g in gpu_groups] for key in ("groupName", "maxReplicas"))
-    said = dict(
-        word.split("=", 1) for word in ray_job(overlay)["entrypoint"].split() if "cluster." in word
-    )
-    assert {key: yaml.safe_load(value) for key, value in said.items()} == {
-        "cluster.gpu": names,
-        "cluster.gpus": most,
-    }
-    for group in gpu_groups:
-        assert label_of(group["groupName"]) == group["labels"]["ray.io/accelerator-type"]
-        assert (
-            group["template"]["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == 1
-        )
-
-
 def test_a_queued_job_waits_for_kueue_which_takes_no_autoscaler():
     job = the("RayJob", documents("kueue"))
     assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "raysweep"

@@ -22,6 +22,36 @@ def test_every_path_that_it_names_is_there():
     assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
 
 
+def test_there_is_a_section_for_each_place_where_raysweep_runs():
+    places = ["One GPU at home", "One node of eight GPUs", "A cluster", "Slurm", "Kubernetes"]
+    headings = re.findall(r"^## (.*)$", GUIDE, re.MULTILINE)
+    assert [heading for heading in headings if heading in places] == places
+    told = re.findall(r"^\| .* \| \[(.+)\]\(#", GUIDE, re.MULTILINE)
+    assert told[: len(places)] == places
+
+
+@pytest.mark.parametrize("heading", ["One GPU at home", "One node of eight GPUs", "A cluster"])
+def test_a_section_plans_before_it_runs_and_its_plan_is_run_by_the_tests(heading: str):
+    section = GUIDE.split(f"## {heading}\n")[1].split("\n## ")[0]
+    first = re.findall(r"^```sh([^\n]*)\n(.*?)```", section, re.DOTALL | re.MULTILINE)
+    runnable = [block for info, block in first if "no-run" not in info]
+    assert runnable and all("'stages=[plan]'" in block for block in runnable)
+
+
+def test_the_oldest_driver_is_that_of_the_cuda_that_is_locked():
+    """CUDA 13 wants 580 or newer, by NVIDIA's table of CUDA versions and drivers."""
+    lock = (ROOT / "requirements" / "vllm-cuda.txt").read_text()
+    assert re.search(r"^nvidia-cuda-runtime==13\.", lock, re.MULTILINE)
+    assert "An NVIDIA driver of 580 or newer" in PROSE and "CUDA 13" in PROSE
+
+
+def test_no_secret_is_a_word_of_a_raysweep_command():
+    """Tokens travel as environment variables and Secrets: a command line is seen by all users."""
+    for command in COMMANDS:
+        _, _, arguments = command.partition("-m raysweep ")
+        assert not re.search(r"(?i)token=|key=|password=", arguments), command
+
+
 def test_every_overlay_has_its_line():
     assert (
         sorted(re.findall(r"^\| `deploy/k8s/overlays/([\w-]+)`", GUIDE, re.MULTILINE)) == OVERLAYS
