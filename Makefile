@@ -9,7 +9,7 @@ VLLM_BUILD := $(shell nvidia-smi >/dev/null 2>&1 && echo cuda || echo cpu)
 VLLM_INSTALLED := $(VLLM)/.installed-$(VLLM_BUILD)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz chaos audit test-vllm check-gpu test-real docs notebooks lint format image system-deps clean
+.PHONY: help install demo test fuzz chaos audit test-vllm check-gpu test-real docs notebooks lint format image check-image system-deps clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,9 +99,12 @@ IMAGE ?= raysweep:0.1.0
 image:  ## the container image of deploy/k8s, by docker
 	docker build --file deploy/Dockerfile --target runtime --tag $(IMAGE) $(BUILD_ARGS) .
 
+check-image: $(INSTALLED)  ## whether all that the image installs is on its indexes; needs a network
+	$(BIN)/python -m pytest -m long tests/deploy/test_image_build.py
+
 system-deps:  ## as root: Debian packages that the full tests want
 	apt-get update
-	apt-get install -y --no-install-recommends bubblewrap chromium prometheus
+	apt-get install -y --no-install-recommends bubblewrap chromium gcc libc6-dev prometheus
 
 clean:  ## remove what was made, results in runs/ excepted
 	rm -rf .venv .venv-audit $(VLLM) build dist .hypothesis .pytest_cache .ruff_cache .import_linter_cache
