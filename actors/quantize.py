@@ -12,12 +12,13 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
+from types import MappingProxyType
 from typing import Any
 
 from actors.checkpoint_files import local_folder, making
@@ -28,6 +29,7 @@ from raysweep.configuration.checkpoint_folder import inspect
 from raysweep.planning.quantising import BATCH
 from raysweep.recipe import Document, Recipe
 from raysweep.spec import Checkpoint, Family, WeightSpec
+from raysweep.storage.address import parted
 
 # gptqmodel by default starts more workers than a small machine has, and compiles needlessly. It refuses to
 # load a model with one worker.
@@ -71,12 +73,15 @@ def quantize_in_steps(
     session: str,
     documents: Sequence[Document] | None = None,
     modelled_s: float = 0.0,
+    secrets: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[int]:
     """Make the checkpoint. Yields the number of layers that are done, each time that it grows.
 
     documents   the calibration texts, if the recipe has not read them
     modelled_s  what the time model says; it is put on record with the time that was taken
+    secrets     environment variables, such as a token of the hub
     """
+    os.environ.update(secrets)
     if documents is not None:
         calibration = replace(recipe.calibration, documents=tuple(documents))
         recipe = replace(recipe, calibration=calibration)
@@ -89,8 +94,7 @@ def quantize_in_steps(
             yield done
         work.result()
     taken = MakingTime(time.perf_counter() - started, modelled_s, on_gpu=device() == "cuda")
-    folder, _, name = checkpoint.path.rpartition("/")
-    write_time(folder, name, taken)
+    write_time(*parted(checkpoint.path), taken)
 
 
 def run_gptq(recipe: Recipe, source: str, folder: Path, tell: Callable[[int], None]) -> None:

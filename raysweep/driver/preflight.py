@@ -20,6 +20,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from actors import node_report as node_side
 from raysweep.driver.node_faults import faults
 from raysweep.driver.ray_errors import reason_of
+from raysweep.driver.ray_nodes import live_nodes
 from raysweep.errors import ConfigError
 from raysweep.planning.jobs import Job
 from raysweep.progress.nodes_json import write_nodes
@@ -114,6 +115,25 @@ def preflight(
             yield asked
         finally:
             write_nodes(store, asked.reports.values())
+
+
+def check_nodes(
+    cluster: Cluster,
+    folders: tuple[tuple[str, str], ...],
+    modules: tuple[str, ...],
+    needs: tuple[str, ...],
+) -> None:
+    """Ask the live nodes on which tasks may run, before the first. Raises ConfigError as `preflight` does.
+
+    folders, modules, needs  as in `Questions`
+    """
+    if cluster.address == "local":
+        return
+    with token_in(folders) as token:
+        questions = Questions(token, folders, modules=modules, needs=needs)
+        gpus = 1 if cluster.on_gpus else 0
+        asked = Preflight(questions, able=lambda node: node.gpus >= gpus and node.cpus > 0)
+        asked.check(live_nodes(cluster))
 
 
 def questions_of(

@@ -18,6 +18,8 @@ from ray.exceptions import RayError
 from actors.checkpoint_files import remove_leftovers
 from actors.quantize import ENVIRONMENT, LEAST_WORKERS, quantize_in_steps
 from raysweep.checkpoints.engine_files import Making
+from raysweep.driver.actor_environment import hub_environment, secrets
+from raysweep.driver.preflight import check_nodes
 from raysweep.driver.prepare_needs import Ask, ask_of, hosts
 from raysweep.driver.ray_errors import reason_of
 from raysweep.driver.ray_session import NO_GPU, ray_session
@@ -26,6 +28,7 @@ from raysweep.memory import weights_bytes
 from raysweep.planning.quantising import best_gpu, work_of
 from raysweep.recipe import Document
 from raysweep.run_config import Cluster
+from raysweep.storage.address import absolute
 from raysweep.system.machine import affordable_actors, usable_cpus
 from raysweep.system.quantities import GB
 
@@ -44,6 +47,7 @@ Tell = Callable[[Making, int], None]
 
 def prepare(
     makings: Sequence[Making],
+    folder: str,
     cluster: Cluster,
     ended: Callable[[Made], None],
     tell: Tell,
@@ -51,9 +55,11 @@ def prepare(
 ) -> tuple[Made, ...]:
     """Make all checkpoints, and call `ended` after each.
 
+    folder     the folder or address of all checkpoints, which every node must see
     documents  published calibration texts, which recipes only name; None if the recipes hold their texts
 
-    Raises ConfigError if the disk has no room for them, or if gptqmodel is not installed.
+    Raises ConfigError if the disk has no room for them, if gptqmodel is not installed, or if a node cannot be
+    used.
     """
     check_installed(cluster)
     check_disk(makings)
@@ -61,6 +67,8 @@ def prepare(
     session = uuid.uuid4().hex
     try:
         with ray_session(cluster):
+            folders = (("prepare.checkpoints", absolute(folder)),)
+            check_nodes(cluster, folders, ("actors.quantize",), ("torch", "gptqmodel"))
             texts = None if documents is None else ray.put(tuple(documents))
             steps, outcomes = {}, []
             for making in makings:
@@ -103,13 +111,15 @@ def _submitted(making: Making, cluster: Cluster, session: str, texts: Any) -> An
         max_calls=1,  # gptqmodel does not free the memory of a model, so each task gets a new process.
         runtime_env={"env_vars": environment(ask)},
     )(quantize_in_steps)
-    return task.remote(making.recipe, making.checkpoint, session, texts, modelled_s)
+    return task.remote(
+        making.recipe, making.checkpoint, session, texts, modelled_s, secrets=secrets()
+    )
 
 
 def environment(ask: Ask) -> dict[str, str]:
     """Environment variables for a task: gptqmodel's workers are as many as its CPUs."""
     workers = {"GPTQMODEL_CPU_WORKERS": str(max(LEAST_WORKERS, int(ask.cpus)))}
-    return {**ENVIRONMENT, **workers, **({} if ask.gpus else NO_GPU)}
+    return {**ENVIRONMENT, **workers, **hub_environment(), **({} if ask.gpus else NO_GPU)}
 
 
 def _made(steps: dict[Any, Making], ended: Callable[[Made], None], tell: Tell) -> Iterator[Made]:

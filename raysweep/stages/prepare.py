@@ -43,7 +43,8 @@ def run_stage(run: Context) -> int:
             def tell(making: Making, done: int) -> None:
                 show(_named(making), done, making.recipe.model.architecture.layers)
 
-            outcomes = make(missing, run.config.cluster, ended, tell, documents)
+            folder = run.config.prepare.checkpoints
+            outcomes = make(missing, folder, run.config.cluster, ended, tell, documents)
     except Terminated:
         run.say("stopped", "SIGTERM: checkpoints in work are dropped, finished ones stay", RED)
         raise

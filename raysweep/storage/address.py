@@ -23,6 +23,15 @@ def below(address: str, name: str) -> str:
     return f"{place.rstrip('/')}/{name}{mark}{query}"
 
 
+def parted(address: str) -> tuple[str, str]:
+    """The folder that holds what is at an address, and its name there: the inverse of `below`."""
+    place, mark, query = (
+        (address, "", "") if is_local(address) else unfolded(address).partition("?")
+    )
+    folder, _, name = place.rstrip("/").rpartition("/")
+    return f"{folder}{mark}{query}", name
+
+
 def unfolded(address: str) -> str:
     """The address with its query last, even if a name was appended to it as in `${out}/checkpoints`."""
     found = None if is_local(address) else FOLDED.match(address)

@@ -15,12 +15,14 @@ from pathlib import Path
 import pytest
 import ray
 from ray.cluster_utils import Cluster as RayCluster
+from support.nouns import a_cluster
 
 from actors import node_report as node_side
 from raysweep.configuration.config import conf_folder
 from raysweep.driver.node_faults import faults
-from raysweep.driver.preflight import Preflight, Questions, own_report
+from raysweep.driver.preflight import Preflight, Questions, check_nodes, own_report
 from raysweep.driver.ray_session import QUIET
+from raysweep.errors import ConfigError
 from raysweep.run_config import Gpu
 from raysweep.scheduling.nodes import Node
 from raysweep.system.node_report import GpuReport, NodeReport
@@ -216,6 +218,11 @@ def test_a_node_that_joins_during_a_run_is_used_only_once_it_has_passed(
     unable = Preflight(seen, able=lambda node: False)
     unable.check(nodes)
     assert unable.admitted(nodes) == () and not unable.refused
+    folders = (("prepare.checkpoints", str(tmp_path)),)
+    cluster = a_cluster(address="auto")
+    check_nodes(cluster, folders, ("actors.quantize",), ("torch",))
+    with pytest.raises(ConfigError, match=r"node .*: has no gptq_of_mine, which its engines need"):
+        check_nodes(cluster, folders, (), ("gptq_of_mine",))
     ray.shutdown()
 
 

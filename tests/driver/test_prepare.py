@@ -119,7 +119,9 @@ def test_a_disk_that_is_too_small_is_refused_before_the_work(
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(ConfigError, match=r"prepare\.checkpoints: .* GB free, and the missing"):
-        prepare.prepare(tuple(makings(config)), config.cluster, print, print)
+        prepare.prepare(
+            tuple(makings(config)), config.prepare.checkpoints, config.cluster, print, print
+        )
     assert not (tmp_path / "checkpoints").exists()
 
 
@@ -127,7 +129,9 @@ def test_without_gptqmodel_the_way_out_is_told(tmp_path: Path, monkeypatch: pyte
     config = a_config(tmp_path, "one")
     monkeypatch.setattr(prepare.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"not installed; pip install 'raysweep\[quantize\]'"):
-        prepare.prepare(tuple(makings(config)), config.cluster, print, print)
+        prepare.prepare(
+            tuple(makings(config)), config.prepare.checkpoints, config.cluster, print, print
+        )
 
 
 def test_the_recipe_is_on_record_and_the_calibration_text_is_not(tmp_path: Path):

@@ -13,6 +13,7 @@ from pyarrow import fs
 from support.parts import ENGINE, PART, files, rows
 
 from raysweep.errors import ConfigError
+from raysweep.storage.address import below, parted
 from raysweep.storage.part import part_name
 from raysweep.storage.schemas import SAMPLES, SCHEMA_VERSION
 from raysweep.storage.store import Store
@@ -179,3 +180,10 @@ def test_a_folder_of_parts_reads_as_one_data_set_with_other_tools(store):
     store.write_part(PART, rows(2, 3))
     store.write_part(replace(PART, shard_id="bb"), rows(4))
     assert pq.read_table(store.path("samples")).num_rows == 3
+
+
+@pytest.mark.parametrize("folder", ["runs/checkpoints", "s3://bucket/runs?scheme=http", "/"])
+def test_an_address_is_parted_as_it_was_put_together(folder: str):
+    together = below(folder, "abc")
+    place, name = parted(together)
+    assert name == "abc" and below(place, name) == together
