@@ -88,7 +88,7 @@ def end_to_end(rows: int, samples: int, actors: int) -> float:
 
     with tempfile.TemporaryDirectory() as out:
         config = config_of(rows, samples, out)
-        cluster = replace(config.cluster, actors=actors)
+        config = replace(config, cluster=replace(config.cluster, actors=actors))
         loaded_at: list[float] = []
         finished_at: list[float] = []
 
@@ -99,8 +99,7 @@ def end_to_end(rows: int, samples: int, actors: int) -> float:
                 finished_at.append(time.perf_counter())
 
         store = Store(str(Path(out) / "throughput"))
-        lengths = run_lengths(config)
-        outcome = generate(shards_of(config), store, config.generation, cluster, lengths, watch)
+        outcome = generate(shards_of(config), store, config, run_lengths(config), watch)
     assert outcome.actors == actors and not outcome.faults
     return outcome.tokens / (finished_at[-1] - loaded_at[0])
 

@@ -15,7 +15,7 @@ from raysweep.planning.jobs import engines_of, held, jobs_of, learnt_from
 from raysweep.planning.lengths import Lengths, longest, shard_lengths
 from raysweep.planning.loads import NO_LOADS, Loads, LoadTimes
 from raysweep.planning.unfit import refusal
-from raysweep.run_config import Cluster, Generation, Servers
+from raysweep.run_config import Generation, RunConfig
 from raysweep.scheduling import loop
 from raysweep.scheduling.loop import Event
 from raysweep.scheduling.loss_kinds import LossKind
@@ -66,44 +66,38 @@ Watch = Callable[[Schedule, Event | None], None]
 def generate(
     shards: Iterable[Shard],
     store: Store,
-    generation: Generation,
-    cluster: Cluster,
+    config: RunConfig,
     lengths: Lengths,
     watch: Watch = lambda schedule, event: None,
     ended: Callable[[Outcome], None] = lambda outcome: None,
     parts: Iterable[Part] = (),
     loads: Loads = NO_LOADS,
-    skip_unfit: bool = False,
-    servers: Servers | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Outcome:
-    """Run all shards.
+    """Run all shards on the cluster of a configuration.
 
-    lengths     of the run's sequences, by which the plan has given each engine its GPUs; a prompt that its
-                chat template makes longer than the plan knew makes them longer
-    watch       called with each event, and with None after a moment without one
-    ended       called once with the outcome, also when an interruption or a fault ends the work early
-    parts       finished parts, from which trace lengths and speeds are measured
-    loads       of earlier sessions
-    skip_unfit  whether engines that no node holds are left for a larger cluster
-    servers     of the engines whose backend is `server`
-    tell        called with each line on a node that joins later and cannot be used
+    lengths  of the run's sequences, by which the plan has given each engine its GPUs; a prompt that its chat
+             template makes longer than the plan knew makes them longer
+    watch    called with each event, and with None after a moment without one
+    ended    called once with the outcome, also when an interruption or a fault ends the work early
+    parts    finished parts, from which trace lengths and speeds are measured
+    loads    of earlier sessions
+    tell     called with each line on a node that joins later and cannot be used
 
-    Raises ConfigError if a node cannot be used, or if no node can ever hold an engine's actor, unless that is
-    skipped; LeaseLost if another driver took over, ClusterLost if the cluster is gone, and Terminated once
-    the running shards are drained after SIGTERM.
+    Raises ConfigError if a node cannot be used, or if no node can ever hold an engine that the sweep does not
+    skip; LeaseLost if another driver took over, ClusterLost if the cluster is gone, and Terminated once the
+    running shards are drained after SIGTERM.
     """
-    shards = tuple(shards)
-    lengths = longest([lengths, shard_lengths(shards)])
+    shards, generation, cluster = tuple(shards), config.generation, config.cluster
+    lengths, hang_s = longest([lengths, shard_lengths(shards)]), 60 * generation.hang_minutes
     if cluster.address == "local" and not cluster.on_gpus and not cluster.actors:
         largest = _largest_actor(shards, generation, lengths)
         cluster = replace(cluster, actors=affordable_actors(len(shards), largest))
-    hang_s = 60 * generation.hang_minutes
     with ray_session(cluster):
         nodes = live_nodes(cluster)
         cluster = with_sizes_of(nodes, cluster)
         shards, unfit = held(shards, generation, cluster, lengths)
-        if unfit and not skip_unfit:
+        if unfit and config.sweep.unfit == "refuse":
             raise ConfigError(refusal(cluster, engines_of(unfit), lengths))
         jobs = jobs_of(shards, generation, cluster, lengths, loads)
         check_room(jobs, nodes, cluster)
@@ -111,7 +105,9 @@ def generate(
         schedule = Schedule(jobs, learnt, generation.max_attempts, cluster.actors)
         with (
             preflight(jobs, store.absolute, cluster, nodes, tell) as checked,
-            closing(RayWorld(store.absolute, cluster, lengths, hang_s, servers, checked)) as world,
+            closing(
+                RayWorld(store.absolute, cluster, lengths, hang_s, config.server, checked)
+            ) as world,
             drained() as since_sigterm,
         ):
             drain = Drain(since_sigterm, generation.grace_s)

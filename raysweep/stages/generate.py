@@ -73,15 +73,12 @@ def run_stage(run: Context) -> int:
         outcome = make(
             with_prompts(shards, prompts),
             run.store,
-            config.generation,
-            config.cluster,
+            config,
             run_lengths(config),
             watch=watch,
             ended=ended,
             parts=parts,
-            skip_unfit=config.sweep.unfit == "skip",
             tell=lambda line: run.say("refused", line, RED),
-            servers=config.server,
             loads=loads_of(noted_loads(run.store), planned.engines),
         )
     run.folder.look()

@@ -20,7 +20,7 @@ from ray import cloudpickle
 from ray.cluster_utils import Cluster as RayCluster
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-from support.nouns import ARCHITECTURE, a_cluster, a_generation, a_model, some_shards
+from support.nouns import ARCHITECTURE, a_cluster, a_model, a_run_config, some_shards
 from support.ray_runs import assert_whole
 
 from actors.engine_actor import EngineActor
@@ -32,7 +32,7 @@ from raysweep.driver.ray_session import QUIET
 from raysweep.errors import ConfigError
 from raysweep.planning.fit import placed
 from raysweep.planning.lengths import Lengths
-from raysweep.run_config import Cluster, Gpu, Pool
+from raysweep.run_config import Cluster, Gpu, Pool, RunConfig
 from raysweep.scheduling.loop import Event, Finished
 from raysweep.scheduling.schedule import Schedule
 from raysweep.shard import Receipt, Shard
@@ -54,8 +54,9 @@ class Noting(EngineActor):
     """Takes a tenth of a second per trace, and writes down where it ran and when."""
 
     def __init__(self, **arguments):
+        self.began = time.time()
         super().__init__(**arguments)
-        self.began, engine_step = time.time(), self.engine.step
+        engine_step = self.engine.step
 
         def step() -> None:
             time.sleep(0.1)
@@ -75,7 +76,10 @@ class Noting(EngineActor):
         }
         folder = Path(f"{self.store.root}-notes")
         folder.mkdir(exist_ok=True)
-        (folder / f"{context.get_actor_id()}.json").write_text(json.dumps(noted))
+        # An actor may be killed while it writes.
+        half = folder / f"{context.get_actor_id()}.half"
+        half.write_text(json.dumps(noted))
+        half.rename(half.with_suffix(".json"))
         return receipt
 
 
@@ -125,6 +129,10 @@ def engines(*names: str, **changes: Any) -> tuple[Shard, ...]:
     return some_shards(models=tuple(a_model(name) for name in names), **changes)
 
 
+def config_of(cluster: Cluster, **changes: Any) -> RunConfig:
+    return a_run_config(cluster=cluster, max_rows=ROWS, **changes)
+
+
 def make(
     store: Store,
     shards: tuple[Shard, ...],
@@ -135,16 +143,14 @@ def make(
         patch.setattr(ray_world, "EngineActor", Noting)
         patch.setattr(head_watch, "LOOK_EVERY_S", 0.5)
         patch.setattr(ray_world, "ANNOUNCE_EVERY_S", 0.0)
-        outcome = generate(
-            shards, store, a_generation(max_rows=ROWS), cluster, lengths=LENGTHS, watch=watch
-        )
+        outcome = generate(shards, store, config_of(cluster), LENGTHS, watch)
     assert outcome.failures == () and not outcome.left
     assert_whole(store, shards)
     return outcome
 
 
 def notes(store: Store) -> list[dict[str, Any]]:
-    files = Path(f"{store.root}-notes").iterdir()
+    files = Path(f"{store.root}-notes").glob("*.json")
     return sorted((json.loads(file.read_text()) for file in files), key=lambda note: note["began"])
 
 
@@ -216,12 +222,11 @@ def test_an_engine_that_needs_more_gpus_than_a_node_has_is_skipped_and_the_other
     fits = [placed(shard.engine, six_gb, ROWS, LENGTHS) for shard in (shards[0], shards[-1])]
     assert [fit.gpus for fit in fits if fit] == [0.3, 2]
     pools = (Pool(six_gb),)
-    generation = a_generation(max_rows=ROWS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ray_world, "EngineActor", Noting)
         with pytest.raises(ConfigError, match=r"no node of 1 l4 per node holds wide\.bf16\.full"):
-            generate(shards, store, generation, on(*pools), lengths=LENGTHS)
-        outcome = generate(shards, store, generation, on(*pools), LENGTHS, skip_unfit=True)
+            generate(shards, store, config_of(on(*pools)), LENGTHS)
+        outcome = generate(shards, store, config_of(on(*pools), unfit="skip"), LENGTHS)
     assert {shard.engine.model.name for shard in outcome.unfit} == {"wide"}
     assert not outcome.left and not outcome.failures
     assert_whole(store, engines("a"))

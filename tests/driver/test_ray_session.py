@@ -46,12 +46,12 @@ SCRIPT = """
 import sys
 from pathlib import Path
 sys.path.append({tests!r})
-from support.nouns import a_cluster, a_generation, some_shards
+from support.nouns import a_run_config, some_shards
 import ray
 from raysweep.driver.generate import generate
 from raysweep.planning.lengths import Lengths
 from raysweep.storage.store import Store
-outcome = generate(some_shards(), Store("runs"), a_generation(), a_cluster(actors=1), Lengths(64))
+outcome = generate(some_shards(), Store("runs"), a_run_config(actors=1), Lengths(64))
 print(outcome.samples, ray.is_initialized(), len(list(Path("runs/samples").glob("*/*.parquet"))))
 """
 

@@ -13,6 +13,7 @@ from raysweep.driver import generate
 from raysweep.driver.generate import Outcome
 from raysweep.errors import ConfigError
 from raysweep.grading import sandbox
+from raysweep.run_config import Gpu, Pool
 from raysweep.scheduling.losses import Failure
 from raysweep.shard import Shard
 from raysweep.spec import Question
@@ -228,3 +229,27 @@ def test_bad_input_takes_nothing_over(run: Command):
     with pytest.raises(ConfigError, match="seed: 1 differs"):
         run("plan", "generate", seed=1)
     driving.check()
+
+
+# CUDA alone takes more than the first has.
+SMALL = Pool(Gpu("small", 10**9, 1e12, 1e14))
+LARGE = Pool(Gpu("large", 10**11, 1e12, 1e14))
+
+
+def test_engines_that_no_gpu_holds_are_refused_unless_they_are_skipped(run: Command):
+    with pytest.raises(ConfigError, match=r"no node of small holds toy\.bf16\.full"):
+        run("generate", pools=(SMALL,), gpus_per_actor=None)
+    assert not list(Store(str(run.out / "test")).parts())
+
+
+def test_a_sweep_in_which_only_skipped_work_is_left_ends_with_3_and_larger_gpus_finish_it(
+    run: Command,
+):
+    changes = {"gpus_per_actor": None, "unfit": "skip"}
+    status, said = run("generate", pools=(SMALL,), **changes)
+    assert status == WORK_REMAINS
+    assert "skipped 4 shards of 1 engine that no node of the cluster holds: toy.bf16.full" in said
+    assert run("status", pools=(SMALL,), **changes)[0] == WORK_REMAINS
+    status, said = run("generate", pools=(LARGE,), **changes)
+    assert status == DONE and "skipped" not in said
+    assert run("generate", pools=(SMALL,), **changes)[0] == DONE

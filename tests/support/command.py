@@ -15,7 +15,7 @@ from actors.engine_actor import EngineActor
 from raysweep.configuration.identity import as_document
 from raysweep.driver.generate import Outcome, Watch
 from raysweep.planning.lengths import Lengths
-from raysweep.run_config import Cluster, Generation
+from raysweep.run_config import RunConfig
 from raysweep.shard import Shard
 from raysweep.stages import run_stages
 from raysweep.storage.part import Part
@@ -31,8 +31,7 @@ def an_outcome(**changes: Any) -> Outcome:
 def generate_here(
     shards: Iterable[Shard],
     store: Store,
-    generation: Generation,
-    cluster: Cluster,
+    config: RunConfig,
     lengths: Lengths,
     *,
     watch: Watch,
@@ -43,11 +42,11 @@ def generate_here(
     """Stands in for `driver.generate`. Runs one shard after the other in this process, in one second."""
     receipts = []
     for shard in shards:
-        actor = EngineActor(shard.engine, store.root, generation.max_rows)
+        actor = EngineActor(shard.engine, store.root, config.generation.max_rows)
         receipts.append(asyncio.run(actor.run_shard(shard)))
     tokens = sum(receipt.tokens for receipt in receipts)
     samples = sum(receipt.samples for receipt in receipts)
-    gpu_s = 2 * (cluster.gpus_per_actor or 0.0)
+    gpu_s = 2 * (config.cluster.gpus_per_actor or 0.0)
     outcome = an_outcome(shards=len(receipts), samples=samples, tokens=tokens, gpu_s=gpu_s)
     ended(outcome)
     return outcome

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import pytest
 from support.nouns import (
     a_cluster,
-    a_generation,
+    a_run_config,
 )
 
 from actors.engine_actor import EngineActor
@@ -35,10 +35,10 @@ def generate_on_ray(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ray_world, "EngineActor", actor)
-        generation = a_generation(**changes)
+        config = a_run_config(**{"cluster": cluster or a_cluster(), **changes})
         shards = tuple(shards)
         lengths = shard_lengths(shards)
-        return make(shards, store, generation, cluster or a_cluster(), lengths, watch, ended)
+        return make(shards, store, config, lengths, watch, ended)
 
 
 def assert_whole(store: Store, shards: Iterable[Shard]) -> None:
