@@ -49,9 +49,9 @@ class EngineActor:
         device: str = "",
         mean: int | None = None,
         server: Server | None = None,
-        secrets: Mapping[str, str] = MappingProxyType({}),
+        variables: Mapping[str, str] = MappingProxyType({}),
     ):
-        os.environ.update(secrets)  # Libraries that read them are imported with the engine.
+        take_over(variables)
         self.metrics = ActorMetrics(spec)
         started = time.perf_counter()
         self.engine = load_engine(spec, max_rows, longest, cpus, gpus, mean, server)
@@ -123,6 +123,12 @@ class EngineActor:
         for trace in traces.values():
             self.metrics.prefix(trace.reused_tokens, trace.recomputed_tokens)
         return Work(shard, traces, engine_s, self.device)
+
+
+def take_over(variables: Mapping[str, str]) -> None:
+    """Set environment variables that this process lacks, before the libraries that read them are imported."""
+    for name, value in variables.items():
+        os.environ.setdefault(name, value)
 
 
 def load_engine(

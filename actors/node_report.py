@@ -4,6 +4,7 @@
 nothing but Python's own library at the top, and takes and gives plain values.
 """
 
+import ctypes
 import hashlib
 import importlib
 import importlib.util
@@ -14,6 +15,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import uuid
 from importlib import metadata
@@ -28,13 +30,17 @@ ASK_GPUS = [
     "--query-gpu=name,memory.total,memory.free,driver_version",
     "--format=csv,noheader,nounits",
 ]
-MIB = 2**20
+
+# A folder that gives no answer within so many seconds is told, though storage would be tried for longer.
+FOLDER_S = 30.0
+# What another machine has just created may be unknown to a network folder's cache for so many seconds.
+CACHED_S = 5
 
 
 def report(asked: dict[str, Any]) -> dict[str, Any]:
-    """The node's answers to `preflight.Questions`. `NodeReport` says what they mean."""
+    """The node's answers to `node_questions.Questions`. `NodeReport` says what they mean."""
     gpus, driver = nvidia_gpus()
-    compiler = os.environ.get("CC") or next(filter(None, map(shutil.which, COMPILERS)), None)
+    named = [os.environ["CC"]] if "CC" in os.environ else COMPILERS
     has_code = all(map(is_installed, OURS))
     return {
         "host": socket.gethostname(),
@@ -43,9 +49,10 @@ def report(asked: dict[str, Any]) -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **versions(asked["packages"])},
         "cuda": cuda_of_torch(),
         "driver": driver,
+        "driver_cuda": cuda_of_driver(),
         "gpus": gpus,
         "bubblewrap": shutil.which("bwrap") is not None,
-        "compiler": compiler is not None,
+        "compiler": any(map(shutil.which, named)),
         "free_disk_bytes": shutil.disk_usage(tempfile.gettempdir()).free,
         "problems": problems(asked) if has_code else [],
     }
@@ -91,10 +98,21 @@ def cuda_of_torch() -> str:
     return match[1] if match else ""
 
 
+def cuda_of_driver() -> str:
+    """The newest version of CUDA that the driver runs, with NVIDIA's forward compatibility; "" if unknown."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return ""
+    version = ctypes.c_int()
+    failed = driver.cuDriverGetVersion(ctypes.byref(version))  # It takes no memory of a GPU.
+    return "" if failed else f"{version.value // 1000}.{version.value % 1000 // 10}"
+
+
 def nvidia_gpus() -> tuple[list[dict[str, Any]], str]:
     """Name, memory and free memory in bytes of each GPU, and the version of their driver.
 
-    They are asked by nvidia-smi, which takes no memory of a GPU.
+    They are asked by nvidia-smi, which takes no memory of a GPU. What it does not know is 0.
     """
     try:
         said = subprocess.run(ASK_GPUS, capture_output=True, text=True, timeout=20, check=True)
@@ -103,8 +121,13 @@ def nvidia_gpus() -> tuple[list[dict[str, Any]], str]:
     gpus, driver = [], ""
     for line in said.stdout.splitlines():
         name, total, free, driver = (field.strip() for field in line.split(","))
-        gpus.append({"name": name, "memory_bytes": int(total) * MIB, "free_bytes": int(free) * MIB})
+        gpus.append({"name": name, "memory_bytes": mib(total), "free_bytes": mib(free)})
     return gpus, driver
+
+
+def mib(text: str) -> int:
+    """Bytes of a number of MiB. 0 for anything else, such as `[N/A]`."""
+    return int(text) * 2**20 if text.isdigit() else 0
 
 
 def problems(asked: dict[str, Any]) -> list[str]:
@@ -119,8 +142,7 @@ def problems(asked: dict[str, Any]) -> list[str]:
             importlib.import_module(module)
         except Exception as error:
             found.append(
-                f"cannot import {module} ({type(error).__name__}: {error}); install it there, or start "
-                "with cluster.send_code=true"
+                f"cannot import {module} ({type(error).__name__}: {error}); install what it lacks there"
             )
     found += [text for field, folder in asked["folders"] for text in _folder(asked, field, folder)]
     found += [
@@ -132,24 +154,47 @@ def problems(asked: dict[str, Any]) -> list[str]:
 
 
 def _folder(asked: dict[str, Any], field: str, folder: str) -> list[str]:
-    shared = "a folder that all nodes share at this path, or an address such as s3://bucket/prefix"
+    """Why a folder cannot be used, found out in a thread, since storage that fails is tried for minutes."""
+    found: list[str] = [
+        f"got no answer from {field}, {folder}, within {FOLDER_S:.0f} s; look at its network, its rights and "
+        f"its room, or give {field} another place"
+    ]
+    look = threading.Thread(target=_look, args=(asked["token"], field, folder, found), daemon=True)
+    look.start()
+    look.join(FOLDER_S)
+    return found
+
+
+def _look(token: str, field: str, folder: str, found: list[str]) -> None:
+    """Read and write in a folder, and replace what is `found` by what is wrong."""
     try:
         from raysweep.storage.store import Store
 
-        store, token = Store(folder), asked["token"]
-        if not store.exists(token):
-            return [
-                f"does not see what the driver wrote into {field}, {folder}; give {field}={shared}"
-            ]
-        mine = f"{token}.{uuid.uuid4().hex}"
-        store.write_text(mine, "")
-        store.folder.remove(mine)
+        store = Store(folder)
+        found[:] = [] if _sees(store, token) else [UNSEEN.format(field=field, folder=folder)]
+        if not found:
+            mine = f"{token}.{uuid.uuid4().hex}"
+            store.write_text(mine, "")
+            store.folder.remove(mine)
     except Exception as error:
-        return [
+        found[:] = [
             f"cannot read and write {field}, {folder} ({error}); give the node the rights, or "
             f"{field} another place"
         ]
-    return []
+
+
+UNSEEN = (
+    "does not see what the driver wrote into {field}, {folder}; give {field}=a folder that all nodes share "
+    "at this path, or an address such as s3://bucket/prefix"
+)
+
+
+def _sees(store: Any, token: str) -> bool:
+    for _ in range(CACHED_S):
+        if store.exists(token):
+            return True
+        time.sleep(1)
+    return False
 
 
 def _grader(grader: str) -> list[str]:

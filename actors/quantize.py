@@ -73,15 +73,16 @@ def quantize_in_steps(
     session: str,
     documents: Sequence[Document] | None = None,
     modelled_s: float = 0.0,
-    secrets: Mapping[str, str] = MappingProxyType({}),
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[int]:
     """Make the checkpoint. Yields the number of layers that are done, each time that it grows.
 
     documents   the calibration texts, if the recipe has not read them
     modelled_s  what the time model says; it is put on record with the time that was taken
-    secrets     environment variables, such as a token of the hub
+    variables   of the environment, such as a token of the hub, where this process lacks them
     """
-    os.environ.update(secrets)
+    for name, value in variables.items():
+        os.environ.setdefault(name, value)
     if documents is not None:
         calibration = replace(recipe.calibration, documents=tuple(documents))
         recipe = replace(recipe, calibration=calibration)

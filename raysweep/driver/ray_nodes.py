@@ -28,7 +28,8 @@ def live_nodes(cluster: Cluster) -> tuple[Node, ...]:
         kind = (node.get("Labels") or {}).get(TYPE_LABEL) or unlabelled
         if node["Alive"]:
             cpus = float(resources.get("CPU", 0))
-            nodes.append(Node(node["NodeID"], cpus, gpus, kind if gpus else ""))
+            kind, address = kind if gpus else "", node.get("NodeManagerAddress", "")
+            nodes.append(Node(node["NodeID"], cpus, gpus, kind, address))
     return tuple(nodes)
 
 

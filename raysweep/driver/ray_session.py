@@ -39,6 +39,11 @@ NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
 def ray_session(cluster: Cluster) -> Iterator[None]:
     """Ray for the duration of the context. If this process already runs Ray, it is used and left running."""
     if ray.is_initialized():
+        if cluster.send_code:
+            raise ConfigError(
+                "cluster.send_code: true, but this process runs Ray already, which takes no more code; end "
+                "it with ray.shutdown(), or write false"
+            )
         yield
         return
     for name, value in QUIET.items():

@@ -23,7 +23,7 @@ from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.engine_actor import EngineActor
-from raysweep.driver.actor_environment import environment, secrets
+from raysweep.driver.actor_environment import environment, handed_over
 from raysweep.driver.head_watch import ClusterView
 from raysweep.driver.preflight import Preflight
 from raysweep.driver.ray_errors import kind_of, reason_of
@@ -94,8 +94,13 @@ class RayWorld:
             self.actors.clear()
             self.announced = []
             raise
-        admitted = live if self.preflight is None else self.preflight.admitted(live)
-        if admitted != self._admitted:
+        if self.preflight is None:
+            return live
+        refused = len(self.preflight.refused)
+        admitted = self.preflight.admitted(live)
+        if len(self.preflight.refused) > refused:
+            self._room_at = self.now()
+        if admitted != self._admitted:  # The loop compares identities, which is cheap.
             self._admitted = admitted
         return self._admitted
 
@@ -122,7 +127,7 @@ class RayWorld:
             gpus=need.gpus,
             lease=self.store.lease.lent() if self.store.lease else None,
             device=need.kind,
-            secrets=secrets(server),
+            variables=handed_over(server),
             server=server,
         )
         self.actors[place.number] = actor
@@ -169,8 +174,13 @@ class RayWorld:
         return [Lost(place, "hang", reason) for place, reason in hung]
 
     def goes_on(self, schedule: Schedule) -> bool:
-        """Whether capacity may still come, from an autoscaler or from a node that is free again."""
-        return self.cluster.autoscaling or self.now() - self._room_at < PATIENCE_S
+        """Whether capacity may still come, from an autoscaler or from a node that is free again.
+
+        Where all the nodes that have come were refused, the next ones would be too.
+        """
+        refused = self.preflight is not None and self.preflight.refused and not self._admitted
+        waits = self.cluster.autoscaling and not refused
+        return waits or self.now() - self._room_at < PATIENCE_S
 
     def ask_for_nodes(self, schedule: Schedule) -> None:
         """Announce the demand to an autoscaler, if it has changed."""

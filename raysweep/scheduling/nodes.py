@@ -16,12 +16,13 @@ NOTHING = 1e-9
 
 @dataclass(frozen=True)
 class Node:
-    """A machine that is alive: its CPUs, and its GPUs, all of one kind ("" if it has none)."""
+    """A machine that is alive: its CPUs, its GPUs, all of one kind ("" if it has none), its address."""
 
     node_id: str
     cpus: float
     gpus: int = 0
     kind: str = ""
+    address: str = ""
 
 
 @dataclass(frozen=True)

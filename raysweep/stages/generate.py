@@ -44,7 +44,7 @@ def run_stage(run: Context) -> int:
     else:
         run.say("generate", "nothing to do: every shard is finished")
         return DONE
-    checked_unfit(config, planned.engines, run.known_gpus)
+    checked_unfit(config, engines_of(shards), run.known_gpus)
     shards, unfit = held(shards, config.generation, config.cluster, run_lengths(config))
     show_unfit(run, unfit)
     shards, waiting = ready_shards(config, shards)

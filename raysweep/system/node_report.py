@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class GpuReport:
-    """A GPU by its driver: `memory_bytes` in all, and `free_bytes` that no process uses."""
+    """A GPU by its driver: `memory_bytes` in all, and `free_bytes` that no process uses; 0 if unknown."""
 
     name: str
     memory_bytes: int
@@ -24,6 +24,7 @@ class NodeReport:
     versions         of Python and of the packages that can change a result
     cuda             the version of CUDA for which its torch was built; "" if for none
     driver           the version of NVIDIA's driver; "" without one
+    driver_cuda      the newest version of CUDA that the driver runs, with what makes it newer; "" if unknown
     bubblewrap       whether programs can be graded there
     compiler         whether there is a C compiler, which Triton's kernels need
     free_disk_bytes  below the folder for temporary files
@@ -37,6 +38,7 @@ class NodeReport:
     versions: Mapping[str, str]
     cuda: str
     driver: str
+    driver_cuda: str
     gpus: tuple[GpuReport, ...]
     bubblewrap: bool
     compiler: bool

@@ -222,13 +222,16 @@ def test_workers_reach_the_hub_as_the_driver_does_and_secrets_are_not_in_their_e
     monkeypatch.setenv("HF_HOME", "/cache/hub")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    monkeypatch.setenv("VLLM_API_KEY", "vllm_secret")
+    monkeypatch.setenv("VLLM_API_KEY", "vllm_secret\n")
+    monkeypatch.setenv("HF_ENDPOINT", "https://user:secret@mirror")
     for backend in ("torch", "vllm"):
         shown = actor_environment.environment(an_engine(backend=backend), gpus=1)
-        assert (shown["HF_HOME"], shown["HF_HUB_OFFLINE"]) == ("/cache/hub", "1")
+        assert shown["HF_HUB_OFFLINE"] == "1" and "HF_HOME" not in shown
         assert not any("secret" in value for value in shown.values())
-    secrets = actor_environment.secrets()
-    assert secrets["HF_TOKEN"] == "hf_secret" and secrets["VLLM_API_KEY"] == "vllm_secret"
+    handed_over = actor_environment.handed_over()
+    assert handed_over["HF_HOME"] == "/cache/hub"  # a node may have its own
+    assert handed_over["HF_TOKEN"] == "hf_secret" and handed_over["VLLM_API_KEY"] == "vllm_secret"
+    assert handed_over["HF_ENDPOINT"] == "https://user:secret@mirror"
 
 
 class SeeingSecrets(EngineActor):

@@ -20,11 +20,12 @@ from support.nouns import a_cluster
 from actors import node_report as node_side
 from raysweep.configuration.config import conf_folder
 from raysweep.driver.node_faults import faults
-from raysweep.driver.preflight import Preflight, Questions, check_nodes, own_report
+from raysweep.driver.node_questions import Questions
+from raysweep.driver.preflight import Preflight, check_nodes, own_report
+from raysweep.driver.ray_nodes import live_nodes
 from raysweep.driver.ray_session import QUIET
 from raysweep.errors import ConfigError
 from raysweep.run_config import Gpu
-from raysweep.scheduling.nodes import Node
 from raysweep.system.node_report import GpuReport, NodeReport
 
 ROOT = conf_folder().parent
@@ -37,13 +38,15 @@ THERE = replace(
     node="10.0.0.7 (abc123)",
     cuda="13.0",
     driver="580.65.06",
+    driver_cuda="13.0",
+    compiler=True,
     gpus=(GpuReport("NVIDIA H100", 85 * GB, 84 * GB),) * 8,
     versions={**HERE.versions, "torch": "2.13.0+cu130", "vllm": "0.32.0"},
 )
 
 
 def said(report: NodeReport, here: NodeReport = HERE, gpus: Sequence[Gpu] = (H100,)) -> list[str]:
-    return list(faults(report, here, gpus, (report.clock_s - 1, report.clock_s + 1)))
+    return list(faults(report, here, gpus, 8, (report.clock_s - 1, report.clock_s + 1)))
 
 
 def test_a_node_like_the_driver_is_fit_whatever_the_build_of_its_torch():
@@ -63,14 +66,23 @@ def test_a_node_like_the_driver_is_fit_whatever_the_build_of_its_torch():
             "has torch 2.12.1+cu130 and the driver 2.13.0",
         ),
         (
-            {"driver": "535.104.05"},
-            "has NVIDIA driver 535.104.05, and its torch for CUDA 13.0 needs 580 or newer; update",
+            {"driver": "535.104.05", "driver_cuda": "12.2"},
+            "has NVIDIA driver 535.104.05 for CUDA 12.2, and its torch is built for CUDA 13.0, which",
         ),
         ({"cuda": ""}, "has a torch without CUDA (2.13.0+cu130); install a build for CUDA"),
         (
-            {"gpus": (GpuReport("Tesla T4", 16 * GB, 16 * GB),)},
-            "has a Tesla T4 of 16 GB, less than any of cluster.gpu, h100-80; name the kind",
+            {"gpus": (GpuReport("Tesla T4", 16 * GB, 16 * GB),) * 8},
+            "has 0 GPUs as large as any of cluster.gpu, h100-80, and Ray counts 8 there; one is a Tesla T4",
         ),
+        (
+            {"gpus": (GpuReport("NVIDIA H100", 85 * GB, 30 * GB),) * 8},
+            "has no GPU of which half the memory is free; end what uses them",
+        ),
+        (
+            {"compiler": False},
+            "has no C compiler, with which Triton builds what starts kernels; install",
+        ),
+        ({"free_disk_bytes": 10**8}, "has 100 MB of disk free for temporary files; make room"),
         ({"problems": ("cannot grade: …",)}, "cannot grade: …"),
     ],
 )
@@ -90,7 +102,7 @@ def test_a_node_with_another_vllm_is_unfit():
 def test_a_clock_that_is_an_hour_off_makes_a_node_unfit(off_s: float, words: str):
     wrong = replace(THERE, clock_s=THERE.clock_s + off_s)
     now = THERE.clock_s  # the node was asked and answered at once
-    (line,) = faults(wrong, HERE, (), (now, now))
+    (line,) = faults(wrong, HERE, (), 0, (now, now))
     assert words in line and "the driver's; set it" in line
 
 
@@ -121,16 +133,16 @@ def test_a_node_says_what_it_cannot_import_read_write_or_grade(tmp_path: Path):
 
 
 def test_gpus_and_their_driver_are_read_from_nvidia_smi(tmp_path: Path, monkeypatch):
-    lines = "NVIDIA H100 80GB HBM3, 81559, 80994, 580.65.06\\nNVIDIA L4, 23034, 22500, 580.65.06"
+    lines = "NVIDIA H100 80GB HBM3, 81559, 80994, 580.65.06\\nNVIDIA GB10, [N/A], [N/A], 580.65.06"
     (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\nprintf '{lines}\\n'\n")
     (tmp_path / "nvidia-smi").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     gpus, driver = node_side.nvidia_gpus()
     assert driver == "580.65.06" and [gpu["name"] for gpu in gpus] == [
         "NVIDIA H100 80GB HBM3",
-        "NVIDIA L4",
+        "NVIDIA GB10",
     ]
-    assert gpus[0]["memory_bytes"] == 81559 * 2**20 and gpus[1]["free_bytes"] == 22500 * 2**20
+    assert gpus[0]["memory_bytes"] == 81559 * 2**20 and gpus[1]["memory_bytes"] == 0
 
 
 PORTS = ("dashboard-agent-listen-port", "min-worker-port", "max-worker-port")
@@ -201,7 +213,7 @@ def test_a_node_that_joins_during_a_run_is_used_only_once_it_has_passed(
     head: RayCluster, tmp_path: Path
 ):
     ray.init(address=head.address, log_to_driver=False)
-    nodes = tuple(Node(node["NodeID"], 1.0) for node in ray.nodes())
+    nodes = live_nodes(a_cluster(address="auto"))
     lines: list[str] = []
     seen = Questions(token="token", folders=(("out", str(tmp_path)),))
     failing = Preflight(seen, tell=lines.append)
@@ -220,9 +232,9 @@ def test_a_node_that_joins_during_a_run_is_used_only_once_it_has_passed(
     assert unable.admitted(nodes) == () and not unable.refused
     folders = (("prepare.checkpoints", str(tmp_path)),)
     cluster = a_cluster(address="auto")
-    check_nodes(cluster, folders, ("actors.quantize",), ("torch",))
+    check_nodes(cluster, folders, (str(tmp_path),), ("actors.quantize",), ("torch",))
     with pytest.raises(ConfigError, match=r"node .*: has no gptq_of_mine, which its engines need"):
-        check_nodes(cluster, folders, (), ("gptq_of_mine",))
+        check_nodes(cluster, folders, (), (), ("gptq_of_mine",))
     ray.shutdown()
 
 

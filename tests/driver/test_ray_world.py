@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from ray.exceptions import (
@@ -16,12 +17,14 @@ from support.scheduling_cases import a_job, a_schedule, an_option, decide, finis
 
 from raysweep.driver import ray_world
 from raysweep.driver.generate import ENDING_S, Drain
+from raysweep.driver.preflight import Preflight
 from raysweep.driver.ray_errors import kind_of, reason_of
 from raysweep.driver.ray_world import PATIENCE_S, RayWorld, events_of, told
 from raysweep.errors import StorageError
 from raysweep.planning.lengths import Lengths
 from raysweep.progress.watch import snapshot_of
 from raysweep.scheduling.loop import Loaded, Lost
+from raysweep.scheduling.nodes import Node
 from raysweep.scheduling.places import Place
 from raysweep.storage.store import Store
 from raysweep.system.sigterm import Terminated
@@ -125,6 +128,30 @@ def test_for_nodes_of_an_autoscaler_it_waits_as_long_as_it_takes(clock: Clock):
     world = a_world(autoscaling=True)
     clock.now += 100 * PATIENCE_S
     assert world.goes_on(a_schedule())
+
+
+class RefusingAll:
+    """A preflight that no node passes."""
+
+    def __init__(self) -> None:
+        self.refused: dict[str, str] = {}
+
+    def admitted(self, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+        self.refused |= {node.node_id: "an old driver" for node in nodes}
+        return ()
+
+
+def test_where_an_autoscaler_brings_only_nodes_that_are_refused_it_ends(clock: Clock, monkeypatch):
+    world = a_world(autoscaling=True)
+    world.preflight = cast(Preflight, RefusingAll())
+    joined: list[Node] = []
+    monkeypatch.setattr(world.view, "nodes", lambda: tuple(joined))
+    clock.now += 100 * PATIENCE_S
+    assert world.nodes() == () and world.goes_on(a_schedule())  # none has come yet
+    joined.append(Node("a", 1.0, 1))
+    assert world.nodes() == () and world.goes_on(a_schedule())  # others may come with it
+    clock.now += PATIENCE_S
+    assert not world.goes_on(a_schedule())
 
 
 def test_a_lost_place_is_not_asked_for_its_capacity(clock: Clock):
