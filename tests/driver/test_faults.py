@@ -193,7 +193,10 @@ def test_no_wall_clock_is_read_where_decisions_are_made():
     deciding = ["progress/watch", "storage/lease", "system/sigterm"]
     files = [ROOT / "raysweep" / f"{name}.py" for name in deciding]
     rooms = [ROOT / "raysweep" / name for name in ("driver", "scheduling")]
-    for file in [*files, *(file for room in rooms for file in room.glob("*.py"))]:
+    files += [file for room in rooms for file in room.glob("*.py")]
+    for file in files:
+        if file.name == "preflight.py":  # which compares the clocks of nodes with the driver's
+            continue
         assert "time.time()" not in file.read_text(), file
         assert "datetime" not in file.read_text(), file
 

@@ -24,6 +24,7 @@ from raysweep.driver.node_questions import Questions
 from raysweep.driver.preflight import Preflight, check_nodes, own_report
 from raysweep.driver.ray_nodes import live_nodes
 from raysweep.driver.ray_session import QUIET
+from raysweep.driver.sent_code import PACKAGES
 from raysweep.errors import ConfigError
 from raysweep.run_config import Gpu
 from raysweep.system.node_report import GpuReport, NodeReport
@@ -270,13 +271,21 @@ def test_nodes_with_another_folder_or_another_raysweep_are_refused_and_once_mend
     assert [file for file in (out / "smoke").iterdir() if file.name.startswith(".preflight")] == []
 
 
+def installed_in(folder: Path) -> Path:
+    """Where a process finds raysweep that is started elsewhere: the checkout that was installed."""
+    told = [sys.executable, "-c", "import raysweep; print(raysweep.__path__[0])"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    said = subprocess.run(told, cwd=folder, env=environment, capture_output=True, text=True)
+    return Path(said.stdout.strip()).parent
+
+
 @pytest.mark.slow
 def test_a_node_without_raysweep_is_refused_and_gets_the_code_where_it_is_to_be_sent(
     head: RayCluster, tmp_path: Path
 ):
     empty = tmp_path / "empty"
     empty.mkdir()
-    hidden = [(empty, ROOT / "raysweep"), (empty, ROOT / "actors")]
+    hidden = [(empty, root / name) for root in {ROOT, installed_in(tmp_path)} for name in PACKAGES]
     with raylet(head, *hidden):
         refused = sweep(head, tmp_path / "runs")
         assert refused.returncode == 2
