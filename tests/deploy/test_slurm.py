@@ -1,15 +1,18 @@
-"""The Slurm script, whole and for real but for Slurm: stubs of `srun` and `scontrol` act on this machine.
+"""The Slurm script, where stubs of `srun` and `scontrol` act on this machine.
 
-An allocation of two nodes is two Ray nodes here, of one CPU each.
+One sweep is whole and for real but for Slurm: its two nodes are two Ray nodes here, of one CPU each. How a job
+ends is looked at with stubs of Ray and of the driver besides, which start at once.
 """
 
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +40,6 @@ while [[ $1 == --* ]]; do
     [[ $1 != --ntasks=* ]] || tasks=${1#*=}
     shift
 done
-[[ ! -e $CALLS.deaf ]] || exec sleep 600
 trap 'kill $(jobs -p)' TERM
 for ((task = 0; task < tasks; task++)); do "$@" & done
 wait
@@ -46,6 +48,26 @@ wait
 SCONTROL = """#!/usr/bin/env bash
 echo "${*//[[:space:]]/ }" >>"$CALLS"
 [[ $1 != show ]] || printf 'localhost\\nlocalhost\\n' | head -n "$SLURM_JOB_NUM_NODES"
+"""
+
+# Stubs of the interpreter's folder. The script's own lines of Python run on a stub of the module `ray`.
+RAY = """#!/usr/bin/env bash
+[[ $1 != start ]] || exec sleep 600
+[[ ! -e $CALLS.ill ]]
+"""
+PYTHON = f"""#!/usr/bin/env bash
+[[ $1 != - ]] || exec {sys.executable} "$@"
+[[ -z ${{STATUS:-}} ]] || exit "$STATUS"
+trap 'kill %1; echo finished; exit {WORK_REMAINS}' TERM
+sleep 600 &
+touch "$CALLS.works"
+wait
+"""
+RAY_MODULE = """
+import os
+def init(**options): pass
+def nodes(): return [{"Alive": True}] * int(os.environ["JOINED"])
+def cluster_resources(): return {}
 """
 
 
@@ -105,7 +127,7 @@ class Slurm:
 
     @property
     def requeued(self) -> bool:
-        return "requeue 77" in self.calls
+        return f"requeue {self.environment['SLURM_JOB_ID']}" in self.calls
 
     def parts(self) -> list[Path]:
         return list((self.folder / "runs").rglob("shard-*.parquet"))
@@ -113,10 +135,7 @@ class Slurm:
 
 @pytest.fixture
 def slurm(tmp_path: Path) -> Slurm:
-    (tmp_path / "bin").mkdir()
-    for name, text in (("srun", SRUN), ("scontrol", SCONTROL)):
-        (tmp_path / "bin" / name).write_text(text)
-        (tmp_path / "bin" / name).chmod(0o755)
+    write_programs(tmp_path / "bin", srun=SRUN, scontrol=SCONTROL)
     kept = {n: v for n, v in os.environ.items() if not n.startswith(("RAY", "SLURM", "CUDA"))}
     return Slurm(
         tmp_path,
@@ -127,12 +146,39 @@ def slurm(tmp_path: Path) -> Slurm:
             "CALLS": str(tmp_path / "calls"),
             "RAYSWEEP_PYTHON": sys.executable,
             "SLURM_SUBMIT_DIR": str(tmp_path),
-            "SLURM_JOB_ID": "77",
+            "SLURM_JOB_ID": str(free_job()),
             "SLURM_JOB_NODELIST": "localhost",
             "SLURM_JOB_NUM_NODES": "2",
             "SLURM_CPUS_ON_NODE": "1",
         },
     )
+
+
+@pytest.fixture
+def stubbed(slurm: Slurm) -> Slurm:
+    """With stubs of Ray and of the driver, on one node that is there."""
+    write_programs(slurm.folder / "stubs", ray=RAY, python=PYTHON)
+    (slurm.folder / "stubs/ray.py").write_text(RAY_MODULE)
+    stubs = str(slurm.folder / "stubs")
+    besides = {"RAYSWEEP_PYTHON": f"{stubs}/python", "PYTHONPATH": stubs, "JOINED": "1"}
+    return Slurm(slurm.folder, {**slurm.environment, **besides, "SLURM_JOB_NUM_NODES": "1"})
+
+
+def write_programs(folder: Path, **programs: str) -> None:
+    folder.mkdir(exist_ok=True)
+    for name, text in programs.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+
+
+def free_job() -> int:
+    """A job's number by which the script takes ports that are free; other tests may run at the same time."""
+    for job in range(os.getpid() % 10_000, 20_000):
+        with socket.socket() as gcs, socket.socket() as client, suppress(OSError):
+            gcs.bind(("", 20_000 + job % 10_000))
+            client.bind(("", 30_000 + job % 10_000))
+            return job
+    raise AssertionError("no port is free")
 
 
 # ---- the script as a text ----
@@ -174,71 +220,121 @@ def test_every_variable_of_its_own_is_described_at_its_top():
     assert described == set(re.findall(r"\$\{(RAYSWEEP_\w+)", TEXT))
 
 
-# ---- the script as a job ----
+# ---- the address of the first node ----
+
+
+@pytest.mark.parametrize(
+    ("of_name", "of_machine", "address"),
+    [
+        ("10.1.0.7", "172.17.0.1", "10.1.0.7"),
+        ("127.0.1.1", "10.1.0.7 fd00::2 172.17.0.1", "10.1.0.7"),  # Debian
+        ("", "fd00::2 10.1.0.7", "10.1.0.7"),
+        ("127.0.0.1", "", "127.0.0.1"),  # a machine without a network
+    ],
+)
+def test_a_nodes_address_is_one_that_others_reach(
+    tmp_path: Path, of_name: str, of_machine: str, address: str
+):
+    kinds = f"printf '%s STREAM\\n%s DGRAM\\n' {of_name} {of_name}" if of_name else "exit 2"
+    write_programs(
+        tmp_path,
+        getent=f"#!/usr/bin/env bash\n[[ $* == 'ahostsv4 gpu1' ]] && {kinds}\n",
+        hostname=f"#!/usr/bin/env bash\n[[ $* == -I ]] && echo '{of_machine} '\n",
+    )
+    (function,) = re.findall(r"^address_of\(\) \{\n.*?^\}\n", TEXT, re.MULTILINE | re.DOTALL)
+    said = subprocess.run(
+        ["bash", "-c", f"set -euo pipefail\n{function}\nip=$(address_of gpu1)\necho $ip"],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+    )
+    assert (said.returncode, said.stdout) == (0, f"{address}\n"), said.stderr
+
+
+# ---- how a job ends ----
+
+
+def test_a_job_that_is_cancelled_lets_its_shards_finish_and_is_not_queued_again(stubbed: Slurm):
+    job = stubbed.start()
+    until((stubbed.folder / "calls.works").exists)
+    job.send_signal(signal.SIGTERM)
+    job.send_signal(signal.SIGTERM)
+    assert stubbed.ended(job) == WORK_REMAINS, stubbed.said
+    assert "finished" in stubbed.said and not stubbed.requeued
+
+
+@pytest.mark.parametrize(("restarts", "requeued"), [("9", True), ("10", False)])
+def test_at_the_end_of_its_time_a_job_is_queued_again_but_not_for_ever(
+    stubbed: Slurm, restarts: str, requeued: bool
+):
+    job = stubbed.start(SLURM_RESTART_COUNT=restarts)
+    until((stubbed.folder / "calls.works").exists)
+    job.send_signal(signal.SIGUSR1)
+    assert stubbed.ended(job) == WORK_REMAINS, stubbed.said
+    assert "finished" in stubbed.said and stubbed.requeued is requeued
+
+
+@pytest.mark.parametrize(
+    ("status", "restarts", "requeued"),
+    [(WORK_REMAINS, "9", True), (WORK_REMAINS, "10", False), (BAD_INPUT, "0", False)],
+)
+def test_a_job_with_work_left_is_queued_again_but_not_for_ever_and_not_with_bad_input(
+    stubbed: Slurm, status: int, restarts: str, requeued: bool
+):
+    ended = {"STATUS": str(status), "RAYSWEEP_LEAST_S": "0"}
+    assert stubbed.run(**ended, SLURM_RESTART_COUNT=restarts) == status, stubbed.said
+    assert stubbed.requeued is requeued
+    assert not any(call.startswith("--nodes") for call in stubbed.calls)  # one node needs no srun
+
+
+def test_a_job_whose_work_ends_at_once_is_not_queued_again(stubbed: Slurm):
+    """As with engines that fit on none of its GPUs."""
+    assert stubbed.run(STATUS=str(WORK_REMAINS)) == WORK_REMAINS
+    assert re.search(r"this attempt ended in \d+ s; the job is not queued again", stubbed.said)
+    assert not stubbed.requeued
+
+
+def test_a_node_that_does_not_join_ends_the_job_with_one_line(stubbed: Slurm):
+    assert stubbed.run(SLURM_JOB_NUM_NODES="2", RAYSWEEP_JOIN_S="0") == 1
+    assert "raysweep.sbatch: 1 of 2 nodes joined in 0 s; see the log of srun" in stubbed.said
+    assert not stubbed.requeued and not (stubbed.folder / "calls.works").exists()
+
+
+def test_a_ray_that_does_not_answer_ends_the_job(stubbed: Slurm):
+    (stubbed.folder / "calls.ill").touch()
+    assert stubbed.run(RAYSWEEP_JOIN_S="1") == 1
+    assert "raysweep.sbatch: Ray did not start on localhost" in stubbed.said
+    assert not stubbed.requeued and not (stubbed.folder / "calls.works").exists()
+
+
+# ---- a sweep as a job, for real ----
 
 
 @pytest.mark.slow
-def test_a_sweep_runs_on_all_nodes_to_its_report(slurm: Slurm):
-    assert slurm.run(*SWEEP) == DONE, slurm.said
-    assert "raysweep.sbatch: 2 nodes, 0 GPUs" in slurm.said
-    rows = [row for part in slurm.parts() for row in pq.read_table(part).to_pylist()]
-    assert len({(row["question_id"], row["sample_index"]) for row in rows}) == SHARDS
-    assert (slurm.folder / "runs/R/report/index.html").exists()
-    show, workers = slurm.calls
-    assert show == "show hostnames localhost"
-    assert workers.startswith("--nodes=1 --ntasks=1 ")
-    assert not list(Path("/tmp").glob("rs-77-*"))
-
-
-@pytest.mark.slow
-def test_at_the_end_of_its_time_the_job_is_queued_again_and_then_goes_on(slurm: Slurm):
+def test_a_sweep_on_two_nodes_is_queued_again_at_the_end_of_its_time_and_goes_on_to_its_report(
+    slurm: Slurm,
+):
     job = slurm.start(*SWEEP)
-    until(lambda: len(slurm.parts()) >= 3)
+    until(lambda: len(slurm.parts()) >= 3 or job.poll() is not None)
+    job.send_signal(signal.SIGUSR1)
     job.send_signal(signal.SIGUSR1)
     assert slurm.ended(job) == WORK_REMAINS, slurm.said
+    assert "raysweep.sbatch: 2 nodes, 0 GPUs" in slurm.said
+    assert "interrupted; repeat the same command to continue" in slurm.said
+    show, workers, _ = slurm.calls
+    assert show == "show hostnames localhost"
+    assert workers.startswith("--nodes=1 --ntasks=1 ")
     assert slurm.requeued
     before = {part: part.stat().st_mtime_ns for part in slurm.parts()}
     assert 3 <= len(before) < SHARDS
+
     assert slurm.run(*SWEEP, SLURM_RESTART_COUNT="1") == DONE, slurm.said
     after = {part: part.stat().st_mtime_ns for part in slurm.parts()}
     assert before.items() <= after.items() and len(after) == SHARDS
-
-
-@pytest.mark.slow
-def test_a_job_that_is_cancelled_lets_its_shards_finish_and_is_not_queued_again(slurm: Slurm):
-    job = slurm.start(*SWEEP)
-    until(lambda: len(slurm.parts()) >= 1)
-    job.send_signal(signal.SIGTERM)
-    job.send_signal(signal.SIGTERM)
-    assert slurm.ended(job) == WORK_REMAINS, slurm.said
-    assert not slurm.requeued
-    assert "interrupted; repeat the same command to continue" in slurm.said
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("arguments", "restarts", "status", "requeued"),
-    [
-        (("stages=[plan,reduce]",), "0", WORK_REMAINS, True),
-        (("stages=[plan,reduce]",), "10", WORK_REMAINS, False),
-        (("+sweep.sample=1",), "0", BAD_INPUT, False),
-    ],
-)
-def test_a_job_with_work_left_is_queued_again_but_not_for_ever_and_not_with_bad_input(
-    slurm: Slurm, arguments: tuple[str, ...], restarts: str, status: int, requeued: bool
-):
-    variables = {"SLURM_RESTART_COUNT": restarts, "SLURM_JOB_NUM_NODES": "1"}
-    assert slurm.run(*SWEEP, *arguments, **variables) == status, slurm.said
-    assert slurm.requeued is requeued
-    assert not any(call.startswith("--nodes") for call in slurm.calls)  # one node needs no srun
-
-
-@pytest.mark.slow
-def test_a_node_that_does_not_join_ends_the_job_with_one_line(slurm: Slurm):
-    (slurm.folder / "calls.deaf").touch()
-    assert slurm.run(*SWEEP, RAYSWEEP_JOIN_S="0") == 1
-    assert "raysweep.sbatch: 1 of 2 nodes joined in 0 s; see the log of srun" in slurm.said
-    assert not slurm.requeued and not (slurm.folder / "runs").exists()
+    rows = [row for part in after for row in pq.read_table(part).to_pylist()]
+    assert len({(row["question_id"], row["sample_index"]) for row in rows}) == SHARDS
+    assert (slurm.folder / "runs/R/report/index.html").exists()
+    assert not list(Path("/tmp").glob(f"rs-{slurm.environment['SLURM_JOB_ID']}-*"))
 
 
 def until(happens) -> None:
