@@ -1,7 +1,7 @@
 """The Slurm script, where stubs of `srun` and `scontrol` act on this machine.
 
-One sweep is whole and for real but for Slurm: its two nodes are two Ray nodes here, of one CPU each. How a job
-ends is looked at with stubs of Ray and of the driver besides, which start at once.
+One sweep is whole and for real but for Slurm: its two nodes are two Ray nodes here, of one CPU each. How a
+job ends is looked at with stubs of Ray and of the driver besides, which start at once.
 """
 
 import os
