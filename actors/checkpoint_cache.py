@@ -12,7 +12,7 @@ RAYSWEEP_CACHE_GB   the most GB (1e9 bytes) that its checkpoints take; without i
     checkpoints/.<revision>.tmp/    one that is being fetched; its manifest comes first and says its size
     checkpoints/.<revision>.used    the lock of its users; its time of change is the time of the last use
     checkpoints/.<revision>.fetch   the lock of the process that fetches it
-    checkpoints/.room               the lock of the process that makes room
+    checkpoints/.room               the lock of the process that makes room, or renames what it has fetched
 """
 
 import json
@@ -20,7 +20,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from pathlib import Path
 
@@ -84,17 +84,19 @@ def bound_bytes() -> float | None:
 def _fetch(address: str, target: Path) -> None:
     """Copy a checkpoint, and rename it when it is whole."""
     manifest = Store(address).read_text(MANIFEST)
-    aside = _beside(target, "tmp")
-    _remove(target)  # what is left of a fetch that was killed, or was damaged later
-    with _alone(target.parent / ".room"):
+    aside, room = _beside(target, "tmp"), target.parent / ".room"
+    with _alone(room):
+        _remove(target)  # what is left of a fetch that was killed, or was damaged later
         _make_room(target.parent, _said_bytes(manifest), target.name)
-        aside.mkdir()
+        # NFS keeps a removed file that is open elsewhere, and so its folder.
+        aside.mkdir(exist_ok=True)
         (aside / MANIFEST).write_text(manifest)
     try:
         fs.copy_files(address, str(aside))
         if not is_there(_local(aside)):
             raise OSError(f"{address}: its files are not those of its manifest")
-        aside.rename(target)
+        with _alone(room):  # whoever makes room counts it once, under either name
+            aside.rename(target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -140,11 +142,11 @@ def _remove(target: Path) -> None:
 
 def _bytes(target: Path) -> float:
     """The bytes of a checkpoint. One that is being fetched counts in full."""
-    return sum(
-        _said_bytes((folder / MANIFEST).read_text())
-        for folder in (target, _beside(target, "tmp"))
-        if (folder / MANIFEST).exists()
-    )
+    found = 0.0
+    for folder in (target, _beside(target, "tmp")):
+        with suppress(FileNotFoundError):  # a fetch that fails removes its folder at any time
+            found += _said_bytes((folder / MANIFEST).read_text())
+    return found
 
 
 def _said_bytes(manifest: str) -> float:

@@ -57,7 +57,7 @@ def making(checkpoint: Checkpoint, session: str = "") -> Iterator[Path]:
             _upload(Path(folder), checkpoint.path)
         return
     target = Path(checkpoint.path)
-    with _beside(target, session) as aside:
+    with _new_folder_beside(target, session) as aside:
         yield aside
         _write_manifest(aside)
         if not is_there(checkpoint):  # otherwise another run was faster
@@ -72,7 +72,7 @@ def remove_leftovers(checkpoint: Checkpoint, session: str) -> None:
 
 
 @contextmanager
-def _beside(target: Path, session: str = "") -> Iterator[Path]:
+def _new_folder_beside(target: Path, session: str = "") -> Iterator[Path]:
     """A new folder on the target's disk, removed at the end unless it was moved."""
     aside = target.parent / f".{target.name}.{session}{uuid.uuid4().hex}.tmp"
     aside.mkdir(parents=True)

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from fcntl import LOCK_EX, LOCK_NB
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,44 @@ def test_one_that_another_process_fetches_counts_in_full(store, monkeypatch):
     copies(monkeypatch, before=meanwhile)
     local_folder(a)
     assert refused == [b] and cached(store) == ["a"]
+
+
+def test_nobody_makes_room_while_another_fetch_removes_or_renames(store, monkeypatch):
+    changed = []
+
+    def alone(change: Any) -> Any:
+        def changing(path: Path, *rest: Path) -> None:
+            with pytest.raises(BlockingIOError):
+                checkpoint_cache._locked(path.parent / ".room", LOCK_EX | LOCK_NB)
+            changed.append(path.name)
+            change(path, *rest)
+
+        return changing
+
+    checkpoint = make(store, "a")
+    monkeypatch.setattr(checkpoint_cache, "_remove", alone(checkpoint_cache._remove))
+    monkeypatch.setattr(Path, "rename", alone(Path.rename))
+    local_folder(checkpoint)
+    assert changed == ["a", ".a.tmp"]
+
+
+def test_a_fetch_that_fails_while_another_makes_room_counts_no_more(store, monkeypatch):
+    bound(monkeypatch, 1)
+    a, b = make(store, "a"), make(store, "b")
+    use_and_end(a)
+
+    def gone(path: Path) -> str:
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(Path, "read_text", gone)
+    assert Path(local_folder(b)).name == "b"
+
+
+def test_a_folder_that_a_removal_leaves_is_fetched_into(store, monkeypatch):
+    checkpoint = make(store, "a")
+    (store.parent / "cache" / "checkpoints" / ".a.tmp").mkdir(parents=True)
+    monkeypatch.setattr(checkpoint_cache.shutil, "rmtree", lambda folder, ignore_errors: None)
+    assert Path(local_folder(checkpoint), MANIFEST).exists()
 
 
 @pytest.mark.parametrize("said", ["many", "0", "-1", "nan"])

@@ -221,30 +221,35 @@ def test_a_submitted_run_is_stopped_by_sigterm_and_the_same_submission_ends_it(c
     assert told == {"run": "R", "sweep": "smoke", "report": f"{tmp_path}/R/report/index.html"}
 
 
-# A finished plan, shards that are missing, and a key that is not known.
-ENDS = [
-    (DONE, JobStatus.SUCCEEDED, "stages=[plan]"),
-    (WORK_REMAINS, JobStatus.FAILED, "stages=[plan,reduce]"),
-    (BAD_INPUT, JobStatus.FAILED, "stages=[plan] +sweep.sample=1"),
-]
-
-
-@pytest.mark.parametrize(("status", "becomes", "arguments"), ENDS)
-def test_the_operator_repeats_what_ends_with_another_status_than_0(
-    cluster, tmp_path, status: int, becomes: JobStatus, arguments: str
-):
+def test_the_operator_repeats_what_ends_with_another_status_than_0(cluster, tmp_path):
     """KubeRay repeats a job that is FAILED, `backoffLimit` times, whatever its status was."""
-    entrypoint = f"{sys.executable} -m raysweep +sweep=smoke out={tmp_path} {arguments}"
-    job = f"ended-{status}"
-    submitter = cluster.submit_as_operator(job, entrypoint)
-    assert cluster.ended(job) == becomes, submitter.stdout + submitter.stderr
-    assert (cluster.client.get_job_info(job).driver_exit_code or DONE) == status
-    # The submitter's pod only follows the log: its Kubernetes Job is done, and does not submit again.
-    assert submitter.returncode == 0
-    assert "raysweep: " in submitter.stdout or status != BAD_INPUT
-    again = cluster.submit_as_operator(job, entrypoint)
-    assert again.returncode == 0
-    assert [info.submission_id for info in cluster.client.list_jobs()].count(job) == 1
+    command = f"{sys.executable} -m raysweep +sweep=smoke out={tmp_path}"
+
+    def ended(job: str) -> tuple[JobStatus, int]:
+        return cluster.ended(job), cluster.client.get_job_info(job).driver_exit_code or DONE
+
+    def submit(arguments: str) -> str:
+        runs_in = {"env_vars": {"PYTHONPATH": str(ROOT)}}
+        return cluster.client.submit_job(entrypoint=f"{command} {arguments}", runtime_env=runs_in)
+
+    planned, refused = submit("stages=[plan]"), submit("stages=[plan] +sweep.sample=1")
+    incomplete = submit("stages=[plan,reduce] run=incomplete")
+    assert ended(incomplete) == (JobStatus.FAILED, WORK_REMAINS)
+    assert ended(planned) == (JobStatus.SUCCEEDED, DONE)
+    assert ended(refused) == (JobStatus.FAILED, BAD_INPUT)
+    assert "raysweep: " in cluster.client.get_job_logs(refused)
+
+
+def test_a_pod_that_submits_ends_well_after_its_job_and_does_not_submit_it_again(cluster, tmp_path):
+    """It only follows the log, and its Kubernetes Job is done, whatever became of the job."""
+    refused = f"{sys.executable} -m raysweep +sweep=smoke out={tmp_path} +sweep.sample=1"
+    for _ in range(2):
+        submitter = cluster.submit_as_operator("refused", refused)
+        assert submitter.returncode == 0, submitter.stdout + submitter.stderr
+        assert "raysweep: " in submitter.stdout
+    assert cluster.ended("refused") == JobStatus.FAILED
+    jobs = [info.submission_id for info in cluster.client.list_jobs()]
+    assert jobs.count("refused") == 1
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
