@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from pyarrow import fs
 
 from actors.checkpoint_cache import fetched
+from actors.waits import waiting
 from raysweep.checkpoints.engine_files import MANIFEST, is_there
 from raysweep.checkpoints.hub import repository_of
 from raysweep.spec import Checkpoint
@@ -27,21 +28,25 @@ WANTED = [*TEXTS, "*.safetensors"]  # neither pickles nor code
 def local_folder(checkpoint: Checkpoint) -> str:
     """The folder with the checkpoint's files, which are fetched first if they are elsewhere."""
     if repository := repository_of(checkpoint.path):
-        from huggingface_hub import snapshot_download
-
-        return snapshot_download(repository, revision=checkpoint.revision, allow_patterns=WANTED)
+        return _from_hub(repository, checkpoint.revision, WANTED)
     if "://" not in checkpoint.path:
         return checkpoint.path
-    return str(fetched(checkpoint))
+    with waiting():
+        return str(fetched(checkpoint))
 
 
 def tokenizer_folder(checkpoint: Checkpoint) -> str:
     """A folder with the checkpoint's tokenizer. Its weights are not fetched from the hub."""
     if repository := repository_of(checkpoint.path):
-        from huggingface_hub import snapshot_download
-
-        return snapshot_download(repository, revision=checkpoint.revision, allow_patterns=TEXTS)
+        return _from_hub(repository, checkpoint.revision, TEXTS)
     return local_folder(checkpoint)
+
+
+def _from_hub(repository: str, revision: str, patterns: list[str]) -> str:
+    from huggingface_hub import snapshot_download
+
+    with waiting():
+        return snapshot_download(repository, revision=revision, allow_patterns=patterns)
 
 
 @contextmanager

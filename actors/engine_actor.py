@@ -15,6 +15,7 @@ from actors.checked_files import checked_folder
 from actors.engine import Engine, TraceRequest
 from actors.engine_metrics import ActorMetrics, gpu_memory
 from actors.sample_rows import Traces, Work, publish
+from actors.waits import waited_s
 from raysweep import grading
 from raysweep.run_config import Server
 from raysweep.shard import Receipt, Shard, sample_key
@@ -53,14 +54,19 @@ class EngineActor:
     ):
         take_over(variables)
         self.metrics = ActorMetrics(spec)
-        started = time.perf_counter()
+        started, waited = time.perf_counter(), waited_s()
         self.engine = load_engine(spec, max_rows, longest, cpus, gpus, mean, server)
-        self.metrics.loaded(time.perf_counter() - started)
+        self.load_s = time.perf_counter() - started - (waited_s() - waited)
+        self.metrics.loaded(self.load_s)
         self.gpu_bytes = gpu_memory(gpus)
         self.store, self.device = Store(store_root, lease), device
         self.graders = Workers(min(GRADING_WORKERS, os.cpu_count() or 1))
         self.steps, self.engine_s, self.counted_s = 0, 0.0, 0.0
         self.generating = self.unwritten = 0
+
+    async def load_seconds(self) -> float:
+        """Seconds that the engine took to load, without waiting for others (`waits`)."""
+        return self.load_s
 
     async def run_shard(self, shard: Shard) -> Receipt:
         """Generate, grade and publish a shard's samples."""

@@ -27,7 +27,7 @@ class ActorMetrics:
         self._sums: Counter[tuple[str, str]] = Counter()
 
     def loaded(self, seconds: float) -> None:
-        """The engine was loaded in so many seconds."""
+        """The engine was loaded in so many seconds, without waiting for others."""
         self.record.set("raysweep_load_seconds", seconds, self.labels)
 
     def stepped(

@@ -1,14 +1,17 @@
 """The attention backend: without a compiler, one whose kernels are there.
 
 vLLM may choose FlashInfer's attention wherever FlashInfer's Python package is, which vLLM's own wheel
-requires. Its kernels are compiled by nvcc when they are first used, unless `vllm download-kernels` has
-installed them. So where neither is there, an engine asks for another backend by name. That concerns an fp8
-cache on Ada, fp8_e5m2 everywhere, and every engine on Blackwell.
+requires. Its kernels are compiled when they are first used, by nvcc, a C++ compiler and ninja, unless
+`vllm download-kernels` has installed them. So where neither is there,
+an engine asks for another backend by name. That concerns an fp8 cache on Ada, fp8_e5m2 everywhere, and every
+engine on Blackwell.
 """
 
 import importlib.util
 import os
+import re
 import shutil
+import subprocess
 from typing import Any
 
 import torch
@@ -43,7 +46,8 @@ def attention_backend(kv_dtype: str, head_dim: int, dtype: str) -> AttentionBack
             return backend
     raise ValueError(
         f"kv_cache_dtype: on a {current_platform.get_device_name()} only FlashInfer reads {kv_dtype!r}, "
-        "and its kernels are neither installed nor is there nvcc to compile them; "
+        "and its kernels are neither installed nor are there nvcc (of torch's CUDA or newer), c++ and ninja "
+        "to compile them; "
         "run `vllm download-kernels` in the workers' environment"
     )
 
@@ -54,7 +58,29 @@ def flashinfer_runs() -> bool:
     vLLM's own answer is also yes with the package flashinfer-cubin alone, which lacks most of them.
     """
     compiled = importlib.util.find_spec("flashinfer_jit_cache") is not None
-    return has_flashinfer() and (compiled or nvcc() is not None)
+    return has_flashinfer() and (compiled or compiles())
+
+
+def compiles() -> bool:
+    """Whether all is there with which FlashInfer would compile a kernel for torch's CUDA.
+
+    An older nvcc, such as a Linux distribution's, knows neither newer GPUs nor FlashInfer's own flags.
+    """
+    compiler = nvcc()
+    others = (os.environ.get("CXX") or "c++", "ninja")
+    if compiler is None or not all(map(shutil.which, others)):
+        return False
+    return cuda_of(compiler) >= int((torch.version.cuda or "0").split(".")[0])
+
+
+def cuda_of(compiler: str) -> int:
+    """The major version of the CUDA that an nvcc compiles for; 0 if it does not say."""
+    try:
+        said = subprocess.run([compiler, "--version"], capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    release = re.search(r"release (\d+)\.", said.stdout)
+    return int(release[1]) if release else 0
 
 
 def nvcc() -> str | None:

@@ -19,15 +19,14 @@ from vllm.platforms import current_platform
 from actors.checked_files import checked_folder
 from actors.vllm_engine import checks, loading_turn
 from actors.vllm_engine.attention import attention_backend
-from actors.vllm_engine.gpu_memory import free_and_total
+from actors.vllm_engine.gpu_memory import device_uuid, free_and_total
 from raysweep import memory
 from raysweep.planning.backends import kv_cache_dtype
-from raysweep.planning.vllm_memory import asked_bytes
+from raysweep.planning.vllm_memory import GPU_BLOCK_TOKENS, asked_bytes, sequence_bytes
 from raysweep.spec import Architecture, EngineSpec, WeightSpec
 from raysweep.system.machine import available_bytes
 
 CPU_BLOCK_TOKENS = 32  # tokens per cache block, the fewest that vLLM's CPU attention supports
-GPU_BLOCK_TOKENS = 64  # the most tokens per cache block: vLLM chooses, by its attention backend
 # A share of a GPU that is free in any case: vLLM asks for it although it is told the bytes of its cache.
 ANY_SHARE = 0.01
 MOST_OF_A_CPU = 0.5  # share of the free memory that vLLM's cache may take on a CPU
@@ -101,7 +100,7 @@ def _turn(limits: Limits) -> AbstractContextManager[None]:
     """The turn to load on a GPU that other engines share."""
     if not limits.shares_a_gpu:
         return nullcontext()
-    return loading_turn.turn(current_platform.get_device_uuid(0))
+    return loading_turn.turn(device_uuid(0))
 
 
 def _start(spec: EngineSpec, limits: Limits, path: str, dtype: str) -> LLMEngine:
@@ -165,7 +164,8 @@ def engine_args(spec: EngineSpec, limits: Limits, path: str, dtype: str, part: f
 
 def _on_cpu(spec: EngineSpec, limits: Limits, longest: int, part: float) -> dict[str, Any]:
     wanted = cache_bytes(spec, limits, CPU_BLOCK_TOKENS)
-    least = sequence_bytes(spec, longest, CPU_BLOCK_TOKENS)
+    model = spec.model.architecture
+    least = sequence_bytes(model, spec.kv_policy, longest, CPU_BLOCK_TOKENS)
     most = int(MOST_OF_A_CPU * available_bytes())
     return {
         "kv_cache_memory_bytes": int(part * max(least, min(wanted, most))),
@@ -199,18 +199,14 @@ def besides_cache_bytes(a: Architecture, spec: EngineSpec, rows: int) -> int:
 
 def cache_bytes(spec: EngineSpec, limits: Limits, block_tokens: int) -> int:
     """Bytes of the KV cache of all rows at their longest, in whole blocks, plus one row for the forks."""
-    longest = limits.longest or spec.model.architecture.context
-    return (limits.max_rows + 1) * sequence_bytes(spec, longest, block_tokens)
+    a = spec.model.architecture
+    row = sequence_bytes(a, spec.kv_policy, limits.longest or a.context, block_tokens)
+    return (limits.max_rows + 1) * row
 
 
 def planned_cache_bytes(spec: EngineSpec, limits: Limits) -> int:
     """Bytes of the KV cache as the plan counts it: rows at their mean length, but one at its longest."""
-    longest = limits.longest or spec.model.architecture.context
-    rows = [sequence_bytes(spec, limits.mean or longest, GPU_BLOCK_TOKENS)] * (limits.max_rows - 1)
-    return sum(rows) + sequence_bytes(spec, longest, GPU_BLOCK_TOKENS)
-
-
-def sequence_bytes(spec: EngineSpec, tokens: int, block_tokens: int) -> int:
-    """Bytes of one sequence's cache: its blocks, plus the one that the pool keeps empty."""
-    blocks = -(-tokens // block_tokens) + 1
-    return memory.kv_bytes(spec.model.architecture, spec.kv_policy, blocks * block_tokens)
+    a, policy = spec.model.architecture, spec.kv_policy
+    longest = limits.longest or a.context
+    rows = (limits.max_rows - 1) * sequence_bytes(a, policy, limits.mean or longest)
+    return rows + sequence_bytes(a, policy, longest)

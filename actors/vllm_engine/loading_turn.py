@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from actors.waits import waiting
+
 log = logging.getLogger(__name__)
 
 # Seconds between two looks, and between two lines that say that an engine still waits.
@@ -29,7 +31,8 @@ def turn(gpu: str, folder: Path | None = None) -> Iterator[None]:
     folder = folder or own_folder()
     file = os.open(folder / f"loading-{gpu.replace('/', '-')}.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        _wait(file, gpu)
+        with waiting():
+            _wait(file, gpu)
         yield
     finally:
         os.close(file)

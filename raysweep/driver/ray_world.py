@@ -132,7 +132,7 @@ class RayWorld:
         )
         self.actors[place.number] = actor
         self.watchdog.begin(place)
-        self._hear(place, actor.__ray_ready__.remote(), lambda _: Loaded(place))
+        self._hear(place, actor.load_seconds.remote(), partial(Loaded, place))
 
     def run(self, place: Place, task: Task) -> None:
         actor = self.actors[place.number]

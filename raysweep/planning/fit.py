@@ -116,13 +116,17 @@ def placed(
     lengths: Lengths,
     most_gpus: int | None = None,
 ) -> Fit | None:
-    """The GPUs of an actor that holds the engine with up to `max_rows` rows. None if no node holds a row.
+    """The GPUs of an actor that holds the engine with up to `max_rows` rows.
+
+    None if no node holds a row, or the engine does not run on this kind of GPU at all.
 
     The actor gets a share of a GPU if half a GPU or less holds all rows. Otherwise it gets the fewest whole
     GPUs that hold ENOUGH_ROWS, or else the fewest that hold one row. On a CPU (None) memory is not checked.
     """
     if gpu is None:
         return replace(fit_on(engine, NO_GPU, 1, lengths), gpus=0, rows=max_rows)
+    if lacks_bf16(engine.backend, gpu):
+        return None
     part = shared(engine, gpu, max_rows, lengths)
     if part is not None:
         return part

@@ -3,8 +3,9 @@
     load = start + bytes of the weights / speed of the disk
 
 The start is an assumption: a process, its imports, and what is compiled and captured. Sessions note in
-summary.json how long actors took from their start until their engine was ready. An engine takes what it took
-before on that kind of GPU. One that has not been loaded there is as much slower than the model as the
+summary.json how long actors took to load their engines, without what they waited for: their turn on a shared
+GPU, and files to be fetched. That differs from load to load. An engine takes what it took before on that
+kind of GPU. One that has not been loaded there is as much slower than the model as the
 middle one of those with its backend.
 """
 
@@ -115,4 +116,5 @@ def _is_load(entry: Any) -> bool:
         return False
     names = all(isinstance(entry.get(name), str) for name in ("device", "engine_id"))
     numbers = [entry.get(name) for name in ("loads", "seconds")]
-    return names and all(isinstance(number, int | float) and number > 0 for number in numbers)
+    numeric = all(isinstance(number, int | float) and number >= 0 for number in numbers)
+    return names and numeric and entry["loads"] > 0

@@ -12,6 +12,7 @@ when blocks are free (preemption). One row at its longest always fits, so every 
 Preemption costs time. Of the rows that fit on average but not at their longest some wait, and their tokens
 are computed again (`crowding`). A test measures both on traces of equal length, which are the worst case.
 
+The cache counts in whole blocks (`sequence_bytes`), which for short rows is much more than their tokens.
 An engine on a share of a GPU asks vLLM for the bytes of this cache. Then vLLM does not measure, which would
 count what others on that GPU take or free meanwhile. Of whole GPUs vLLM gets a part that it fills itself.
 """
@@ -22,6 +23,9 @@ from raysweep.kv_policy import KVPolicy
 from raysweep.memory import CONTEXT_BYTES, kv_bytes, workspace_bytes
 from raysweep.planning.lengths import Lengths
 from raysweep.spec import Architecture
+
+# The most tokens per cache block on a GPU: vLLM chooses, by its attention backend.
+GPU_BLOCK_TOKENS = 64
 
 # The share of a GPU's memory that vLLM may take. What CUDA takes for itself comes on top.
 MOST_OF_A_GPU = 0.95
@@ -52,12 +56,20 @@ def usable_bytes(memory_bytes: int) -> int:
 def row_bytes(a: Architecture, policy: KVPolicy, lengths: Lengths) -> int:
     """Bytes that one more row takes: its cache at its mean length, and its logits."""
     logits = workspace_bytes(a, 1) - workspace_bytes(a, 0)
-    return kv_bytes(a, policy, lengths.mean) + logits
+    return sequence_bytes(a, policy, lengths.mean) + logits
 
 
 def spread_bytes(a: Architecture, policy: KVPolicy, lengths: Lengths) -> int:
     """Bytes that a row takes at its longest beyond those at its mean length."""
-    return kv_bytes(a, policy, lengths.row) - kv_bytes(a, policy, lengths.mean)
+    return sequence_bytes(a, policy, lengths.row) - sequence_bytes(a, policy, lengths.mean)
+
+
+def sequence_bytes(
+    a: Architecture, policy: KVPolicy, tokens: int, block_tokens: int = GPU_BLOCK_TOKENS
+) -> int:
+    """Bytes of one sequence's cache: its blocks, plus the one that the pool keeps empty."""
+    blocks = -(-tokens // block_tokens) + 1
+    return kv_bytes(a, policy, blocks * block_tokens)
 
 
 def fixed_bytes(a: Architecture, policy: KVPolicy, lengths: Lengths) -> int:

@@ -15,7 +15,7 @@ from raysweep.planning.plan import Plan
 from raysweep.planning.speed import BANDWIDTH_EFFICIENCY, FLOPS_EFFICIENCY
 from raysweep.reporting.terminal import empty_table
 from raysweep.reporting.terminal_lines import Line, human_hours, human_usd, span
-from raysweep.reporting.unfit_text import unfit_lines
+from raysweep.reporting.unfit_text import unfit_lines, without_bf16_lines
 from raysweep.reporting.weights_text import weights_lines
 from raysweep.run_config import Gpu, Pool, RunConfig
 from raysweep.system.quantities import human_bytes, human_count, plural
@@ -47,6 +47,7 @@ def plan_lines(
     yield from same_cache_lines(config)
     if has_known_gpus(config.cluster):
         yield from cost_lines(config, costs)
+        yield from without_bf16_lines(config.cluster, (cost.engine for cost in costs))
         yield from unfit_lines(config, costs, known)
 
 

@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from raysweep.planning.backends import lacks_bf16
 from raysweep.planning.estimate import Estimate
-from raysweep.planning.fit import Fit, fit_on
+from raysweep.planning.fit import fit_on
 from raysweep.planning.lengths import Lengths, run_lengths
 from raysweep.planning.placements import placements
 from raysweep.planning.unfit import pool_name, what_would
@@ -58,15 +59,30 @@ def by_precision(engines: Iterable[EngineSpec]) -> dict[str, list[EngineSpec]]:
 
 
 def needed(engines: Iterable[EngineSpec], cluster: Cluster, lengths: Lengths) -> str:
-    """The memory that an engine takes with one sequence, beside that of a GPU."""
-    least = [one_row(engine, cluster, lengths) for engine in engines]
+    """The memory that engines take with one sequence, beside that of a GPU.
+
+    GPUs without bf16 are left out, since their memory is not the reason. A plan refuses engines for which
+    no GPU is left (`backends.refuses`).
+    """
+    engines = tuple(engines)
+    kinds = (pool.gpu for pool in cluster.pools)
+    usable = [gpu for gpu in kinds if not any(lacks_bf16(one.backend, gpu) for one in engines)]
+    least = [fit_on(engine, usable[0], 1, lengths) for engine in engines]
     bytes_needed = span([fit.peak_bytes(1) for fit in least], human_bytes)
-    has = " or ".join(human_bytes(pool.gpu.memory_bytes) for pool in cluster.pools)
+    has = " or ".join(human_bytes(gpu.memory_bytes) for gpu in usable)
     return f"one sequence takes {bytes_needed} with the weights, and a GPU has {has}"
 
 
-def one_row(engine: EngineSpec, cluster: Cluster, lengths: Lengths) -> Fit:
-    return fit_on(engine, cluster.pools[0].gpu, 1, lengths)
+def without_bf16_lines(cluster: Cluster, engines: Iterable[EngineSpec]) -> Iterator[Line]:
+    """The GPUs of the cluster on which engines do not run, whatever their memory."""
+    backends = sorted({engine.backend for engine in engines})
+    for pool in cluster.pools:
+        lacking = [backend for backend in backends if lacks_bf16(backend, pool.gpu)]
+        if lacking:
+            names = " and ".join(lacking)
+            nothing = "" if len(lacking) < len(backends) else "; no engine runs on it"
+            text = f"{pool.gpu.name} has no bf16, in which {names} engines compute{nothing}"
+            yield Line("note", text)
 
 
 def elsewhere(config: RunConfig, unfit: Iterable[Estimate], known: Sequence[Gpu]) -> Iterator[Line]:

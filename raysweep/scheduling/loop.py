@@ -17,7 +17,13 @@ from raysweep.shard import Receipt
 
 @dataclass(frozen=True)
 class Loaded:
+    """The engine of a place is ready.
+
+    seconds  that its actor took to load it, without waiting for others; None if that is not known here
+    """
+
     place: Place
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,7 @@ def _do(world: World, action: Start | RunTask | Stop) -> None:
 
 def _take_in(schedule: Schedule, world: World, event: Event) -> None:
     if isinstance(event, Loaded):
-        schedule.loaded(event.place, world.now())
+        schedule.loaded(event.place, event.seconds)
     elif isinstance(event, HasCapacity):
         schedule.has_capacity(event.place)
     elif isinstance(event, Finished):

@@ -129,11 +129,14 @@ class Schedule:
             self.lost(place, "node", "its node is gone", now)
         return lost
 
-    def loaded(self, place: Place, now: float) -> None:
-        """The engine of a place is ready, which an actor that fails later may say once more."""
-        if not place.loaded:
+    def loaded(self, place: Place, seconds: float | None = None) -> None:
+        """The engine of a place is ready, and has loaded for so many seconds, if that is known.
+
+        An actor that fails later shows that it was ready, without its seconds.
+        """
+        if seconds is not None:
             key = place.spot.need.kind, place.queue.engine.engine_id
-            self.loads[key] += LoadTime(1, now - place.since)
+            self.loads[key] += LoadTime(1, seconds)
         place.loaded = True
 
     def has_capacity(self, place: Place) -> None:

@@ -2,8 +2,10 @@
 
 Each place is asked for its pulse (the number of steps so far) at intervals, with one open question at a
 time. A place with work hangs if it took no step, or gave no answer, for `hang_s`. A place that loads has
-`LOADING` times as long. A look counts for no more than twice the usual interval, so that no actor seems to
-hang because the driver itself was stopped or its clock jumped.
+`LOADING` times as long. That time starts again whenever another place on its GPU ends loading, because
+engines on shares of a GPU load in turn, and one that waits for its turn says nothing. A look counts for no
+more than twice the usual interval, so that no actor seems to hang because the driver itself was stopped or
+its clock jumped.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,6 +31,11 @@ class _Watched:
     loaded: bool = False
     asked: bool = False
 
+    @property
+    def gpu(self) -> tuple[str, tuple[int, ...]]:
+        """The node and the GPUs that the place takes, or shares."""
+        return self.place.spot.node_id, self.place.spot.devices
+
     def passed(self, seconds: float) -> None:
         """Add to the silence. It starts at zero without work, and again once the engine is loaded."""
         place = self.place
@@ -44,13 +51,16 @@ class Watchdog:
         self.hang_s = hang_s
         self.every_s = min(ASK_EVERY_S, hang_s / 4)
         self._watched: dict[int, _Watched] = {}
+        self._turns_ended: set[tuple[str, tuple[int, ...]]] = set()
         self._looked_at: float | None = None
 
     def begin(self, place: Place) -> None:
         self._watched[place.number] = _Watched(place)
 
     def end(self, place: Place) -> None:
-        self._watched.pop(place.number, None)
+        watched = self._watched.pop(place.number, None)
+        if watched is not None and not watched.loaded:
+            self._turns_ended.add(watched.gpu)
 
     def is_due(self, now: float) -> bool:
         return self._looked_at is None or now - self._looked_at >= self.every_s
@@ -61,6 +71,7 @@ class Watchdog:
             now - (now if self._looked_at is None else self._looked_at), 2 * self.every_s
         )
         self._looked_at = now
+        self._give_turns_on()
         for watched in self._watched.values():
             watched.passed(passed_s)
         to_ask = [w for w in self._watched.values() if w.loaded and not w.asked]
@@ -77,6 +88,14 @@ class Watchdog:
         if steps != watched.steps or not generating:
             watched.silent_s = 0.0
         watched.steps, watched.asked = steps, False
+
+    def _give_turns_on(self) -> None:
+        """Let the time to load start again on GPUs where a place has ended loading since the last look."""
+        ended, self._turns_ended = self._turns_ended, set()
+        ended |= {w.gpu for w in self._watched.values() if w.place.loaded and not w.loaded}
+        for watched in self._watched.values():
+            if watched.gpu in ended and watched.gpu[1] and not watched.loaded:
+                watched.silent_s = 0.0
 
     def _hung(self) -> Iterable[tuple[Place, str]]:
         for watched in self._watched.values():

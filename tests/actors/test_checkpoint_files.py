@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from actors import checkpoint_files, waits
 from actors.checkpoint_files import local_folder, making
 from raysweep.checkpoints.engine_files import MANIFEST, is_there
 from raysweep.spec import Checkpoint
@@ -102,3 +103,25 @@ def test_files_of_the_hub_are_fetched_at_their_revision(monkeypatch: pytest.Monk
     assert local_folder(Checkpoint("hf://Qwen/Qwen3-8B", "b968")) == "/cache/snapshot"
     assert (asked["repository"], asked["revision"]) == ("Qwen/Qwen3-8B", "b968")
     assert not any(pattern.endswith((".bin", ".pt", ".py")) for pattern in asked["allow_patterns"])
+
+
+def test_what_is_fetched_is_waited_for_and_what_is_there_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    clock = [0.0]
+
+    def fetch(*what: object, **more: object) -> str:
+        clock[0] += 600.0
+        return str(tmp_path)
+
+    monkeypatch.setattr(waits.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    monkeypatch.setattr(checkpoint_files, "fetched", fetch)
+    before = waits.waited_s()
+    for path, waited in (
+        (str(tmp_path), 0),
+        ("hf://someone/model", 600),
+        ("s3://some/model", 1200),
+    ):
+        assert local_folder(Checkpoint(path, "0123")) == str(tmp_path)
+        assert waits.waited_s() - before == waited

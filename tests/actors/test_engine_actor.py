@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from support.nouns import an_engine, some_shards
 
+from actors import engine_actor, waits
 from actors.engine import Trace
 from actors.engine_actor import EngineActor
+from actors.fake_engine import FakeEngine
 from raysweep.shard import Receipt, Shard, sample_key
 from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store
@@ -101,6 +103,24 @@ def test_an_answer_that_was_given_up_is_an_error_and_no_answer(tmp_path):
         assert row["finish"] == "deadline"
         outcomes = {(answer["outcome"], answer["answer"]) for answer in row["answers"]}
         assert outcomes == {("error", None)}
+
+
+def test_a_load_takes_the_actors_own_seconds_without_those_that_it_waited(
+    tmp_path, monkeypatch: pytest.MonkeyPatch
+):
+    clock = [100.0]
+
+    def load(*what: object) -> FakeEngine:
+        clock[0] += 7.0
+        for waited in (3600.0, 60.0):
+            with waits.waiting():
+                clock[0] += waited
+        return FakeEngine(MAX_ROWS)
+
+    monkeypatch.setattr(waits.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(engine_actor, "load_engine", load)
+    actor = EngineActor(an_engine(), str(tmp_path), MAX_ROWS)
+    assert asyncio.run(actor.load_seconds()) == 7
 
 
 def test_an_unknown_backend_is_named():

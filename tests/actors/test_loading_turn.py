@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from actors import waits
 from actors.vllm_engine import loading_turn
 from actors.vllm_engine.loading_turn import own_folder, turn
 
@@ -55,11 +56,13 @@ def test_an_engine_waits_until_the_other_has_loaded_and_says_so(
     monkeypatch.setattr(loading_turn, "LOOK_S", 0.01)
     monkeypatch.setattr(loading_turn, "SAY_S", 0.0)
     monkeypatch.setattr(loading_turn.log, "warning", lambda *words: said.set())
+    waited_s = waits.waited_s()
     thread, loaded = started(tmp_path)
     assert said.wait(SOON_S) and not loaded.is_set()
     os.kill(holder.pid, signal.SIGKILL)  # the kernel gives the turn on
     assert loaded.wait(SOON_S)
     thread.join()
+    assert waits.waited_s() > waited_s
 
 
 def test_engines_on_different_gpus_load_at_the_same_time(holder, tmp_path: Path):

@@ -21,6 +21,7 @@ from raysweep.storage.part import Part
 FAST = Gpu("fast", 8 * 10**9, 2e12, 1e14, "F1", usd_per_hour=8.0)
 CHEAP = Gpu("cheap", 8 * 10**9, 1e12, 5e13, usd_per_hour=1.0)
 SMALL = Gpu("small", 10**9, 1e12, 5e13, usd_per_hour=0.1)  # CUDA alone takes more than that
+T4 = Gpu("t4-16", 16 * 10**9, 3e11, 6e13, "T4", usd_per_hour=0.1)
 AT_MOST = 8 + 2 * 4  # tokens of a sample: the largest budget, and an answer at each of two
 SAMPLES = 3 * 4
 
@@ -174,6 +175,23 @@ def test_a_plan_says_what_fits_nowhere_and_what_would():
     assert "use 1 fast or 1 cheap" in text and "elsewhere they take" in text
     skipped = said(on(Pool(SMALL), unfit="skip"), known=(FAST, CHEAP))
     assert "the stage generate skips them" in skipped
+
+
+@pytest.mark.parametrize("gpus", [None, 1.0])
+@pytest.mark.parametrize("t4_first", [True, False])
+def test_a_gpu_without_bf16_beside_others_is_left_unused_and_said(
+    gpus: float | None, t4_first: bool
+):
+    def beside(gpu: Gpu) -> RunConfig:
+        pools = (Pool(T4), Pool(gpu)) if t4_first else (Pool(gpu), Pool(T4))
+        return on(*pools, backend="vllm", gpus_per_actor=gpus)
+
+    text = said(beside(FAST))
+    assert "cost: fast" in text and "no room" not in text
+    assert "note: t4-16 has no bf16, in which vllm engines compute; no engine runs on it" in text
+    # Its memory is not the reason that the engines do not fit on it.
+    assert "with the weights, and a GPU has 1 GB; use 1 fast" in said(beside(SMALL), known=(FAST,))
+    assert "bf16, in which" not in said(on(Pool(FAST), Pool(CHEAP), backend="vllm"))
 
 
 def test_a_plan_for_cpus_says_nothing_of_gpus():

@@ -90,11 +90,17 @@ def test_a_plan_counts_the_measured_load():
     assert hours[1] - hours[0] == pytest.approx(more_s * after.placement.fit.gpus / 3600)
 
 
-def test_a_schedule_notes_from_an_actors_start_to_its_ready_engine_once():
+def test_a_schedule_notes_the_seconds_that_an_actor_says_and_not_those_that_it_waited():
     schedule = a_schedule(a_job("a", options=(an_option(rows=64),)))
     decide(schedule, 5.0)
     (place,) = schedule.places.values()
-    schedule.loaded(place, now=47.0)
-    schedule.loaded(place, now=900.0)  # an actor that fails later says so again
+    schedule.loaded(place, 42.0)
+    schedule.loaded(place)  # an actor that fails later
     key = place.spot.need.kind, place.queue.engine.engine_id
-    assert schedule.loads == {key: LoadTime(1, 42.0)}
+    assert schedule.loads == {key: LoadTime(1, 42.0)} and place.loaded
+
+
+def test_a_load_that_rounds_to_no_time_at_all_is_one_too(tmp_path: Path):
+    store = Store(str(tmp_path))
+    note_session(store, 1.0, 1.0, {}, loads={("", "fake"): LoadTime(1, 1e-6)})
+    assert noted_loads(store) == {("", "fake"): LoadTime(1, 0.0)}

@@ -1,5 +1,6 @@
 """vLLM's memory: what is asked of a GPU whatever is free on it, and rows by their mean length."""
 
+import math
 from dataclasses import replace
 from heapq import heappop, heappush
 
@@ -17,7 +18,7 @@ from raysweep.planning.lengths import Lengths
 from raysweep.planning.speed import speed
 from raysweep.planning.vllm_memory import MOST_OF_A_GPU, asked_bytes, crowding, usable_bytes
 from raysweep.run_config import Gpu
-from raysweep.spec import EngineSpec
+from raysweep.spec import Architecture, EngineSpec
 
 # As in `actors.vllm_engine.loading`, which needs vLLM.
 SMALLER = 0.7
@@ -71,6 +72,11 @@ def on_vllm(name: str = "qwen3-8b", **changes) -> EngineSpec:
     return an_engine(model=catalogue.model(name), kv_policy=Full(), backend="vllm", **changes)
 
 
+def in_blocks(a: Architecture, tokens: int) -> int:
+    """Bytes of a sequence in blocks of 64 tokens, of which the last one is begun, and one is spare."""
+    return kv_bytes(a, Full(), (math.ceil(tokens / 64) + 1) * 64)
+
+
 def test_a_rows_mean_length_is_half_way_from_its_prompt_to_its_longest():
     assert LONG.mean == (2_000 + 33_000) / 2
     assert Lengths(10).mean == 5 and Lengths(11, 11).mean == 11
@@ -81,8 +87,8 @@ def test_vllms_rows_fill_a_gpu_at_their_mean_length():
     a, fit = spec.model.architecture, fit_on(spec, H100, 1, LONG)
 
     def needed(rows: int) -> int:
-        longest = kv_bytes(a, Full(), LONG.row)
-        cache = longest + (rows - 1) * kv_bytes(a, Full(), LONG.mean)
+        longest = in_blocks(a, LONG.row)
+        cache = longest + (rows - 1) * in_blocks(a, LONG.mean)
         return weights_bytes(spec.model, spec.weights) + workspace_bytes(a, rows) + cache
 
     usable = usable_bytes(H100.memory_bytes)
@@ -112,7 +118,7 @@ def test_a_row_at_its_longest_always_fits(name: str, gpu: Gpu, rows: int, length
     assert fit.peak_bytes(fit.rows) <= share + 1
     longest = fit.weights_bytes + fit.fixed_bytes + fit.row_bytes
     a = fitting.share(spec.model.architecture, max(1, int(fit.gpus)))
-    cache = kv_bytes(a, Full(), lengths.within(a).row)
+    cache = in_blocks(a, lengths.within(a).row)
     assert longest == fit.weights_bytes + workspace_bytes(a, 1) + cache
 
 

@@ -26,7 +26,7 @@ def a_loaded_place(schedule: Schedule, now: float = 0.0) -> Place:
     """The only place, loaded and with the tasks that it was given."""
     decide(schedule, now)
     (place,) = schedule.places.values()
-    schedule.loaded(place, now=0.0)
+    schedule.loaded(place)
     return place
 
 
@@ -46,7 +46,7 @@ def kill_whatever_holds(schedule: Schedule, question_id: str) -> int:
         if not schedule.places:
             return losses
         place = next(iter(schedule.places.values()))
-        schedule.loaded(place, now=0.0)
+        schedule.loaded(place)
         if any(holds(task, question_id) for task in place.in_flight):
             losses += 1
             schedule.lost(place, "error", "ValueError: no", now=0.0)
@@ -111,7 +111,7 @@ def test_what_runs_with_a_question_that_was_given_up_meanwhile_is_not_blamed_for
     schedule.queues[0].drop("sums-1")
     at = next(iter(one.in_flight))
     assert holds(at, "sums-1") and not holds(at, "sums-0")
-    schedule.loaded(one, now=0.0)
+    schedule.loaded(one)
     schedule.lost(one, "actor", "killed", now=0.0)
     said = {(failure.question_id, failure.reason) for failure in schedule.failures}
     assert said == {("sums-1", "its question sums-1 was given up")}
@@ -180,7 +180,7 @@ def test_an_engine_that_cannot_hold_a_single_row_is_given_up():
 def test_replicas_that_run_out_of_memory_together_halve_the_rows_once():
     schedule = a_schedule(a_job("toy", 99, [an_option(rows=8)]), nodes=nodes_of(4))
     for place in started(decide(schedule)):
-        schedule.loaded(place, now=0.0)
+        schedule.loaded(place)
         schedule.lost(place, "out_of_memory", "no room", now=0.0)
     assert {place.rows for place in started(decide(schedule))} == {4}
 

@@ -1,9 +1,12 @@
 """Which actors hang, under a clock of the test's own."""
 
+from dataclasses import replace
+
 import pytest
 from support.scheduling_cases import a_shard, an_option
 
 from raysweep.planning.measured import Learnt
+from raysweep.planning.placements import Need
 from raysweep.scheduling.nodes import Spot
 from raysweep.scheduling.places import Place
 from raysweep.scheduling.queues import EngineQueue, Task
@@ -78,6 +81,37 @@ def test_loading_may_take_longer_and_its_silence_does_not_count_after_it():
     watched.place.loaded = True
     assert watched.after(HANG_S) == ""
     assert "took no step" in watched.after(20)
+
+
+def sharing(*devices: int) -> list[Place]:
+    """Places that load on shares of these GPUs of a node."""
+    need = Need(1.0, 0.1)
+    spots = [Spot("node", need, (device,)) for device in devices]
+    return [replace(a_place(False), number=n, spot=spot) for n, spot in enumerate(spots)]
+
+
+def hung_after(dog: Watchdog, start_s: float, seconds: float) -> list[int]:
+    """Numbers of the places that hang at some look in that time."""
+    found: set[int] = set()
+    for step in range(round(seconds / 10) + 1):
+        found |= {place.number for place, _ in dog.look(start_s + 10 * step)[1]}
+    return sorted(found)
+
+
+@pytest.mark.parametrize("ends_by", ["loading", "its loss"])
+def test_a_place_that_waits_for_its_turn_on_a_gpu_does_not_hang(ends_by: str):
+    first, second, elsewhere = places = sharing(0, 0, 1)
+    dog, limit_s = Watchdog(HANG_S), LOADING * HANG_S
+    for place in places:
+        dog.begin(place)
+    assert hung_after(dog, 0.0, limit_s - 10) == []
+    if ends_by == "loading":
+        first.loaded = True
+        first.in_flight.clear()
+    else:
+        dog.end(first)
+    assert hung_after(dog, limit_s, limit_s - 20) == [elsewhere.number]
+    assert hung_after(dog, 2 * limit_s, 20) == [second.number, elsewhere.number]
 
 
 def test_an_engine_that_never_loads_hangs():

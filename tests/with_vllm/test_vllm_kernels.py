@@ -192,17 +192,50 @@ def test_with_flashinfers_kernels_or_on_a_cpu_the_choice_is_vllms(
 
 
 @pytest.mark.parametrize(
-    ("installed", "compiler", "runs"),
-    [(True, None, True), (False, "/usr/bin/nvcc", True), (False, None, False)],
+    ("installed", "compiles", "runs"),
+    [(True, False, True), (False, True, True), (False, False, False)],
 )
 def test_flashinfer_runs_with_its_compiled_kernels_or_with_a_compiler(
-    installed: bool, compiler: str | None, runs: bool, monkeypatch: pytest.MonkeyPatch
+    installed: bool, compiles: bool, runs: bool, monkeypatch: pytest.MonkeyPatch
 ):
     """vLLM says yes to the package flashinfer-cubin alone, which lacks attention for most GPUs."""
     monkeypatch.setattr(attention, "has_flashinfer", lambda: True)
-    monkeypatch.setattr(attention, "nvcc", lambda: compiler)
+    monkeypatch.setattr(attention, "compiles", lambda: compiles)
     monkeypatch.setattr(attention.importlib.util, "find_spec", lambda name: installed or None)
     assert attention.flashinfer_runs() is runs
+
+
+TOOLS = ("nvcc", "c++", "ninja")
+
+
+@pytest.mark.parametrize(
+    ("release", "tools", "compiles"),
+    [
+        ("13.0", TOOLS, True),
+        ("14.1", TOOLS, True),
+        ("12.4", TOOLS, False),  # Debian's
+        ("", TOOLS, False),
+        ("13.0", ("c++", "ninja"), False),
+        ("13.0", ("nvcc", "ninja"), False),
+        ("13.0", ("nvcc", "c++"), False),
+    ],
+)
+def test_a_kernel_is_compiled_by_a_new_enough_nvcc_with_a_compiler_and_ninja(
+    release: str, tools: tuple[str, ...], compiles: bool, tmp_path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "bin").mkdir()
+    for tool in tools:
+        program = tmp_path / "bin" / tool
+        program.write_text(
+            f"#!/bin/sh\necho 'Cuda compilation tools, release {release}, V{release}.1'\n"
+        )
+        program.chmod(0o755)
+    for name in ("CUDA_PATH", "CXX"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CUDA_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(attention.torch.version, "cuda", "13.0")
+    assert attention.compiles() is compiles
 
 
 def test_nvcc_is_looked_for_where_flashinfer_looks(tmp_path, monkeypatch: pytest.MonkeyPatch):

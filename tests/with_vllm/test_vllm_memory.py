@@ -12,12 +12,12 @@ from actors.vllm_engine import gpu_memory, loading
 from actors.vllm_engine.loading import SMALLER, Limits, is_out_of_memory
 from raysweep import memory
 from raysweep.memory import CONTEXT_BYTES
-from raysweep.planning import vllm_memory
-from raysweep.planning.fit import fit_on
+from raysweep.planning.fit import shared
 from raysweep.planning.lengths import Lengths
 from raysweep.run_config import Gpu
 
 GB = 10**9
+SLICE = "MIG-4a1f"
 
 
 def test_a_process_that_frees_memory_while_vllm_measures_is_a_lack_of_memory():
@@ -62,16 +62,20 @@ def test_whole_gpus_are_asked_for_as_a_part_of_their_memory(
     assert again["gpu_memory_utilization"] < found["gpu_memory_utilization"]
 
 
-def test_a_share_holds_the_cache_that_the_plan_has_counted():
-    """But for whole blocks, of which each row begins one more, and the one that the pool keeps empty."""
-    spec, lengths = a_spec(smallest()), Lengths(row=512, prompt=100)
-    fit = fit_on(spec, Gpu("any", 24 * GB, 1e12, 1e14), 1, lengths)
-    token = memory.kv_bytes_per_token(spec.model.architecture)
-    logits = vllm_memory.row_bytes(spec.model.architecture, spec.kv_policy, Lengths(0))
+@pytest.mark.parametrize("longest", [60, 512, 4000])
+def test_a_share_holds_exactly_the_cache_that_the_plan_has_counted(longest: int):
+    """In whole blocks, which for short rows are much more than their tokens."""
+    spec, lengths = a_spec(smallest()), Lengths(row=longest, prompt=50)
+    lengths = lengths.within(spec.model.architecture)
+    gpu = Gpu("any", 24 * GB, 1e12, 1e14)
+    a = spec.model.architecture
+    besides = memory.architecture_bytes(a, spec.weights)
     for rows in (1, 8, 64):
-        planned = fit.spread_bytes + rows * (fit.row_bytes - logits)
-        asked = loading.planned_cache_bytes(spec, Limits(rows, lengths.row, 0.4, lengths.mean))
-        assert planned <= asked <= planned + 2 * rows * loading.GPU_BLOCK_TOKENS * token
+        fit = shared(spec, gpu, rows, lengths)
+        assert fit is not None
+        planned = fit.peak_bytes(rows) - besides - memory.workspace_bytes(a, rows)
+        limits = Limits(rows, lengths.row, fit.gpus, lengths.mean)
+        assert loading.planned_cache_bytes(spec, limits) == planned
 
 
 def test_only_engines_that_share_a_gpu_load_in_turn(monkeypatch: pytest.MonkeyPatch):
@@ -83,6 +87,9 @@ def test_only_engines_that_share_a_gpu_load_in_turn(monkeypatch: pytest.MonkeyPa
     for gpus in (0.0, 1.0, 2.0, 0.4):
         loading._turn(Limits(1, gpus=gpus))
     assert turns == ["GPU-0"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", SLICE)
+    loading._turn(Limits(1, gpus=0.4))
+    assert turns == ["GPU-0", SLICE]
 
 
 @pytest.fixture
@@ -92,18 +99,28 @@ def three_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
         f"GPU-{rank}": SimpleNamespace(free=free, total=24 * GB)
         for rank, free in enumerate([20 * GB, 12 * GB, 1])
     }
+    held[SLICE] = SimpleNamespace(free=9 * GB, total=10 * GB)
     for name in ("nvmlInit", "nvmlShutdown"):
         monkeypatch.setattr(gpu_memory.pynvml, name, lambda: None)
     monkeypatch.setattr(gpu_memory.pynvml, "nvmlDeviceGetHandleByUUID", lambda uuid: uuid)
     monkeypatch.setattr(gpu_memory.pynvml, "nvmlDeviceGetMemoryInfo", held.__getitem__)
     platform = type(gpu_memory.current_platform)
     monkeypatch.setattr(platform, "get_device_uuid", lambda self, rank: f"GPU-{rank}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
 @pytest.mark.usefixtures("three_gpus")
 def test_memory_is_the_drivers_and_of_the_fullest_gpu():
     assert gpu_memory.free_and_total(1) == (20 * GB, 24 * GB)
     assert gpu_memory.free_and_total(2) == (12 * GB, 24 * GB)
+
+
+@pytest.mark.usefixtures("three_gpus")
+def test_a_slice_of_a_gpu_has_its_own_memory_and_not_the_whole_gpus(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", SLICE)
+    assert gpu_memory.free_and_total(1) == (9 * GB, 10 * GB)
 
 
 @pytest.mark.usefixtures("three_gpus")

@@ -10,6 +10,7 @@ from with_vllm.engines import LONG_BUDGETS, QUESTIONS, MakeEngine, VllmEngine
 
 from actors.vllm_engine import loading
 from benchmarks.subject import ARCHITECTURE, make_model
+from raysweep.spec import EngineSpec
 
 ROWS, FIT = 8, 3  # rows that are asked for, and those that fit at their longest
 LONGEST = 1200
@@ -18,10 +19,12 @@ LONGEST = 1200
 def in_little_memory(make_engine: MakeEngine, longest: int, *name: Any, **changes: Any):
     """An engine whose cache holds only some of its rows at their longest."""
     with pytest.MonkeyPatch.context() as patch:
-        sequence, tokens = loading.sequence_bytes, loading.CPU_BLOCK_TOKENS
-        patch.setattr(
-            loading, "cache_bytes", lambda spec, *what: FIT * sequence(spec, longest, tokens)
-        )
+
+        def cache_bytes(spec: EngineSpec, *what: Any) -> int:
+            where = spec.model.architecture, spec.kv_policy
+            return FIT * loading.sequence_bytes(*where, longest, loading.CPU_BLOCK_TOKENS)
+
+        patch.setattr(loading, "cache_bytes", cache_bytes)
         return make_engine(*name, max_rows=ROWS, longest=longest, **changes)
 
 
