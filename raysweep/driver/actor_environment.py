@@ -50,12 +50,13 @@ def hub_environment() -> dict[str, str]:
 def secrets(server: Server | None = None) -> dict[str, str]:
     """The secret ones among the variables, and the key of an actor's server.
 
-    They are given to an actor as an argument, and shown nowhere.
+    They are given to an actor as an argument, and shown nowhere. Without spaces at their ends, since one that
+    was read from a file often has a newline there, which no header may have.
     """
     found = {name: value for name, value in _users(HUB, VLLMS).items() if SECRET_KEY.search(name)}
     if server is not None and server.key_env in os.environ:
         found[server.key_env] = os.environ[server.key_env]
-    return found
+    return {name: value.strip() for name, value in found.items()}
 
 
 def _open(prefix: str) -> dict[str, str]:
