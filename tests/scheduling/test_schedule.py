@@ -190,7 +190,7 @@ def test_a_node_whose_actor_was_lost_with_it_gets_no_other_during_the_cool_down(
     assert elsewhere.spot.node_id != place.spot.node_id
 
 
-def test_a_node_serves_other_engines_at_once_when_the_server_of_one_is_away():
+def test_a_node_is_used_at_once_when_the_server_of_an_engine_was_away():
     schedule = a_schedule(a_job("toy", 9), a_job("other", 9), nodes=nodes_of(1))
     (place,) = started(decide(schedule))
     schedule.lost(place, "server", "no answer for 10 minutes", now=0.0)
