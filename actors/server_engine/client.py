@@ -5,6 +5,10 @@
     connection lost, half an answer, 500, ...    sent again, but each request only so often
     refused as wrong (400, 401, 404, ...)        an error
 
+A tunnel or a proxy takes connections while the server behind it is away, and closes them or answers 500. So
+after such a failure the server is first asked for its models, for as long as it may be away. Each request
+fails only once per outage that way, and no outage uses up its attempts.
+
 All waits are random, so that the requests of an outage do not return all at once. Nothing is lost by sending
 a request again: the server keeps no state of it, and its seed is the same.
 """
@@ -20,6 +24,13 @@ from typing import Any, TypeVar
 
 import aiohttp
 
+from actors.server_engine.failures import (
+    BadAnswer,
+    Failure,
+    Overdue,
+    ServerRefused,
+    ServerUnavailable,
+)
 from actors.server_engine.window import Window
 from raysweep.errors import one_line
 from raysweep.run_config import Server
@@ -43,44 +54,13 @@ UNAUTHORIZED = {401, 403}
 Read = TypeVar("Read")
 
 
-class ServerUnavailable(RuntimeError):  # noqa: N818 - the driver knows it by this name
-    """The server was away for too long. The message is one line."""
-
-
-class ServerRefused(ValueError):  # noqa: N818
-    """The server, or what it says, cannot be used. The message is one line."""
-
-
-class BadAnswer(RuntimeError):  # noqa: N818
-    """An answer that cannot be right, though another attempt may be."""
-
-
-class Overdue(RuntimeError):  # noqa: N818
-    """A request took longer than its deadline."""
-
-
-class Failure(RuntimeError):  # noqa: N818
-    """An attempt that failed, and may be repeated.
-
-    counts    whether the request itself may be the cause
-    too_many  whether the server had too much to do
-    after_s   seconds that the server asks to wait
-    """
-
-    def __init__(
-        self, reason: str, counts: bool = True, too_many: bool = False, after_s: float = 0.0
-    ):
-        super().__init__(reason)
-        self.counts, self.too_many, self.after_s = counts, too_many, after_s
-
-
 class Client:
     """Makes requests to one server. Must be made and used in one event loop.
 
     most  requests under way at a time
     key   goes with each request, and into no message; "": none
 
-    trouble  that the server is away, and for how long, in one line; "" while it answers
+    trouble  that the server is away or silent, and for how long, in one line; "" while it answers
     """
 
     def __init__(self, server: Server, key: str, most: int):
@@ -90,11 +70,15 @@ class Client:
             connector=aiohttp.TCPConnector(limit=0, socket_factory=_kept_alive),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
-        self._begun: list[float] = []  # when the attempts that are under way began
+        # The attempts that are under way, by what can end each, and when they began.
+        self._begun: dict[asyncio.Timeout, float] = {}
         self._failing_since: float | None = None
+        self._answered_at = time.monotonic()
         self.trouble = ""
+        self._watching = asyncio.create_task(self._watch())
 
     async def close(self) -> None:
+        self._watching.cancel()
         await self.session.close()
 
     async def get(self, path: str) -> Any:
@@ -130,21 +114,25 @@ class Client:
             try:
                 async with self.window:
                     answer = read(await self._timed(method, path, body, deadline_s))
-            except (Failure, BadAnswer) as error:
-                failure = error if isinstance(error, Failure) else Failure(str(error))
+            except BadAnswer as error:
+                failure, counts = Failure(str(error)), True
+            except Failure as error:
+                failure, counts = error, error.unclear and body is not None
             except Overdue as error:
                 self.window.refused()
                 if body is not None:
                     raise
-                failure = Failure(str(error), counts=False)
+                failure, counts = Failure(str(error)), False
             else:
-                self._failing_since, self.trouble = None, ""
+                self._failing_since, self._answered_at, self.trouble = None, time.monotonic(), ""
                 self.window.answered()
                 return answer
-            counted += failure.counts
+            counted += counts
             self._note(failure, counted, tries)
             await asyncio.sleep(failure.after_s + random.uniform(0, pause_s))
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            if failure.unclear and body is not None:
+                await self.get("models")
 
     def _note(self, failure: Failure, counted: int, tries: int) -> None:
         """Take in a failed attempt. Raises if there have been enough of them."""
@@ -157,26 +145,60 @@ class Client:
             self._failing_since = now
         away_s, most_s = now - self._failing_since, self.server.patience_s
         if max(away_s, failure.after_s) > most_s:
-            raise ServerUnavailable(
-                f"{self._where}: no answer for {max(away_s, failure.after_s) / 60:.0f} minutes ({failure}); "
-                "start it again, or raise server.patience_minutes"
-            )
+            raise self._away(str(failure), max(away_s, failure.after_s))
         if away_s > SAY_AFTER_S:
             self.trouble = f"{self._where}: {failure}; waiting for {away_s:.0f} of {most_s:.0f} s"
 
     def _works_on_others(self, now: float) -> bool:
         """Whether the server has had another request for longer than it takes to connect."""
-        return bool(self._begun) and now - min(self._begun) > 2 * CONNECT_S
+        return bool(self._begun) and now - min(self._begun.values()) > 2 * CONNECT_S
+
+    async def _watch(self) -> None:
+        """Look after the requests of a server that answers none for longer than it may be away.
+
+        If it still lists its models it may be slow, so that is only said. If not, its requests are ended.
+        """
+        while True:
+            await asyncio.sleep(min(SHORT_S, self.server.patience_s))
+            if self._silent_s < self.server.patience_s:
+                continue
+            try:
+                await self._attempt("GET", "models", None, SHORT_S)
+            except (Failure, BadAnswer, Overdue, ServerRefused):
+                there = False
+            else:
+                there = True
+            if self._silent_s < self.server.patience_s:
+                continue
+            if there:
+                self.trouble = (
+                    f"{self._where}: no answer to {len(self._begun)} requests for {self._silent_s / 60:.0f} "
+                    "minutes, though it lists its models; it is slow, or hangs"
+                )
+                continue
+            for limit in list(self._begun):
+                limit.reschedule(asyncio.get_running_loop().time())
+
+    @property
+    def _silent_s(self) -> float:
+        """Seconds for which the server has had requests, and answered none of any kind."""
+        if not self._begun:
+            return 0.0
+        return time.monotonic() - max(self._answered_at, min(self._begun.values()))
 
     async def _timed(
         self, method: str, path: str, body: Mapping[str, Any] | None, deadline_s: float
     ) -> Any:
-        begun = time.monotonic()
-        self._begun.append(begun)
+        """An attempt that `_watch` can end. Raises ServerUnavailable if it did."""
         try:
-            return await self._attempt(method, path, body, deadline_s)
-        finally:
-            self._begun.remove(begun)
+            async with asyncio.timeout(None) as limit:
+                self._begun[limit] = time.monotonic()
+                try:
+                    return await self._attempt(method, path, body, deadline_s)
+                finally:
+                    del self._begun[limit]
+        except TimeoutError:
+            raise self._away("it takes requests and answers none", self.server.patience_s) from None
 
     async def _attempt(
         self, method: str, path: str, body: Mapping[str, Any] | None, deadline_s: float
@@ -191,11 +213,12 @@ class Client:
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
             raise self.refused(f"{type(error).__name__}; mend its TLS") from None
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-            raise Failure("it cannot be connected to", counts=False) from None
+            raise Failure("it cannot be connected to") from None
         except TimeoutError:
             raise Overdue(f"{self._where}: no answer within {deadline_s:.0f} s") from None
         except aiohttp.ClientError as error:
-            raise Failure(f"the connection was lost ({type(error).__name__})") from None
+            reason = f"the connection was lost ({type(error).__name__})"
+            raise Failure(reason, unclear=True) from None
 
     def _taken(self, response: aiohttp.ClientResponse, text: bytes) -> Any:
         """The JSON of a good answer. Raises for any other."""
@@ -207,7 +230,7 @@ class Client:
                 raise BadAnswer("its answer is no JSON") from None
         if status in TOO_MANY:
             after_s = seconds_of(response.headers.get("Retry-After", ""))
-            raise Failure(f"status {status}", counts=False, too_many=True, after_s=after_s)
+            raise Failure(f"status {status}", too_many=True, after_s=after_s)
         if status in UNAUTHORIZED:
             has = "the key in" if self.key else "no key in"
             raise self.refused(
@@ -217,7 +240,13 @@ class Client:
             raise self.refused("it redirects elsewhere; give the final address")
         if 400 <= status < 500 and status not in PASSING:
             raise self.refused(f"status {status}: {self._said(text)}")
-        raise Failure(f"status {status}: {self._said(text)}")
+        raise Failure(f"status {status}: {self._said(text)}", unclear=True)
+
+    def _away(self, why: str, silent_s: float) -> ServerUnavailable:
+        return ServerUnavailable(
+            f"{self._where}: no answer for {silent_s / 60:.0f} minutes ({why}); start it again, or raise "
+            "server.patience_minutes"
+        )
 
     def refused(self, why: str) -> ServerRefused:
         """The error for a server that cannot be used."""

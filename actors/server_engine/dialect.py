@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from actors.sample_requests import Request
-from actors.server_engine.client import BadAnswer, ServerRefused
+from actors.server_engine.failures import BadAnswer, ServerRefused
 from actors.tokenization import Texts
 from raysweep.spec import Sampling
 

@@ -19,8 +19,9 @@ from actors.checkpoint_files import tokenizer_folder
 from actors.engine import Trace, TraceRequest, Usage
 from actors.sample_requests import Request, SampleRequests, deadline_s
 from actors.server_engine.background import Background
-from actors.server_engine.client import Client, Overdue
+from actors.server_engine.client import Client
 from actors.server_engine.dialect import Output, read_output
+from actors.server_engine.failures import Overdue
 from actors.server_engine.probing import Probe
 from actors.tokenization import Texts
 from actors.trace_assembly import Sample
@@ -57,7 +58,7 @@ class ServerEngine:
         self.running: dict[int, Running] = {}
         self._names = itertools.count()
         self._background: Background[int] = Background()
-        key = os.environ.get(server.key_env, "")
+        key = os.environ.get(server.key_env, "").strip()
         self.client = self._background.call(lambda: Client(server, key, max_rows))
         try:
             if key and in_the_open(server.address):  # The driver's environment may have had no key.

@@ -11,8 +11,9 @@ from functools import partial
 from typing import Any
 
 from actors.sample_requests import Request
-from actors.server_engine.client import BadAnswer, Client, Overdue, ServerRefused
+from actors.server_engine.client import Client
 from actors.server_engine.dialect import Dialect, Output, Way, read_output
+from actors.server_engine.failures import BadAnswer, Overdue, ServerRefused
 from actors.tokenization import Texts
 from raysweep.errors import one_line
 from raysweep.spec import EngineSpec, Sampling

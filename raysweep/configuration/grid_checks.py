@@ -40,12 +40,12 @@ def check_backend(config: RunConfig) -> None:
 
 def check_packing(sweep: Sweep) -> None:
     """Raise if a policy's groups of channels do not divide a model's head dimension."""
-    for (index, policy), model in itertools.product(enumerate(sweep.kv_policies), sweep.models):
+    for model, _, policy in sweep.cells():
         packing, head_dim = policy.packing, model.architecture.head_dim
         if packing is None or "token" not in (packing.key_axis, packing.value_axis):
             continue
         if head_dim % min(packing.group_size, head_dim):
             raise ConfigError(
-                f"sweep.kv_policies[{index}].group_size: {packing.group_size} does not divide the head "
-                f"dimension of {model.name}, {head_dim}; choose a divisor"
+                f"sweep.kv_policies[{sweep.kv_policies.index(policy)}].group_size: {packing.group_size} does "
+                f"not divide the head dimension of {model.name}, {head_dim}; choose a divisor"
             )

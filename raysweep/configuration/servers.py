@@ -9,11 +9,13 @@ import itertools
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from raysweep.configuration.fields import Fields
 from raysweep.errors import ConfigError, shown
 from raysweep.run_config import Server, Servers, Sweep
+from raysweep.spec import engine_name
 from raysweep.system.safe_text import printable
 
 SERVER_KEYS = ("address", "model", "engines", "key_env", "patience_minutes")
@@ -21,14 +23,15 @@ VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
 def read_servers(fields: Fields, sweep: Sweep) -> Servers:
-    """The servers that are named. Raises for a name that no engine of the sweep has."""
+    """The servers that are named. Raises for a name that no engine has, be it left out or not."""
     fields.only(SERVER_KEYS)
     key_env, patience_s = read_key_env(fields), 60 * fields.number("patience_minutes")
     of_all = None
     if fields.value("address") is not None:
         of_all = read_server(fields, key_env, patience_s)
     engines = Fields.of(fields.value("engines") or {}, fields.at("engines"))
-    known = set(itertools.chain.from_iterable(map(beginnings, engine_ids(sweep))))
+    names = itertools.starmap(engine_name, replace(sweep, leave_out=()).cells())
+    known = set(itertools.chain.from_iterable(map(beginnings, names)))
     by_engine = []
     for name in engines.values:
         if name not in known:
@@ -77,7 +80,7 @@ def read_address(fields: Fields, key_env: str) -> str:
         )
     if printable(text) != text or any(character.isspace() for character in text):
         raise ConfigError(f"{place}: {shown(text)} contains control characters; correct it")
-    if os.environ.get(key_env) and in_the_open(text):
+    if os.environ.get(key_env, "").strip() and in_the_open(text):
         raise ConfigError(
             f"{place}: http would send the key in {key_env} to {host} in the open; use https or an ssh "
             f"tunnel to localhost, or unset {key_env} if the server wants no key"
@@ -101,7 +104,7 @@ def check_servers(servers: Servers, sweep: Sweep) -> None:
     if sweep.backend != "server":
         return
     taken: dict[tuple[str, str | None], str] = {}
-    for engine_id in engine_ids(sweep):
+    for engine_id in itertools.starmap(engine_name, sweep.cells()):
         server = servers.of(engine_id)
         if server is None:
             raise ConfigError(
@@ -115,11 +118,6 @@ def check_servers(servers: Servers, sweep: Sweep) -> None:
                 f"{server.address}; name the server or its model of each, as in server.engines="
                 f"{{{engine_id}: {{address: ..., model: ...}}}}"
             )
-
-
-def engine_ids(sweep: Sweep) -> Iterator[str]:
-    for model, weights, policy in itertools.product(sweep.models, sweep.weights, sweep.kv_policies):
-        yield f"{model.name}.{weights.slug}.{policy.slug}"
 
 
 def beginnings(engine_id: str) -> Iterator[str]:

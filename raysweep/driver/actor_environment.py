@@ -51,7 +51,8 @@ def handed_over(server: Server | None = None) -> dict[str, str]:
     """Variables that an actor is given as an argument, and that apply where its node has none of its own.
 
     These are secrets, the key of the actor's server among them, which no dashboard may show, and folders,
-    which may lie elsewhere on a node.
+    which may lie elsewhere on a node. They have no space at their ends: a secret from a file often ends with
+    a newline, which no header may have.
     """
     users = {name: value.strip() for name, value in _users((*HUB, *VLLMS)).items()}
     found = {name: value for name, value in users.items() if _is_private(name, value)}

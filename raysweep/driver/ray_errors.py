@@ -20,7 +20,7 @@ KINDS_BY_NAME: dict[str, LossKind] = {
     "StorageError": "storage",
     # Whatever the server refuses, it refuses of all questions.
     "ServerRefused": "load",
-    "ServerUnavailable": "node",
+    "ServerUnavailable": "server",
 }
 
 

@@ -46,6 +46,9 @@ from raysweep.storage.store import Store
 MOMENT_S = 1.0
 ANNOUNCE_EVERY_S = 10.0
 
+# Seconds after which it is said that a server's engine is not loaded, which needs few if the server is there.
+LONG_LOAD_S = 60.0
+
 # Seconds to wait for capacity when no node can hold an engine and no autoscaler is known to add one.
 PATIENCE_S = 120.0
 
@@ -171,7 +174,17 @@ class RayWorld:
             self._hear(place, pulse, partial(self.watchdog.heard, place))
             if place.queue.engine.backend == "server":
                 self._hear(place, self.actors[place.number].trouble.remote(), told)
+        for place in self.watchdog.loading():
+            told(self._slow_server(place))
         return [Lost(place, "hang", reason) for place, reason in hung]
+
+    def _slow_server(self, place: Place) -> str:
+        """That a server may keep an engine from loading, since its actor answers nothing until it has."""
+        engine, since_s = place.queue.engine, self.now() - place.since
+        server = self.servers.of(engine.engine_id)
+        if engine.backend != "server" or server is None or since_s < LONG_LOAD_S:
+            return ""
+        return f"{engine.engine_id}: not loaded for {since_s:.0f} s; is the server {server.address} there?"
 
     def goes_on(self, schedule: Schedule) -> bool:
         """Whether capacity may still come, from an autoscaler or from a node that is free again.

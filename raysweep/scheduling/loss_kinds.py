@@ -8,9 +8,8 @@ from typing import Literal
 
 LossKind = Literal[
     "actor",  # The actor's process died: it was killed, it crashed, or it ran out of host memory.
-    # The actor's node went away, or Ray could not reach it or schedule on it; or the server that its engine
-    # asks was away for too long.
-    "node",
+    "node",  # The actor's node went away, or Ray could not reach it or schedule on it.
+    "server",  # The server that the loaded engine asks was away for too long.
     # The engine failed before it was loaded, whatever the failure was; or its server refuses to be used.
     "load",
     "error",  # The loaded engine raised an exception.
@@ -21,4 +20,4 @@ LossKind = Literal[
 ]
 
 # Losses that no shard and no engine can have caused.
-BLAMELESS: frozenset[LossKind] = frozenset({"node", "storage"})
+BLAMELESS: frozenset[LossKind] = frozenset({"node", "server", "storage"})

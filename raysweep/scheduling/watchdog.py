@@ -79,6 +79,10 @@ class Watchdog:
             watched.asked = True
         return [watched.place for watched in to_ask], list(self._hung())
 
+    def loading(self) -> list[Place]:
+        """The places whose engines were not loaded at the last look."""
+        return [w.place for w in self._watched.values() if not w.loaded]
+
     def heard(self, place: Place, pulse: Pulse) -> None:
         """Note an answer. A new step is a sign of life, and so is having no shard to step for."""
         watched = self._watched.get(place.number)

@@ -5,7 +5,7 @@ import time
 from itertools import repeat
 
 import pytest
-from support.faulty_server import at_random
+from support.faulty_server import Front, at_random
 from support.server_engines import (
     MakeEngine,
     Serve,
@@ -20,7 +20,8 @@ from support.tiny_models import run
 
 from actors import sample_requests
 from actors.server_engine import client
-from actors.server_engine.client import BadAnswer, ServerRefused, ServerUnavailable, seconds_of
+from actors.server_engine.client import seconds_of
+from actors.server_engine.failures import BadAnswer, ServerRefused, ServerUnavailable
 from actors.server_engine.window import Window
 
 __all__ = ["make_engine", "serve", "short_pauses"]  # fixtures
@@ -80,11 +81,61 @@ def test_a_server_that_stays_away_is_said_to_be_so_once_patience_ends(
     assert "it cannot be connected to; waiting for 0 of 0 s" in engine.trouble
 
 
+@pytest.mark.parametrize("front", ["closes", "late"])
+def test_a_server_behind_a_tunnel_or_a_gateway_may_be_started_again(
+    front: Front, serve: Serve, make_engine: MakeEngine
+):
+    asked = wanted(samples=2)
+    expected = run(make_engine(serve()), asked)
+    server = serve()
+    engine, found = make_engine(server, max_rows=4), {}
+    for name, request in asked.items():
+        engine.add(request, lambda trace, name=name: found.__setitem__(name, trace))
+    while len(found) < len(asked) / 2:
+        engine.step()
+    server.stop(front)
+    while server.taken < 3 * client.MOST_TRIES * engine.max_rows:
+        engine.step()
+    server.start()
+    while len(found) < len(asked):
+        engine.step()
+    assert decoded(found) == decoded(expected)
+
+
+def test_a_server_that_takes_requests_and_answers_none_is_away_once_patience_ends(
+    serve: Serve, make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(client, "SHORT_S", 0.1)
+    server = serve()
+    engine = make_engine(server, patience_s=0.3)
+    server.stop("silent")
+    with pytest.raises(ServerUnavailable, match="it takes requests and answers none"):
+        run(engine, wanted())
+
+
+def test_a_server_that_answers_no_request_for_long_and_lists_its_models_is_said_to_be_slow(
+    serve: Serve, make_engine: MakeEngine
+):
+    server = serve()
+    engine, found = make_engine(server, patience_s=0.2), {}
+    server.pause_s = 2.0
+    for name, request in wanted().items():
+        engine.add(request, lambda trace, name=name: found.__setitem__(name, trace))
+    while not engine.trouble:
+        engine.step()
+    assert "requests for 0 minutes, though it lists its models; it is slow" in engine.trouble
+    server.pause_s = 0.0
+    while len(found) < len(wanted()):
+        engine.step()
+    assert engine.trouble == ""
+
+
 def test_work_of_a_server_that_stays_away_is_blameless():
     from raysweep.driver.ray_errors import KINDS_BY_NAME
     from raysweep.scheduling.loss_kinds import BLAMELESS
 
-    assert KINDS_BY_NAME[ServerUnavailable.__name__] in BLAMELESS
+    assert KINDS_BY_NAME[ServerUnavailable.__name__] == "server"
+    assert "server" in BLAMELESS
     assert KINDS_BY_NAME[ServerRefused.__name__] == "load"
     assert BadAnswer.__name__ not in KINDS_BY_NAME  # its question may be the cause
 

@@ -14,7 +14,7 @@ from support.server_engines import (
 from support.tiny_models import architecture, run, smallest
 
 from actors.kv.full import Full
-from actors.server_engine.client import BadAnswer, ServerRefused
+from actors.server_engine.failures import BadAnswer, ServerRefused
 from raysweep import memory
 from raysweep.spec import Sampling
 
@@ -144,6 +144,13 @@ def test_an_actor_with_a_key_sends_it_to_no_other_machine_in_the_open(
     monkeypatch.setenv("RAYSWEEP_SERVER_KEY", KEY)
     with pytest.raises(ServerRefused, match="http would send the key in RAYSWEEP_SERVER_KEY"):
         make_engine("http://gpus.example:8000/v1")
+
+
+def test_a_key_that_was_read_from_a_file_may_end_with_a_newline(
+    serve: Serve, make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("RAYSWEEP_SERVER_KEY", f"{KEY}\n")
+    assert make_engine(serve(manners=Manners(key=KEY))).found.model == "tiny"
 
 
 def test_the_key_goes_with_each_request_and_into_no_message(

@@ -17,6 +17,7 @@ from actors.kv.r_kv import RKV
 from actors.kv.streaming_llm import StreamingLLM
 from raysweep.checkpoints.engine_files import makings
 from raysweep.configuration import config, identity
+from raysweep.errors import ConfigError
 from raysweep.planning.grid import engines
 from raysweep.spec import PLAIN
 
@@ -124,6 +125,18 @@ def test_every_shipped_definition_is_valid():
     assert len(run.sweep.models) >= 4
     assert len(run.sweep.token_budgets) >= 6
     assert {model.family.name for model in run.sweep.models} == {"tiny"}
+
+
+def test_a_policy_whose_groups_divide_no_head_dimension_may_stand_where_it_is_left_out(mine: Path):
+    configuration = valid_configuration()
+    configuration["sweep"]["kv_policies"] = [
+        "full",
+        {"method": "quantized", "bits": 4, "axis": 1, "group_size": 24},
+    ]
+    with pytest.raises(ConfigError, match=r"kv_policies\[1\].group_size: 24 does not divide"):
+        read(configuration, mine)
+    configuration["sweep"]["leave_out"] = ["*.bf16.[!f]*"]
+    assert {policy.slug for _, _, policy in read(configuration, mine).sweep.cells()} == {"full"}
 
 
 def test_engines_that_are_left_out_are_no_part_of_the_grid_and_need_no_files(mine: Path):

@@ -55,6 +55,14 @@ def test_two_engines_may_not_be_made_by_one_served_model(mine: Path):
     assert read(composed(("small", "large"), model="b", engines=apart), mine)
 
 
+def test_an_engine_that_is_left_out_needs_no_server_and_may_have_one(mine: Path):
+    one = {"small": {"address": "http://a/v1"}}
+    for server in ({}, {"address": None, "engines": one}, {"engines": {"large": one["small"]}}):
+        whole = composed(("small", "large"), **server)
+        whole["sweep"]["leave_out"] = ["large.*"]
+        assert [model.name for model, _, _ in read(whole, mine).sweep.cells()] == ["small"]
+
+
 @pytest.mark.parametrize(
     ("server", "said"),
     [

@@ -221,8 +221,8 @@ def test_workers_reach_the_hub_as_the_driver_does_and_secrets_are_not_in_their_e
 ):
     monkeypatch.setenv("HF_HOME", "/cache/hub")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    monkeypatch.setenv("VLLM_API_KEY", "vllm_secret\n")
+    monkeypatch.setenv("HF_TOKEN", "hf_secret\n")  # as it is where it was read from a file
+    monkeypatch.setenv("VLLM_API_KEY", "vllm_secret")
     monkeypatch.setenv("HF_ENDPOINT", "https://user:secret@mirror")
     for backend in ("torch", "vllm"):
         shown = actor_environment.environment(an_engine(backend=backend), gpus=1)

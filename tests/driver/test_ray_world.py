@@ -1,6 +1,7 @@
 """How the driver reads Ray's exceptions, how long it waits, and how it estimates the time left."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
 
@@ -19,10 +20,11 @@ from raysweep.driver import ray_world
 from raysweep.driver.generate import ENDING_S, Drain
 from raysweep.driver.preflight import Preflight
 from raysweep.driver.ray_errors import kind_of, reason_of
-from raysweep.driver.ray_world import PATIENCE_S, RayWorld, events_of, told
+from raysweep.driver.ray_world import LONG_LOAD_S, PATIENCE_S, RayWorld, events_of, told
 from raysweep.errors import StorageError
 from raysweep.planning.lengths import Lengths
 from raysweep.progress.watch import snapshot_of
+from raysweep.run_config import Server, Servers
 from raysweep.scheduling.loop import Loaded, Lost
 from raysweep.scheduling.nodes import Node
 from raysweep.scheduling.places import Place
@@ -214,6 +216,30 @@ def test_a_snapshot_counts_what_runs_what_waits_and_what_is_done():
     counted = SimpleNamespace(**vars(engine))
     assert (counted.shards_done, counted.shards_running, counted.shards_waiting) == (1, 1, 7)
     assert (counted.samples, counted.tokens, counted.tokens_left) == (8, 80, 640)
+
+
+def test_an_engine_that_waits_for_its_server_to_be_loaded_is_said_to(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(ray_world, "MOMENT_S", 0.0)
+    world, job = a_world(), a_job("toy", 9)
+    world.servers = Servers(Server("http://gpus/v1", None, "KEY", 600.0))
+    server_job = replace(job, engine=replace(job.engine, backend="server"))
+    for one, said in (
+        (job, ""),
+        (
+            server_job,
+            f"raysweep: {job.engine.engine_id}: not loaded for 75 s; is the server http://gpus/v1 there?\n",
+        ),
+    ):
+        (place,) = started(decide(a_schedule(one), now=clock.now))
+        world.watchdog.begin(place)
+        clock.now += LONG_LOAD_S - 1
+        assert world.wait() == [] and capsys.readouterr().err == ""
+        clock.now += 16
+        assert world.wait() == []
+        assert capsys.readouterr().err == said
+        world.watchdog.end(place)
 
 
 def test_what_an_engine_waits_for_is_said_and_is_no_event(capsys: pytest.CaptureFixture[str]):

@@ -143,14 +143,15 @@ def test_a_success_forgives_earlier_losses():
 
 
 @pytest.mark.parametrize("loaded", [True, False])
-def test_the_loss_of_a_node_is_nobodys_fault(loaded):
+@pytest.mark.parametrize("kind", ["node", "server"])
+def test_the_loss_of_a_node_or_a_server_is_nobodys_fault(kind, loaded):
     schedule = a_schedule(a_job("toy", 1, [ALL_AT_ONCE]), max_attempts=1)
     for i in range(20):
         now = 100.0 * i
         (place,) = started(decide(schedule, now))
         place.loaded = loaded
-        schedule.lost(place, "node", "gone", now)
-    assert schedule.failures == [] and schedule.faults == {"node": 20}
+        schedule.lost(place, kind, "gone", now)
+    assert schedule.failures == [] and schedule.faults == {kind: 20}
     assert [(task.lost_with_others, task.alone) for task in schedule.queues[0].waiting] == [
         (0, False)
     ]

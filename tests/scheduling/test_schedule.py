@@ -190,6 +190,14 @@ def test_a_node_whose_actor_was_lost_with_it_gets_no_other_during_the_cool_down(
     assert elsewhere.spot.node_id != place.spot.node_id
 
 
+def test_a_node_is_used_at_once_when_the_server_of_an_engine_was_away():
+    schedule = a_schedule(a_job("toy", 9), a_job("other", 9), nodes=nodes_of(1))
+    (place,) = started(decide(schedule))
+    schedule.lost(place, "server", "no answer for 10 minutes", now=0.0)
+    (next_one,) = started(decide(schedule))
+    assert next_one.spot.node_id == place.spot.node_id and schedule.faults == {"server": 1}
+
+
 def test_draining_begins_nothing_and_lets_finish_what_runs():
     schedule = a_schedule(a_job("toy", 99), nodes=nodes_of(1))
     (place,) = started(decide(schedule))

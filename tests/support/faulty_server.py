@@ -11,7 +11,8 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 from aiohttp import web
 from transformers import AutoTokenizer
@@ -23,6 +24,11 @@ FAULTS = (
     *("too many", "unavailable", "internal", "drop", "half a body", "no json", "miscount"),
     *("too few", "aborted", "slow"),
 )
+
+# What stands before a server that is away, and takes its connections: it closes them, as a tunnel does, says
+# that the server is late, as a gateway does, or answers nothing.
+Front = Literal["", "closes", "late", "silent"]
+LATE = b"HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 @dataclass
@@ -60,6 +66,7 @@ class FaultyServer:
     pause_s         seconds that each answer takes, and `slow_s` those of a slow one besides
     seen            how often each answer was given in full, by prompt and seed
     failed          how often each fault happened
+    taken           connections that a front has taken
     """
 
     tokenizer: Any
@@ -76,9 +83,11 @@ class FaultyServer:
         self.seen: Counter[tuple] = Counter()
         self.failed: Counter[str] = Counter()
         self.headers: list[Any] = []
-        self.now = 0
+        self.now = self.taken = 0
         self._background: Background[int] = Background()
         self._runner: Any = None
+        self._front: asyncio.Server | None = None
+        self._held: list[asyncio.StreamWriter] = []
 
     @property
     def address(self) -> str:
@@ -88,17 +97,42 @@ class FaultyServer:
         self._background.wait_for(self._start())
         return self
 
-    def stop(self) -> None:
-        """End at once, and drop all connections."""
-        if self._runner is not None:
-            self._background.wait_for(self._runner.cleanup())
-        self._runner = None
+    def stop(self, front: Front = "") -> None:
+        """End at once, and drop all connections. Then a `front` takes connections until `start`."""
+        self._background.wait_for(self._stop(front))
 
     def close(self) -> None:
         self.stop()
         self._background.close()
 
+    async def _stop(self, front: Front) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+        self._runner = None
+        await self._close_front()
+        if front:
+            take = partial(self._take, front)
+            self._front = await asyncio.start_server(take, "127.0.0.1", self.port)
+
+    def _take(self, front: Front, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.taken += 1
+        if front == "silent":
+            self._held.append(writer)
+            return
+        if front == "late":
+            writer.write(LATE)
+        writer.close()
+
+    async def _close_front(self) -> None:
+        if self._front is not None:
+            self._front.close()
+        for writer in self._held:
+            writer.close()
+        self._front = None
+        self._held.clear()
+
     async def _start(self) -> None:
+        await self._close_front()
         app = web.Application()
         app.router.add_get("/v1/models", self._models)
         app.router.add_post("/v1/completions", self._completions)

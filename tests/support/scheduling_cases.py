@@ -20,7 +20,9 @@ from raysweep.scheduling.schedule import Schedule
 from raysweep.scheduling.simulated_world import Lengths, Luck, SimulatedWorld
 from raysweep.shard import Cell, Receipt, Shard, cells
 
-KINDS_OF_LOSS: tuple[LossKind, ...] = ("actor", "error", "node", "load", "out_of_memory", "storage")
+KINDS_OF_LOSS: tuple[LossKind, ...] = (
+    *("actor", "error", "node", "server", "load", "out_of_memory", "storage"),
+)
 
 
 def an_option(gpus: float = 1.0, kind: str = "", cpus: float = 1.0, rows: int = 4, **speed: float):
