@@ -295,6 +295,5 @@ def test_a_disk_that_locks_no_files_is_named(store, monkeypatch):
 
 
 def test_a_store_says_what_a_checkpoint_takes_before_it_is_fetched(store):
-    checkpoint = make(store, "a")
-    manifest = Store(checkpoint.path).read_text(MANIFEST)
+    manifest = Store(make(store, "a").path).read_text(MANIFEST)
     assert checkpoint_cache._said_bytes(manifest) == WEIGHTS + len("{}")

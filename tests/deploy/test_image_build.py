@@ -161,7 +161,7 @@ def test_what_is_installed_there_passes_the_preflight(python: Path, compiled: Pa
     """But for GPUs and vLLM, which this machine does not have."""
     asking = (
         "import json, dataclasses; from actors.node_report import report; "
-        "from raysweep.driver.preflight import Questions; "
+        "from raysweep.driver.node_questions import Questions; "
         "print(json.dumps(report(dataclasses.asdict(Questions(needs=('torch',))))))"
     )
     commands = f"python -c {shlex.quote(asking)}"
@@ -169,7 +169,7 @@ def test_what_is_installed_there_passes_the_preflight(python: Path, compiled: Pa
     said = node_report(
         "image", json.loads(in_image(python, tmp_path, commands, CC=str(compiled / "cc")))
     )
-    assert list(faults(said, said, (), (before, time.time()))) == []
+    assert list(faults(said, said, (), 0, (before, time.time()))) == []
     assert said.compiler and said.code
     # Without the interpreter's packages nothing passes.
     with pytest.raises(AssertionError, match="No module named"):
