@@ -83,6 +83,7 @@ class Slow(EngineActor):
 
     def __init__(self, **arguments):
         super().__init__(**arguments)
+        self.load_s = 1234.5
         engine_step = self.engine.step
 
         def step() -> None:
@@ -151,6 +152,12 @@ def test_every_shard_comes_back_and_its_part_is_in_the_store(store):
     assert (outcome.faults, outcome.failures) == ({}, ())
     assert_whole(store, shards)
     assert actors_left() == []
+
+
+def test_loads_come_back_in_the_seconds_that_the_actors_say(store):
+    outcome = generate_on_ray(store, some_shards(), Slow)
+    ((place, load),) = outcome.loads.items()
+    assert (place, load.mean_s) == (("", some_shards()[0].engine.engine_id), 1234.5)
 
 
 def test_what_was_generated_is_not_planned_again(store):
