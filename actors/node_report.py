@@ -27,7 +27,7 @@ OURS = ("raysweep", "actors")
 COMPILERS = ("cc", "gcc", "clang")
 ASK_GPUS = [
     "nvidia-smi",
-    "--query-gpu=name,memory.total,memory.free,driver_version",
+    "--query-gpu=name,memory.total,memory.free,driver_version,mig.mode.current",
     "--format=csv,noheader,nounits",
 ]
 
@@ -120,7 +120,9 @@ def nvidia_gpus() -> tuple[list[dict[str, Any]], str]:
         return [], ""
     gpus, driver = [], ""
     for line in said.stdout.splitlines():
-        name, total, free, driver = (field.strip() for field in line.split(","))
+        name, total, free, driver, mig = (field.strip() for field in line.split(","))
+        # The memory of a GPU that is cut into slices (MIG) is no slice's.
+        total, free = ("", "") if mig == "Enabled" else (total, free)
         gpus.append({"name": name, "memory_bytes": mib(total), "free_bytes": mib(free)})
     return gpus, driver
 

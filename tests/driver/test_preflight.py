@@ -134,16 +134,20 @@ def test_a_node_says_what_it_cannot_import_read_write_or_grade(tmp_path: Path):
 
 
 def test_gpus_and_their_driver_are_read_from_nvidia_smi(tmp_path: Path, monkeypatch):
-    lines = "NVIDIA H100 80GB HBM3, 81559, 80994, 580.65.06\\nNVIDIA GB10, [N/A], [N/A], 580.65.06"
-    (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\nprintf '{lines}\\n'\n")
+    lines = [
+        "NVIDIA H100 80GB HBM3, 81559, 80994, 580.65.06, Disabled",
+        "NVIDIA GB10, [N/A], [N/A], 580.65.06, [N/A]",  # shares its memory with the CPU
+        "NVIDIA A100-SXM4-40GB, 40960, 40000, 580.65.06, Enabled",  # cut into slices
+    ]
+    (tmp_path / "said").write_text("\n".join(lines) + "\n")
+    (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\ncat {tmp_path}/said\n")
     (tmp_path / "nvidia-smi").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     gpus, driver = node_side.nvidia_gpus()
-    assert driver == "580.65.06" and [gpu["name"] for gpu in gpus] == [
-        "NVIDIA H100 80GB HBM3",
-        "NVIDIA GB10",
-    ]
-    assert gpus[0]["memory_bytes"] == 81559 * 2**20 and gpus[1]["memory_bytes"] == 0
+    assert driver == "580.65.06"
+    assert [gpu["name"] for gpu in gpus] == [line.split(",")[0] for line in lines]
+    assert [gpu["memory_bytes"] for gpu in gpus] == [81559 * 2**20, 0, 0]
+    assert gpus[0]["free_bytes"] == 80994 * 2**20
 
 
 PORTS = ("dashboard-agent-listen-port", "min-worker-port", "max-worker-port")
