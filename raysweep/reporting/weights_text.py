@@ -21,10 +21,11 @@ from raysweep.system.quantities import duration, human_bytes, plural
 MOST_NAMED = 3
 
 Pair = tuple[ModelSpec, WeightSpec]
+FOLDERS = "folders"
 
 
 def weights_lines(config: RunConfig) -> Iterator[Line]:
-    """The plan's lines on weights. None if each model has its own files alone."""
+    """The plan's lines on weights. None if all of them are in folders of the configuration."""
     pairs = list(config.sweep.pairs())
     own = [pair for pair in pairs if pair[1] == pair[0].weights]
     published = [pair for pair in pairs if pair[0].published(pair[1]) and pair not in own]
@@ -32,7 +33,7 @@ def weights_lines(config: RunConfig) -> Iterator[Line]:
     ready = {checkpoint for checkpoint in to_make if is_there(checkpoint)}
     made = [to_make[checkpoint] for checkpoint in to_make if checkpoint in ready]
     missing = [to_make[checkpoint] for checkpoint in to_make if checkpoint not in ready]
-    if not (published or to_make):  # each model has one precision, its own
+    if not to_make and from_where(published) in ("", FOLDERS):  # all of them are on this machine
         return
     sources = {
         "the models' own files": own,
@@ -112,7 +113,7 @@ def from_where(pairs: Iterable[Pair]) -> str:
 
 def _owner(checkpoint: Checkpoint | None) -> str:
     repository = repository_of(checkpoint.path) if checkpoint else None
-    return f"hf.co/{repository.split('/')[0]}" if repository else "folders"
+    return f"hf.co/{repository.split('/')[0]}" if repository else FOLDERS
 
 
 def grouped(pairs: Iterable[Pair]) -> str:
