@@ -7,7 +7,7 @@ from raysweep.planning.fit import ONE_GPU, fit_of, least_fit
 from raysweep.planning.lengths import Lengths, run_lengths
 from raysweep.planning.placements import has_known_gpus, seen_by
 from raysweep.run_config import Cluster, Gpu, Pool, RunConfig
-from raysweep.spec import EngineSpec
+from raysweep.spec import Checkpoint, EngineSpec
 
 
 def unfit_engines(config: RunConfig, engines: Iterable[EngineSpec]) -> tuple[EngineSpec, ...]:
@@ -25,6 +25,16 @@ def unfit_engines(config: RunConfig, engines: Iterable[EngineSpec]) -> tuple[Eng
         return not any(fit_of(engine, pool, cluster, rows, lengths) for pool in cluster.pools)
 
     return tuple(filter(is_unfit, engines))
+
+
+def unused_checkpoints(config: RunConfig, engines: Iterable[EngineSpec]) -> set[Checkpoint]:
+    """The files that none but skipped engines would load, so that nobody need make them."""
+    if config.sweep.unfit != "skip":
+        return set()
+    engines = tuple(engines)
+    unfit = set(unfit_engines(config, engines))
+    used = {engine.checkpoint for engine in engines if engine not in unfit}
+    return {engine.checkpoint for engine in engines} - used
 
 
 def checked_unfit(

@@ -13,6 +13,7 @@ from raysweep.planning.lengths import Lengths, run_lengths
 from raysweep.planning.placements import has_known_gpus
 from raysweep.planning.plan import Plan
 from raysweep.planning.speed import BANDWIDTH_EFFICIENCY, FLOPS_EFFICIENCY
+from raysweep.planning.unfit import unused_checkpoints
 from raysweep.reporting.terminal import empty_table
 from raysweep.reporting.terminal_lines import Line, human_hours, human_usd, span
 from raysweep.reporting.unfit_text import unfit_lines, without_bf16_lines
@@ -40,7 +41,7 @@ def plan_lines(
             count = len(benchmark.questions)
             text = f"{benchmark.name} is not on this machine, so {count:,} stand-in questions are planned"
             yield Line("absent", f"{text}, as if none were done" if plan.parts else text)
-    yield from weights_lines(config)
+    yield from weights_lines(config, unused_checkpoints(config, plan.engines))
     if config.sweep.backend == "auto":
         yield from backend_lines(plan)
     yield from control_lines(plan)

@@ -4,7 +4,7 @@ Each line gathers the precisions of one source: the models' own files, published
 has made, and files that the stage prepare will make, with what that takes.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from raysweep.checkpoints.engine_files import Making, is_there, makings
 from raysweep.checkpoints.hub import repository_of
@@ -24,12 +24,15 @@ Pair = tuple[ModelSpec, WeightSpec]
 FOLDERS = "folders"
 
 
-def weights_lines(config: RunConfig) -> Iterator[Line]:
-    """The plan's lines on weights. None if all of them are in folders of the configuration."""
+def weights_lines(config: RunConfig, unused: Collection[Checkpoint] = ()) -> Iterator[Line]:
+    """The plan's lines on weights. None if all of them are in folders of the configuration.
+
+    unused  files that nobody makes, since no engine that runs would load them
+    """
     pairs = list(config.sweep.pairs())
     own = [pair for pair in pairs if pair[1] == pair[0].weights]
     published = [pair for pair in pairs if pair[0].published(pair[1]) and pair not in own]
-    to_make = {making.checkpoint: making for making in makings(config)}
+    to_make = {one.checkpoint: one for one in makings(config) if one.checkpoint not in unused}
     ready = {checkpoint for checkpoint in to_make if is_there(checkpoint)}
     made = [to_make[checkpoint] for checkpoint in to_make if checkpoint in ready]
     missing = [to_make[checkpoint] for checkpoint in to_make if checkpoint not in ready]

@@ -20,7 +20,7 @@ from raysweep.planning.fit import fit_of, fit_on, least_fit, placed
 from raysweep.planning.jobs import jobs_of
 from raysweep.planning.lengths import Lengths
 from raysweep.planning.placements import placements
-from raysweep.planning.unfit import checked_unfit
+from raysweep.planning.unfit import checked_unfit, unused_checkpoints
 from raysweep.run_config import Gpu, Pool
 from raysweep.spec import EngineSpec, WeightSpec
 
@@ -184,3 +184,14 @@ def test_an_engine_on_a_server_takes_no_gpu_of_the_cluster_however_large_it_is()
         assert place.token_price == (0, 0)
         (job,) = jobs_of([replace(some_shards()[0], engine=spec)], generation, cluster, LONG)
         assert [option.need.gpus for option in job.options] == [0]
+
+
+def test_nobody_makes_the_files_that_only_skipped_engines_would_load():
+    fits, large = engine("qwen3-0.6b"), engine("qwen3-32b")
+    l4 = Pool(read_gpu(DEFINITIONS, "l4-24", "gpu"), per_node=1)
+    config = a_run_config(pools=(l4,), gpus_per_actor=None, unfit="skip")
+    assert unused_checkpoints(config, [fits, large]) == {large.checkpoint}
+    shares = replace(fits, checkpoint=large.checkpoint)
+    assert unused_checkpoints(config, [shares, large]) == set()
+    refusing = a_run_config(pools=(l4,), gpus_per_actor=None)
+    assert unused_checkpoints(refusing, [fits, large]) == set()
