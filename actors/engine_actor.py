@@ -14,6 +14,7 @@ from types import MappingProxyType
 from actors.checked_files import checked_folder
 from actors.engine import Engine, TraceRequest
 from actors.engine_metrics import ActorMetrics, gpu_memory
+from actors.environment import take_over
 from actors.sample_rows import Traces, Work, publish
 from actors.waits import waited_s
 from raysweep import grading
@@ -129,12 +130,6 @@ class EngineActor:
         for trace in traces.values():
             self.metrics.prefix(trace.reused_tokens, trace.recomputed_tokens)
         return Work(shard, traces, engine_s, self.device)
-
-
-def take_over(variables: Mapping[str, str]) -> None:
-    """Set environment variables that this process lacks, before the libraries that read them are imported."""
-    for name, value in variables.items():
-        os.environ.setdefault(name, value)
 
 
 def load_engine(

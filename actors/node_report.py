@@ -22,7 +22,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-# The packages whose code is compared between nodes.
+# The packages of raysweep, whose code is compared between nodes.
 OURS = ("raysweep", "actors")
 COMPILERS = ("cc", "gcc", "clang")
 ASK_GPUS = [

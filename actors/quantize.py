@@ -22,6 +22,7 @@ from types import MappingProxyType
 from typing import Any
 
 from actors.checkpoint_files import local_folder, making
+from actors.environment import take_over
 from raysweep.checkpoints.calibration import check_enough
 from raysweep.checkpoints.records import MakingTime, write_time
 from raysweep.configuration.chat import read_chat
@@ -81,8 +82,7 @@ def quantize_in_steps(
     modelled_s  what the time model says; it is put on record with the time that was taken
     variables   of the environment, such as a token of the hub, where this process lacks them
     """
-    for name, value in variables.items():
-        os.environ.setdefault(name, value)
+    take_over(variables)
     if documents is not None:
         calibration = replace(recipe.calibration, documents=tuple(documents))
         recipe = replace(recipe, calibration=calibration)

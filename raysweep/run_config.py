@@ -140,6 +140,11 @@ class Cluster:
         """Whether the actors have GPUs or shares of a GPU."""
         return self.gpus_per_actor is None or self.gpus_per_actor > 0
 
+    @property
+    def kinds(self) -> tuple[Gpu, ...]:
+        """The known kinds of GPU that actors and tasks use; none if they have no GPU."""
+        return tuple(pool.gpu for pool in self.pools) if self.on_gpus else ()
+
 
 @dataclass(frozen=True)
 class Prepare:

@@ -2,9 +2,9 @@
 
 vLLM may choose FlashInfer's attention wherever FlashInfer's Python package is, which vLLM's own wheel
 requires. Its kernels are compiled when they are first used, by nvcc, a C++ compiler and ninja, unless
-`vllm download-kernels` has installed them. So where neither is there,
-an engine asks for another backend by name. That concerns an fp8 cache on Ada, fp8_e5m2 everywhere, and every
-engine on Blackwell.
+`vllm download-kernels` has installed them. Where there are neither kernels nor these compilers, an engine
+asks for another backend by name. That concerns an fp8 cache on Ada, fp8_e5m2 everywhere, and every engine on
+Blackwell.
 """
 
 import importlib.util
@@ -47,8 +47,7 @@ def attention_backend(kv_dtype: str, head_dim: int, dtype: str) -> AttentionBack
     raise ValueError(
         f"kv_cache_dtype: on a {current_platform.get_device_name()} only FlashInfer reads {kv_dtype!r}, "
         "and its kernels are neither installed nor are there nvcc (of torch's CUDA or newer), c++ and ninja "
-        "to compile them; "
-        "run `vllm download-kernels` in the workers' environment"
+        "to compile them; run `vllm download-kernels` in the workers' environment"
     )
 
 

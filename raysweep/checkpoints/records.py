@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from raysweep.errors import ConfigError
 from raysweep.recipe import Calibration
 from raysweep.storage.store import Store
+from raysweep.storage.summary import read_mapping
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def write_time(checkpoints: str, recipe_id: str, time: MakingTime) -> None:
 def read_times(checkpoints: str, recipe_ids: Sequence[str]) -> Iterator[MakingTime]:
     """The times of those recipes that are on record."""
     for recipe_id in recipe_ids:
-        found = _read(checkpoints, f"{recipe_id}.json")
+        found = read_mapping(Store(checkpoints), f"{recipe_id}.json")
         try:
             seconds, modelled_s = float(found["seconds"]), float(found["modelled_s"])
             yield MakingTime(seconds, modelled_s, bool(found["on_gpu"]))
@@ -63,7 +63,7 @@ def write_texts(checkpoints: str, calibration: Calibration, record: TextsRecord)
 
 
 def read_texts(checkpoints: str, calibration: Calibration) -> TextsRecord | None:
-    found = _read(checkpoints, texts_name(calibration))
+    found = read_mapping(Store(checkpoints), texts_name(calibration))
     try:
         return TextsRecord(str(found["origin"]), str(found["sha256"]), tuple(found["checked"]))
     except (KeyError, TypeError):
@@ -72,12 +72,3 @@ def read_texts(checkpoints: str, calibration: Calibration) -> TextsRecord | None
 
 def _json(content: dict[str, Any]) -> str:
     return json.dumps(content, indent=2) + "\n"
-
-
-def _read(checkpoints: str, name: str) -> dict[str, Any]:
-    store = Store(checkpoints)
-    try:
-        found = json.loads(store.read_text(name)) if store.exists(name) else {}
-    except (ValueError, ConfigError):
-        return {}
-    return found if isinstance(found, dict) else {}

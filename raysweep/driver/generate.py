@@ -10,11 +10,10 @@ from raysweep.driver.preflight import preflight
 from raysweep.driver.ray_nodes import check_room, live_nodes, with_sizes_of
 from raysweep.driver.ray_session import ray_session
 from raysweep.driver.ray_world import RayWorld
-from raysweep.errors import ConfigError
-from raysweep.planning.jobs import engines_of, held, jobs_of, learnt_from
+from raysweep.planning.jobs import jobs_of, learnt_from
 from raysweep.planning.lengths import Lengths, longest, shard_lengths
 from raysweep.planning.loads import NO_LOADS, Loads, LoadTimes
-from raysweep.planning.unfit import refusal
+from raysweep.planning.unfit import held
 from raysweep.run_config import Generation, RunConfig
 from raysweep.scheduling import loop
 from raysweep.scheduling.loop import Event
@@ -96,9 +95,7 @@ def generate(
     with ray_session(cluster):
         nodes = live_nodes(cluster)
         cluster = with_sizes_of(nodes, cluster)
-        shards, unfit = held(shards, generation, cluster, lengths)
-        if unfit and config.sweep.unfit == "refuse":
-            raise ConfigError(refusal(cluster, engines_of(unfit), lengths))
+        shards, unfit = held(replace(config, cluster=cluster), shards, lengths)
         jobs = jobs_of(shards, generation, cluster, lengths, loads)
         check_room(jobs, nodes, cluster)
         learnt = learnt_from(parts, jobs)

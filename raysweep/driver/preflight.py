@@ -48,7 +48,7 @@ def preflight(
     Gives what admits nodes that join during the run, or None on this machine, which is asked without Ray.
     """
     needs = [option.need for job in jobs for option in job.options]
-    gpus = kinds(cluster) if any(need.gpus for need in needs) else ()
+    gpus = cluster.kinds if any(need.gpus for need in needs) else ()
     if cluster.address == "local":
         write_nodes(store, [check_here(Questions(modules=(), needs=needs_of(jobs)), gpus, nodes)])
         yield None
@@ -80,22 +80,17 @@ def check_nodes(
     """
     nodes = live_nodes(cluster)
     if cluster.address == "local":
-        check_here(Questions(modules=(), needs=needs), kinds(cluster), nodes)
+        check_here(Questions(modules=(), needs=needs), cluster.kinds, nodes)
         return
     needs_of_task = [Need(cluster.cpus_per_actor, 1 if cluster.on_gpus else 0)]
     with token_in(folders) as token:
         questions = Questions(token, folders, paths, modules, needs=needs)
-        Preflight(questions, kinds(cluster), partial(meets, needs_of_task)).check(nodes)
+        Preflight(questions, cluster.kinds, partial(meets, needs_of_task)).check(nodes)
 
 
 def meets(needs: Iterable[Need], node: Node) -> bool:
     """Whether a node can meet one of the needs."""
     return any(could(node, need) for need in needs)
-
-
-def kinds(cluster: Cluster) -> tuple[Gpu, ...]:
-    """The kinds of GPU that actors and tasks use."""
-    return tuple(pool.gpu for pool in cluster.pools) if cluster.on_gpus else ()
 
 
 def check_here(questions: Questions, gpus: Sequence[Gpu], nodes: Sequence[Node]) -> NodeReport:

@@ -11,9 +11,9 @@ from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from actors.node_report import OURS
 from raysweep.configuration.config import conf_folder
 
-PACKAGES = ("raysweep", "actors")
 NOT_SENT = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 
@@ -25,7 +25,7 @@ def packed_code() -> Iterator[list[str]]:
 
 
 def _copies(folder: Path) -> Iterator[Path]:
-    for name in PACKAGES:
+    for name in OURS:
         (source,) = import_module(name).__path__
         shutil.copytree(source, folder / name, ignore=NOT_SENT)
         yield folder / name

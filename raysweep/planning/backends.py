@@ -70,9 +70,8 @@ def refuses(
     backend: str, model: ModelSpec, weights: WeightSpec, policy: KVPolicy, cluster: Cluster
 ) -> str | None:
     """Why a backend cannot run such an engine on the cluster's actors. None if it may be able to."""
-    kinds = [pool.gpu for pool in cluster.pools] if cluster.on_gpus else []
-    if kinds and all(lacks_bf16(backend, gpu) for gpu in kinds):
-        names = " and ".join(gpu.name for gpu in kinds)
+    if cluster.kinds and all(lacks_bf16(backend, gpu) for gpu in cluster.kinds):
+        names = " and ".join(gpu.name for gpu in cluster.kinds)
         return f"{backend} computes in bf16, which {names} lacks; choose another cluster.gpu"
     if backend == "vllm":
         return _vllm_refuses(model, weights, policy, cluster)

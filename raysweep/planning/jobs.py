@@ -35,26 +35,12 @@ def jobs_of(
     lengths  of the run's sequences, as in the plan (`lengths.run_lengths`)
     loads    of earlier sessions
 
-    Raises ValueError for an engine that fits on no GPU of the cluster. See `held`.
+    Raises ValueError for an engine that fits on no GPU of the cluster. See `unfit.held`.
     """
     by_engine: dict[str, list[Shard]] = defaultdict(list)
     for shard in shards:
         by_engine[shard.engine.engine_id].append(shard)
     return tuple(_job(theirs, generation, cluster, lengths, loads) for theirs in by_engine.values())
-
-
-def held(
-    shards: Iterable[Shard], generation: Generation, cluster: Cluster, lengths: Lengths
-) -> tuple[tuple[Shard, ...], tuple[Shard, ...]]:
-    """The shards of engines that fit on the cluster's GPUs, and the shards of the others."""
-    shards = tuple(shards)
-    fitting = {
-        engine.engine_id
-        for engine in engines_of(shards)
-        if placements(engine, generation, cluster, lengths)
-    }
-    inside = tuple(shard for shard in shards if shard.engine.engine_id in fitting)
-    return inside, tuple(shard for shard in shards if shard.engine.engine_id not in fitting)
 
 
 def engines_of(shards: Iterable[Shard]) -> tuple[EngineSpec, ...]:

@@ -4,9 +4,9 @@
 
 The start is an assumption: a process, its imports, and what is compiled and captured. Sessions note in
 summary.json how long actors took to load their engines, without what they waited for: their turn on a shared
-GPU, and files to be fetched. That differs from load to load. An engine takes what it took before on that
-kind of GPU. One that has not been loaded there is as much slower than the model as the
-middle one of those with its backend.
+GPU, and files to be fetched. These waits differ from load to load. An engine takes what it took before on
+that kind of GPU. One that has not been loaded there is as much slower than the model as the middle one of
+those with its backend.
 """
 
 from collections import defaultdict

@@ -92,7 +92,7 @@ def _loading(speed: Speed, engine: EngineSpec, gpu: Gpu | None, loads: Loads) ->
 
 def has_known_gpus(cluster: Cluster) -> bool:
     """Whether actors run on GPUs of named kinds."""
-    return bool(cluster.pools) and cluster.on_gpus
+    return bool(cluster.kinds)
 
 
 def modelled(options: Mapping[str, Iterable[Option]]) -> Modelled:

@@ -14,6 +14,7 @@ in 16 bit, and one layer at a time goes to the GPU.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from statistics import median_high
 
 from raysweep.checkpoints.tensors import linears
 from raysweep.memory import CONTEXT_BYTES, NATIVE_BYTES, PROCESS_BYTES, architecture_bytes
@@ -96,12 +97,11 @@ def work_of(recipe: Recipe) -> Work:
 
 def best_gpu(work: Work, cluster: Cluster) -> Gpu | None:
     """The fastest known kind of GPU of the cluster that holds the work. None if there is none."""
-    kinds = [pool.gpu for pool in cluster.pools if cluster.on_gpus]
-    able = [gpu for gpu in kinds if gpu.memory_bytes >= work.gpu_bytes]
+    able = [gpu for gpu in cluster.kinds if gpu.memory_bytes >= work.gpu_bytes]
     return min(able, key=work.seconds, default=None)
 
 
 def slowness(measured: Iterable[tuple[float, float]]) -> float:
     """The median of measured divided by modelled seconds, of pairs of the two; 1 without any."""
-    ratios = sorted(seconds / modelled for seconds, modelled in measured if modelled > 0)
-    return ratios[len(ratios) // 2] if ratios else 1.0
+    ratios = [seconds / modelled for seconds, modelled in measured if modelled > 0]
+    return median_high(ratios) if ratios else 1.0

@@ -4,18 +4,22 @@ from collections.abc import Iterable, Sequence
 
 from raysweep.errors import ConfigError
 from raysweep.planning.fit import ONE_GPU, fit_of, least_fit
-from raysweep.planning.lengths import Lengths, run_lengths
+from raysweep.planning.jobs import engines_of
+from raysweep.planning.lengths import Lengths
 from raysweep.planning.placements import has_known_gpus, seen_by
 from raysweep.run_config import Cluster, Gpu, Pool, RunConfig
+from raysweep.shard import Shard
 from raysweep.spec import Checkpoint, EngineSpec
 
 
-def unfit_engines(config: RunConfig, engines: Iterable[EngineSpec]) -> tuple[EngineSpec, ...]:
+def unfit_engines(
+    config: RunConfig, engines: Iterable[EngineSpec], lengths: Lengths
+) -> tuple[EngineSpec, ...]:
     """The engines that fit on no GPU of the cluster. None where the kinds of GPU are unknown.
 
     Raises ConfigError where each actor is given more GPUs than an engine's backend can use.
     """
-    rows, lengths = config.generation.max_rows, run_lengths(config)
+    rows = config.generation.max_rows
 
     def is_unfit(engine: EngineSpec) -> bool:
         cluster = seen_by(engine, config.cluster)
@@ -27,29 +31,35 @@ def unfit_engines(config: RunConfig, engines: Iterable[EngineSpec]) -> tuple[Eng
     return tuple(filter(is_unfit, engines))
 
 
-def unused_checkpoints(config: RunConfig, engines: Iterable[EngineSpec]) -> set[Checkpoint]:
-    """The files that none but skipped engines would load, so that nobody need make them."""
+def held(
+    config: RunConfig, shards: Iterable[Shard], lengths: Lengths, known: Iterable[Gpu] = ()
+) -> tuple[tuple[Shard, ...], tuple[Shard, ...]]:
+    """The shards of engines that fit on the cluster's GPUs, and the shards of the others, to be skipped.
+
+    lengths  of the run's sequences, as in the plan (`lengths.run_lengths`)
+    known    kinds of GPU that may be suggested instead
+
+    Raises ConfigError if there are any to be skipped, and the sweep is to refuse them.
+    """
+    shards = tuple(shards)
+    unfit = unfit_engines(config, engines_of(shards), lengths)
+    if unfit and config.sweep.unfit == "refuse":
+        raise ConfigError(refusal(config.cluster, unfit, lengths, known))
+    names = {engine.engine_id for engine in unfit}
+    inside = tuple(shard for shard in shards if shard.engine.engine_id not in names)
+    return inside, tuple(shard for shard in shards if shard.engine.engine_id in names)
+
+
+def unused_checkpoints(
+    config: RunConfig, engines: Iterable[EngineSpec], unfit: Iterable[EngineSpec]
+) -> set[Checkpoint]:
+    """The files that none of the engines but skipped ones would load, so that nobody need make them."""
     if config.sweep.unfit != "skip":
         return set()
-    engines = tuple(engines)
-    unfit = set(unfit_engines(config, engines))
-    used = {engine.checkpoint for engine in engines if engine not in unfit}
-    return {engine.checkpoint for engine in engines} - used
-
-
-def checked_unfit(
-    config: RunConfig, engines: Iterable[EngineSpec], known: Iterable[Gpu] = ()
-) -> tuple[EngineSpec, ...]:
-    """The engines to skip, since they fit on no GPU of the cluster.
-
-    known  kinds of GPU that may be suggested instead
-
-    Raises ConfigError if there are any, and the sweep is to refuse them.
-    """
-    unfit = unfit_engines(config, engines)
-    if unfit and config.sweep.unfit == "refuse":
-        raise ConfigError(refusal(config.cluster, unfit, run_lengths(config), known))
-    return unfit
+    unfit = tuple(unfit)
+    names = {engine.engine_id for engine in unfit}
+    used = {engine.checkpoint for engine in engines if engine.engine_id not in names}
+    return {engine.checkpoint for engine in unfit} - used
 
 
 def _check_count(engine: EngineSpec, gpus: float | None) -> None:
@@ -61,7 +71,7 @@ def _check_count(engine: EngineSpec, gpus: float | None) -> None:
 
 
 def refusal(
-    cluster: Cluster, unfit: Sequence[EngineSpec], lengths: Lengths, known: Iterable[Gpu] = ()
+    cluster: Cluster, unfit: Sequence[EngineSpec], lengths: Lengths, known: Iterable[Gpu]
 ) -> str:
     """The message that engines fit nowhere, with the GPUs that would hold the first of them."""
     engine = unfit[0]

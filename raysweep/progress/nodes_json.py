@@ -56,9 +56,10 @@ def lacks(report: NodeReport) -> dict[str, bool]:
 
 
 def gpu_texts(report: NodeReport) -> Iterator[str]:
-    """`8 × H100 (84.2 of 85.5 GB free)`, the least free memory of each kind, and the driver."""
+    """`8 × H100 (84.2 GB of 85.5 GB free)`, the least free memory of each kind, and the driver."""
     kinds = Counter((gpu.name, gpu.memory_bytes) for gpu in report.gpus)
     for (name, memory), count in kinds.items():
         free = min(gpu.free_bytes for gpu in report.gpus if gpu.name == name)
-        yield f"{count} × {name} ({human_bytes(free)} of {human_bytes(memory)} free)"
+        text = f"{human_bytes(free)} of {human_bytes(memory)} free" if memory else "memory unknown"
+        yield f"{count} × {name} ({text})"
     yield f"driver {report.driver}" if report.driver else "no GPU"

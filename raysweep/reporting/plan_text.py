@@ -41,7 +41,8 @@ def plan_lines(
             count = len(benchmark.questions)
             text = f"{benchmark.name} is not on this machine, so {count:,} stand-in questions are planned"
             yield Line("absent", f"{text}, as if none were done" if plan.parts else text)
-    yield from weights_lines(config, unused_checkpoints(config, plan.engines))
+    unfit = [cost.engine for cost in costs if cost.placement is None]
+    yield from weights_lines(config, unused_checkpoints(config, plan.engines, unfit))
     if config.sweep.backend == "auto":
         yield from backend_lines(plan)
     yield from control_lines(plan)

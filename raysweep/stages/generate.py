@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from raysweep.checkpoints.engine_files import ready_shards
 from raysweep.configuration.prompts import rendered_prompts, with_prompts
 from raysweep.planning.backends import check_installed
-from raysweep.planning.jobs import engines_of, held
+from raysweep.planning.jobs import engines_of
 from raysweep.planning.lengths import run_lengths
 from raysweep.planning.loads import loads_of, noted_loads
-from raysweep.planning.unfit import checked_unfit
+from raysweep.planning.unfit import held
 from raysweep.progress.sessions import note_killed_session, note_session
 from raysweep.scheduling.losses import Failure
 from raysweep.shard import Shard
@@ -44,8 +44,8 @@ def run_stage(run: Context) -> int:
     else:
         run.say("generate", "nothing to do: every shard is finished")
         return DONE
-    checked_unfit(config, engines_of(shards), run.known_gpus)
-    shards, unfit = held(shards, config.generation, config.cluster, run_lengths(config))
+    lengths = run_lengths(config)
+    shards, unfit = held(config, shards, lengths, run.known_gpus)
     show_unfit(run, unfit)
     shards, waiting = ready_shards(config, shards)
     if waiting:
@@ -74,7 +74,7 @@ def run_stage(run: Context) -> int:
             with_prompts(shards, prompts),
             run.store,
             config,
-            run_lengths(config),
+            lengths,
             watch=watch,
             ended=ended,
             parts=parts,

@@ -11,7 +11,8 @@ from raysweep.checkpoints.overlap import check_no_test_question
 from raysweep.checkpoints.published_texts import fetched_documents
 from raysweep.checkpoints.records import TextsRecord, read_texts, write_texts
 from raysweep.errors import ConfigError
-from raysweep.planning.unfit import unused_checkpoints
+from raysweep.planning.lengths import run_lengths
+from raysweep.planning.unfit import unfit_engines, unused_checkpoints
 from raysweep.progress.quantising import show_layers
 from raysweep.recipe import Document, PublishedTexts
 from raysweep.stages.context import RED, Context
@@ -21,7 +22,9 @@ from raysweep.system.sigterm import Terminated
 
 def run_stage(run: Context) -> int:
     """Make the missing quantised checkpoints, on Ray."""
-    unused = unused_checkpoints(run.config, run.folder.plan.engines)
+    engines = run.folder.plan.engines
+    unfit = unfit_engines(run.config, engines, run_lengths(run.config))
+    unused = unused_checkpoints(run.config, engines, unfit)
     wanted = tuple(one for one in makings(run.config) if one.checkpoint not in unused)
     missing = tuple(making for making in wanted if not is_there(making.checkpoint))
     documents = checked_documents(run, missing) if wanted else None

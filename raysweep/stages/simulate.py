@@ -2,7 +2,8 @@
 
 import json
 
-from raysweep.planning.unfit import checked_unfit
+from raysweep.planning.lengths import run_lengths
+from raysweep.planning.unfit import held
 from raysweep.reporting.figures import encoded
 from raysweep.reporting.gantt import gantt_figure
 from raysweep.scheduling.simulate import Simulation, nodes_of, simulate
@@ -18,11 +19,9 @@ def run_stage(run: Context) -> int:
     config = run.config
     nodes_of(config.cluster)
     planned = run.folder.plan
-    unfit = {one.engine_id for one in checked_unfit(config, planned.engines, run.known_gpus)}
-    shards = tuple(one for one in planned.to_do if one.engine.engine_id not in unfit)
+    shards, unfit = held(config, planned.to_do, run_lengths(config), run.known_gpus)
     if unfit:
-        skipped = len(planned.to_do) - len(shards)
-        run.say("", f"{plural(skipped, 'shard')} left out, whose engines fit on no GPU", RED)
+        run.say("", f"{plural(len(unfit), 'shard')} left out, whose engines fit on no GPU", RED)
     if not shards:
         run.say("simulate", "nothing to do")
         return DONE

@@ -16,7 +16,7 @@ from support.server_engines import (
     short_pauses,
     wanted,
 )
-from support.tiny_models import run
+from support.tiny_models import queued, run
 
 from actors import sample_requests
 from actors.server_engine import client
@@ -49,9 +49,8 @@ def test_a_server_that_is_ended_and_started_again_loses_nothing(
     asked = wanted(samples=3)
     expected = run(make_engine(serve()), asked)
     server = serve()
-    engine, found = make_engine(server, max_rows=4), {}
-    for name, request in asked.items():
-        engine.add(request, lambda trace, name=name: found.__setitem__(name, trace))
+    engine = make_engine(server, max_rows=4)
+    found = queued(engine, asked)
     for share in (0.2, 0.5, 0.8):
         while len(found) < share * len(asked):
             engine.step()
@@ -88,9 +87,8 @@ def test_a_server_behind_a_tunnel_or_a_gateway_may_be_started_again(
     asked = wanted(samples=2)
     expected = run(make_engine(serve()), asked)
     server = serve()
-    engine, found = make_engine(server, max_rows=4), {}
-    for name, request in asked.items():
-        engine.add(request, lambda trace, name=name: found.__setitem__(name, trace))
+    engine = make_engine(server, max_rows=4)
+    found = queued(engine, asked)
     while len(found) < len(asked) / 2:
         engine.step()
     server.stop(front)

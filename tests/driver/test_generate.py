@@ -16,7 +16,6 @@ from support.nouns import (
     a_cluster,
     a_model,
     a_run_config,
-    an_engine,
     some_questions,
     some_shards,
 )
@@ -24,7 +23,7 @@ from support.ray_runs import assert_whole, generate_on_ray
 
 from actors.engine_actor import EngineActor
 from actors.fake_engine import FakeEngine
-from raysweep.driver import actor_environment, generate
+from raysweep.driver import generate
 from raysweep.driver.generate import Outcome
 from raysweep.driver.ray_session import ray_session
 from raysweep.planning.plan import make_plan
@@ -213,34 +212,6 @@ def test_an_actor_without_gpus_sees_none(store):
     assert store.read_text("gpus") == ""
 
 
-def test_a_vllm_actor_gets_what_must_be_set_before_vllm_is_imported(monkeypatch):
-    monkeypatch.setenv("VLLM_BATCH_INVARIANT", "1")
-    spec = an_engine(backend="vllm")
-    on_cpu = actor_environment.environment(spec, gpus=0)
-    assert on_cpu["OMP_NUM_THREADS"] == "1" and on_cpu["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
-    assert on_cpu["VLLM_BATCH_INVARIANT"] == "1" and on_cpu["CUDA_VISIBLE_DEVICES"] == ""
-    assert "CUDA_VISIBLE_DEVICES" not in actor_environment.environment(spec, gpus=1)
-    assert actor_environment.environment(an_engine(), gpus=0.5) == actor_environment.PATIENT
-
-
-def test_workers_reach_the_hub_as_the_driver_does_and_secrets_are_not_in_their_environment(
-    monkeypatch,
-):
-    monkeypatch.setenv("HF_HOME", "/cache/hub")
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("HF_TOKEN", "hf_secret\n")  # as it is where it was read from a file
-    monkeypatch.setenv("VLLM_API_KEY", "vllm_secret")
-    monkeypatch.setenv("HF_ENDPOINT", "https://user:secret@mirror")
-    for backend in ("torch", "vllm"):
-        shown = actor_environment.environment(an_engine(backend=backend), gpus=1)
-        assert shown["HF_HUB_OFFLINE"] == "1" and "HF_HOME" not in shown
-        assert not any("secret" in value for value in shown.values())
-    handed_over = actor_environment.handed_over()
-    assert handed_over["HF_HOME"] == "/cache/hub"  # a node may have its own
-    assert handed_over["HF_TOKEN"] == "hf_secret" and handed_over["VLLM_API_KEY"] == "vllm_secret"
-    assert handed_over["HF_ENDPOINT"] == "https://user:secret@mirror"
-
-
 class SeeingSecrets(EngineActor):
     """Writes down the token that its libraries would read."""
 
@@ -253,20 +224,6 @@ def test_an_actor_has_the_drivers_token(store, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     generate_on_ray(store, some_shards(), SeeingSecrets)
     assert store.read_text("token") == "hf_secret"
-
-
-def test_a_vllm_actor_starts_without_what_nvcc_would_compile_unless_its_user_wants_it(monkeypatch):
-    spec = an_engine(backend="vllm")
-    names = [
-        "VLLM_USE_FLASHINFER_SAMPLER",
-        "VLLM_USE_DEEP_GEMM",
-        "VLLM_ALLREDUCE_USE_FLASHINFER",
-    ]
-    for name in names:
-        monkeypatch.delenv(name, raising=False)
-        assert actor_environment.environment(spec, gpus=1)[name] == "0"
-        monkeypatch.setenv(name, "1")
-        assert actor_environment.environment(spec, gpus=1)[name] == "1"
 
 
 class Warned(EngineActor):

@@ -24,7 +24,6 @@ from raysweep.driver.node_questions import Questions
 from raysweep.driver.preflight import Preflight, check_nodes, own_report
 from raysweep.driver.ray_nodes import live_nodes
 from raysweep.driver.ray_session import QUIET
-from raysweep.driver.sent_code import PACKAGES
 from raysweep.errors import ConfigError
 from raysweep.run_config import Gpu
 from raysweep.system.node_report import GpuReport, NodeReport
@@ -289,7 +288,9 @@ def test_a_node_without_raysweep_is_refused_and_gets_the_code_where_it_is_to_be_
 ):
     empty = tmp_path / "empty"
     empty.mkdir()
-    hidden = [(empty, root / name) for root in {ROOT, installed_in(tmp_path)} for name in PACKAGES]
+    hidden = [
+        (empty, root / name) for root in {ROOT, installed_in(tmp_path)} for name in node_side.OURS
+    ]
     with raylet(head, *hidden):
         refused = sweep(head, tmp_path / "runs")
         assert refused.returncode == 2

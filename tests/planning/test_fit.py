@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.nouns import a_cluster, a_model, a_run_config, an_engine, some_shards
+from support.unfit_engines import skipped
 
 from actors.kv.full import Full
 from actors.kv.quantized import Quantized
@@ -20,9 +21,9 @@ from raysweep.planning.fit import fit_of, fit_on, least_fit, placed
 from raysweep.planning.jobs import jobs_of
 from raysweep.planning.lengths import Lengths
 from raysweep.planning.placements import placements
-from raysweep.planning.unfit import checked_unfit, unused_checkpoints
-from raysweep.run_config import Gpu, Pool
-from raysweep.spec import EngineSpec, WeightSpec
+from raysweep.planning.unfit import unfit_engines, unused_checkpoints
+from raysweep.run_config import Gpu, Pool, RunConfig
+from raysweep.spec import Checkpoint, EngineSpec, WeightSpec
 
 DEFINITIONS = Definitions((conf_folder(),))
 A100 = read_gpu(DEFINITIONS, "a100-80", "gpu")
@@ -137,15 +138,15 @@ def test_an_engine_that_does_not_fit_its_gpus_is_refused_with_what_would():
     engines = (engine("qwen3-8b", 4), engine("qwen3-32b"))
     l40s = read_gpu(DEFINITIONS, "l40s-48", "gpu")
     with pytest.raises(ConfigError) as raised:
-        checked_unfit(run_on(l40s, 1), engines, [SMALL, A100])
+        skipped(run_on(l40s, 1), engines, [SMALL, A100])
     assert str(raised.value) == (
         "cluster.gpus_per_actor: 1 l40s-48 cannot hold qwen3-32b.bf16.full with one sequence of 43 "
         "tokens; use 2 l40s-48 or 1 a100-80, name them in sweep.leave_out, or skip them by sweep.unfit=skip"
     )
     with pytest.raises(ConfigError, match=r"0\.1 l40s-48 cannot hold qwen3-8b\.gptq4\.full"):
-        checked_unfit(run_on(l40s, 0.1), engines)
+        skipped(run_on(l40s, 0.1), engines)
     for gpu, gpus in ((l40s, 2), (l40s, None), (None, 1), (l40s, 0)):
-        checked_unfit(run_on(gpu, gpus), engines)
+        skipped(run_on(gpu, gpus), engines)
 
 
 def test_no_engine_is_split_over_more_gpus_than_a_node_has():
@@ -160,13 +161,13 @@ def test_no_engine_is_split_over_more_gpus_than_a_node_has():
 
 def test_an_engine_that_no_node_of_the_clusters_gpus_holds_is_refused_with_the_kinds_that_would():
     with pytest.raises(ConfigError) as raised:
-        checked_unfit(run_on(SMALL, None), [engine("qwen3-0.6b")], [A100])
+        skipped(run_on(SMALL, None), [engine("qwen3-0.6b")], [A100])
     assert str(raised.value) == (
         "cluster.gpu: no node of small holds qwen3-0.6b.bf16.full with one sequence of 43 tokens; "
         "use 1 a100-80, name them in sweep.leave_out, or skip them by sweep.unfit=skip"
     )
     with pytest.raises(ConfigError, match="no known node holds it; lower the largest token budget"):
-        checked_unfit(run_on(SMALL, None), [engine("qwen3-0.6b")])
+        skipped(run_on(SMALL, None), [engine("qwen3-0.6b")])
 
 
 def test_an_engine_on_a_server_takes_no_gpu_of_the_cluster_however_large_it_is():
@@ -178,7 +179,7 @@ def test_an_engine_on_a_server_takes_no_gpu_of_the_cluster_however_large_it_is()
         a_cluster(gpus_per_actor=4.0),
         a_cluster(),
     ):
-        assert checked_unfit(replace(a_run_config(), cluster=cluster), [spec]) == ()
+        assert skipped(replace(a_run_config(), cluster=cluster), [spec]) == ()
         (place,) = placements(spec, generation, cluster, LONG)
         assert place.fit.gpus == 0 and place.fit.rows == generation.max_rows
         assert place.token_price == (0, 0)
@@ -190,8 +191,12 @@ def test_nobody_makes_the_files_that_only_skipped_engines_would_load():
     fits, large = engine("qwen3-0.6b"), engine("qwen3-32b")
     l4 = Pool(read_gpu(DEFINITIONS, "l4-24", "gpu"), per_node=1)
     config = a_run_config(pools=(l4,), gpus_per_actor=None, unfit="skip")
-    assert unused_checkpoints(config, [fits, large]) == {large.checkpoint}
+    assert unused(config, [fits, large]) == {large.checkpoint}
     shares = replace(fits, checkpoint=large.checkpoint)
-    assert unused_checkpoints(config, [shares, large]) == set()
+    assert unused(config, [shares, large]) == set()
     refusing = a_run_config(pools=(l4,), gpus_per_actor=None)
-    assert unused_checkpoints(refusing, [fits, large]) == set()
+    assert unused(refusing, [fits, large]) == set()
+
+
+def unused(config: RunConfig, engines: list[EngineSpec]) -> set[Checkpoint]:
+    return unused_checkpoints(config, engines, unfit_engines(config, engines, LONG))

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.nouns import a_cluster, a_run_config, an_engine
 from support.qwen_memory import AHEAD, POLICIES, QUERY, QWEN, TOKEN, TOKENS
+from support.unfit_engines import skipped
 
 from actors.kv.full import Full
 from actors.kv.h2o import H2O
@@ -33,7 +34,6 @@ from raysweep.planning.torch_memory import (
     row_bytes,
     scratch_bytes,
 )
-from raysweep.planning.unfit import checked_unfit
 from raysweep.run_config import Gpu, Pool
 from raysweep.spec import EngineSpec, WeightSpec
 
@@ -136,23 +136,23 @@ def test_several_gpus_per_actor_are_refused_for_a_torch_engine_and_one_is_named(
     for pools in ((Pool(H100),), ()):
         config = a_run_config(pools=pools, gpus_per_actor=2.0)
         with pytest.raises(ConfigError) as raised:
-            checked_unfit(config, [spec])
+            skipped(config, [spec])
         assert str(raised.value) == (
             "cluster.gpus_per_actor: 2 GPUs are too many for qwen3-8b.bf16.r_kv-2048, since the torch "
             "engine uses one; write 1, or null for as many as each engine needs"
         )
-        checked_unfit(config, [replace(spec, backend="vllm")])
-    checked_unfit(a_run_config(pools=(Pool(H100),), gpus_per_actor=1.0), [spec])
+        skipped(config, [replace(spec, backend="vllm")])
+    skipped(a_run_config(pools=(Pool(H100),), gpus_per_actor=1.0), [spec])
 
 
 def test_what_one_gpu_cannot_hold_is_refused_with_the_gpus_that_would():
     spec, l4 = engine("qwen3-32b", 16, RKV(2048)), read_gpu(DEFINITIONS, "l4-24", "gpu")
     config = a_run_config(pools=(Pool(l4, 8),), gpus_per_actor=None)
     with pytest.raises(ConfigError) as raised:
-        checked_unfit(config, [spec], [H100])
+        skipped(config, [spec], [H100])
     assert str(raised.value) == (
         "cluster.gpu: no GPU of 8 l4-24 holds qwen3-32b.bf16.r_kv-2048 with one sequence of 43 tokens; "
         "use 1 h100-80, name them in sweep.leave_out, or skip them by sweep.unfit=skip"
     )
     with pytest.raises(ConfigError, match="no known GPU holds it; lower the largest token budget"):
-        checked_unfit(config, [spec])
+        skipped(config, [spec])

@@ -68,11 +68,17 @@ def requests(
 
 def run(engine: Engine, wanted: dict[Any, TraceRequest]) -> dict[Any, Trace]:
     """Step until every request has its trace."""
+    traces = queued(engine, wanted)
+    while len(traces) < len(wanted):
+        engine.step()
+    return traces
+
+
+def queued(engine: Engine, wanted: dict[Any, TraceRequest]) -> dict[Any, Trace]:
+    """Hand over every request. The traces appear in the dict as the engine is stepped."""
     traces: dict[Any, Trace] = {}
     for name, request in wanted.items():
         engine.add(request, lambda trace, name=name: traces.__setitem__(name, trace))
-    while len(traces) < len(wanted):
-        engine.step()
     return traces
 
 
