@@ -30,8 +30,9 @@ $(INSTALLED): pyproject.toml
 demo: $(INSTALLED)  ## the embedded sweep, with its report in runs/embedded/report
 	$(BIN)/python -m raysweep
 
+# Two processes share the files, because the tests are meant for two cores.
 test: lint  ## lint, and all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 fuzz: $(INSTALLED)  ## 10,000 each of broken configurations, data rows and Parquet files
 	RAYSWEEP_FUZZ=10000 $(BIN)/python -m pytest tests/fuzz --timeout 3600
