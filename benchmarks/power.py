@@ -46,15 +46,20 @@ def simulate(
             yield Simulated(n, k, worlds, sum(next(answers) for _ in range(worlds)))
 
 
+def shown(rows: Iterable[Simulated]) -> Iterator[Simulated]:
+    """The same rows, each of which is printed as soon as it is known."""
+    for row in rows:
+        print(f"{row.questions:>4} questions, {row.samples} samples: {row.share:.0%}", flush=True)
+        yield row
+
+
 def write(rows: Iterable[Simulated], path: Path) -> None:
+    """Write the table once all rows are known, since plans read it meanwhile."""
+    known = [asdict(row) for row in rows]
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(Simulated.__dataclass_fields__), lineterminator="\n")
         writer.writeheader()
-        for row in rows:
-            writer.writerow(asdict(row))
-            print(
-                f"{row.questions:>4} questions, {row.samples} samples: {row.share:.0%}", flush=True
-            )
+        writer.writerows(known)
 
 
 def main() -> None:
@@ -64,7 +69,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=TABLE)
     asked = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"  # one thread per process; processes share the cores
-    write(simulate(QUESTIONS, SAMPLES, asked.worlds, asked.processes), asked.out)
+    rows = simulate(QUESTIONS, SAMPLES, asked.worlds, asked.processes)
+    write(shown(rows), asked.out)
 
 
 if __name__ == "__main__":
