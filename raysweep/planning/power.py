@@ -4,12 +4,13 @@
 they are unlike and because answers are random, so with n questions of k samples
 
     variance of an accuracy   = (B + W / k) / n          B  between questions, W  within a question
-    variance of a difference  = (D + 2 W / k) / n        D  of how much better one engine fits a question
+    variance of a difference  = (D + 2 W / k) / n        D  of how much better one model fits a question
 
-B, W and D are those of models that are right half the time, where intervals are widest, on questions whose
-difficulties have a standard deviation of DIFFICULTY logits, and of engines each of which gets along better
-or worse with a question by COMPANY logits. `benchmarks/planted_worlds.py` draws its worlds so. The answers
-of two engines are independent; two budgets of one engine share tokens, so their difference is better known.
+B, W and D are those of models that are right half the time, on questions whose difficulties have a standard
+deviation of DIFFICULTY logits, where each model gets along better or worse with a question by COMPANY logits.
+`benchmarks/planted_worlds.py` draws its worlds so. Two precisions of a model, or two budgets of a trace, are
+more alike, so their difference is better known. The most that B can be, with questions that are solved
+always or never, is 0.25: then the interval of an accuracy is up to 1.5 times as wide.
 
 *Thresholds.* How often a threshold like the study's is decided was simulated once, on the study's grid with
 the full cache, and stored in threshold_power.csv: `python -m benchmarks.power` makes that file.
@@ -47,7 +48,7 @@ class Power:
     """What questions and samples can decide; shares from 0 to 1.
 
     accuracy    half the width of the 95% interval of an accuracy of single samples
-    difference  the same of a difference between two engines, paired by question
+    difference  the same of a difference between two models, paired by question
     threshold   chance that a threshold like the study's is decided
     """
 
@@ -100,13 +101,13 @@ def _score_half_width(variance: float, z: float) -> float:
 
 @cache
 def variances() -> Variances:
-    """The variances of the assumed engines and questions, by quadrature."""
+    """The variances of the assumed models and questions, by quadrature."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
     weights = weights / weights.sum()
     # The probability of a right answer, by difficulty and company.
     right = 1 / (1 + np.exp(-(DIFFICULTY * nodes[:, None] + COMPANY * nodes[None, :])))
     second = float(weights @ right**2 @ weights)
-    alike = float(weights @ (right @ weights) ** 2)  # of two engines with the same question
+    alike = float(weights @ (right @ weights) ** 2)  # of two models with the same question
     return Variances(second - 0.25, 0.5 - second, 2 * (second - alike))
 
 

@@ -39,7 +39,8 @@ def questions_lines(
         for n, k in ((questions, samples), (2 * questions, samples), (questions, 2 * samples))
     )
     size = f"{plural(questions, 'question')} × {plural(samples, 'sample')}"
-    told = f"accuracy ±{percentage_points(now.accuracy)}, difference ±{percentage_points(now.difference)}"
+    told = f"accuracy ±{percentage_points(now.accuracy)}, "
+    told += f"between models ±{percentage_points(now.difference)}"
     if with_threshold:
         told += f", threshold {chance(now.threshold)}"
     yield Line("power", f"{names}, {size}: {told}")
@@ -54,7 +55,7 @@ def figures(known: Power, with_threshold: bool) -> str:
 
 
 def assumptions(why_not: str) -> str:
-    text = "± in points: 95% intervals at 50% accuracy, where they are widest"
+    text = "± in points: 95% intervals at 50% accuracy, for questions of typical spread"
     if why_not:
         return f"{text}; no threshold can be asked: {why_not}"
     worlds = min(row.worlds for row in simulated())

@@ -3,6 +3,9 @@
 from math import comb
 from pathlib import Path
 
+import pytest
+
+from benchmarks import planted_worlds
 from benchmarks import power as subject
 from raysweep.planning import power
 from raysweep.planning.power import Simulated, simulated, threshold_chance
@@ -18,6 +21,13 @@ def test_a_small_cut_is_like_the_stored_table(tmp_path: Path, monkeypatch):
     subject.write(rows, tmp_path / "power.csv")
     monkeypatch.setattr(power, "TABLE", tmp_path / "power.csv")
     assert simulated.__wrapped__() == tuple(rows)
+
+
+def test_half_widths_of_a_run_are_those_of_unlike_models_with_like_accuracies():
+    grid = planted_worlds.study_grid(full_cache_alone=True)
+    found = subject.measured(planted_worlds.drawn(planted_worlds.flat(grid), 198, seed=0))
+    promised = power.power(198, planted_worlds.SAMPLES)
+    assert found == pytest.approx((promised.accuracy, promised.difference), rel=0.1)
 
 
 def at_least_as_unlikely(row: Simulated, share: float) -> float:

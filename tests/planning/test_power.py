@@ -66,6 +66,12 @@ def test_more_questions_buy_more_than_more_samples():
     assert wider.difference < deeper.difference < now.difference
 
 
+def test_questions_that_are_solved_always_or_never_make_intervals_half_as_wide_again():
+    known = variances()
+    typical = known.between + known.within / 16
+    assert 1.4 < (0.25 / typical) ** 0.5 < 1.5
+
+
 def test_a_single_question_has_no_power():
     with pytest.raises(ValueError, match="says nothing of others"):
         power(1, 16)

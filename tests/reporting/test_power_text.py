@@ -33,7 +33,7 @@ def said(**changes: Any) -> list[str]:
 def test_a_benchmark_has_two_lines_and_the_assumptions_follow():
     first, second, last = said()
     assert first == (
-        "power|sums, 30 questions × 16 samples: accuracy ±12.2, difference ±7.9, threshold <5%"
+        "power|sums, 30 questions × 16 samples: accuracy ±12.2, between models ±7.9, threshold <5%"
     )
     assert second == "|60 questions: ±8.6, ±5.4, 35%; 32 samples: ±11.9, ±7.0, <5%"
     assert "at 50% accuracy" in last and "of 40 simulated runs of the study's grid" in last
