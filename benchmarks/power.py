@@ -3,7 +3,7 @@
     python -m benchmarks.power                 renews raysweep/planning/threshold_power.csv, by which
                                                `stages=[plan]` says what a run can decide
     python -m benchmarks.power --worlds 2 --out power.csv      a first look
-    python -m benchmarks.power --run runs/embedded             half-widths of a finished run, and promised ones
+    python -m benchmarks.power --run runs/embedded             half-widths of a finished run and promised ones
 
 Runs are drawn from `planted_worlds.study_like` on the study's grid with the full cache: 18 engines, eight
 token budgets, and the group sizes up to the number of samples. A world is one run, and its seed draws
