@@ -106,7 +106,7 @@ def _cells_table(found: Comparison) -> Table:
             percent(here.accuracy),
             interval(here.accuracy_lo, here.accuracy_hi),
             percentage_points(beside.difference),
-            percentage_points(beside.margin) if isfinite(beside.margin) else "–",
+            "–" if beside.verdict == ANOTHER else percentage_points(beside.margin),
             beside.verdict,
         )
     return table
@@ -160,5 +160,5 @@ def _orders(found: Comparison) -> list[Order]:
 
 def _counted(besides: tuple[CellBeside, ...] | tuple[OrderBeside, ...], noun: str) -> str:
     counts = Counter(beside.verdict for beside in besides).most_common()
-    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts)
+    verdicts = ", ".join(f"{verdict} {count}" for verdict, count in counts)
     return f"{plural(len(besides), noun)}" + (f": {verdicts}" if verdicts else "")

@@ -14,6 +14,7 @@ from actors.kv.full import Full
 from raysweep import catalogue
 from raysweep.analysis.candidates import Candidates
 from raysweep.configuration.identity import as_document
+from raysweep.errors import ConfigError
 from raysweep.published.cells import Cell, Choice, Order, Published, Source
 from raysweep.published.comparing import (
     AGREES,
@@ -210,7 +211,7 @@ def test_the_stage_puts_a_run_beside_the_published_cells(tmp_path, capsys, monke
     said = capsys.readouterr().out
     words = " ".join(said.split())
     assert "qwen3-4b.bf16.full 65.6% 65.8%" in words
-    assert "6 cells: 3 not the same cell, 2 differs, 1 agrees, of 73 that are published" in words
+    assert "6 cells: not the same cell 3, differs 2, agrees 1, of 73 that are published" in words
     assert "4.2 points that careful groups differ by" in words
     assert "not the same cell: one sample instead of 512 (1 cell)" in words
     found = json.loads((tmp_path / "test" / "comparison.json").read_text())
@@ -225,6 +226,26 @@ def test_the_stage_puts_a_run_beside_the_published_cells(tmp_path, capsys, monke
     assert by_source["qwen3", "qwen3-8b"]["difference"] == pytest.approx(1 / 3 - 0.673)
     table = raysweep.open_run(f"{tmp_path}/test").comparison
     assert set(table.verdict) == {AGREES, DIFFERS, ANOTHER}
+
+
+def test_reported_orders_are_in_table_and_file(tmp_path, capsys):
+    policies = tuple(catalogue.kv_policy(name) for name in ("quantized-8", "quantized-4"))
+    config = a_run(str(tmp_path), {"qwen3-4b": 79}, kv_policies=policies)
+    assert run_stages(config, as_document(config)) == DONE
+    said = " ".join(capsys.readouterr().out.split())
+    assert "KV quantized-8 KV quantized-4 0.0 0.0 to 0.0 not decided" in said
+    assert "as reported in reviews of it" in said
+    (order,) = json.loads((tmp_path / "test" / "comparison.json").read_text())["orders"]
+    assert (order["verdict"], order["benchmark"], order["engines"]) == (UNDECIDED, "aime25", 1)
+
+
+def test_without_results_the_stage_names_the_one_that_makes_them(tmp_path):
+    config = replace(sweep_of(), out=str(tmp_path), stages=("compare",))
+    with pytest.raises(ConfigError, match="run the stage 'reduce' first"):
+        run_stages(config, as_document(config))
+    write_record(Store(f"{tmp_path}/test"), as_document(config))
+    with pytest.raises(ConfigError, match="run the stage 'compare' first"):
+        _ = raysweep.open_run(f"{tmp_path}/test").comparison
 
 
 def test_a_run_of_other_models_says_so_in_one_line_and_is_done(tmp_path, capsys):
