@@ -16,15 +16,21 @@ STEP = 0.05
 
 
 def power_lines(config: RunConfig, plan: Plan) -> Iterator[Line]:
-    """Two lines for each number of questions, and what they assume."""
+    """What the figures are, two lines for each number of questions, and what they assume."""
     samples, why_not = config.sweep.samples, no_threshold(config, plan)
     names: dict[int, list[str]] = defaultdict(list)
     for benchmark in config.sweep.benchmarks:
         names[len(benchmark.questions)].append(benchmark.name)
+    threshold = "" if why_not else ", chance to decide a threshold"
+    yield Line("power", f"± of an accuracy, ± between two models{threshold}")
     for questions, own in names.items():
         yield from questions_lines(", ".join(own), questions, samples, not why_not)
-    if max(names) > 1:
-        yield Line("", assumptions(why_not))
+    yield Line("", "95% intervals in points at 50% accuracy, for typical questions")
+    if why_not:
+        yield Line("", f"no threshold can be asked: {why_not}")
+    else:
+        worlds = min(row.worlds for row in simulated())
+        yield Line("", f"thresholds by {worlds} simulated runs of the study's grid for each number")
 
 
 def questions_lines(
@@ -32,34 +38,23 @@ def questions_lines(
 ) -> Iterator[Line]:
     """What these questions decide, and what twice as many questions or samples would."""
     if questions < 2:
-        yield Line("power", f"{names}: a single question says nothing of others")
+        yield Line("", f"{names}: a single question says nothing of others")
         return
     now, wider, deeper = (
-        power(n, k)
+        figures(power(n, k), with_threshold)
         for n, k in ((questions, samples), (2 * questions, samples), (questions, 2 * samples))
     )
     size = f"{plural(questions, 'question')} × {plural(samples, 'sample')}"
-    told = f"accuracy ±{percentage_points(now.accuracy)}, "
-    told += f"between models ±{percentage_points(now.difference)}"
-    if with_threshold:
-        told += f", threshold {chance(now.threshold)}"
-    yield Line("power", f"{names}, {size}: {told}")
-    more = {plural(2 * questions, "question"): wider, plural(2 * samples, "sample"): deeper}
-    yield Line("", "; ".join(f"{n}: {figures(p, with_threshold)}" for n, p in more.items()))
+    yield Line("", f"{names}, {size}: {now}")
+    more = (
+        f"{plural(2 * questions, 'question')}: {wider}; {plural(2 * samples, 'sample')}: {deeper}"
+    )
+    yield Line("", more)
 
 
 def figures(known: Power, with_threshold: bool) -> str:
-    """The same figures as before, without their names."""
     told = f"±{percentage_points(known.accuracy)}, ±{percentage_points(known.difference)}"
     return f"{told}, {chance(known.threshold)}" if with_threshold else told
-
-
-def assumptions(why_not: str) -> str:
-    text = "± in points: 95% intervals at 50% accuracy, for questions of typical spread"
-    if why_not:
-        return f"{text}; no threshold can be asked: {why_not}"
-    worlds = min(row.worlds for row in simulated())
-    return f"{text}; %: of {worlds} simulated runs of the study's grid, those that decide the threshold"
 
 
 def chance(share: float) -> str:
