@@ -83,6 +83,22 @@ def test_an_accuracy_beyond_the_noise_of_both_differs_however_wide_the_interval_
     assert found.verdict == DIFFERS
 
 
+@pytest.mark.parametrize(("shift", "least", "most"), [(0.0, 0.93, 1.0), (0.1, 0.0, 0.1)])
+def test_groups_that_sample_the_same_agree_in_95_of_100_runs(
+    shift: float, least: float, most: float
+):
+    rng = np.random.default_rng(2)
+    agreed = []
+    for _ in range(200):
+        chances = rng.beta(1, 1, 40) * (1 - shift)
+        ours = rng.binomial(16, chances + shift)[:, None] / 16
+        theirs = float(rng.binomial(64, chances).mean() / 64)
+        member = rival(1, 1, float(ours.mean()), model="toy", token_budget=1_000)
+        found = beside(Candidates((member,), ours), accuracy=theirs)
+        agreed.append(found.verdict == AGREES)
+    assert least <= np.mean(agreed) <= most
+
+
 def test_what_careful_groups_differ_by_is_allowed():
     several = [replace(CELL, model=f"m{i}", accuracy=a) for i in range(9) for a in (0.5, 0.58)]
     known = Published((CELL, *several), ())
