@@ -158,16 +158,21 @@ def off_the_law(world: World, spread: float, seed: int) -> World:
 
 
 def drawn(world: World, questions: int, seed: int, samples: int = SAMPLES) -> Candidates:
-    """The scores of a run: each scenario's maj@G on each of some questions drawn at random."""
+    """The scores of a run: each scenario's maj@G on each of some questions drawn at random.
+
+    Fewer samples than the largest group leave out the groups that are larger.
+    """
     rng = np.random.default_rng(seed)
     difficulty = rng.normal(*world.difficulty, questions)
     common = rng.uniform(*world.common, questions)
     n_engines, n_budgets = world.ability.shape
     company = rng.normal(0, world.company, (n_engines, questions))
-    wins = _wins_of_counts(samples)
+    groups = tuple(group for group in GROUP_SIZES if group <= samples)
+    members = tuple(m for m in world.grid.members if m.configuration.group_size <= samples)
+    wins = _wins_of_counts(samples, groups)
     shape = (n_engines, questions, samples)
     luck, kind = rng.random(shape, dtype=np.float32), rng.random(shape, dtype=np.float32)
-    scores = np.empty((questions, n_engines, n_budgets, len(GROUP_SIZES)))
+    scores = np.empty((questions, n_engines, n_budgets, len(groups)))
     for budget in range(n_budgets):
         fresh = rng.random(shape, dtype=np.float32) >= KEPT
         luck = np.where(fresh, rng.random(shape, dtype=np.float32), luck)
@@ -175,7 +180,7 @@ def drawn(world: World, questions: int, seed: int, samples: int = SAMPLES) -> Ca
         right = luck < chance[:, :, None]
         alike = (~right & (kind < common[:, None])).sum(axis=2)
         scores[:, :, budget] = wins[right.sum(axis=2), alike].swapaxes(0, 1)
-    return Candidates(world.grid.members, scores.reshape(questions, -1))
+    return Candidates(members, scores.reshape(questions, -1))
 
 
 def truth(world: World) -> Floats:

@@ -9,6 +9,7 @@
 Tables are read on first use, from a local folder or from any address that `out` may have.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,7 @@ from raysweep.errors import ConfigError, unknown
 from raysweep.reporting.results import read_candidates, where
 from raysweep.storage import result_files
 from raysweep.storage.record import CONFIG, read_record
+from raysweep.storage.result_files import COMPARISON
 from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store
 from raysweep.storage.summary import read_summary
@@ -81,6 +83,18 @@ class FinishedRun:
     @cached_property
     def summary(self) -> dict[str, Any]:
         return read_summary(self.store)
+
+    @cached_property
+    def comparison(self) -> pd.DataFrame:
+        """A row for each published accuracy that the stage compare has put beside the run.
+
+        Columns are the keys of `cells` in comparison.json, with dots: `published.model`, `here.engine_id`.
+        """
+        if not self.store.exists(COMPARISON):
+            raise ConfigError(
+                f"{self.store.path(COMPARISON)} is missing; run the stage 'compare' first"
+            )
+        return pd.json_normalize(json.loads(self.store.read_text(COMPARISON))["cells"])
 
     @cached_property
     def configuration(self) -> dict[str, Any]:

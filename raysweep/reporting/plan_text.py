@@ -14,6 +14,7 @@ from raysweep.planning.placements import has_known_gpus
 from raysweep.planning.plan import Plan
 from raysweep.planning.speed import BANDWIDTH_EFFICIENCY, FLOPS_EFFICIENCY
 from raysweep.planning.unfit import unused_checkpoints
+from raysweep.reporting.power_text import power_lines
 from raysweep.reporting.terminal import empty_table
 from raysweep.reporting.terminal_lines import Line, human_hours, human_usd, span
 from raysweep.reporting.unfit_text import unfit_lines, without_bf16_lines
@@ -47,6 +48,7 @@ def plan_lines(
         yield from backend_lines(plan)
     yield from control_lines(plan)
     yield from same_cache_lines(config)
+    yield from power_lines(config, plan)
     if has_known_gpus(config.cluster):
         yield from cost_lines(config, costs)
         yield from without_bf16_lines(config.cluster, (cost.engine for cost in costs))

@@ -1,6 +1,6 @@
 """The stages of a run, in order. Each reads files of the run's folder and writes files there.
 
-    plan -> prepare -> (regrade ->) generate -> reduce -> report (-> recommend)
+    plan -> prepare -> (regrade ->) generate -> reduce -> report (-> recommend, compare)
 
 Four more check or describe: `show` prints what a model is asked, `status` how far the run is, `verify`
 whether the folder is sound, and `simulate` how long the run takes on a given cluster.

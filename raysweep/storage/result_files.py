@@ -1,7 +1,7 @@
-"""The files of results in a run's folder: the tables with their schemas, and the page of the report.
+"""The files of results in a run's folder: the tables with their schemas, the page and the comparison.
 
 The stage plan writes the tables PLANNED, for readers only. The stage reduce writes the tables REDUCED, all
-of them each time. The stage report writes the page.
+of them each time. The stage report writes the page, and the stage compare the comparison.
 """
 
 from raysweep.storage import schemas
@@ -29,3 +29,4 @@ REDUCED = {
 TABLES = {**PLANNED, **REDUCED}
 
 PAGE = "report/index.html"
+COMPARISON = "comparison.json"

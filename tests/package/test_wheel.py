@@ -19,6 +19,8 @@ NEEDED = {
     "raysweep/conf/model/qwen3-8b.yaml",
     "raysweep/models/tiny-60k/model.safetensors",
     "raysweep/models/quantized/tiny-60k-gptq4-g32/model.safetensors",
+    "raysweep/planning/threshold_power.csv",
+    "raysweep/published/published.yaml",
     "raysweep/py.typed",
 }
 UNWANTED = ("tests/", "docs/", "notebooks/", "benchmarks/", "deploy/", "conf/", "models/", "runs/")

@@ -241,7 +241,7 @@ def test_cfg_job_prints_the_configuration(command: Command):
     assert "run: smoke" in command("+sweep=smoke", "--cfg", "job", "seed=1")[1]
 
 
-def test_the_plan_of_the_embedded_sweep_and_its_backend_are_a_line_of_80_columns_each(
+def test_the_plan_of_the_embedded_sweep_is_a_few_lines_of_80_columns(
     tmp_path: Path,
 ):
     answer = subprocess.run(
@@ -252,10 +252,11 @@ def test_the_plan_of_the_embedded_sweep_and_its_backend_are_a_line_of_80_columns
         text=True,
         timeout=60,
     )
-    line, backend = answer.stdout.splitlines()
+    line, backend, *power = answer.stdout.splitlines()
     assert line.startswith("plan      ") and line.endswith(" tokens")
     assert backend.startswith("backend   torch for 24 of 24 engines: vLLM is not installed")
-    assert max(len(line), len(backend)) <= 80
+    assert power[0].startswith("power     ") and len(power) == 5
+    assert max(map(len, (line, backend, *power))) <= 80
 
 
 def test_it_runs_as_a_module_and_bad_input_costs_about_a_second(tmp_path: Path):

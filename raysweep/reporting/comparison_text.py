@@ -1,0 +1,164 @@
+"""The stage compare: a run beside published figures, as tables for the terminal and as comparison.json."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict
+from math import isfinite
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from raysweep.published.cells import Order, published
+from raysweep.published.comparing import ANOTHER, CellBeside, Comparison, OrderBeside, compare
+from raysweep.reporting.results import read_candidates
+from raysweep.reporting.terminal import empty_table
+from raysweep.reporting.terminal_lines import Line
+from raysweep.run_config import RunConfig
+from raysweep.storage.result_files import COMPARISON
+from raysweep.storage.store import Store
+from raysweep.system.quantities import interval, percent, percentage_points, plural
+
+
+def comparison(config: RunConfig, store: Store) -> Comparison:
+    """The run in a folder that holds the results of reduce, beside everything published."""
+    return compare(published(), config.sweep, read_candidates(store))
+
+
+def write_comparison(found: Comparison, store: Store) -> str:
+    """Write comparison.json. Gives its address."""
+    store.write_text(COMPARISON, json.dumps(as_json(found), indent=2) + "\n")
+    return store.path(COMPARISON)
+
+
+def as_json(found: Comparison) -> dict[str, Any]:
+    return {
+        "allowance": found.allowance.points,
+        "cells": [_cell_as_json(beside) for beside in found.cells],
+        "orders": [_order_as_json(beside) for beside in found.orders],
+    }
+
+
+def _cell_as_json(beside: CellBeside) -> dict[str, Any]:
+    cell, here = beside.cell, beside.here
+    known = isfinite(beside.margin)
+    return {
+        "verdict": beside.verdict,
+        "apart": list(beside.apart),
+        "published": {**asdict(cell), "standard_error": cell.standard_error if known else None},
+        "here": {"benchmark": here.benchmark, **here.configuration.columns()},
+        "accuracy": here.accuracy,
+        "accuracy_lo": here.accuracy_lo,
+        "accuracy_hi": here.accuracy_hi,
+        "difference": beside.difference,
+        "margin": beside.margin if known else None,
+    }
+
+
+def _order_as_json(beside: OrderBeside) -> dict[str, Any]:
+    return {
+        "verdict": beside.verdict,
+        "benchmark": beside.benchmark,
+        **asdict(beside.order),
+        "difference": beside.difference,
+        "difference_lo": beside.low,
+        "difference_hi": beside.high,
+        "engines": beside.engines,
+    }
+
+
+# The terminal
+
+
+def tables(found: Comparison) -> Iterator[Table]:
+    """The cells and the orders that the run has a counterpart of; no table without rows."""
+    if found.cells:
+        yield _cells_table(found)
+    if found.orders:
+        yield _orders_table(found)
+
+
+def _cells_table(found: Comparison) -> Table:
+    title = (
+        "published accuracies beside this run's; the interval is over questions, and ± is the largest "
+        "difference that counts as agreement"
+    )
+    names = (
+        "source",
+        "benchmark",
+        "engine",
+        "published",
+        "here",
+        "interval",
+        "diff.",
+        "±",
+        "verdict",
+    )
+    table = empty_table(Text(title), names, words=("source", "benchmark", "engine", "verdict"))
+    for beside in found.cells:
+        cell, here = beside.cell, beside.here
+        table.add_row(
+            cell.source.name,
+            cell.benchmark,
+            Text(here.configuration.engine_id),
+            percent(cell.accuracy),
+            percent(here.accuracy),
+            interval(here.accuracy_lo, here.accuracy_hi),
+            percentage_points(beside.difference),
+            "–" if beside.verdict == ANOTHER else percentage_points(beside.margin),
+            beside.verdict,
+        )
+    return table
+
+
+def _orders_table(found: Comparison) -> Table:
+    title = "reported orders: is the first more accurate? Differences are paired by question"
+    names = ("benchmark", "first", "second", "diff.", "interval", "verdict")
+    table = empty_table(Text(title), names, words=("benchmark", "first", "second", "verdict"))
+    for beside in found.orders:
+        order = beside.order
+        table.add_row(
+            beside.benchmark,
+            Text(str(order.ahead)),
+            Text(str(order.behind)),
+            percentage_points(beside.difference),
+            f"{percentage_points(beside.low)} to {percentage_points(beside.high)}",
+            beside.verdict,
+        )
+    return table
+
+
+def lines(found: Comparison) -> Iterator[Line]:
+    """What the tables leave out: counts, what keeps cells apart, and where the figures come from."""
+    cells, orders = found.published.cells, found.published.orders
+    asked = sum(len(order.benchmarks) for order in orders)
+    if not found.cells and not found.orders:
+        text = "this run has no model, precision and benchmark of which others have published accuracies"
+        yield Line("compare", f"{text} ({len(cells)} cells and {asked} orders are known)")
+        return
+    yield Line("compare", f"{_counted(found.cells, 'cell')}, of {len(cells)} that are published")
+    yield Line("", f"{_counted(found.orders, 'order')}, of {asked} that are reported")
+    allowed = percentage_points(found.allowance.points)
+    several = plural(found.allowance.cells, "cell")
+    yield Line(
+        "",
+        f"± holds the noise of both sides' answers, and the {allowed} points that careful groups differ "
+        f"by, judged by {several} that several groups measured",
+    )
+    for reason, count in Counter(why for cell in found.cells for why in cell.apart).most_common():
+        yield Line("", f"{ANOTHER}: {reason} ({plural(count, 'cell')})")
+    sources = {one.source: None for one in [*(c.cell for c in found.cells), *_orders(found)]}
+    for source in sources:
+        second_hand = "" if source.read == "source" else ", as reported in reviews of it"
+        yield Line("", f"{source.name}: {source.title}, {source.address}{second_hand}")
+
+
+def _orders(found: Comparison) -> list[Order]:
+    return [beside.order for beside in found.orders]
+
+
+def _counted(besides: tuple[CellBeside, ...] | tuple[OrderBeside, ...], noun: str) -> str:
+    counts = Counter(beside.verdict for beside in besides).most_common()
+    verdicts = ", ".join(f"{verdict} {count}" for verdict, count in counts)
+    return f"{plural(len(besides), noun)}" + (f": {verdicts}" if verdicts else "")
