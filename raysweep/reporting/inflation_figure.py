@@ -24,11 +24,14 @@ from raysweep.reporting.drawing import (
     outside_legend,
     titled,
 )
-from raysweep.reporting.inflation_text import UNCLOSED
+from raysweep.reporting.inflation_text import UNCLOSED, change
 from raysweep.reporting.results import Results, weights_column, where
 
 # The colour of each way in which thinking ends without a close.
 COLOURS = dict(zip(UNCLOSED, ("#e08a1e", "#b8508c", "#0072b2", "#5c6169"), strict=True))
+
+# The axis of shares is at least so long, so that a single trace does not fill it.
+LEAST_SHARE = 0.01
 
 # Inches of a row of a panel.
 ROW = 0.24
@@ -50,6 +53,7 @@ def inflation_figure(own: Results, batch_size: int) -> Figure | None:
         _ratios(above, ours, order)
         _endings(below, ours, order)
         above.set_title(model, pad=6)
+        below.set_xlim(0, 1.05 * max(rows[[*UNCLOSED]].sum(axis=1).max(), LEAST_SHARE))
     most = rows.token_budget.iloc[0]
     swatches = [
         Line2D([], [], color=COLOURS[end], lw=6, label=words) for end, words in UNCLOSED.items()
@@ -104,7 +108,7 @@ def _ratios(axes: Axes, rows: pd.DataFrame, order: Sequence[str]) -> None:
             axes.plot([low, high], [place, place], color=INK, lw=1)
             axes.plot([ratio], [place], "o", color=INK, ms=4)
     _choices_axis(axes, order)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{100 * (ratio - 1):+.0f}%"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda ratio, _: change(ratio, digits=0)))
     axes.set_xlabel("Thinking tokens, against the reference")
 
 
@@ -115,7 +119,6 @@ def _endings(axes: Axes, rows: pd.DataFrame, order: Sequence[str]) -> None:
         axes.barh(range(len(order)), shares, left=left, color=colour, height=0.6)
         left = left + shares
     _choices_axis(axes, order)
-    axes.set_xlim(left=0)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_xlabel("Traces that do not close their thinking")
 
@@ -124,4 +127,4 @@ def _choices_axis(axes: Axes, order: Sequence[str]) -> None:
     axes.set_yticks(range(len(order)), order)
     axes.set_ylim(len(order) - 0.5, -0.5)
     axes.tick_params(axis="y", labelleft=is_leftmost(axes))
-    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_locator(MaxNLocator(3))

@@ -80,7 +80,7 @@ def inflations(summary: Mapping[str, Any]) -> Inflations:
             row["reference"],
             row["models"],
             row["n_questions"],
-            _change(row["ratio"]),
+            change(row["ratio"]),
             _interval(row),
             _verdict(row),
             tuple(place(row[f"ratio{end}"]) for end in ("_lo", "", "_hi")) if _known(row) else (),
@@ -115,7 +115,7 @@ def _lengths(rows: Sequence[Row]) -> str:
 
 def _named(row: Row) -> str:
     against = f"{row['value']} against {row['reference']}"
-    measured = f" {_change(row['ratio'])} ({_interval(row)})"
+    measured = f" {change(row['ratio'])} ({_interval(row)})"
     return against + (measured if _verdict(row) not in (EQUAL, UNKNOWN) else "")
 
 
@@ -133,16 +133,16 @@ def _known(row: Row) -> bool:
     return row["ratio_lo"] is not None
 
 
-def _change(ratio: float | None) -> str:
-    """`+7.2%`."""
+def change(ratio: float | None, digits: int = 1) -> str:
+    """`+7.2%`, `−3.8%`, `0.0%`."""
     if ratio is None:
         return "–"
-    tenths = f"{100 * (ratio - 1):+.1f}%".replace("-", "−")
-    return "0.0%" if tenths in ("+0.0%", "−0.0%") else tenths
+    percentage = round(100 * (ratio - 1), digits)
+    return f"{percentage:+.{digits}f}%".replace("-", "−") if percentage else f"{0:.{digits}f}%"
 
 
 def _interval(row: Row) -> str:
-    return f"{_change(row['ratio_lo'])} to {_change(row['ratio_hi'])}" if _known(row) else "–"
+    return f"{change(row['ratio_lo'])} to {change(row['ratio_hi'])}" if _known(row) else "–"
 
 
 def _endings(rows: Sequence[Row]) -> str:
@@ -156,8 +156,8 @@ def _endings(rows: Sequence[Row]) -> str:
     named = f", and most often with {worst['value']}: {', '.join(ways)}" if most > usual else ""
     goes_on = max(_share(row, LOWER_BOUNDS, side) for row in rows for side in ("", "reference_"))
     bound = (
-        f" Up to {percent(goes_on)} of the traces of one side would have gone on, so the ratios are of tokens "
-        "that were spent."
+        f" Up to {percent(goes_on)} of the traces of one side would have gone on, so the ratios are of the "
+        "tokens that were spent."
     )
     return (
         f"With the most bits and the full cache, {percent(usual)} of the traces do not close their thinking"
