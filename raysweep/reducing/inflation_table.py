@@ -29,6 +29,9 @@ ENDINGS = {
     "given_up": "deadline",
 }
 
+# What an engine may differ in from its reference.
+PRECISION, KV_POLICY = "precision", "kv_policy"
+
 # An engine and its reference.
 Pair = tuple[Reduced, Reduced]
 
@@ -90,12 +93,15 @@ def _bits(one: Reduced) -> int:
 
 
 def _choices(pairs: Sequence[Pair]) -> Mapping[str, Mapping[tuple[str, str, str], list[Pair]]]:
-    """By benchmark and choice, the pairs that differ in this choice alone."""
+    """By benchmark and choice, the pairs that differ in this choice alone; precisions first."""
     found: dict[str, dict[tuple[str, str, str], list[Pair]]] = defaultdict(dict)
     for one, reference in pairs:
         if choice := _difference(one, reference):
             found[one.benchmark].setdefault(choice, []).append((one, reference))
-    return found
+    return {
+        benchmark: dict(sorted(choices.items(), key=lambda entry: entry[0][0] != PRECISION))
+        for benchmark, choices in found.items()
+    }
 
 
 def _difference(one: Reduced, reference: Reduced) -> tuple[str, str, str] | None:
@@ -104,7 +110,7 @@ def _difference(one: Reduced, reference: Reduced) -> tuple[str, str, str] | None
     policies = one.engine.kv_policy.slug, reference.engine.kv_policy.slug
     if (weights[0] != weights[1]) == (policies[0] != policies[1]):
         return None
-    return ("precision", *weights) if weights[0] != weights[1] else ("kv_policy", *policies)
+    return (PRECISION, *weights) if weights[0] != weights[1] else (KV_POLICY, *policies)
 
 
 def _row(one: Reduced, reference: Reduced) -> dict[str, Any]:

@@ -127,4 +127,4 @@ def _choices_axis(axes: Axes, order: Sequence[str]) -> None:
     axes.set_yticks(range(len(order)), order)
     axes.set_ylim(len(order) - 0.5, -0.5)
     axes.tick_params(axis="y", labelleft=is_leftmost(axes))
-    axes.xaxis.set_major_locator(MaxNLocator(3))
+    axes.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
