@@ -107,9 +107,10 @@ def _lengths(rows: Sequence[Row]) -> str:
     ordered = sorted(rows, key=lambda row: -(row["ratio"] or 0))
     by_verdict = {v: [_named(row) for row in ordered if _verdict(row) == v] for v in VERDICTS}
     verdicts = [f"{verdict}: {', '.join(named)}" for verdict, named in by_verdict.items() if named]
+    together = f"; {len(rows)} are judged together" if len(rows) > 1 else ""
     return (
-        "Token inflation (thinking tokens for the same questions, up to "
-        f"{rows[0]['token_budget']:,} per trace, with 95% intervals): {'; '.join(verdicts)}."
+        f"Token inflation (thinking tokens for the same questions, up to {rows[0]['token_budget']:,} per "
+        f"trace, with 95% intervals{together}): {'; '.join(verdicts)}."
     )
 
 

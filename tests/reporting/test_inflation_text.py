@@ -59,8 +59,9 @@ def told(rows: list[dict], **summary: Any) -> list[str]:
 def test_a_sentence_names_what_makes_models_think_longer_the_longest_first():
     lengths = told(ROWS)[0]
     assert lengths == (
-        "Token inflation (thinking tokens for the same questions, up to 256 per trace, with 95% intervals): "
-        "longer: gptq3 against bf16 +21.0% (+16.0% to +26.0%), gptq4 against bf16 +7.2% (+4.2% to +10.2%); "
+        "Token inflation (thinking tokens for the same questions, up to 256 per trace, with 95% intervals; "
+        "5 are judged together): longer: gptq3 against bf16 +21.0% (+16.0% to +26.0%), gptq4 against bf16 "
+        "+7.2% (+4.2% to +10.2%); "
         "shorter: streaming_llm-64 against full −16.4% (−21.4% to −11.4%); "
         "not decided by these data: gptq8 against bf16 +0.4% (−0.6% to +1.4%); "
         "exactly as long: streaming_llm-256 against full."
