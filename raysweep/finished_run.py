@@ -64,6 +64,10 @@ class FinishedRun:
         return self._table(result_files.CONTROLS)
 
     @cached_property
+    def inflation(self) -> pd.DataFrame:
+        return self._table(result_files.INFLATION)
+
+    @cached_property
     def engines(self) -> pd.DataFrame:
         return self._table(result_files.ENGINES)
 

@@ -51,7 +51,7 @@ class Tally:
     wrong             samples of each distinct wrong answer, then zeros: [budgets, questions, classes]
     absent            samples that cast no vote: [budgets, questions]
     outcomes          answers of each outcome: [budgets, OUTCOMES]
-    thinking_tokens   the sum over the samples: [budgets]
+    thinking_tokens   the sum over the samples: [budgets, questions]
     run_tokens        the tokens of one independent sample of every question: [budgets]
     tokens_generated  in traces and in the answers of forks; an unforced answer is part of its trace
     finishes          the number of traces by the way they ended
@@ -75,6 +75,12 @@ class Tally:
     def samples(self) -> Ints:
         """Samples of each question: [budgets, questions]."""
         return self.correct + self.wrong.sum(axis=2) + self.absent
+
+    @cached_property
+    def lengths(self) -> NDArray[np.float64]:
+        """Mean thinking tokens of each question at the largest budget, NaN without samples: [questions]."""
+        samples = self.samples[-1]
+        return self.thinking_tokens[-1] / np.where(samples > 0, samples, np.nan)
 
     @cached_property
     def n_questions(self) -> Ints:
@@ -121,7 +127,7 @@ def tally(
     outcomes = np.bincount(
         budget * len(OUTCOMES) + outcome, minlength=shape[0] * len(OUTCOMES)
     ).reshape(shape[0], len(OUTCOMES))
-    thinking = np.bincount(budget, answers.thinking_tokens, minlength=shape[0])
+    thinking = np.bincount(cell, answers.thinking_tokens, minlength=shape[0] * shape[1])
     return Tally(
         engine,
         benchmark,
@@ -130,7 +136,7 @@ def tally(
         _wrong_classes(answers, shape),
         absent,
         outcomes,
-        thinking.astype(np.int64),
+        thinking.reshape(shape).astype(np.int64),
         _run_tokens(answers, shape),
         longest_prompt_tokens=int(samples["prompt_tokens"].to_numpy().max(initial=0)),
         tokens_generated=_tokens_generated(samples, answers),

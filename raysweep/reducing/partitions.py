@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from raysweep.grading.equivalence import Equivalence
+from raysweep.metrics import Floats
 from raysweep.reducing.answer_counts import COLUMNS, DICTIONARIES, Ints, positions, tally
 from raysweep.reducing.scenarios import Scenario, make_scenarios
 from raysweep.run_config import Sweep
@@ -52,6 +53,7 @@ class Reduced:
 
     outcomes                          the number of answers of each outcome, in the order of OUTCOMES
     finishes                          the number of traces by the way they ended
+    lengths                           mean thinking tokens of each question at the largest budget: [questions]
     set_aside                         parts that could not be read, by their new paths
     reused_tokens, recomputed_tokens  thinking tokens before answers that were prompts of their own
     seeded_samples                    samples that may change if they run again, in another batch
@@ -67,6 +69,7 @@ class Reduced:
     tokens_generated: int
     outcomes: Ints
     finishes: Mapping[str, int]
+    lengths: Floats
     longest_prompt_tokens: int
     set_aside: tuple[str, ...]
     reused_tokens: int
@@ -109,6 +112,7 @@ def reduce_partition(
         tokens_generated=votes.tokens_generated,
         outcomes=votes.outcomes.sum(axis=0),
         finishes=votes.finishes,
+        lengths=votes.lengths,
         longest_prompt_tokens=votes.longest_prompt_tokens,
         set_aside=read.set_aside,
         reused_tokens=_sum(samples["reused_tokens"]),

@@ -21,6 +21,11 @@ from raysweep.grading.outcomes import OUTCOMES
 from raysweep.reducing.caches_as_full import caches_as_full
 from raysweep.reducing.control_table import control_table
 from raysweep.reducing.frontier_tables import frontier_tables
+from raysweep.reducing.inflation_table import (
+    inflation_found,
+    inflation_table,
+    pairs_with_references,
+)
 from raysweep.reducing.partitions import Reduced
 from raysweep.reducing.result_tables import (
     question_table,
@@ -81,6 +86,7 @@ def _results(reduced: Sequence[Reduced], sweep: Sweep) -> Reduction:
             candidates, sweep.batch_sizes, BOOTSTRAP_SEED
         ).items()
     }
+    pairs, most = pairs_with_references(reduced, sweep), sweep.token_budgets[-1]
     tables = {
         result_files.SCENARIOS: scenario_table(scenarios, benchmarks),
         result_files.SCORES: score_table(benchmarks),
@@ -89,9 +95,15 @@ def _results(reduced: Sequence[Reduced], sweep: Sweep) -> Reduction:
         result_files.FRONTIERS: frontiers,
         result_files.THRESHOLDS: threshold_table(thresholds),
         result_files.CONTROLS: control_table(reduced),
+        result_files.INFLATION: inflation_table(pairs, most),
     }
-    summary = _summary(reduced, scenarios, sweep)
-    return Reduction(tables, {**summary, "thresholds": thresholds_found(thresholds)})
+    found = {
+        "thresholds": thresholds_found(thresholds),
+        "inflation": inflation_found(pairs, most),
+        # Where an extension fills every budget, nobody can ask how long models think.
+        "thinking_fills_budgets": bool(sweep.forcing.extension),
+    }
+    return Reduction(tables, {**_summary(reduced, scenarios, sweep), **found})
 
 
 def _summary(

@@ -114,7 +114,7 @@ def _budget_columns(tally: Tally, at: int, samples: int) -> dict[str, Any]:
         "unanswered": share["unanswered"],
         "cut_off": share["cut_off"],
         "errors": share["error"],
-        "mean_trace_tokens": int(tally.thinking_tokens[at]) / answers,
+        "mean_trace_tokens": int(tally.thinking_tokens[at].sum()) / answers,
         "prompt_tokens": tally.longest_prompt_tokens,
     }
 

@@ -46,6 +46,7 @@ from raysweep.reporting.drawing import (
     panels_of,
     titled,
 )
+from raysweep.reporting.inflation_figure import inflation_figure
 from raysweep.reporting.results import Point, Results, points_of, weights_column, where
 from raysweep.system.content import content_hash
 
@@ -220,4 +221,5 @@ FIGURES: Mapping[str, Callable[[Results, int], Figure | None]] = {
     "kv-policy": kv_policy_figure,
     "eviction": study_figures.eviction_figure,
     "threshold": study_figures.threshold_figure,
+    "inflation": inflation_figure,
 }

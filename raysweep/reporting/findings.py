@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from raysweep.frontier import best_within
+from raysweep.reporting.inflation_text import inflation_notes
 from raysweep.reporting.results import Point, Results, points_of
 from raysweep.reporting.study_findings import study_notes
 from raysweep.system.quantities import human_bytes, interval, percent, plural
@@ -49,7 +50,8 @@ def find(results: Results) -> tuple[Finding, ...]:
     """A finding for each benchmark, from the frontiers of all batch sizes."""
     names = sorted(set(results.frontier.benchmark))
     return tuple(
-        _finding(points_of(own.frontier), tuple(study_notes(own))) for own in map(results.of, names)
+        _finding(points_of(own.frontier), (*study_notes(own), *inflation_notes(own)))
+        for own in map(results.of, names)
     )
 
 

@@ -18,6 +18,7 @@ from raysweep.reporting.controls import comparisons, overview
 from raysweep.reporting.doubts import doubts
 from raysweep.reporting.figures import all_figures
 from raysweep.reporting.findings import find
+from raysweep.reporting.inflation_text import UNCLOSED, inflations
 from raysweep.reporting.page_data import page_data
 from raysweep.reporting.provenance import facts, lead
 from raysweep.reporting.quality import gaps, notes, quality
@@ -59,6 +60,8 @@ def render(results: Results) -> str:
         quality_notes=notes(results.summary),
         comparisons=compared,
         comparisons_say=overview(compared),
+        inflations=inflations(results.summary),
+        unclosed=UNCLOSED,
         quality=quality(results.scenarios),
         facts=facts(results.scenarios, results.summary),
         data=data,

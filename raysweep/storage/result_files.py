@@ -15,6 +15,7 @@ FRONTIER = "frontier.parquet"
 FRONTIERS = "frontiers.parquet"
 THRESHOLDS = "thresholds.parquet"
 CONTROLS = "controls.parquet"
+INFLATION = "inflation.parquet"
 
 PLANNED = {ENGINES: schemas.ENGINES, PLAN: schemas.PLAN}
 REDUCED = {
@@ -25,6 +26,7 @@ REDUCED = {
     FRONTIERS: schemas.FRONTIERS,
     THRESHOLDS: schemas.THRESHOLDS,
     CONTROLS: schemas.CONTROLS,
+    INFLATION: schemas.INFLATION,
 }
 TABLES = {**PLANNED, **REDUCED}
 

@@ -210,3 +210,35 @@ CONTROLS = pa.schema(
         "difference_hi": _float,  # upper end of the 95% interval
     }
 )
+
+# How long engines think: one row for each engine and benchmark, beside its reference, which has a row too.
+# There are no rows where an extension fills every budget (`wait`).
+INFLATION = pa.schema(
+    {
+        "benchmark": _string,
+        "engine_id": _string,
+        "reference_id": _string,  # the engine of the same model with the most bits and the full KV cache
+        "model": _string,
+        "weight_method": _string,
+        "weight_bits": _int,
+        "weight_group_size": _int,
+        "weight_symmetric": pa.bool_(),
+        "weight_act_order": pa.bool_(),
+        "kv_policy": _string,
+        "token_budget": _int,  # the largest of the sweep, up to which thinking is counted
+        "n_questions": _int,  # number of questions with samples of both
+        "complete": pa.bool_(),  # whether every question has all requested samples of both
+        "mean_tokens": _float,  # thinking tokens per sample, averaged over these questions
+        "reference_mean_tokens": _float,  # the same of the reference
+        "ratio": _float,  # mean_tokens / reference_mean_tokens, paired by question; null without tokens
+        "ratio_lo": _float,  # lower end of its 95% interval over questions; null below two questions
+        "ratio_hi": _float,  # upper end of the 95% interval
+        "closed": _float,  # share of traces that closed their thinking by themselves
+        "ended": _float,  # share of traces whose text ended during thinking, which leaves no answer
+        "looped": _float,  # share of traces in endless repetition, whose length is a lower bound
+        "cut": _float,  # share of traces cut at the largest budget, whose length is a lower bound
+        "given_up": _float,  # share of traces given up as too slow
+        "reference_looped": _float,  # looped of the reference
+        "reference_cut": _float,  # cut of the reference
+    }
+)

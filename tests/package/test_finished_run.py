@@ -33,6 +33,7 @@ def test_the_tables_are_those_of_the_folder(run: FinishedRun):
     assert set(run.frontiers.axis) == {"votes"}
     assert run.summary["samples"] == 8
     assert list(run.thresholds.columns)[:2] == ["benchmark", "batch_size"]
+    assert run.inflation.ratio.tolist() == [1]  # the only engine is its own reference
 
 
 def test_scores_have_a_row_per_scenario_and_question_and_average_to_the_accuracy(run: FinishedRun):

@@ -64,6 +64,25 @@ def test_every_sweep_is_planned_without_a_network(sweep: str, tmp_path: Path):
     assert all(row["gpus"] is not None for row in engines)
 
 
+def test_the_study_on_the_embedded_family_holds_what_its_six_findings_are_decided_on(
+    tmp_path: Path,
+):
+    planned = plan(tmp_path, "+sweep=study")
+    assert planned.returncode == 0, planned.stderr
+    engines, shards = (pq.read_table(tmp_path / "R" / name).to_pylist() for name in TABLES)
+    questions = {(row["benchmark"], name) for row in shards for name in row["question_ids"]}
+    assert sum(benchmark == "chain" for benchmark, _ in questions) == 180
+    full = [row for row in engines if row["kv_kind"] == "full"]
+    sizes = {row["weights_bytes"] for row in full}
+    assert len(full) == len(sizes) == 16  # as many places for a scale threshold
+    for model in {row["model"] for row in engines}:
+        own = [row for row in engines if row["model"] == model]
+        assert {row["weight_bits"] for row in own if row["kv_kind"] == "full"} == {16, 8, 4, 3}
+        policies = {row["kv_policy"]: row["kv_kind"] for row in own if row["weight_bits"] == 16}
+        kinds = list(policies.values())
+        assert (kinds.count("full"), kinds.count("evicting"), kinds.count("quantized")) == (1, 3, 3)
+
+
 def test_a_sweep_whose_model_is_missing_says_where_it_belongs(tmp_path: Path):
     refused = plan(tmp_path, f"+sweep={NEEDS_ITS_MODEL}")
     assert refused.returncode == 2
