@@ -151,7 +151,8 @@ FRONTIER = pa.schema(
         "accuracy_lo": _float,  # lower end of the 95% interval over questions
         "accuracy_hi": _float,  # upper end of the 95% interval over questions
         "complete": pa.bool_(),  # whether every question has all requested samples
-        "p_on_frontier": _float,  # share of bootstrap draws of questions that put it on the frontier
+        "p_on_frontier": _float,  # share of bootstrap draws of questions in which no other dominates it; in a
+        # draw, scenarios of equal memory and accuracy all stay
     }
 )
 
