@@ -98,17 +98,7 @@ def eviction_or_bits(candidates: Candidates, batch_size: int) -> list[TidyRow]:
     The answer holds for the quantisation that the policies name: HQQ, KIVI and symmetric levels differ.
     Policies that do both are left out. The rows are those of `compare`, with `model` and `weights` added.
     """
-    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for index, chosen in enumerate(candidates.configurations):
-        groups[chosen.model, chosen.precision].append(index)
-    held = {
-        group: contests(
-            candidates,
-            batch_size,
-            *(of_kind(candidates, own, kind) for kind in (EVICTING, QUANTIZED)),
-        )
-        for group, own in groups.items()
-    }
+    held = _eviction_contests(candidates, batch_size)
     rows = _rows(
         candidates, (EVICTING, QUANTIZED), [one for those in held.values() for one in those]
     )
@@ -117,6 +107,37 @@ def eviction_or_bits(candidates: Candidates, batch_size: int) -> list[TidyRow]:
         {"model": model, "weights": weights, **row}
         for (model, weights), row in zip(named, rows, strict=True)
     ]
+
+
+def evicting_by_weights(candidates: Candidates, batch_size: int) -> dict[tuple[str, str], Claim]:
+    """How much better evicting is than fewer bits for each model and precision, all compared together.
+
+    The difference of the contests of `eviction_or_bits`, averaged over their memories.
+    """
+    held = _eviction_contests(candidates, batch_size)
+    if not held:
+        return {}
+    every = Halvings.of(candidates, SEED).differences(
+        [one for those in held.values() for one in those]
+    )
+    ends = np.cumsum([len(those) for those in held.values()])
+    columns = np.split(np.arange(ends[-1]), ends[:-1])
+    return dict(zip(held, judge(every.means(columns), SEED), strict=True))
+
+
+def _eviction_contests(
+    candidates: Candidates, batch_size: int
+) -> dict[tuple[str, str], list[Contest]]:
+    """By model and precision; none where a kind of policy is missing."""
+    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for index, chosen in enumerate(candidates.configurations):
+        groups[chosen.model, chosen.precision].append(index)
+    held = {}
+    for group, own in groups.items():
+        sides = (of_kind(candidates, own, kind) for kind in (EVICTING, QUANTIZED))
+        if found := contests(candidates, batch_size, *sides):
+            held[group] = found
+    return held
 
 
 def of_kind(candidates: Candidates, among: Sequence[int], kind: str) -> Indices:
