@@ -58,6 +58,11 @@ class FinishedRun:
         return self._table(result_files.THRESHOLDS)
 
     @cached_property
+    def findings(self) -> pd.DataFrame:
+        """A verdict on each of the study's findings, for each benchmark and batch size."""
+        return self._table(result_files.FINDINGS)
+
+    @cached_property
     def controls(self) -> pd.DataFrame:
         return self._table(result_files.CONTROLS)
 

@@ -44,7 +44,7 @@ class Differences:
     by_question: Floats
     by_halving: Floats
 
-    def means(self, groups: Sequence[Sequence[int]]) -> "Differences":
+    def means(self, groups: Sequence[Sequence[int] | Indices]) -> "Differences":
         """A column for each group of columns: their mean."""
         return Differences(
             np.stack([_mean(self.by_question[:, list(own)], 1) for own in groups], axis=1),

@@ -6,11 +6,14 @@ with an effect that is fixed before the data are seen. An accuracy of one side l
 always meant at equal memory, averaged over the memories of `halving.contests`:
 
     scale      more weights less more tokens, by effective size: see `threshold`
-    bits       smaller models of more bits less a model of the fewest bits that takes at least as many bytes
+    bits       smaller models with more bits less, by model, one at 4 bits that takes at least as many bytes
     votes      with votes less one sample, within each effective size
     cache      any KV policy less the full cache
     eviction   evicting less fewer bits, within each effective size
     latency    not asked: a run measures no latency
+
+A sweep without weights at 4 bits is asked about its fewest bits. Precisions are compared under the KV
+policies that both sides have.
 
 The smaller sizes are half of the effective sizes that can be compared, the larger sizes the other half. Of
 an odd number the middle one belongs to neither.
@@ -28,7 +31,7 @@ import numpy as np
 
 from raysweep.analysis.candidates import Candidates, Indices
 from raysweep.analysis.claims import FEWEST_QUESTIONS, Claim, judge
-from raysweep.analysis.halving import Contest, Halvings, contests
+from raysweep.analysis.halving import Contest, Differences, Halvings, contests
 from raysweep.analysis.study import EVICTING, QUANTIZED, SEED, of_kind
 from raysweep.analysis.threshold import Threshold
 
@@ -40,16 +43,27 @@ SMALLEST = 0.02
 
 FINDINGS = {
     "scale": "Below an effective size memory is better spent on more weights, above it on more tokens.",
-    "bits": "A smaller model with more bits is better than a larger model with the fewest bits.",
+    "bits": "A smaller model with more bits is better than a larger one with 4 bits.",
     "votes": "Votes pay only for the larger effective sizes.",
-    "cache": "Compressing the KV cache is better than keeping all of it.",
-    "eviction": "Evicting tokens is better than fewer bits for the smaller sizes, and by less for larger ones.",
-    "latency": "Weights of the fewest bits are never the best choice for a latency.",
+    "cache": "A compressed KV cache is better than the full one.",
+    "eviction": "Evicting from the cache beats fewer bits for smaller sizes, and by less for larger ones.",
+    "latency": "Weights with 4 bits are never the best choice for a latency.",
 }
 
+# What the main effect of a finding is of.
+OF = {
+    "bits": "more bits less 4 bits, mean over models",
+    "votes": "votes less one sample",
+    "cache": "any KV policy less the full cache",
+    "eviction": "evicting less fewer bits",
+}
+
+# The weights that the study warns of.
+FEW_BITS = 4
+
 NO_LATENCY = (
-    "a run measures no latency: its samples are decoded in batches, and bytes read would favour fewer "
-    "bits whatever the kernels"
+    "a run measures no latency: samples share a batch, and to count bytes would favour few bits whatever "
+    "the kernels"
 )
 
 
@@ -65,17 +79,18 @@ class Part:
 class Verdict:
     """What these data say about a finding, a key of FINDINGS.
 
-    weights_bytes  the effective size at which the choice changes, with `low` and `high` in bytes; None
-                   unless the finding is `scale` and holds
-    parts          the effects in accuracy that decide it, the main one first; none for `scale`
-    reason         why it is not asked, or what the threshold says
+    parts      the effects that decide it, the main one first; none where it is not asked, and for `scale`
+    contests   the comparisons at equal memory over which these are averaged
+    reason     why it is not asked, or what the threshold says; "" otherwise
+    threshold  for `scale`
     """
 
     finding: str
     verdict: str
+    parts: tuple[Part, ...] = ()
+    contests: int = 0
     reason: str = ""
     threshold: Threshold | None = None
-    parts: tuple[Part, ...] = ()
 
 
 def find_verdicts(
@@ -94,7 +109,7 @@ def find_verdicts(
         asked("votes", _votes),
         asked("cache", _cache),
         asked("eviction", _eviction),
-        Verdict("latency", NOT_ASKED, NO_LATENCY),
+        Verdict("latency", NOT_ASKED, reason=NO_LATENCY),
     )
 
 
@@ -107,15 +122,18 @@ class Group:
 
 
 def _bits(candidates: Candidates, batch_size: int) -> Iterator[Group]:
-    """By model: its fewest bits against more bits in at most as many bytes, which are of smaller models."""
+    """By model: few bits against more bits of other models in at most as many bytes."""
     bits = np.array([chosen.weights.bits for chosen in candidates.configurations])
-    fewest = bits == bits.min()
+    few = FEW_BITS if FEW_BITS in bits else bits.min()
     models = np.array([chosen.model for chosen in candidates.configurations])
-    for model in sorted(set(models[fewest])):
-        own = np.flatnonzero(fewest & (models == model))
+    policies = np.array([chosen.kv_policy for chosen in candidates.configurations])
+    for model in sorted(set(models[bits == few])):
+        own = (bits == few) & (models == model)
         size = candidates.weights_bytes[own].max()
-        rivals = np.flatnonzero(~fewest & (candidates.weights_bytes <= size) & (models != model))
-        yield Group(size, contests(candidates, batch_size, rivals, own))
+        rivals = (bits > few) & (candidates.weights_bytes <= size) & (models != model)
+        shared = np.isin(policies, np.intersect1d(policies[own], policies[rivals]))
+        sides = (np.flatnonzero(side & shared) for side in (rivals, own))
+        yield Group(size, contests(candidates, batch_size, *sides))
 
 
 def _votes(candidates: Candidates, batch_size: int) -> Iterator[Group]:
@@ -144,7 +162,7 @@ def _by_size(candidates: Candidates) -> Iterator[tuple[float, Indices]]:
 
 # What a sweep must have for a finding to be asked.
 NEEDS = {
-    "bits": "weights of two precisions, of which the more bits of a smaller model take fewer bytes",
+    "bits": "a model at 4 bits, and a smaller one with more bits in fewer bytes",
     "votes": "two effective sizes with one sample and with votes",
     "cache": "the full cache and another KV policy",
     "eviction": "two effective sizes with KV policies that evict and that store fewer bits",
@@ -154,39 +172,37 @@ NEEDS = {
 def _verdict(finding: str, groups: list[Group], halvings: Halvings, seed: int) -> Verdict:
     by_size = finding in ("votes", "eviction")
     if len(groups) < (2 if by_size else 1):
-        return Verdict(finding, NOT_ASKED, f"this needs {NEEDS[finding]}")
-    parts = _parts(groups, halvings, seed, by_size)
-    if halvings.judges.shape[1] < FEWEST_QUESTIONS:
-        reason = f"{halvings.judges.shape[1]} questions are too few to split in halves"
-        return Verdict(finding, OPEN, reason, parts=parts)
-    if finding == "votes":
-        smaller, larger, _ = parts
-        verdict = _decided(says=[larger.claim], excludes=[smaller.claim])
-        return Verdict(finding, verdict, parts=(larger, smaller))
-    if finding == "eviction":
-        smaller, _, falls = parts
-        return Verdict(finding, _decided([smaller.claim, falls.claim]), parts=(smaller, falls))
-    return Verdict(finding, _decided([parts[0].claim]), parts=parts)
-
-
-def _parts(
-    groups: Sequence[Group], halvings: Halvings, seed: int, by_size: bool
-) -> tuple[Part, ...]:
-    """The mean over all groups, or that of the smaller sizes, the larger ones, and their difference."""
-    sizes = [group.weights_bytes for group in groups]
-    every = halvings.differences([contest for group in groups for contest in group.held])
-    columns = np.split(
-        np.arange(every.by_question.shape[1]), np.cumsum([len(g.held) for g in groups])[:-1]
-    )
-    each = every.means(columns)
-    order = np.argsort(sizes, kind="stable").tolist()
+        return Verdict(finding, NOT_ASKED, reason=f"this needs {NEEDS[finding]}")
+    n_questions, number = halvings.judges.shape[1], sum(len(group.held) for group in groups)
+    if n_questions < FEWEST_QUESTIONS:
+        reason = f"{n_questions} questions are too few to split in halves"
+        return Verdict(finding, OPEN, contests=number, reason=reason)
+    differences = _differences(groups, halvings)
     if not by_size:
-        return (Part("all", *judge(each.means([order]), seed)),)
+        (claim,) = judge(differences.means([range(len(groups))]), seed)
+        return Verdict(finding, _decided([claim]), (Part(OF[finding], claim),), number)
     half = len(groups) // 2
-    halves = each.means([order[:half], order[-half:]])
-    claims = judge(halves.beside(halves.less(0, 1)), seed)
-    names = ("smaller sizes", "larger sizes", "smaller less larger sizes")
-    return tuple(Part(name, claim) for name, claim in zip(names, claims, strict=True))
+    halves = differences.means([range(half), range(len(groups) - half, len(groups))])
+    smaller, larger, falls = judge(halves.beside(halves.less(0, 1)), seed)
+    if finding == "votes":
+        parts = (
+            Part(f"{OF['votes']}, larger sizes", larger),
+            Part("the same, smaller sizes", smaller),
+        )
+        return Verdict(finding, _decided([larger], excludes=[smaller]), parts, number)
+    parts = (
+        Part(f"{OF['eviction']}, smaller sizes", smaller),
+        Part("the same less larger sizes", falls),
+    )
+    return Verdict(finding, _decided([smaller, falls]), parts, number)
+
+
+def _differences(groups: Sequence[Group], halvings: Halvings) -> Differences:
+    """The mean difference of each group's contests, smallest effective size first."""
+    ordered = sorted(groups, key=lambda group: group.weights_bytes)
+    every = halvings.differences([contest for group in ordered for contest in group.held])
+    ends = np.cumsum([len(group.held) for group in ordered])
+    return every.means(np.split(np.arange(ends[-1]), ends[:-1]))
 
 
 def _decided(says: Sequence[Claim], excludes: Sequence[Claim] = ()) -> str:
@@ -198,16 +214,17 @@ def _decided(says: Sequence[Claim], excludes: Sequence[Claim] = ()) -> str:
 
 
 def _scale(threshold: Threshold) -> Verdict:
-    """It does not hold where weights lose already at the smallest size, or still win at the largest."""
+    """It does not hold where tokens win already at the smallest size, or weights still at the largest."""
+
+    def so(verdict: str, reason: str = threshold.reason) -> Verdict:
+        return Verdict("scale", verdict, reason=reason, threshold=threshold)
+
     if threshold.decided:
-        return Verdict("scale", HOLDS, threshold.reason, threshold)
-    if threshold.advantages:
-        smallest, largest = threshold.advantages[0], threshold.advantages[-1]
-        if smallest.high < 0:
-            return Verdict(
-                "scale", FAILS, "more tokens win already at the smallest size", threshold
-            )
-        if largest.low > 0:
-            return Verdict("scale", FAILS, "more weights still win at the largest size", threshold)
-        return Verdict("scale", OPEN, threshold.reason, threshold)
-    return Verdict("scale", NOT_ASKED, threshold.reason, threshold)
+        return so(HOLDS)
+    if not threshold.advantages:
+        return so(NOT_ASKED)
+    if threshold.advantages[0].high < 0:
+        return so(FAILS, "more tokens win already at the smallest size")
+    if threshold.advantages[-1].low > 0:
+        return so(FAILS, "more weights still win at the largest size")
+    return so(OPEN)

@@ -186,6 +186,29 @@ THRESHOLDS = pa.schema(
     }
 )
 
+# One row for each finding of the study, benchmark and batch size: see raysweep/analysis/verdicts.py.
+FINDINGS = pa.schema(
+    {
+        "benchmark": _string,
+        "batch_size": _int,
+        "finding": _string,  # scale, bits, votes, cache, eviction or latency
+        "statement": _string,  # what the finding says, of any family of models
+        "verdict": _string,  # holds, does not hold, not decided or not asked
+        "effect_of": _string,  # what the effect is of; null if there is none
+        "unit": _string,  # of the effect: accuracy (a difference) or bytes (an effective size); null if none
+        "effect": _float,  # at equal memory, chosen on one half of the questions and judged on the other
+        "effect_lo": _float,  # lower end of its 95% interval, simultaneous with the second effect
+        "effect_hi": _float,  # upper end of the 95% interval
+        "p_value": _float,  # adjusted likewise, two-sided; of `scale` the threshold's
+        "second_of": _string,  # another effect that the verdict needs; null if it needs none
+        "second": _float,
+        "second_lo": _float,
+        "second_hi": _float,
+        "contests": _int,  # number of comparisons at equal memory over which effects are averaged
+        "reason": _string,  # why it is not asked, or what is known of the threshold; "" otherwise
+    }
+)
+
 # One row for each control, benchmark, token budget and group size. Only questions with samples of both count.
 CONTROLS = pa.schema(
     {
