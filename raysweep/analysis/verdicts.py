@@ -58,6 +58,9 @@ OF = {
     "eviction": "evicting less fewer bits",
 }
 
+# The second effect of `votes`.
+SMALLER_TOO = "the same for the smaller sizes, where the finding expects none"
+
 # The weights that the study warns of.
 FEW_BITS = 4
 
@@ -187,7 +190,7 @@ def _verdict(finding: str, groups: list[Group], halvings: Halvings, seed: int) -
     if finding == "votes":
         parts = (
             Part(f"{OF['votes']}, larger sizes", larger),
-            Part("the same, smaller sizes", smaller),
+            Part(SMALLER_TOO, smaller),
         )
         return Verdict(finding, _decided([larger], excludes=[smaller]), parts, number)
     parts = (

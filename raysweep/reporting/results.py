@@ -13,7 +13,7 @@ from raysweep.analysis.candidates import KEY, Candidates
 from raysweep.analysis.configurations import WEIGHT_COLUMNS, Configuration, Row, weights_of
 from raysweep.spec import WeightSpec
 from raysweep.storage import result_files
-from raysweep.storage.schemas import CONTROLS, THRESHOLDS
+from raysweep.storage.schemas import CONTROLS, FINDINGS, THRESHOLDS
 from raysweep.storage.store import Store
 from raysweep.storage.summary import read_summary
 
@@ -24,6 +24,10 @@ def _no_thresholds() -> pd.DataFrame:
 
 def _no_controls() -> pd.DataFrame:
     return CONTROLS.empty_table().to_pandas()
+
+
+def _no_findings() -> pd.DataFrame:
+    return FINDINGS.empty_table().to_pandas()
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Results:
     candidates: Mapping[str, Candidates] = field(default_factory=dict)
     thresholds: pd.DataFrame = field(default_factory=_no_thresholds)
     controls: pd.DataFrame = field(default_factory=_no_controls)
+    findings: pd.DataFrame = field(default_factory=_no_findings)
 
     def of(self, benchmark: str) -> "Results":
         """The results of one benchmark alone."""
@@ -49,6 +54,7 @@ class Results:
             {name: own for name, own in self.candidates.items() if name == benchmark},
             where(self.thresholds, benchmark=benchmark),
             where(self.controls, benchmark=benchmark),
+            where(self.findings, benchmark=benchmark),
         )
 
     @property
@@ -82,6 +88,7 @@ def read_results(store: Store) -> Results:
         _candidates(table, store.read_table(result_files.SCORES)),
         store.read_table(result_files.THRESHOLDS).to_pandas(),
         read_controls(store),
+        read_findings(store),
     )
 
 
@@ -90,6 +97,13 @@ def read_controls(store: Store) -> pd.DataFrame:
     if not store.exists(result_files.CONTROLS):
         return _no_controls()
     return store.read_table(result_files.CONTROLS).to_pandas()
+
+
+def read_findings(store: Store) -> pd.DataFrame:
+    """findings.parquet; without rows if the run was reduced before there was such a table."""
+    if not store.exists(result_files.FINDINGS):
+        return _no_findings()
+    return store.read_table(result_files.FINDINGS).to_pandas()
 
 
 def with_weights(frontier: pd.DataFrame, scenarios: pd.DataFrame) -> pd.DataFrame:
