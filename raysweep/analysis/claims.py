@@ -37,14 +37,14 @@ class Claim:
     """One of the effects that were compared: an accuracy less another.
 
     low, high  its simultaneous 95% interval
-    p_value    adjusted for all that were compared, in both directions
+    p_value    adjusted for all that were compared, in both directions; None if it is unknown
     compared   how many these were
     """
 
     effect: float
     low: float
     high: float
-    p_value: float
+    p_value: float | None
     compared: int
 
     @property

@@ -43,7 +43,7 @@ SMALLEST = 0.02
 
 FINDINGS = {
     "scale": "Below an effective size memory is better spent on more weights, above it on more tokens.",
-    "bits": "A smaller model with more bits is better than a larger one with 4 bits.",
+    "bits": "A smaller model with more bits is better than a larger one with 4 bits (in mathematics).",
     "votes": "Votes pay only for the larger effective sizes.",
     "cache": "A compressed KV cache is better than the full one.",
     "eviction": "Evicting from the cache beats fewer bits for smaller sizes, and by less for larger ones.",
@@ -52,6 +52,7 @@ FINDINGS = {
 
 # What the main effect of a finding is of.
 OF = {
+    "scale": "more weights less more tokens",
     "bits": "more bits less 4 bits, mean over models",
     "votes": "votes less one sample",
     "cache": "any KV policy less the full cache",
@@ -82,10 +83,10 @@ class Part:
 class Verdict:
     """What these data say about a finding, a key of FINDINGS.
 
-    parts      the effects that decide it, the main one first; none where it is not asked, and for `scale`
-    contests   the comparisons at equal memory over which these are averaged
-    reason     why it is not asked, or what the threshold says; "" otherwise
-    threshold  for `scale`
+    parts      the effects that decide it, the main one first; none where it is not asked
+    contests   the comparisons at equal memory over which these are averaged; 0 for `scale`
+    reason     why it is not asked, or what is known of the threshold; "" otherwise
+    threshold  for `scale`, whose effect is an effective size where it holds, and has no parts
     """
 
     finding: str
@@ -218,16 +219,18 @@ def _decided(says: Sequence[Claim], excludes: Sequence[Claim] = ()) -> str:
 
 def _scale(threshold: Threshold) -> Verdict:
     """It does not hold where tokens win already at the smallest size, or weights still at the largest."""
-
-    def so(verdict: str, reason: str = threshold.reason) -> Verdict:
-        return Verdict("scale", verdict, reason=reason, threshold=threshold)
-
     if threshold.decided:
-        return so(HOLDS)
+        return Verdict("scale", HOLDS, reason=threshold.reason, threshold=threshold)
     if not threshold.advantages:
-        return so(NOT_ASKED)
-    if threshold.advantages[0].high < 0:
-        return so(FAILS, "more tokens win already at the smallest size")
-    if threshold.advantages[-1].low > 0:
-        return so(FAILS, "more weights still win at the largest size")
-    return so(OPEN)
+        return Verdict("scale", NOT_ASKED, reason=threshold.reason, threshold=threshold)
+    ends = threshold.advantages[0], threshold.advantages[-1]
+    parts = tuple(
+        Part(f"{OF['scale']}, {name} size", Claim(one.mean, one.low, one.high, None, 2))
+        for name, one in zip(("smallest", "largest"), ends, strict=True)
+    )
+    verdict, reason = OPEN, threshold.reason
+    if ends[0].high < 0:
+        verdict, reason = FAILS, "more tokens win already at the smallest size"
+    elif ends[1].low > 0:
+        verdict, reason = FAILS, "more weights still win at the largest size"
+    return Verdict("scale", verdict, parts, reason=reason, threshold=threshold)

@@ -56,5 +56,7 @@ def _effects(verdict: Verdict) -> dict[str, Any]:
         columns |= {f"{name}_of": part.of, name: claim.effect}
         columns |= {f"{name}_lo": claim.low, f"{name}_hi": claim.high}
     if verdict.parts:
-        columns |= {"unit": "accuracy", "p_value": verdict.parts[0].claim.p_value}
+        columns |= {"unit": "accuracy"}
+    if verdict.parts and verdict.threshold is None:
+        columns |= {"p_value": verdict.parts[0].claim.p_value}
     return columns

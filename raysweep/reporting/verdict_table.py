@@ -10,7 +10,7 @@ from rich.text import Text
 from raysweep.analysis.configurations import Row
 from raysweep.reporting.results import Results, where
 from raysweep.reporting.terminal import empty_table
-from raysweep.system.quantities import human_bytes, percentage_points
+from raysweep.system.quantities import human_bytes, percentage_points, plural
 from raysweep.system.safe_text import printable
 
 # What is said of several verdicts beside their table.
@@ -50,20 +50,20 @@ def verdicts(results: Results, benchmark: str, batch_size: int) -> list[Said]:
 
 
 def _effects(row: Row) -> Iterator[Effect]:
-    if pd.isna(row["effect"]):
-        yield Effect(row["reason"])
-        return
-    low, high = row["effect_lo"], row["effect_hi"]
     if row["unit"] == "bytes":
-        interval = f"{human_bytes(low)} to {human_bytes(high)}"
-        yield Effect(row["effect_of"], human_bytes(row["effect"]), interval)
+        low, high = human_bytes(row["effect_lo"]), human_bytes(row["effect_hi"])
+        yield Effect(row["effect_of"], human_bytes(row["effect"]), f"{low} to {high}")
         return
-    yield _points(row, "effect")
+    if not pd.isna(row["effect"]):
+        number = f" (mean of {plural(row['contests'], 'comparison')})" if row["contests"] else ""
+        yield _points(row, "effect", number)
     if not pd.isna(row["second"]):
         yield _points(row, "second")
+    if row["reason"]:
+        yield Effect(row["reason"])
 
 
-def _points(row: Row, name: str) -> Effect:
+def _points(row: Row, name: str, number: str = "") -> Effect:
     low, high = (percentage_points(row[f"{name}_{end}"]) for end in ("lo", "hi"))
     return Effect(row[f"{name}_of"], f"{percentage_points(row[name])} points", f"{low} to {high}")
 
