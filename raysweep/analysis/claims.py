@@ -57,15 +57,13 @@ def judge(differences: Differences, seed: int) -> tuple[Claim, ...]:
     """A claim for each column, adjusted for all of them."""
     values = differences.by_question
     n_questions, compared = values.shape
-    held = ~np.isnan(values)
-    n = held.sum(axis=0)
-    effect = np.where(held, values, 0.0).sum(axis=0) / np.maximum(n, 1)
-    residuals = np.where(held, values - effect, 0.0)
+    n, effect, of_questions = _moments(values)
     if n_questions < FEWEST_QUESTIONS:
         return tuple(Claim(float(each), -1.0, 1.0, 1.0, compared) for each in effect)
-    of_questions = (residuals**2).sum(axis=0) / np.maximum(n - 1, 1) / np.maximum(n, 1)
-    of_halvings = np.nan_to_num(np.nanvar(differences.by_halving, axis=0, ddof=1))
-    error = np.sqrt(of_questions + np.minimum(of_halvings / 2, of_questions))
+    _, _, of_halvings = _moments(differences.by_halving)
+    of_mean = of_questions / np.maximum(n, 1)
+    error = np.sqrt(of_mean + np.minimum(of_halvings / 2, of_mean))
+    residuals = np.where(np.isnan(values), 0.0, values - effect)
     t = np.where(error > ZERO, np.abs(effect) / np.maximum(error, ZERO), 0.0)
     # Where all questions agree on a difference, there is no error to divide by.
     t = np.where((error <= ZERO) & (np.abs(effect) > ZERO), np.inf, t)
@@ -81,7 +79,16 @@ def judge(differences: Differences, seed: int) -> tuple[Claim, ...]:
     )
 
 
-def _largest_by_chance(residuals: Floats, n: np.ndarray, seed: int) -> Floats:
+def _moments(values: Floats) -> tuple[Floats, Floats, Floats]:
+    """Number, mean and variance of each column's values, where they are not NaN: [columns] each."""
+    held = ~np.isnan(values)
+    n = held.sum(axis=0).astype(np.float64)
+    mean = np.where(held, values, 0.0).sum(axis=0) / np.maximum(n, 1)
+    squares = np.where(held, values - mean, 0.0) ** 2
+    return n, mean, squares.sum(axis=0) / np.maximum(n - 1, 1)
+
+
+def _largest_by_chance(residuals: Floats, n: Floats, seed: int) -> Floats:
     """The largest |t| over the columns for each choice of signs: [FLIPS]."""
     norm = np.sqrt((residuals**2).sum(axis=0))
     units = residuals[:, norm > ZERO] / norm[norm > ZERO]
