@@ -65,7 +65,9 @@ def _effects(row: Row) -> Iterator[Effect]:
 
 def _points(row: Row, name: str, number: str = "") -> Effect:
     low, high = (percentage_points(row[f"{name}_{end}"]) for end in ("lo", "hi"))
-    return Effect(row[f"{name}_of"], f"{percentage_points(row[name])} points", f"{low} to {high}")
+    return Effect(
+        row[f"{name}_of"] + number, f"{percentage_points(row[name])} points", f"{low} to {high}"
+    )
 
 
 def verdict_table(results: Results, benchmark: str, batch_size: int) -> Table:
