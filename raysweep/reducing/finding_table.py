@@ -12,9 +12,11 @@ from raysweep.storage import schemas
 
 
 def finding_table(benchmarks: Mapping[str, Candidates], thresholds: Thresholds) -> pa.Table:
+    """The rows of each benchmark and batch size, in the order of `verdicts.FINDINGS`."""
     rows = [
         {"benchmark": benchmark, "batch_size": batch_size, **_row(verdict)}
         for (benchmark, batch_size), threshold in thresholds.items()
+        if benchmark in benchmarks
         for verdict in find_verdicts(benchmarks[benchmark], batch_size, threshold)
     ]
     return pa.Table.from_pylist(rows, schema=schemas.FINDINGS)

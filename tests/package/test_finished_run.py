@@ -8,6 +8,7 @@ from support.hand_made_runs import LONG, MIXED, SHORT, generate, reduce_run, swe
 
 import raysweep
 from raysweep.configuration.identity import as_document
+from raysweep.analysis.verdicts import FINDINGS
 from raysweep.errors import ConfigError
 from raysweep.finished_run import FinishedRun
 from raysweep.reporting.results import read_candidates
@@ -33,6 +34,8 @@ def test_the_tables_are_those_of_the_folder(run: FinishedRun):
     assert set(run.frontiers.axis) == {"votes"}
     assert run.summary["samples"] == 8
     assert list(run.thresholds.columns)[:2] == ["benchmark", "batch_size"]
+    assert run.findings.finding.tolist() == [*FINDINGS, *FINDINGS]  # at both batch sizes
+    assert set(run.findings.verdict) == {"not asked"}  # of a single engine
 
 
 def test_scores_have_a_row_per_scenario_and_question_and_average_to_the_accuracy(run: FinishedRun):

@@ -13,6 +13,7 @@ from raysweep.reducing.finding_table import finding_table
 from raysweep.reporting.page import render
 from raysweep.reporting.results import Results
 from raysweep.reporting.verdict_table import verdict_table, verdicts
+from raysweep.system.quantities import tied
 
 DECIDED = Threshold(True, "so", 416_000.0, 208_000.0, 788_000.0, 0.01)
 OPEN = Threshold(
@@ -69,7 +70,9 @@ def test_the_page_has_what_the_terminal_has(results):
     for name in ("chain", "facts"):
         for said in verdicts(results, name, 1):
             assert said.statement in page
-            assert all(effect.of in page and effect.interval in page for effect in said.effects)
+            assert all(
+                effect.of in page and tied(effect.interval) in page for effect in said.effects
+            )
     assert 'class="verdicts"' not in render(result_tables.results())
 
 
