@@ -5,7 +5,8 @@
 Runs of the study's full grid are drawn from worlds with a known truth (`planted_worlds`). In `flat` worlds no
 configuration is better than another, so whatever names a side is false. In `votes_lead`, votes lead by up to
 8 points, and so do KV policies that leave memory for more of them. Beside this stands the plain rule:
-configurations are chosen and judged on the same questions, and each interval is taken alone.
+configurations are chosen and judged on the same questions, and each interval is taken alone. In `study_like`
+worlds, verdicts on the study's findings are held against those of the true accuracies.
 """
 
 import argparse
@@ -15,13 +16,22 @@ from math import sqrt
 
 import numpy as np
 
-from benchmarks.planted_worlds import World, drawn, flat, study_grid, votes_lead
+from benchmarks.planted_worlds import (
+    World,
+    drawn,
+    flat,
+    study_grid,
+    study_like,
+    truth,
+    votes_lead,
+)
 from raysweep.analysis import study
 from raysweep.analysis.candidates import Candidates, Indices
+from raysweep.analysis.claims import FEWEST_QUESTIONS
 from raysweep.analysis.study import EVICTING, QUANTIZED, of_kind
 from raysweep.analysis.threshold import Threshold
 from raysweep.analysis.uncertainty import paired_difference
-from raysweep.analysis.verdicts import HOLDS, find_verdicts
+from raysweep.analysis.verdicts import FAILS, HOLDS, SMALLEST, Verdict, find_verdicts
 from raysweep.frontier import frontier_points
 
 BATCH_SIZE = 1
@@ -63,6 +73,35 @@ def shares(world: World, questions: int, seeds: Sequence[int]) -> Mapping[str, f
         )
     asked = [f"the finding '{name}' holds" for name in ("bits", "votes", "cache", "eviction")]
     return {kind: made[kind] / len(seeds) for kind in (*KINDS, *asked)}
+
+
+def verdict_errors(world: World, questions: int, seeds: Sequence[int]) -> Mapping[str, float]:
+    """The share of runs that decide each finding, and of those that decide it wrongly."""
+    accuracies = np.tile(truth(world), (FEWEST_QUESTIONS, 1))
+    true = find_verdicts(Candidates(world.grid.members, accuracies), BATCH_SIZE, NO_THRESHOLD)
+    counts = {
+        f"the finding '{one.finding}' is {what}": 0
+        for one in true
+        if one.parts
+        for what in ("decided", "decided wrongly")
+    }
+    for seed in seeds:
+        drawn_verdicts = find_verdicts(drawn(world, questions, seed), BATCH_SIZE, NO_THRESHOLD)
+        for found, fact in zip(drawn_verdicts, true, strict=True):
+            if found.verdict in (HOLDS, FAILS):
+                counts[f"the finding '{found.finding}' is decided"] += 1
+                counts[f"the finding '{found.finding}' is decided wrongly"] += _is_wrong(
+                    found, fact
+                )
+    return {kind: count / len(seeds) for kind, count in counts.items()}
+
+
+def _is_wrong(found: Verdict, fact: Verdict) -> bool:
+    effects = [part.claim.effect for part in fact.parts]
+    says, excludes = (effects[:1], effects[1:]) if found.finding == "votes" else (effects, [])
+    if found.verdict == HOLDS:
+        return min(says) <= 0 or max(excludes, default=0) >= SMALLEST
+    return min(says) >= SMALLEST and max(excludes, default=0) <= 0
 
 
 def votes_first_better(candidates: Candidates) -> bool:

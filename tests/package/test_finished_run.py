@@ -7,8 +7,8 @@ import pytest
 from support.hand_made_runs import LONG, MIXED, SHORT, generate, reduce_run, sweep_of
 
 import raysweep
-from raysweep.configuration.identity import as_document
 from raysweep.analysis.verdicts import FINDINGS
+from raysweep.configuration.identity import as_document
 from raysweep.errors import ConfigError
 from raysweep.finished_run import FinishedRun
 from raysweep.reporting.results import read_candidates
