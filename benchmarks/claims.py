@@ -45,18 +45,14 @@ def main() -> None:
     parser.add_argument("--worlds", type=int, default=60)
     parser.add_argument("--questions", type=int, nargs="+", default=QUESTIONS)
     arguments = parser.parse_args()
-    grid = study_grid()
-    for world, title in (
-        (flat(grid), "nothing differs"),
-        (votes_lead(grid), "votes lead by 8 points"),
-    ):
-        for questions in arguments.questions:
-            _print(
-                title,
-                questions,
-                arguments.worlds,
-                shares(world, questions, range(arguments.worlds)),
-            )
+    grid, seeds = study_grid(), range(arguments.worlds)
+    for questions in arguments.questions:
+        _print("nothing differs", questions, shares(flat(grid), questions, seeds), seeds)
+        _print(
+            "votes lead by 8 points", questions, shares(votes_lead(grid), questions, seeds), seeds
+        )
+        found = verdict_errors(study_like(grid), questions, seeds)
+        _print("a law as in the study", questions, found, seeds)
 
 
 def shares(world: World, questions: int, seeds: Sequence[int]) -> Mapping[str, float]:
@@ -164,9 +160,11 @@ KINDS: Mapping[str, Callable[[Candidates], bool]] = {
 }
 
 
-def _print(title: str, questions: int, worlds: int, made: Mapping[str, float]) -> None:
-    print(f"{title}, {questions} questions, {worlds} worlds", flush=True)
+def _print(title: str, questions: int, made: Mapping[str, float], seeds: Sequence[int]) -> None:
+    worlds = len(seeds)
+    print(f"{title}, {questions} questions, {worlds} worlds")
     for kind, share in made.items():
+        # A share of 0 or 1 is not known without error.
         error = sqrt(max(share * (1 - share), 1 / worlds / 4) / worlds)
         print(f"  {kind:58} {share:6.1%}  +- {error:.1%}", flush=True)
 

@@ -146,6 +146,8 @@ class FinishedRun:
         """The accuracy of every scenario of a benchmark minus that of one of them, paired by question.
 
         against  columns that select the one: engine_id=..., token_budget=..., group_size=...
+
+        Each interval is for a scenario that was chosen beforehand. Of many, some exclude 0 by chance.
         """
         candidates = self.candidates(benchmark)
         own = where(self.scenarios, benchmark=benchmark).reset_index(drop=True)

@@ -17,8 +17,8 @@ from raysweep.system.safe_text import printable
 HOW = (
     "Effects are differences of accuracy in percentage points, at equal memory and averaged over memories. "
     "Configurations are chosen on one half of the questions and judged on the other. A finding holds if the "
-    "interval of its effect lies above 0, and does not hold if it lies below 2 points. Not decided does not "
-    "mean that it is false."
+    "intervals show all that it says. It does not hold if they show that a part of it is false, such as an "
+    "effect of less than 2 points. Not decided does not mean that it is false."
 )
 
 
