@@ -172,6 +172,8 @@ NEEDS = {
     "eviction": "two effective sizes with KV policies that evict and that store fewer bits",
 }
 
+SAME = "evicting and fewer bits are equally accurate on every question"
+
 
 def _verdict(finding: str, groups: list[Group], halvings: Halvings, seed: int) -> Verdict:
     by_size = finding in ("votes", "eviction")
@@ -182,6 +184,8 @@ def _verdict(finding: str, groups: list[Group], halvings: Halvings, seed: int) -
         reason = f"{n_questions} questions are too few to split in halves"
         return Verdict(finding, OPEN, contests=number, reason=reason)
     differences = _differences(groups, halvings)
+    if finding == "eviction" and not np.nan_to_num(differences.by_question).any():
+        return Verdict(finding, NOT_ASKED, reason=SAME)
     if not by_size:
         (claim,) = judge(differences.means([range(len(groups))]), seed)
         return Verdict(finding, _decided([claim]), (Part(OF[finding], claim),), number)

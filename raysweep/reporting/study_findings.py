@@ -91,6 +91,9 @@ def eviction_in_words(candidates: Candidates, batch_size: int) -> Iterator[str]:
     claims = study.evicting_by_weights(candidates, batch_size)
     if not claims:
         return
+    if all(claim.low == claim.high == 0 for claim in claims.values()):
+        yield "In the KV cache, evicting tokens and fewer bits are equally accurate on every question."
+        return
     compared = f"{len(claims)} compared"
     named = {
         sign: [" ".join(of) for of, claim in claims.items() if claim.sign == sign] for sign in WINS

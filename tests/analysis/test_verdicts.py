@@ -142,6 +142,13 @@ def test_a_sweep_that_lacks_a_choice_is_not_asked():
     assert all(one.reason and not one.parts for one in found)
 
 
+def test_policies_that_never_change_an_answer_are_not_compared():
+    # Where traces are shorter than what a policy keeps, all policies answer alike.
+    found = verdict("eviction", *caching(0, 0, 0, 0), noise=0.0)
+    assert found.verdict == NOT_ASKED
+    assert "equally accurate on every question" in found.reason
+
+
 def test_few_questions_decide_nothing():
     many = contest(*voting(0, 0, 0.2, 0.2), noise=0.02)
     few = Candidates(many.members, many.scores[:7])

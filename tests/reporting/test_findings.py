@@ -120,6 +120,9 @@ def test_models_where_evicting_is_better_are_named_only_if_the_data_decide_it():
     assert said(-0.2, noise=0.1)[0].startswith(
         "In the KV cache, storing tokens in fewer bits is better"
     )
+    assert said(0.0, noise=0.0) == [
+        "In the KV cache, evicting tokens and fewer bits are equally accurate on every question."
+    ]
     assert said(0.0, noise=0.3) == [
         "Whether evicting tokens is better than storing them in fewer bits is not decided by these data for "
         "any model and precision (of 2 compared)."
