@@ -21,7 +21,7 @@ an odd number the middle one belongs to neither.
 A finding *holds* if all that it says is above 0 by its 95% interval, and all that it excludes is below
 SMALLEST. It *does not hold* if the interval of something that it says lies below SMALLEST, or that of
 something that it excludes lies above 0. Otherwise these data do not decide it. That is no sign of its being
-false. The intervals of a finding are simultaneous.
+false. The intervals of a finding are simultaneous, except for those of `scale`, which are `threshold`'s.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -84,7 +84,7 @@ class Verdict:
     """What these data say about a finding, a key of FINDINGS.
 
     parts      the effects that decide it, the main one first; none where it is not asked
-    contests   the comparisons at equal memory over which these are averaged; 0 for `scale`
+    contests   the comparisons at equal memory that these are means of; 0 for `scale`
     reason     why it is not asked, or what is known of the threshold; "" otherwise
     threshold  for `scale`, whose effect is an effective size where it holds, and has no parts
     """

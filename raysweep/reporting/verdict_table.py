@@ -55,7 +55,7 @@ def _effects(row: Row) -> Iterator[Effect]:
         yield Effect(row["effect_of"], human_bytes(row["effect"]), f"{low} to {high}")
         return
     if not pd.isna(row["effect"]):
-        number = f" (mean of {plural(row['contests'], 'comparison')})" if row["contests"] else ""
+        number = f" (of {plural(row['contests'], 'comparison')})" if row["contests"] else ""
         yield _points(row, "effect", number)
     if not pd.isna(row["second"]):
         yield _points(row, "second")

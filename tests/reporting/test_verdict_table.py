@@ -76,8 +76,8 @@ def test_the_page_has_what_the_terminal_has(results):
     assert 'class="verdicts"' not in render(result_tables.results())
 
 
-def test_effects_say_over_how_many_comparisons_they_are_averaged(results):
+def test_effects_say_of_how_many_comparisons_they_are(results):
     votes = verdicts(results, "chain", 1)[2]
     (number,) = results.of("chain").findings.query("finding == 'votes'").contests
     assert number > 5
-    assert votes.effects[0].of.endswith(f"(mean of {number} comparisons)")
+    assert votes.effects[0].of.endswith(f"(of {number} comparisons)")
