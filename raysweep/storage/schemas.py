@@ -197,8 +197,8 @@ FINDINGS = pa.schema(
         "effect_of": _string,  # what the effect is of; null if there is none
         "unit": _string,  # of the effect: accuracy (a difference) or bytes (an effective size); null if none
         "effect": _float,  # at equal memory, chosen on one half of the questions and judged on the other
-        "effect_lo": _float,  # lower end of its 95% interval, simultaneous with the second effect's except for
-        # `scale`
+        "effect_lo": _float,  # lower end of its 95% interval, simultaneous with the second effect's
+        # except for `scale`
         "effect_hi": _float,  # upper end of the 95% interval
         "p_value": _float,  # adjusted likewise, two-sided; of `scale` the threshold's
         "second_of": _string,  # another effect that the verdict needs; null if it needs none
