@@ -31,6 +31,9 @@ TOKEN_BUDGETS = tuple(range(2_000, 32_000, 4_000))
 SAMPLES, PROMPT_TOKENS = 16, 200
 KEPT = 0.8
 
+# Where a wrong answer is the common one with at least this probability, votes lead by 8 points.
+VOTES_LEAD = 0.35
+
 # The questions over which the truth is a mean, and the steps at which votes are tabulated for it.
 POPULATION, STEPS = 2_000, 100
 
@@ -108,6 +111,14 @@ def flat(grid: Grid) -> World:
     """
     ability = np.zeros((len(grid.engines), len(TOKEN_BUDGETS)))
     return World(grid, ability, common=(1.0, 1.0))
+
+
+def votes_lead(grid: Grid) -> World:
+    """Votes are up to 8 points more accurate than one sample, and nothing else makes a difference.
+
+    Wrong answers often differ, so that right ones, which are equal, win votes.
+    """
+    return replace(flat(grid), common=(VOTES_LEAD, 1.0))
 
 
 def study_like(

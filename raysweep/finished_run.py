@@ -60,6 +60,11 @@ class FinishedRun:
         return self._table(result_files.THRESHOLDS)
 
     @cached_property
+    def findings(self) -> pd.DataFrame:
+        """A verdict on each of the study's findings, for each benchmark and batch size."""
+        return self._table(result_files.FINDINGS)
+
+    @cached_property
     def controls(self) -> pd.DataFrame:
         return self._table(result_files.CONTROLS)
 
@@ -159,6 +164,8 @@ class FinishedRun:
         """The accuracy of every scenario of a benchmark minus that of one of them, paired by question.
 
         against  columns that select the one: engine_id=..., token_budget=..., group_size=...
+
+        Each interval is for a scenario that was chosen beforehand. Of many, some exclude 0 by chance.
         """
         candidates = self.candidates(benchmark)
         own = where(self.scenarios, benchmark=benchmark).reset_index(drop=True)

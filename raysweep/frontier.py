@@ -54,7 +54,7 @@ def pareto(memory: ArrayLike, accuracy: ArrayLike) -> Bools:
     [True, True, False, False]
     """
     memory, accuracy = np.asarray(memory), np.asarray(accuracy, dtype=np.float64)
-    return _wins(memory, accuracy, np.arange(memory.size))
+    return _wins(memory, accuracy, np.arange(memory.size), ties=False)
 
 
 def frontier_points(memory: ArrayLike, accuracy: ArrayLike) -> NDArray[np.intp]:
@@ -83,29 +83,39 @@ def best_within(memory: ArrayLike, accuracy: ArrayLike, limit: float) -> int | N
 
 
 def p_on_frontier(memory: ArrayLike, accuracy_draws: Floats, points: ArrayLike) -> Floats:
-    """For each of the chosen `points`, the share of draws that have it on their frontier.
+    """For each of the chosen `points`, the share of draws in which no other point dominates it: [points].
 
     memory          [all points], bytes
     accuracy_draws  [draws, all points]
+
+    Points of the same memory that have the same accuracy in a draw all stay in this draw.
 
     >>> draws = np.array([[0.3, 0.5], [0.6, 0.5]])
     >>> p_on_frontier(memory=[1e9, 2e9], accuracy_draws=draws, points=[0, 1]).tolist()
     [1.0, 0.5]
     """
-    return _wins(np.asarray(memory), accuracy_draws, np.asarray(points)).mean(axis=0)
+    return _wins(np.asarray(memory), accuracy_draws, np.asarray(points), ties=True).mean(axis=0)
 
 
-def _wins(memory: NDArray, accuracy: Floats, points: NDArray) -> Bools:
-    """Whether each of the chosen points is on the frontier of all points: [..., points]."""
+def _wins(memory: NDArray, accuracy: Floats, points: NDArray, *, ties: bool) -> Bools:
+    """Whether each of the chosen points is on the frontier of all points: [..., points].
+
+    ties  whether all points that are equal in memory and accuracy stay, or only the first of them
+    """
     if memory.size == 0 or points.size == 0:
         return np.zeros((*accuracy.shape[:-1], points.size), dtype=np.bool_)
     order = np.argsort(memory, kind="stable")
     best = np.maximum.accumulate(accuracy[..., order], axis=-1)
-    place = np.empty_like(order)
-    place[order] = np.arange(order.size)
-    chosen = place[points]  # the positions of the points in the order
+    ordered, wanted = memory[order], memory[points]
     # The last position in the order that has the same memory.
-    last = np.searchsorted(memory[order], memory[points], side="right") - 1
+    last = np.searchsorted(ordered, wanted, side="right") - 1
+    # The number of points that a chosen one must beat: those of less memory, or all earlier ones.
+    if ties:
+        rivals = np.searchsorted(ordered, wanted, side="left")
+    else:
+        place = np.empty_like(order)
+        place[order] = np.arange(order.size)
+        rivals = place[points]
     own = accuracy[..., points]
-    before = np.where(chosen > 0, best[..., np.maximum(chosen - 1, 0)], -np.inf)
+    before = np.where(rivals > 0, best[..., np.maximum(rivals - 1, 0)], -np.inf)
     return (own > before) & (own == best[..., last])

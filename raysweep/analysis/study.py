@@ -13,28 +13,32 @@ answers one of its questions as a tidy list of rows (dicts of plain values), to 
 
 The scale threshold has a module of its own, `threshold`.
 
-Where two ways of spending the same memory are compared, the best configuration of each stands for it, and
-the difference is paired by question. `favours` names a side only if the interval of the difference
-excludes 0. Both were chosen on the same questions that measure them, so a small difference between a side
-of many configurations and a side of few is biased towards the former.
+Where two ways of spending the same memory are compared, the best configuration of each stands for it. A row
+names those of all questions, with their accuracies. The difference between the two sides is another number:
+they are chosen on one half of the questions and judged on the other (`halving`), because the best of many
+looks better than it is on the questions that chose it. `favours` names a side only if the interval excludes
+0, and intervals are simultaneous: all rows of an answer hold together with 95% probability (`claims`).
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from raysweep.analysis.candidates import Candidate, Candidates, Indices
-from raysweep.analysis.uncertainty import paired_difference
-from raysweep.frontier import frontier_points, largest_batch, pareto
-from raysweep.metrics import Floats
+from raysweep.analysis.claims import Claim, judge
+from raysweep.analysis.halving import Contest, Halvings, contests
+from raysweep.frontier import largest_batch, pareto
 
 # The kinds of KV policies that are compared.
 EVICTING, QUANTIZED = "evicting", "quantized"
 
 # The columns of a candidate that the rows of an answer do not have.
 LEFT_OUT = ("benchmark", "prompt_tokens", "kv_peak_bytes", "complete")
+
+# The seed is fixed, so that the same scores give the same rows.
+SEED = 1
 
 TidyRow = dict[str, Any]
 
@@ -82,7 +86,7 @@ def theoretical_batches(candidates: Candidates, memory_bytes: float) -> list[Tid
 
 
 def parallel_scaling(candidates: Candidates, batch_size: int) -> list[TidyRow]:
-    """The best with votes against the best without, at each memory where either changes."""
+    """The best with votes against the best without, over memory."""
     groups = candidates.group_sizes
     sides = {"parallel": np.flatnonzero(groups > 1), "serial": np.flatnonzero(groups == 1)}
     return compare(candidates, batch_size, sides)
@@ -94,61 +98,88 @@ def eviction_or_bits(candidates: Candidates, batch_size: int) -> list[TidyRow]:
     The answer holds for the quantisation that the policies name: HQQ, KIVI and symmetric levels differ.
     Policies that do both are left out. The rows are those of `compare`, with `model` and `weights` added.
     """
+    held = _eviction_contests(candidates, batch_size)
+    rows = _rows(
+        candidates, (EVICTING, QUANTIZED), [one for those in held.values() for one in those]
+    )
+    named = [group for group, those in held.items() for _ in those]
+    return [
+        {"model": model, "weights": weights, **row}
+        for (model, weights), row in zip(named, rows, strict=True)
+    ]
+
+
+def evicting_by_weights(candidates: Candidates, batch_size: int) -> dict[tuple[str, str], Claim]:
+    """How much better evicting is than fewer bits for each model and precision, all compared together.
+
+    The difference of the contests of `eviction_or_bits`, averaged over their memories.
+    """
+    held = _eviction_contests(candidates, batch_size)
+    if not held:
+        return {}
+    every = Halvings.of(candidates, SEED).differences(
+        [one for those in held.values() for one in those]
+    )
+    ends = np.cumsum([len(those) for those in held.values()])
+    columns = np.split(np.arange(ends[-1]), ends[:-1])
+    return dict(zip(held, judge(every.means(columns), SEED), strict=True))
+
+
+def _eviction_contests(
+    candidates: Candidates, batch_size: int
+) -> dict[tuple[str, str], list[Contest]]:
+    """By model and precision; none where a kind of policy is missing."""
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, chosen in enumerate(candidates.configurations):
         groups[chosen.model, chosen.precision].append(index)
-    rows = []
-    for (model, weights), own in groups.items():
-        kinds = {kind: _of_kind(candidates, own, kind) for kind in (EVICTING, QUANTIZED)}
-        compared = compare(candidates, batch_size, kinds)
-        rows += [{"model": model, "weights": weights, **row} for row in compared]
-    return rows
+    held = {}
+    for group, own in groups.items():
+        sides = (of_kind(candidates, own, kind) for kind in (EVICTING, QUANTIZED))
+        if found := contests(candidates, batch_size, *sides):
+            held[group] = found
+    return held
 
 
-def _of_kind(candidates: Candidates, among: Sequence[int], kind: str) -> Indices:
+def of_kind(candidates: Candidates, among: Sequence[int], kind: str) -> Indices:
+    """Those whose KV policy is of a kind."""
     own = [index for index in among if candidates.members[index].kv_kind == kind]
     return np.array(own, dtype=np.intp)
 
 
-def compare(candidates: Candidates, batch_size: int, sides: dict[str, Indices]) -> list[TidyRow]:
-    """Two sets of configurations at equal memory, wherever the best of either changes.
+def compare(candidates: Candidates, batch_size: int, sides: Mapping[str, Indices]) -> list[TidyRow]:
+    """Two sets of configurations at equal memory, at each memory of a fixed scale that admits new ones.
 
     sides  the two sets by name; `difference` is the first less the second
 
     A row has the memory in bytes, the best configuration of each side (`<side>_engine_id`, ...), the
-    paired difference with its interval, and which side it `favours`: a name, or "neither". There is no row
-    where one of the sides does not fit.
+    difference with its interval and adjusted `p_value`, and which side it `favours`: a name, or "neither".
+    The scale starts where both sides have a configuration that fits.
     """
-    (first, one), (second, other) = sides.items()
-    rows = []
-    for limit in _changes(candidates, batch_size, (one, other)):
-        here = candidates.best_within(limit, batch_size, one)
-        there = candidates.best_within(limit, batch_size, other)
-        if here is None or there is None:
-            continue
-        difference = paired_difference(candidates.scores[:, here], candidates.scores[:, there])
-        low, high = float(difference.low), float(difference.high)
-        rows.append(
-            {
-                "memory_bytes": float(limit),
-                **_prefixed(first, candidates.members[here]),
-                **_prefixed(second, candidates.members[there]),
-                "difference": float(difference.mean),
-                "difference_lo": low,
-                "difference_hi": high,
-                "favours": first if low > 0 else second if high < 0 else "neither",
-            }
-        )
-    return rows
+    return _rows(candidates, tuple(sides), contests(candidates, batch_size, *sides.values()))
 
 
-def _changes(candidates: Candidates, batch_size: int, sides: Sequence[Indices]) -> Iterator[float]:
-    """Every memory at which one of the sides has a better configuration than before."""
-    memory, accuracy = candidates.memory_bytes(batch_size), candidates.accuracy
-    steps: list[Floats] = [
-        memory[side[frontier_points(memory[side], accuracy[side])]] for side in sides
+def _rows(candidates: Candidates, sides: tuple[str, ...], held: Sequence[Contest]) -> list[TidyRow]:
+    if not held:
+        return []
+    claims = judge(Halvings.of(candidates, SEED).differences(held), SEED)
+    return [
+        _row(candidates, sides, contest, claim) for contest, claim in zip(held, claims, strict=True)
     ]
-    yield from np.unique(np.concatenate(steps)).tolist()
+
+
+def _row(candidates: Candidates, sides: tuple[str, ...], contest: Contest, claim: Claim) -> TidyRow:
+    first, second = sides
+    best = [side[candidates.accuracy[side].argmax()] for side in (contest.one, contest.other)]
+    return {
+        "memory_bytes": contest.memory_bytes,
+        **_prefixed(first, candidates.members[best[0]]),
+        **_prefixed(second, candidates.members[best[1]]),
+        "difference": claim.effect,
+        "difference_lo": claim.low,
+        "difference_hi": claim.high,
+        "p_value": claim.p_value,
+        "favours": {1: first, -1: second, 0: "neither"}[claim.sign],
+    }
 
 
 def _tidy(member: Candidate) -> TidyRow:

@@ -20,6 +20,7 @@ from raysweep.analysis.uncertainty import bootstrap_weights
 from raysweep.grading.outcomes import OUTCOMES
 from raysweep.reducing.caches_as_full import caches_as_full
 from raysweep.reducing.control_table import control_table
+from raysweep.reducing.finding_table import finding_table
 from raysweep.reducing.frontier_tables import frontier_tables
 from raysweep.reducing.inflation_table import (
     inflation_found,
@@ -94,6 +95,7 @@ def _results(reduced: Sequence[Reduced], sweep: Sweep) -> Reduction:
         result_files.FRONTIER: frontier,
         result_files.FRONTIERS: frontiers,
         result_files.THRESHOLDS: threshold_table(thresholds),
+        result_files.FINDINGS: finding_table(benchmarks, thresholds),
         result_files.CONTROLS: control_table(reduced),
         result_files.INFLATION: inflation_table(pairs, most),
     }

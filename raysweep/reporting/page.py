@@ -23,6 +23,7 @@ from raysweep.reporting.page_data import page_data
 from raysweep.reporting.provenance import facts, lead
 from raysweep.reporting.quality import gaps, notes, quality
 from raysweep.reporting.results import Results
+from raysweep.reporting.verdict_table import HOW, Said, verdicts
 from raysweep.storage.result_files import PAGE
 from raysweep.storage.store import Store
 from raysweep.system.quantities import tied
@@ -55,6 +56,8 @@ def render(results: Results) -> str:
         run=str(results.summary.get("run", "")),
         lead=lead(results.scenarios, results.summary),
         findings=find(results),
+        verdicts=_verdicts(results),
+        how_verdicts=HOW,
         gaps=gaps(results.summary),
         doubts=doubts(results.scenarios),
         quality_notes=notes(results.summary),
@@ -69,6 +72,12 @@ def render(results: Results) -> str:
         css=_own_file("page.css"),
         scripts=[_own_file(name) for name in SCRIPTS],
     )
+
+
+def _verdicts(results: Results) -> dict[str, list[Said]]:
+    """By benchmark, at the smallest batch size of the run."""
+    names = results.findings.benchmark.unique().tolist()
+    return {name: verdicts(results, name, results.batch_sizes[0]) for name in names}
 
 
 def packed(data: Any) -> str:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,21 +14,28 @@ from raysweep.analysis.candidates import KEY, Candidates
 from raysweep.analysis.configurations import WEIGHT_COLUMNS, Configuration, Row, weights_of
 from raysweep.spec import WeightSpec
 from raysweep.storage import result_files
-from raysweep.storage.schemas import CONTROLS, INFLATION, THRESHOLDS
+from raysweep.storage.schemas import CONTROLS, FINDINGS, INFLATION, THRESHOLDS
 from raysweep.storage.store import Store
 from raysweep.storage.summary import read_summary
 
 
-def _no_thresholds() -> pd.DataFrame:
-    return THRESHOLDS.empty_table().to_pandas()
+# Tables that a run may lack: an older version wrote none, and a test needs none.
+OPTIONAL = {
+    result_files.THRESHOLDS: THRESHOLDS,
+    result_files.CONTROLS: CONTROLS,
+    result_files.INFLATION: INFLATION,
+    result_files.FINDINGS: FINDINGS,
+}
 
 
-def _no_controls() -> pd.DataFrame:
-    return CONTROLS.empty_table().to_pandas()
+def _none(name: str) -> pd.DataFrame:
+    """The table without rows."""
+    return OPTIONAL[name].empty_table().to_pandas()
 
 
-def _no_inflation() -> pd.DataFrame:
-    return INFLATION.empty_table().to_pandas()
+def _read(store: Store, name: str) -> pd.DataFrame:
+    """The table of a run; without rows if the run lacks it."""
+    return store.read_table(name).to_pandas() if store.exists(name) else _none(name)
 
 
 @dataclass(frozen=True)
@@ -41,9 +49,10 @@ class Results:
     frontier: pd.DataFrame
     summary: dict[str, Any]
     candidates: Mapping[str, Candidates] = field(default_factory=dict)
-    thresholds: pd.DataFrame = field(default_factory=_no_thresholds)
-    controls: pd.DataFrame = field(default_factory=_no_controls)
-    inflation: pd.DataFrame = field(default_factory=_no_inflation)
+    thresholds: pd.DataFrame = field(default_factory=partial(_none, result_files.THRESHOLDS))
+    controls: pd.DataFrame = field(default_factory=partial(_none, result_files.CONTROLS))
+    inflation: pd.DataFrame = field(default_factory=partial(_none, result_files.INFLATION))
+    findings: pd.DataFrame = field(default_factory=partial(_none, result_files.FINDINGS))
 
     def of(self, benchmark: str) -> "Results":
         """The results of one benchmark alone."""
@@ -55,6 +64,7 @@ class Results:
             where(self.thresholds, benchmark=benchmark),
             where(self.controls, benchmark=benchmark),
             where(self.inflation, benchmark=benchmark),
+            where(self.findings, benchmark=benchmark),
         )
 
     @property
@@ -86,24 +96,8 @@ def read_results(store: Store) -> Results:
         with_weights(store.read_table(result_files.FRONTIER).to_pandas(), scenarios),
         read_summary(store),
         _candidates(table, store.read_table(result_files.SCORES)),
-        store.read_table(result_files.THRESHOLDS).to_pandas(),
-        read_controls(store),
-        read_inflation(store),
+        *(_read(store, name) for name in OPTIONAL),
     )
-
-
-def read_controls(store: Store) -> pd.DataFrame:
-    """controls.parquet; without rows if the run was reduced before there was such a table."""
-    if not store.exists(result_files.CONTROLS):
-        return _no_controls()
-    return store.read_table(result_files.CONTROLS).to_pandas()
-
-
-def read_inflation(store: Store) -> pd.DataFrame:
-    """inflation.parquet; without rows if the run was reduced before there was such a table."""
-    if not store.exists(result_files.INFLATION):
-        return _no_inflation()
-    return store.read_table(result_files.INFLATION).to_pandas()
 
 
 def with_weights(frontier: pd.DataFrame, scenarios: pd.DataFrame) -> pd.DataFrame:

@@ -42,7 +42,7 @@ from raysweep.reporting.results import Results, where
 from raysweep.reporting.study_findings import is_of, threshold_in_words
 from raysweep.system.quantities import human_bytes
 
-SIDES = {"parallel": "votes (number: G)", "serial": "one sample", "neither": "not significant"}
+SIDES = {"parallel": "votes (number: G)", "serial": "one sample", "neither": "not decided"}
 FAVOURS = {"parallel": PARALLEL[LIGHT], "serial": SERIAL[LIGHT], "neither": GREY}
 
 

@@ -6,6 +6,7 @@ from raysweep.reporting.page import write_report
 from raysweep.reporting.quality import same_caches
 from raysweep.reporting.results import read_results
 from raysweep.reporting.terminal import frontier_table
+from raysweep.reporting.verdict_table import verdict_table
 from raysweep.stages.context import RED, Context, need
 from raysweep.storage import result_files
 from raysweep.system.exit_status import DONE
@@ -18,6 +19,8 @@ def run_stage(run: Context) -> int:
     path = write_report(results, run.store)
     for benchmark in run.config.sweep.benchmarks:
         run.console.print(frontier_table(results.frontier, benchmark.name, batch_size))
+    for name in results.findings.benchmark.unique().tolist():
+        run.console.print(verdict_table(results, name, batch_size))
     for doubt in doubts(results.scenarios):
         run.say("doubt", doubt, RED)
     for sentence in overview(comparisons(results.controls)):

@@ -14,6 +14,7 @@ QUESTIONS = "questions.parquet"
 FRONTIER = "frontier.parquet"
 FRONTIERS = "frontiers.parquet"
 THRESHOLDS = "thresholds.parquet"
+FINDINGS = "findings.parquet"
 CONTROLS = "controls.parquet"
 INFLATION = "inflation.parquet"
 
@@ -25,6 +26,7 @@ REDUCED = {
     FRONTIER: schemas.FRONTIER,
     FRONTIERS: schemas.FRONTIERS,
     THRESHOLDS: schemas.THRESHOLDS,
+    FINDINGS: schemas.FINDINGS,
     CONTROLS: schemas.CONTROLS,
     INFLATION: schemas.INFLATION,
 }

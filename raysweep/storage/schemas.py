@@ -151,7 +151,8 @@ FRONTIER = pa.schema(
         "accuracy_lo": _float,  # lower end of the 95% interval over questions
         "accuracy_hi": _float,  # upper end of the 95% interval over questions
         "complete": pa.bool_(),  # whether every question has all requested samples
-        "p_on_frontier": _float,  # share of bootstrap draws of questions that put it on the frontier
+        "p_on_frontier": _float,  # share of bootstrap draws of questions in which no other dominates it; in a
+        # draw, scenarios of equal memory and accuracy all stay
     }
 )
 
@@ -182,6 +183,30 @@ THRESHOLDS = pa.schema(
         "advantage": _float,  # accuracy gained by doubling the memory for weights rather than for tokens
         "advantage_lo": _float,  # lower end of the 95% interval, by a bootstrap over questions
         "advantage_hi": _float,  # upper end of the 95% interval
+    }
+)
+
+# One row for each finding of the study, benchmark and batch size: see raysweep/analysis/verdicts.py.
+FINDINGS = pa.schema(
+    {
+        "benchmark": _string,
+        "batch_size": _int,
+        "finding": _string,  # scale, bits, votes, cache, eviction or latency
+        "statement": _string,  # what the finding says, of any family of models
+        "verdict": _string,  # holds, does not hold, not decided or not asked
+        "effect_of": _string,  # what the effect is of; null if there is none
+        "unit": _string,  # of the effect: accuracy (a difference) or bytes (an effective size); null if none
+        "effect": _float,  # at equal memory, chosen on one half of the questions and judged on the other
+        "effect_lo": _float,  # lower end of its 95% interval, simultaneous with the second effect's
+        # except for `scale`
+        "effect_hi": _float,  # upper end of the 95% interval
+        "p_value": _float,  # adjusted likewise, two-sided; of `scale` the threshold's
+        "second_of": _string,  # another effect that the verdict needs; null if it needs none
+        "second": _float,
+        "second_lo": _float,
+        "second_hi": _float,
+        "contests": _int,  # number of comparisons at equal memory, of all sizes and memories; 0 for `scale`
+        "reason": _string,  # why it is not asked, or what is known of the threshold; "" otherwise
     }
 )
 

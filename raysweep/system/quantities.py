@@ -55,7 +55,8 @@ def percentage_points(share: float) -> str:
 
 
 def _tenths(value: float) -> Decimal:
-    return Decimal(float(value)).quantize(Decimal("0.1"), ROUND_HALF_UP)
+    # Adding 0 makes a negative zero a plain one.
+    return Decimal(float(value)).quantize(Decimal("0.1"), ROUND_HALF_UP) + 0
 
 
 def duration(seconds: float) -> str:

@@ -4,14 +4,19 @@ import numpy as np
 from support.candidates import contest, rival
 
 from raysweep.analysis.candidates import Candidate, Candidates
+from raysweep.analysis.claims import judge
+from raysweep.analysis.halving import Halvings, contests
 from raysweep.analysis.study import (
+    SEED,
     compare,
     composition,
+    evicting_by_weights,
     eviction_or_bits,
     parallel_scaling,
     serial_scaling,
     theoretical_batches,
 )
+from raysweep.analysis.uncertainty import paired_difference
 
 
 def test_serial_scaling_has_one_sample_over_the_budget_for_each_engine():
@@ -76,10 +81,11 @@ def test_a_difference_that_may_be_chance_favours_neither():
     assert row["difference_lo"] < 0 < row["difference_hi"]
 
 
-def test_eviction_and_fewer_bits_meet_within_a_model_and_a_precision():
-    def under(kind: str, kv_bytes: int, accuracy: float, size: int = 10) -> Candidate:
-        return rival(size, kv_bytes, accuracy, kv_kind=kind, kv_policy=kind)
+def under(kind: str, kv_bytes: int, accuracy: float, size: int = 10) -> Candidate:
+    return rival(size, kv_bytes, accuracy, kv_kind=kind, kv_policy=kind)
 
+
+def test_eviction_and_fewer_bits_meet_within_a_model_and_a_precision():
     rows = eviction_or_bits(
         contest(
             under("full", 50, 0.9),
@@ -99,13 +105,17 @@ def test_eviction_and_fewer_bits_meet_within_a_model_and_a_precision():
     ]
 
 
-def test_two_sides_are_compared_as_a_loop_over_memories_would():
+def test_rows_name_the_best_of_all_questions_and_judge_as_halves_do():
     rng = np.random.default_rng(0)
     sizes, accuracies = rng.integers(1, 50, (60, 2)), rng.random(60)
     rows = tuple(rival(int(a), int(b), 0.5) for a, b in sizes)
     candidates = Candidates(rows, rng.random((10, 60)) * 0.1 + accuracies)
     sides = {"even": np.arange(0, 60, 2), "odd": np.arange(1, 60, 2)}
-    for row in compare(candidates, 1, sides):
+    found = compare(candidates, 1, sides)
+    claims = judge(
+        Halvings.of(candidates, SEED).differences(contests(candidates, 1, *sides.values())), SEED
+    )
+    for row, claim in zip(found, claims, strict=True):
         fits = {
             name: [i for i in side if sizes[i].sum() <= row["memory_bytes"]]
             for name, side in sides.items()
@@ -114,5 +124,32 @@ def test_two_sides_are_compared_as_a_loop_over_memories_would():
             name: max(those, key=lambda i: candidates.accuracy[i]) for name, those in fits.items()
         }
         assert row["even_engine_id"] == rows[best["even"]].configuration.engine_id
-        difference = candidates.accuracy[best["even"]] - candidates.accuracy[best["odd"]]
-        assert np.isclose(row["difference"], difference)
+        assert row["odd_accuracy"] == rows[best["odd"]].accuracy
+        assert (row["difference"], row["difference_lo"]) == (claim.effect, claim.low)
+
+
+def test_the_best_of_many_equals_is_not_favoured_over_one():
+    rng = np.random.default_rng(2)
+    many = [rival(10, 20 + i, 0.5, group_size=2) for i in range(200)]
+    candidates = Candidates((rival(10, 10, 0.5), *many), rng.random((40, 201)))
+    plainly = candidates.scores[:, 1 + candidates.accuracy[1:].argmax()] - candidates.scores[:, 0]
+    assert paired_difference(plainly, np.zeros(40)).low > 0
+    assert {row["favours"] for row in parallel_scaling(candidates, batch_size=1)} == {"neither"}
+
+
+def test_models_are_compared_by_the_mean_over_memories():
+    found = evicting_by_weights(
+        contest(
+            *(under("evicting", 10, 0.6), under("quantized", 12, 0.4)),
+            *(under("evicting", 10, 0.5, size=30), under("quantized", 12, 0.5, size=30)),
+            *(under("evicting", 10, 0.3, size=90), under("full", 12, 0.5, size=90)),
+            noise=0.02,
+        ),
+        batch_size=1,
+    )
+    assert {of: claim.sign for of, claim in found.items()} == {
+        ("toy-10", "bf16"): 1,
+        ("toy-30", "bf16"): 0,
+    }
+    assert {claim.compared for claim in found.values()} == {2}
+    assert evicting_by_weights(contest(rival(10, 10, 0.5)), batch_size=1) == {}

@@ -7,6 +7,7 @@ import pytest
 from support.hand_made_runs import LONG, MIXED, SHORT, generate, reduce_run, sweep_of
 
 import raysweep
+from raysweep.analysis.verdicts import FINDINGS
 from raysweep.configuration.identity import as_document
 from raysweep.errors import ConfigError
 from raysweep.finished_run import FinishedRun
@@ -34,6 +35,8 @@ def test_the_tables_are_those_of_the_folder(run: FinishedRun):
     assert run.summary["samples"] == 8
     assert list(run.thresholds.columns)[:2] == ["benchmark", "batch_size"]
     assert run.inflation.ratio.tolist() == [1]  # the only engine is its own reference
+    assert run.findings.finding.tolist() == [*FINDINGS, *FINDINGS]  # at both batch sizes
+    assert set(run.findings.verdict) == {"not asked"}  # of a single engine
 
 
 def test_scores_have_a_row_per_scenario_and_question_and_average_to_the_accuracy(run: FinishedRun):

@@ -25,6 +25,12 @@ def pareto_by_pairs(memory: list[float], accuracy: list[float]) -> list[bool]:
     ]
 
 
+def undominated(memory: list[float], accuracy: list[float]) -> list[bool]:
+    """The definition: points that are equal in both stay together."""
+    pairs = list(zip(memory, accuracy, strict=True))
+    return [not any(dominates(other, pair) for other in pairs) for pair in pairs]
+
+
 def dominates(one: tuple[float, float], other: tuple[float, float]) -> bool:
     return one != other and one[0] <= other[0] and one[1] >= other[1]
 
@@ -46,7 +52,8 @@ def test_the_frontiers_of_many_draws_are_each_draws_own_frontier(pairs, draws, s
     if pairs:
         some = np.arange(len(pairs))[::2]
         shares = p_on_frontier(memory, accuracy, some)
-        assert np.allclose(shares, np.mean(each, axis=0)[some])
+        stays = [undominated(memory, draw.tolist()) for draw in accuracy]
+        assert np.allclose(shares, np.mean(stays, axis=0)[some])
 
 
 def test_of_points_equal_in_both_the_first_alone_is_on_the_frontier():
@@ -65,6 +72,14 @@ def test_one_point_is_its_own_frontier_and_none_has_none():
 def test_a_point_that_wins_in_a_quarter_of_the_draws_has_p_a_quarter():
     draws = np.array([[0.5, 0.6], [0.5, 0.5], [0.5, 0.4], [0.5, 0.3]])
     assert p_on_frontier([1, 2], draws, [0, 1]).tolist() == [1.0, 0.25]
+
+
+def test_budgets_that_evicting_makes_equal_in_memory_all_stay_where_they_tie():
+    # streaming_llm holds the same tokens from some budget on: three budgets of one memory.
+    memory = [1, 2, 2, 2, 3]
+    draws = np.array([[0.1, 0.5, 0.5, 0.5, 0.5], [0.1, 0.5, 0.6, 0.6, 0.7]])
+    assert p_on_frontier(memory, draws, range(5)).tolist() == [1.0, 0.5, 1.0, 1.0, 0.5]
+    assert pareto(memory, draws)[0].tolist() == [True, True, False, False, False]
 
 
 def test_a_batch_shares_the_weights_but_not_the_cache():

@@ -6,10 +6,16 @@ import pandas as pd
 import pytest
 from rich.console import Console
 from support import result_tables
+from support.candidates import contest, rival
 
 from raysweep.reporting.findings import Finding, best_point, find, memory_points
 from raysweep.reporting.results import Results, points_of, where
-from raysweep.reporting.study_findings import threshold_in_words
+from raysweep.reporting.study_findings import (
+    ADJUSTED,
+    eviction_in_words,
+    threshold_in_words,
+    votes_in_words,
+)
 from raysweep.reporting.terminal import frontier_table
 from raysweep.storage.schemas import SCENARIOS
 from raysweep.system.quantities import duration, human_bytes, human_count, interval, percent, tied
@@ -76,7 +82,51 @@ def test_the_studys_questions_are_answered_in_words():
         "more tokens is not significant." in facts.notes
     )
     for finding in (chain, facts):
-        assert any(note.startswith("Votes") for note in finding.notes)
+        (note,) = (note for note in finding.notes if "thinks longer" in note)
+        assert note.startswith("One sample that thinks longer is better than votes at ")
+        assert note.endswith("of the 25 memories compared, and votes are at none" + ADJUSTED)
+
+
+def test_votes_are_announced_from_the_first_memory_where_the_data_decide_it():
+    def said(gain: float, noise: float) -> str:
+        voting = rival(10, 40, 0.5 + gain, group_size=4)
+        (note,) = votes_in_words(contest(rival(10, 10, 0.5), voting, noise=noise), 1)
+        return note
+
+    assert said(0.2, noise=0.1).startswith(
+        "Votes are first better than one sample that thinks longer at 50 B, where the best has G = 4. "
+        "They are better at 1 of the 1 memory compared"
+    )
+    assert said(0.02, noise=0.3) == (
+        "Whether votes are better than one sample that thinks longer is not decided by these data at any "
+        "of the 1 memory compared."
+    )
+
+
+def test_models_where_evicting_is_better_are_named_only_if_the_data_decide_it():
+    def said(gain: float, noise: float) -> list[str]:
+        kinds = (("evicting", gain), ("quantized", 0.0))
+        members = [
+            rival(size, 10, 0.5 + more, kv_kind=kind, kv_policy=kind)
+            for size in (10, 30)
+            for kind, more in kinds
+        ]
+        return list(eviction_in_words(contest(*members, noise=noise), 1))
+
+    assert said(0.2, noise=0.1) == [
+        "In the KV cache, evicting tokens is better than storing them in fewer bits for toy-10 bf16, "
+        f"toy-30 bf16, on average over memories (of 2 compared){ADJUSTED}"
+    ]
+    assert said(-0.2, noise=0.1)[0].startswith(
+        "In the KV cache, storing tokens in fewer bits is better"
+    )
+    assert said(0.0, noise=0.0) == [
+        "In the KV cache, evicting tokens and fewer bits are equally accurate on every question."
+    ]
+    assert said(0.0, noise=0.3) == [
+        "Whether evicting tokens is better than storing them in fewer bits is not decided by these data for "
+        "any model and precision (of 2 compared)."
+    ]
 
 
 def test_a_threshold_that_nothing_can_decide_has_no_numbers():

@@ -69,7 +69,7 @@ def test_quantities_are_written_as_python_writes_them(page: Page):
     assert page.evaluate(f"{json.dumps(counts)}.map(humanBytes)") == [*map(human_bytes, counts)]
     shares = [0, 1, 0.1225, *rng.random(200).tolist()]
     assert page.evaluate(f"{json.dumps(shares)}.map(percent)") == [*map(percent, shares)]
-    differences = rng.uniform(-1, 1, 200).tolist()
+    differences = [-0.0001, -0.0, *rng.uniform(-1, 1, 200).tolist()]
     written = page.evaluate(f"{json.dumps(differences)}.map(percentagePoints)")
     assert written == [*map(percentage_points, differences)]
 

@@ -199,7 +199,7 @@ const CHARTS = {
         `evicting ${percent(row.evicting_accuracy)}: ${row.evicting_engine_id}`,
         `fewer bits ${percent(row.quantized_accuracy)}: ${row.quantized_engine_id}`,
         `difference ${percentagePoints(row.difference)} points, ${between(row.difference_lo, row.difference_hi)}`,
-        { neither: "the difference is not significant", evicting: "evicting is better", quantized: "fewer bits are better" }[row.favours],
+        { neither: "these data do not decide it", evicting: "evicting is better", quantized: "fewer bits are better" }[row.favours],
       ],
     }));
     return {

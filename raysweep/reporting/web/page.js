@@ -122,7 +122,7 @@ function start(data) {
     say("made-caption", `${view.benchmark}${batch}: the configurations of the frontier, one chart per choice.`);
     say("votes-caption", `${view.benchmark}${batch}: the best configuration with one sample and the best with votes, within each memory. ${judgement(view)}`);
     say("batches-caption", `${view.benchmark}: how many questions fit at once beside the weights, and the accuracy of their answers.`);
-    say("eviction-caption", `${view.benchmark}, batch size ${view.judgedBatch}: how much better evicting tokens is than storing them in fewer bits, at equal memory. Filled circles: evicting is better. Filled squares: fewer bits are better. Open circles: the difference is not significant.`);
+    say("eviction-caption", `${view.benchmark}, batch size ${view.judgedBatch}: how much better evicting tokens is than storing them in fewer bits, at equal memory, with intervals that hold for all ${number(view.judged("eviction").length)} comparisons together. Filled circles: evicting is better. Filled squares: fewer bits are better. Open circles: these data do not decide it.`);
     say("threshold-caption", thresholdInWords(view));
     say("scenarios-caption", `${view.benchmark}: ${plural(view.shown.length, "scenario")} shown. The table has the first ${MOST_ROWS}, and the CSV file has all.`);
     say("status", `${number(view.shown.length)} of ${plural(view.rows.length, "scenario")} shown.`);
@@ -131,9 +131,9 @@ function start(data) {
     const rows = view.judged("votes");
     if (!rows.length) return "";
     const count = (side) => rows.filter((row) => row.favours === side).length;
-    return `The best of either changes at ${memories(rows.length)} (batch size ${view.judgedBatch}, all configurations). ` +
-      `Votes are significantly better at ${count("parallel")} of them, one sample is at ${count("serial")}, ` +
-      `and at ${count("neither")} the difference is not significant.`;
+    return `They are compared at ${memories(rows.length)} (batch size ${view.judgedBatch}, all configurations), with intervals that hold together. ` +
+      `Votes are better at ${count("parallel")} of them, one sample is at ${count("serial")}, ` +
+      `and at ${count("neither")} these data do not decide it.`;
   }
   function thresholdInWords(view) {
     const { found } = view;

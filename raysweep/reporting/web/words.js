@@ -16,7 +16,7 @@ function parseBytes(text) {
   const power = found[3] ? ["", "k", "m", "g", "t"].indexOf(found[3].toLowerCase()) : /b\s*$/i.test(text) ? 0 : 3;
   return Number(`${found[1]}e${Number(found[2] ?? 0) + 3 * power}`);
 }
-const tenths = (share) => (100 * share).toFixed(1);
+const tenths = (share) => (100 * share).toFixed(1).replace(/^-(0\.0)$/, "$1");
 const percent = (share) => (share === null ? "–" : `${tenths(share)}%`);
 const interval = (low, high) => `${tenths(low)}–${tenths(high)}`;
 // A difference of accuracies in percentage points, and its interval.

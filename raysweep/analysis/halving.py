@@ -1,0 +1,146 @@
+"""Choose on one half of the questions, judge on the other: differences that searching does not bias. Pure.
+
+The best of many configurations looks better than it is on the questions that chose it. So the questions
+are halved at random, again and again. In each halving, the most accurate configuration of either side of
+a contest is chosen on one half, and the two are compared on the other half. Then the halves are exchanged.
+A question's difference is its mean over all halvings in which it judged. These differences are as many as
+there are questions, whatever the number of configurations, so that means and contrasts of contests are
+means and contrasts of their columns.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raysweep.analysis.candidates import Candidates, Indices
+from raysweep.analysis.uncertainty import bootstrap_means
+from raysweep.metrics import Floats
+
+HALVINGS = 64
+
+# Memories of a comparison lie this many to a doubling, before those that admit nothing new are dropped.
+STEPS_PER_DOUBLING = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Contest:
+    """Two sets of configurations that fit a memory, in bytes. The best of each stands for it."""
+
+    memory_bytes: float
+    one: Indices
+    other: Indices
+
+
+@dataclass(frozen=True, eq=False)
+class Differences:
+    """What contests found. A column is a contest, or a mean or a contrast of contests.
+
+    by_question  accuracy of the one less that of the other, NaN where never measured: [questions, columns]
+    by_halving   the same over the questions of each halving and its exchange: [halvings, columns]
+    """
+
+    by_question: Floats
+    by_halving: Floats
+
+    def means(self, groups: Sequence[Sequence[int] | Indices]) -> "Differences":
+        """A column for each group of columns: their mean."""
+        return Differences(
+            np.stack([_mean(self.by_question[:, list(own)], 1) for own in groups], axis=1),
+            np.stack([_mean(self.by_halving[:, list(own)], 1) for own in groups], axis=1),
+        )
+
+    def less(self, one: int, other: int) -> "Differences":
+        """Column `one` less column `other`, as a single column."""
+        return Differences(
+            self.by_question[:, [one]] - self.by_question[:, [other]],
+            self.by_halving[:, [one]] - self.by_halving[:, [other]],
+        )
+
+    def beside(self, *others: "Differences") -> "Differences":
+        """All columns beside each other."""
+        every = (self, *others)
+        return Differences(
+            np.concatenate([each.by_question for each in every], axis=1),
+            np.concatenate([each.by_halving for each in every], axis=1),
+        )
+
+
+def contests(
+    candidates: Candidates, batch_size: int, one: Indices, other: Indices
+) -> list[Contest]:
+    """The contests of two sides, at each memory of a fixed scale that admits something new to either side.
+
+    The scale starts where both sides have a member that fits. Scores do not shape it. A contest's memory is
+    that of its largest member.
+    """
+    if not (len(one) and len(other)):
+        return []
+    memory = candidates.memory_bytes(batch_size)
+    # The first of equally accurate ones is chosen, which shall be that of least memory.
+    one, other = (side[np.argsort(memory[side], kind="stable")] for side in (one, other))
+    first = max(memory[one].min(), memory[other].min())
+    both = np.sort(memory[np.concatenate([one, other])])
+    doublings = np.log2(both[-1] / first)
+    steps = np.arange(int(np.ceil(doublings * STEPS_PER_DOUBLING)) + 1)
+    scale = first * 2.0 ** (steps / STEPS_PER_DOUBLING) * (1 + 1e-12)
+    limits = np.unique(both[np.searchsorted(both, scale, side="right") - 1])
+    return [
+        Contest(float(limit), one[memory[one] <= limit], other[memory[other] <= limit])
+        for limit in limits
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class Halvings:
+    """Each row is one half of the questions, which chooses. The later half of the rows are the exchanges.
+
+    accuracy  of each configuration on the choosing half: [2 * halvings, members]
+    judges    whether a question is in the other half: [2 * halvings, questions]
+    """
+
+    scores: Floats
+    accuracy: Floats
+    judges: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, candidates: Candidates, seed: int, halvings: int = HALVINGS) -> "Halvings":
+        n_questions = len(candidates.scores)
+        order = np.random.default_rng(seed).random((halvings, n_questions)).argsort(axis=1)
+        half = order < n_questions // 2
+        chooses = np.concatenate([half, ~half])
+        shares = chooses / np.maximum(chooses.sum(axis=1, keepdims=True), 1)
+        accuracy = bootstrap_means(candidates.scores, shares)
+        return cls(np.ascontiguousarray(candidates.scores.T), accuracy, ~chooses)
+
+    def differences(self, held: Sequence[Contest]) -> Differences:
+        """What the contests find."""
+        ones = np.stack([self._best(contest.one) for contest in held], axis=1)
+        others = np.stack([self._best(contest.other) for contest in held], axis=1)
+        sums = np.zeros((len(held), self.scores.shape[1]))
+        numbers = np.zeros_like(sums)
+        by_row = np.empty(ones.shape)
+        for row, judges in enumerate(self.judges):
+            found = self.scores[ones[row]] - self.scores[others[row]]
+            counts = judges & ~np.isnan(found)
+            found = np.where(counts, found, 0.0)
+            sums += found
+            numbers += counts
+            by_row[row] = _divide(found.sum(axis=1), counts.sum(axis=1))
+        by_halving = _mean(by_row.reshape(2, -1, len(held)), 0)
+        return Differences(_divide(sums, numbers).T, by_halving)
+
+    def _best(self, members: Indices) -> Indices:
+        """The member that each row chooses; of equally accurate ones the first: [rows]."""
+        return members[self.accuracy[:, members].argmax(axis=1)]
+
+
+def _mean(values: Floats, axis: int) -> Floats:
+    held = ~np.isnan(values)
+    return _divide(np.where(held, values, 0.0).sum(axis=axis), held.sum(axis=axis))
+
+
+def _divide(sums: Floats, numbers: NDArray) -> Floats:
+    """The quotient, NaN where the number is 0."""
+    return np.where(numbers > 0, sums / np.maximum(numbers, 1), np.nan)
