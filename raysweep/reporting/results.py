@@ -18,7 +18,6 @@ from raysweep.storage.schemas import CONTROLS, FINDINGS, INFLATION, THRESHOLDS
 from raysweep.storage.store import Store
 from raysweep.storage.summary import read_summary
 
-
 # Tables that a run may lack: an older version wrote none, and a test needs none.
 OPTIONAL = {
     result_files.THRESHOLDS: THRESHOLDS,
