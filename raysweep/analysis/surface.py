@@ -1,4 +1,4 @@
-"""A smooth law of accuracy: what a configuration scores, by size, precision, KV policy, tokens and votes. Pure.
+"""A smooth law of accuracy over size, precision, KV policy, tokens and votes. Pure: no I/O.
 
 Neighbours on the grid say something about each other, and a low-order surface lets them. The logit of
 accuracy is a polynomial in the logarithms of the weights' bytes, the token budget and the group size, of
@@ -110,7 +110,10 @@ def lack_of_fit(candidates: Candidates, weights: Floats) -> float:
 
 
 def deviations_p_value(here: Floats, drawn: Floats, questions: int) -> float:
-    """How often chance deviates as much as `here`: [members], given the draws' deviations [draws, members]."""
+    """How often chance deviates as much as all questions do.
+
+    here, drawn  accuracy less the surface, over all questions and in each draw: [members], [draws, members]
+    """
     # A bootstrap's variance is too small by this factor.
     chance = (drawn - drawn.mean(axis=0)) * np.sqrt(questions / max(1, questions - 1))
     variance = chance.var(axis=0)

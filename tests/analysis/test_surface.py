@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from benchmarks.planted_worlds import World, drawn, flat, off_the_law, study_grid, study_like, truth
 
+from benchmarks.planted_worlds import World, drawn, flat, off_the_law, study_grid, study_like, truth
 from raysweep.analysis.candidates import Candidates
 from raysweep.analysis.surface import Surface, design, lack_of_fit
 from raysweep.analysis.uncertainty import bootstrap_means, bootstrap_weights
