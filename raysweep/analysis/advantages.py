@@ -1,0 +1,194 @@
+"""How much better weights are than tokens at each effective size, and how sure that is. Pure: no I/O.
+
+The advantages of one benchmark at one batch size are totals over its contests (see `doubling`), one per
+effective size, with the covariance of these totals over samples of questions. Two ways lead there:
+
+- *by halves* (`by_halves`), which assumes nothing: one half of the questions chooses, the other is compared.
+  The totals are means over many random halvings. Each draw of the bootstrap has HALVINGS of them, and what
+  spread they still bring into a draw's mean is known from their differences and taken off the covariance.
+- *smooth* (`by_surface`): choices and comparisons are made on the surface of `surface`, refitted in each draw.
+  A surface is hardly noisy, so the same questions may choose and be compared.
+
+Advantages of several benchmarks add, and so do their covariances, because their questions are different
+draws. This is a bootstrap that draws within each benchmark.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from raysweep.analysis.candidates import Candidates
+from raysweep.analysis.doubling import Ladder
+from raysweep.analysis.surface import Surface, deviations_p_value
+from raysweep.analysis.uncertainty import bootstrap_means, bootstrap_weights
+from raysweep.metrics import Floats
+
+# Draws of the bootstrap, halvings of the questions in each, and halvings behind the estimate itself.
+DRAWS, HALVINGS, ESTIMATE_HALVINGS = 400, 8, 800
+SMOOTH_DRAWS = 600
+
+# Draws whose accuracies are computed at once.
+DRAWS_AT_ONCE = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Advantages:
+    """The totals over contests of the advantage of weights, per effective size.
+
+    sizes       effective sizes in bytes, in order
+    total       sum of the advantages of weights, in accuracy: [sizes]
+    contests    number of memories at which the best configuration has this size, a mean: [sizes]
+    covariance  of `total` over samples of questions: [sizes, sizes]
+    error       standard error of `total`, given its number of contests: [sizes]
+    """
+
+    sizes: Floats
+    total: Floats
+    contests: Floats
+    covariance: Floats
+    error: Floats
+
+    def met(self) -> "Advantages":
+        """Those of the sizes that have contests in most draws."""
+        at = np.flatnonzero(self.contests >= 0.5)
+        return Advantages(
+            self.sizes[at],
+            self.total[at],
+            self.contests[at],
+            self.covariance[np.ix_(at, at)],
+            self.error[at],
+        )
+
+
+def pooled(several: Iterable[Advantages]) -> Advantages:
+    """The sum over benchmarks with the same effective sizes."""
+    parts = list(several)
+    return Advantages(
+        parts[0].sizes,
+        np.sum([one.total for one in parts], axis=0),
+        np.sum([one.contests for one in parts], axis=0),
+        np.sum([one.covariance for one in parts], axis=0),
+        np.sqrt(np.sum([one.error**2 for one in parts], axis=0)),
+    )
+
+
+def by_halves(
+    candidates: Candidates, batch_sizes: Sequence[int], seed: int
+) -> dict[int, Advantages]:
+    """The advantages at each batch size, on the same draws of the questions."""
+    rng = np.random.default_rng(seed)
+    questions = len(candidates.scores)
+    ladders = [Ladder(candidates, size) for size in batch_sizes]
+    once = np.ones((ESTIMATE_HALVINGS // HALVINGS, questions))
+    shares = np.full(questions, 1 / questions)
+    again = rng.multinomial(questions, shares, size=DRAWS).astype(np.float64)
+    here, drawn = (_halved(candidates, ladders, counts, rng) for counts in (once, again))
+    return {
+        size: _from_halvings(ladder.sizes, *at_size, questions)
+        for size, ladder, *at_size in zip(batch_sizes, ladders, here, drawn, strict=True)
+    }
+
+
+def by_surface(
+    candidates: Candidates, batch_sizes: Sequence[int], seed: int
+) -> tuple[dict[int, Advantages], float]:
+    """The same on the smooth surface, and the p-value of its fit."""
+    questions = len(candidates.scores)
+    weights = bootstrap_weights(questions, SMOOTH_DRAWS, seed)
+    surface, means = Surface(candidates), bootstrap_means(candidates.scores, weights)
+    drawn = surface.fitted(means)
+    fits = deviations_p_value(candidates.accuracy - surface.accuracy, means - drawn, questions)
+    accuracies = np.concatenate([surface.accuracy[None], drawn]).T
+    found = {}
+    for size in batch_sizes:
+        ladder = Ladder(candidates, size)
+        total, contests = ladder.contests(accuracies, accuracies).totals(len(ladder.sizes))
+        spread = _covariance(total[1:], questions)
+        error = _given_number(total[:1], contests[:1], total[1:], contests[1:])
+        error = np.sqrt(np.diag(_covariance(error, questions)))
+        found[size] = Advantages(ladder.sizes, total[0], contests[0], spread, error)
+    return found, fits
+
+
+# The total and the number of contests by draw, halving and size: [draws, halvings, sizes] each.
+Halved = tuple[Floats, Floats]
+
+
+def _halved(
+    candidates: Candidates, ladders: Sequence[Ladder], counts: Floats, rng: np.random.Generator
+) -> list[Halved]:
+    """HALVINGS halvings of each draw, at each batch size.
+
+    counts  how often each draw holds each question: [draws, questions]
+
+    A halving and its exchange, in which the other half chooses, count as one.
+    """
+    scores = _Scores(candidates.scores)
+    parts: list[list[Halved]] = [[] for _ in ladders]
+    for at in range(0, len(counts), DRAWS_AT_ONCE):
+        repeated = np.repeat(counts[at : at + DRAWS_AT_ONCE], HALVINGS, axis=0)
+        # All copies of a question lie in the same half.
+        half = rng.random(repeated.shape).argsort(axis=1) < repeated.shape[1] // 2
+        one, other = (scores.means(np.where(mine, repeated, 0)) for mine in (half, ~half))
+        chosen_by, measured = np.hstack([one, other]), np.hstack([other, one])
+        for ladder, own in zip(ladders, parts, strict=True):
+            totals = ladder.contests(chosen_by, measured).totals(len(ladder.sizes))
+            shape = (2, -1, HALVINGS, len(ladder.sizes))
+            own.append(tuple(total.reshape(shape).mean(axis=0) for total in totals))
+    return [tuple(map(np.concatenate, zip(*own, strict=True))) for own in parts]
+
+
+class _Scores:
+    """Scores whose means over weighted questions are matrix products in single precision."""
+
+    def __init__(self, scores: Floats) -> None:
+        measured = ~np.isnan(scores)
+        self._scores = np.where(measured, scores, 0).astype(np.float32).T.copy()
+        self._measured = None if measured.all() else measured.astype(np.float32).T.copy()
+        self._plain = np.nanmean(scores, axis=0).astype(np.float32)[:, None]
+
+    def means(self, counts: Floats) -> Floats:
+        """Mean scores by these counts of the questions, [draws, questions]: [members, draws].
+
+        Without any measured question it is the plain mean.
+        """
+        weights = counts.T.astype(np.float32)
+        sums = self._scores @ weights
+        if self._measured is None:
+            return sums / np.maximum(weights.sum(axis=0), 1)
+        shares = self._measured @ weights
+        return np.where(shares > 0, sums / np.maximum(shares, 1), self._plain)
+
+
+def _from_halvings(sizes: Floats, here: Halved, drawn: Halved, questions: int) -> Advantages:
+    total, contests = (values.mean(axis=(0, 1)) for values in here)
+    ratios = _given_number(here[0].mean(axis=1), here[1].mean(axis=1), *drawn)
+    covariance, own = (_between(values, questions) for values in (drawn[0], ratios))
+    # The estimate is itself a mean over a finite number of halvings.
+    flat = here[0].reshape(-1, len(sizes))
+    noise = np.cov(flat.T) / len(flat)
+    error = np.sqrt(np.diag(own) + np.diag(noise))
+    return Advantages(sizes, total, contests, covariance + noise, error)
+
+
+def _given_number(here: Floats, contests_here: Floats, total: Floats, contests: Floats) -> Floats:
+    """What a total differs from the estimate's mean advantage times its own number of contests."""
+    mean = here.mean(axis=0) / np.maximum(contests_here.mean(axis=0), 1e-9)
+    return total - mean * contests
+
+
+def _between(values: Floats, questions: int) -> Floats:
+    """The covariance between draws, of [draws, halvings, sizes], without that between halvings."""
+    draws, halvings, _ = values.shape
+    means = values.mean(axis=1)
+    within = (values - means[:, None]).reshape(draws * halvings, -1)
+    spread = within.T @ within / (draws * (halvings - 1))
+    # Noise must not make a variance negative.
+    strength, axes = np.linalg.eigh(_covariance(means, questions) - spread / halvings)
+    return (axes * np.maximum(strength, 0)) @ axes.T
+
+
+def _covariance(values: Floats, questions: int) -> Floats:
+    """The covariance over draws, [draws, sizes], of which a bootstrap has (n - 1)/n: [sizes, sizes]."""
+    return np.atleast_2d(np.cov(values.T)) * questions / (questions - 1)
