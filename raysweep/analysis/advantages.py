@@ -6,8 +6,8 @@ effective size, with the covariance of these totals over samples of questions. T
 - *by halves* (`by_halves`), which assumes nothing: one half of the questions chooses, the other is compared.
   The totals are means over many random halvings. Each draw of the bootstrap has HALVINGS of them, and what
   spread they still bring into a draw's mean is known from their differences and taken off the covariance.
-- *smooth* (`by_surface`): choices and comparisons are made on the surface of `surface`, refitted in each draw.
-  A surface is hardly noisy, so the same questions may choose and be compared.
+- *smooth* (`by_surface`): configurations are chosen and compared on the surface of `surface`, which is
+  refitted in each draw. It is hardly noisy, so the same questions may choose and be compared.
 
 Advantages of several benchmarks add, and so do their covariances, because their questions are different
 draws. This is a bootstrap that draws within each benchmark.
@@ -17,15 +17,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from raysweep.analysis.candidates import Candidates
-from raysweep.analysis.doubling import Ladder
+from raysweep.analysis.doubling import Doublings
 from raysweep.analysis.surface import Surface, deviations_p_value
 from raysweep.analysis.uncertainty import bootstrap_means, bootstrap_weights
 from raysweep.metrics import Floats
 
 # Draws of the bootstrap, halvings of the questions in each, and halvings behind the estimate itself.
-DRAWS, HALVINGS, ESTIMATE_HALVINGS = 400, 8, 800
+DRAWS, HALVINGS, ESTIMATE_HALVINGS = 400, 8, 400
 SMOOTH_DRAWS = 600
 
 # Draws whose accuracies are computed at once.
@@ -49,16 +50,10 @@ class Advantages:
     covariance: Floats
     error: Floats
 
-    def met(self) -> "Advantages":
-        """Those of the sizes that have contests in most draws."""
-        at = np.flatnonzero(self.contests >= 0.5)
-        return Advantages(
-            self.sizes[at],
-            self.total[at],
-            self.contests[at],
-            self.covariance[np.ix_(at, at)],
-            self.error[at],
-        )
+    @property
+    def met(self) -> NDArray[np.bool_]:
+        """Whether a size has contests in most draws: [sizes]."""
+        return self.contests >= 0.5
 
 
 def pooled(several: Iterable[Advantages]) -> Advantages:
@@ -79,14 +74,14 @@ def by_halves(
     """The advantages at each batch size, on the same draws of the questions."""
     rng = np.random.default_rng(seed)
     questions = len(candidates.scores)
-    ladders = [Ladder(candidates, size) for size in batch_sizes]
+    doublings = Doublings(candidates, batch_sizes)
     once = np.ones((ESTIMATE_HALVINGS // HALVINGS, questions))
     shares = np.full(questions, 1 / questions)
     again = rng.multinomial(questions, shares, size=DRAWS).astype(np.float64)
-    here, drawn = (_halved(candidates, ladders, counts, rng) for counts in (once, again))
+    here, drawn = (_halved(candidates.scores, doublings, counts, rng) for counts in (once, again))
     return {
-        size: _from_halvings(ladder.sizes, *at_size, questions)
-        for size, ladder, *at_size in zip(batch_sizes, ladders, here, drawn, strict=True)
+        size: _from_halvings(doublings.sizes, one, several, questions)
+        for size, one, several in zip(batch_sizes, here, drawn, strict=True)
     }
 
 
@@ -100,14 +95,15 @@ def by_surface(
     drawn = surface.fitted(means)
     fits = deviations_p_value(candidates.accuracy - surface.accuracy, means - drawn, questions)
     accuracies = np.concatenate([surface.accuracy[None], drawn]).T
+    doublings = Doublings(candidates, batch_sizes)
     found = {}
-    for size in batch_sizes:
-        ladder = Ladder(candidates, size)
-        total, contests = ladder.contests(accuracies, accuracies).totals(len(ladder.sizes))
-        spread = _covariance(total[1:], questions)
-        error = _given_number(total[:1], contests[:1], total[1:], contests[1:])
-        error = np.sqrt(np.diag(_covariance(error, questions)))
-        found[size] = Advantages(ladder.sizes, total[0], contests[0], spread, error)
+    for size, contests in zip(batch_sizes, doublings.contests(accuracies, accuracies), strict=True):
+        total, number = contests.totals(len(doublings.sizes))
+        ratios = _given_number(total[:1], number[:1], total[1:], number[1:])
+        spread, own = (_covariance(values, questions) for values in (total[1:], ratios))
+        found[size] = Advantages(
+            doublings.sizes, total[0], number[0], spread, np.sqrt(np.diag(own))
+        )
     return found, fits
 
 
@@ -116,7 +112,7 @@ Halved = tuple[Floats, Floats]
 
 
 def _halved(
-    candidates: Candidates, ladders: Sequence[Ladder], counts: Floats, rng: np.random.Generator
+    scores: Floats, doublings: Doublings, counts: Floats, rng: np.random.Generator
 ) -> list[Halved]:
     """HALVINGS halvings of each draw, at each batch size.
 
@@ -124,19 +120,20 @@ def _halved(
 
     A halving and its exchange, in which the other half chooses, count as one.
     """
-    scores = _Scores(candidates.scores)
-    parts: list[list[Halved]] = [[] for _ in ladders]
+    of_questions, n_sizes, parts = _Scores(scores), len(doublings.sizes), []
     for at in range(0, len(counts), DRAWS_AT_ONCE):
         repeated = np.repeat(counts[at : at + DRAWS_AT_ONCE], HALVINGS, axis=0)
         # All copies of a question lie in the same half.
         half = rng.random(repeated.shape).argsort(axis=1) < repeated.shape[1] // 2
-        one, other = (scores.means(np.where(mine, repeated, 0)) for mine in (half, ~half))
-        chosen_by, measured = np.hstack([one, other]), np.hstack([other, one])
-        for ladder, own in zip(ladders, parts, strict=True):
-            totals = ladder.contests(chosen_by, measured).totals(len(ladder.sizes))
-            shape = (2, -1, HALVINGS, len(ladder.sizes))
-            own.append(tuple(total.reshape(shape).mean(axis=0) for total in totals))
-    return [tuple(map(np.concatenate, zip(*own, strict=True))) for own in parts]
+        one, other = (of_questions.means(np.where(mine, repeated, 0)) for mine in (half, ~half))
+        totals = [
+            np.stack(contests.totals(n_sizes))
+            for ends in ((one, other), (other, one))
+            for contests in doublings.contests(*ends)
+        ]
+        exchanged = np.stack(totals).reshape(2, -1, 2, len(repeated) // HALVINGS, HALVINGS, n_sizes)
+        parts.append(exchanged.mean(axis=0))
+    return [(total, number) for total, number in np.concatenate(parts, axis=2)]
 
 
 class _Scores:

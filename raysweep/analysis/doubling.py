@@ -5,14 +5,13 @@ its group. Within twice the memory, the best with more weights and no more token
 tokens and no more weights. One set of accuracies chooses, and another is then compared. With the two
 halves of the questions as these sets, a larger choice biases neither side.
 
-All draws of the questions are computed at once. Memory only grows along the way, so every configuration is
-visited once. An accuracy and the place of its member are packed into one integer, so the largest integer
-names the best member.
+Many draws of the questions are computed at once. An accuracy and the place of its member are packed into
+one integer, so the largest integer names the best member.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +31,8 @@ PLACES = (1 << PLACE_BITS) - 1
 NOTHING = np.int64(-1)
 
 Packed = NDArray[np.int64]
+Steps = list[list[int]]
+Met = tuple[NDArray[np.intp], Floats]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,57 +52,79 @@ class Contests:
         held = ~np.isnan(self.advantage)
         draws = len(self.advantage)
         cell = (np.arange(draws)[:, None] * n_sizes + self.size)[held]
-        total, number = (
-            np.bincount(cell, weights, minlength=draws * n_sizes).reshape(draws, n_sizes)
-            for weights in (self.advantage[held], np.ones(len(cell)))
-        )
-        return total, number
+        shape = (draws, n_sizes)
+        total = np.bincount(cell, self.advantage[held], minlength=draws * n_sizes)
+        number = np.bincount(cell, minlength=draws * n_sizes)
+        return total.reshape(shape).astype(np.float64), number.reshape(shape).astype(np.float64)
 
 
-@dataclass(frozen=True, eq=False)
-class Ladder:
-    """The candidates in the order in which memory admits them, at one batch size."""
+class Doublings:
+    """The contests among some candidates at some batch sizes.
 
-    candidates: Candidates
-    batch_size: int
+    A *cell* holds the members of one size and number of tokens, least memory first. This order is the same
+    at any batch size, since the weights of a cell take the same bytes.
+    """
 
-    @cached_property
-    def sizes(self) -> Floats:
-        return np.unique(self.candidates.weights_bytes)
+    def __init__(self, candidates: Candidates, batch_sizes: Sequence[int]) -> None:
+        spent = candidates.token_budgets * candidates.group_sizes
+        self.sizes, size = np.unique(candidates.weights_bytes, return_inverse=True)
+        tokens, token = np.unique(spent, return_inverse=True)
+        self._order = np.lexsort([candidates.kv_bytes, token, size])
+        self._size, self._token = size[self._order], token[self._order]
+        cell = self._size * len(tokens) + self._token
+        self._cells = np.split(np.arange(len(cell)), np.flatnonzero(np.diff(cell)) + 1)
+        self._shape = (len(self.sizes), len(tokens))
+        self._admitted = [
+            _admitted(candidates.memory_bytes(size)[self._order], cell) for size in batch_sizes
+        ]
 
-    def contests(self, chosen_by: NDArray, measured: NDArray) -> Contests:
-        """The contests at each memory.
+    def contests(self, chosen_by: NDArray, measured: NDArray) -> list[Contests]:
+        """The contests at each batch size.
 
         chosen_by  the accuracies by which configurations are chosen: [members, draws]
         measured   the accuracies that are then compared: [members, draws]
         """
-        parts = [
-            self._part(chosen_by[:, at : at + DRAWS_AT_ONCE], measured[:, at : at + DRAWS_AT_ONCE])
-            for at in range(0, chosen_by.shape[1], DRAWS_AT_ONCE)
+        parts = []
+        for at in range(0, chosen_by.shape[1], DRAWS_AT_ONCE):
+            some = slice(at, at + DRAWS_AT_ONCE)
+            best = self._best_so_far(chosen_by[:, some])
+            parts.append([self._met(best, steps, measured[:, some]) for steps in self._admitted])
+        return [
+            Contests(*(np.concatenate(one) for one in zip(*of_batch, strict=True)))
+            for of_batch in zip(*parts, strict=True)
         ]
-        size, advantage = (np.concatenate(one, axis=1).T for one in zip(*parts, strict=True))
-        return Contests(size, advantage)
 
-    def _part(self, chosen_by: NDArray, measured: NDArray) -> tuple[NDArray[np.intp], Floats]:
-        """Sizes and advantages of some draws: [memories, draws] each."""
-        best_of_group = np.maximum.reduceat(_packed(chosen_by[self._order]), self._starts, axis=0)
-        shape = (len(self.sizes), int(self._token.max()) + 1, chosen_by.shape[1])
-        best = np.full(shape, NOTHING)
-        size = np.zeros((self._contests, shape[2]), dtype=np.intp)
-        advantage = np.full(size.shape, np.nan)
-        recent: deque[Packed] = deque(maxlen=STEPS_PER_DOUBLING + 1)
-        now = np.full(shape[2], NOTHING)
-        for step, groups in enumerate(self._groups_of_step):
-            for group in groups:
-                at = self._size[group], self._token[group]
-                np.maximum(best[at], best_of_group[group], out=best[at])
-                now = np.maximum(now, best_of_group[group])
-            recent.append(now)
-            if step >= STEPS_PER_DOUBLING:
-                place = step - STEPS_PER_DOUBLING
-                size[place], token = self._choices(recent[0])
-                advantage[place] = self._advantage(best, size[place], token, measured)
-        return size, advantage
+    def _best_so_far(self, chosen_by: NDArray) -> Packed:
+        """The best of each member and those before it in its cell: [places, draws].
+
+        Accuracy comes first, then the place, so that the earlier of equals is the larger.
+        """
+        packed = (chosen_by * np.float32(UNITS)).astype(np.int64)[self._order]
+        packed <<= PLACE_BITS
+        packed |= PLACES - np.arange(len(packed))[:, None]
+        for places in self._cells:
+            own = packed[places[0] : places[-1] + 1]
+            np.maximum.accumulate(own, axis=0, out=own)
+        return packed
+
+    def _met(self, best_so_far: Packed, admitted: Steps, measured: NDArray) -> Met:
+        """Sizes and advantages of some draws: [draws, memories] each."""
+        draws = measured.shape[1]
+        best = np.full((*self._shape, draws), NOTHING)
+        now, recent, met = np.full(draws, NOTHING), deque[Packed](), []
+        for places in admitted:
+            for place in places:
+                best[self._size[place], self._token[place]] = best_so_far[place]
+                np.maximum(now, best_so_far[place], out=now)
+            recent.append(now.copy())
+            if len(recent) > STEPS_PER_DOUBLING:
+                chosen = _place(recent.popleft())
+                size, token = self._size[chosen], self._token[chosen]
+                met.append((size, self._advantage(best, size, token, measured)))
+        if not met:
+            return np.zeros((draws, 0), dtype=np.intp), np.zeros((draws, 0))
+        size, advantage = zip(*met, strict=True)
+        return np.stack(size, axis=1), np.stack(advantage, axis=1)
 
     def _advantage(
         self, best: Packed, size: NDArray[np.intp], token: NDArray[np.intp], measured: NDArray
@@ -116,67 +139,19 @@ class Ladder:
                 grown[rows] = best[w + 1 :, : t + 1, rows].max(axis=(0, 1))
                 longer[rows] = best[: w + 1, t + 1 :, rows].max(axis=(0, 1))
         more_weights, more_tokens = (
-            measured[self._order[PLACES - (one & PLACES)], np.arange(len(one))]
-            for one in (grown, longer)
+            measured[self._order[_place(one)], np.arange(len(one))] for one in (grown, longer)
         )
         return np.where((grown >= 0) & (longer >= 0), more_weights - more_tokens, np.nan)
 
-    def _choices(self, best: Packed) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """The indices of size and tokens of each draw's best."""
-        group = np.searchsorted(self._starts, PLACES - (best & PLACES), side="right") - 1
-        return self._size[group], self._token[group]
 
-    @cached_property
-    def _keys(self) -> NDArray[np.intp]:
-        """The step that admits each member, its size and its tokens, as indices: [members, 3]."""
-        memory = self.candidates.memory_bytes(self.batch_size)
-        doublings = np.log2(memory.max() / memory.min())
-        steps = np.arange(int(doublings * STEPS_PER_DOUBLING) + 1)
-        memories = memory.min() * 2.0 ** (steps / STEPS_PER_DOUBLING)
-        spent = self.candidates.token_budgets * self.candidates.group_sizes
-        size, token = (
-            np.unique(values, return_inverse=True)[1]
-            for values in (self.candidates.weights_bytes, spent)
-        )
-        step = np.searchsorted(memories, memory * (1 - 1e-12))
-        return np.stack([step, size, token], axis=1)
-
-    @cached_property
-    def _order(self) -> NDArray[np.intp]:
-        """The members that fit the last step, by their keys."""
-        order = np.lexsort(self._keys.T[::-1])
-        return order[self._keys[order, 0] < self._steps]
-
-    @cached_property
-    def _steps(self) -> int:
-        memory = self.candidates.memory_bytes(self.batch_size)
-        return int(np.log2(memory.max() / memory.min()) * STEPS_PER_DOUBLING) + 1
-
-    @property
-    def _contests(self) -> int:
-        return max(0, self._steps - STEPS_PER_DOUBLING)
-
-    @cached_property
-    def _starts(self) -> NDArray[np.intp]:
-        """Where each group of equal keys starts in the order."""
-        changes = (np.diff(self._keys[self._order], axis=0) != 0).any(axis=1)
-        return np.concatenate([[0], np.flatnonzero(changes) + 1])
-
-    @cached_property
-    def _size(self) -> NDArray[np.intp]:
-        return self._keys[self._order[self._starts], 1]
-
-    @cached_property
-    def _token(self) -> NDArray[np.intp]:
-        return self._keys[self._order[self._starts], 2]
-
-    @cached_property
-    def _groups_of_step(self) -> list[NDArray[np.intp]]:
-        steps = self._keys[self._order[self._starts], 0]
-        return [np.flatnonzero(steps == step) for step in range(self._steps)]
+def _place(best: Packed) -> NDArray[np.intp]:
+    return PLACES - (best & PLACES)
 
 
-def _packed(accuracy: NDArray) -> Packed:
-    """Accuracy first, then the place: the earlier of equals is the larger. [places, draws]."""
-    places = PLACES - np.arange(len(accuracy), dtype=np.int64)[:, None]
-    return ((accuracy * UNITS).astype(np.int64) << PLACE_BITS) | places
+def _admitted(memory: Floats, cell: NDArray[np.intp]) -> Steps:
+    """The last member of each cell that each step of the memory admits, as places in the order."""
+    steps = int(np.log2(memory.max() / memory.min()) * STEPS_PER_DOUBLING) + 1
+    memories = memory.min() * 2.0 ** (np.arange(steps) / STEPS_PER_DOUBLING)
+    step = np.searchsorted(memories, memory * (1 - 1e-12))
+    last = np.append((np.diff(step) != 0) | (np.diff(cell) != 0), True)
+    return [np.flatnonzero(last & (step == one)).tolist() for one in range(steps)]

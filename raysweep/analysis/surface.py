@@ -2,9 +2,9 @@
 
 Neighbours on the grid say something about each other, and a low-order surface lets them. The logit of
 accuracy is a polynomial in the logarithms of the weights' bytes, the token budget and the group size, of
-total degree DEGREE at most. Each precision adds an intercept and a slope in the size, and each KV policy a
-parabola in the budget, since a cache that evicts loses more the longer it is full. Variables with few
-distinct values have lower powers.
+total degree DEGREE at most, though size alone may turn more often. Each precision adds an intercept and a
+slope in the size. Each KV policy adds a parabola in the budget, since a cache that evicts loses more the
+longer it is full. Variables with few distinct values have lower powers.
 
 The surface is fitted to the accuracies over all questions as a logistic regression, which needs no correction
 for accuracies of 0 and 1. Draws of the questions are then fitted by least squares on the logit scale, as
@@ -23,6 +23,9 @@ from raysweep.analysis.uncertainty import bootstrap_means
 from raysweep.metrics import Floats
 
 DEGREE = 4
+
+# Size alone has a power for this many effective sizes, up to two more than DEGREE.
+SIZES_PER_POWER = 3
 
 # A surface needs this many members per term.
 MEMBERS_PER_TERM = 2
@@ -134,7 +137,10 @@ def _terms(candidates: Candidates, degree: int) -> Floats:
     models = len({one.model for one in chosen})
     most = [_highest(n) for n in (models, len(np.unique(budget)), len(np.unique(group)))]
     powers = [power for power in product(*(range(one + 1) for one in most)) if sum(power) <= degree]
-    surface = [size**i * budget**j * group**k for i, j, k in powers]
+    # Size alone may turn more sharply, as where more weights stop to pay.
+    highest = min(degree + 2, len(np.unique(size)) // SIZES_PER_POWER)
+    alone = range(min(degree, most[0]) + 1, highest + 1)
+    surface = [size**i * budget**j * group**k for i, j, k in powers] + [size**i for i in alone]
     precisions = _indicators([one.precision for one in chosen])[:, 1:]
     policies = _indicators([one.kv_policy for one in chosen])[:, 1:]
     sloped = [precisions * size[:, None]] if most[0] > 1 else []

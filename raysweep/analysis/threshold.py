@@ -46,6 +46,9 @@ POOLED = "all benchmarks"
 
 FEWEST_QUESTIONS, FEWEST_SIZES = 8, 3
 
+# A size with fewer contests than this cannot contradict.
+RARE = 0.2
+
 # Samples of normal noise with the advantages' covariance, by which chance is judged.
 SIMULATED = 20_000
 
@@ -167,34 +170,35 @@ def _answer(evidence: Sequence[_Evidence], batch_size: int, seed: int) -> Thresh
     )
 
 
-def _judge(advantages: Advantages, seed: int) -> Threshold:
+def _judge(own: Advantages, seed: int) -> Threshold:
     """Find the change of sign, and test whether it could be chance.
 
-    Cut c means that the sizes before index c lie below the threshold, and the others do not.
+    Cut c means that the sizes before index c lie below the threshold, and the others do not. Sizes that are
+    seldom met count on their side of a cut, but are no place for one.
     """
-    met = advantages.met()
-    if len(met.sizes) == 0:
+    met = np.flatnonzero(own.met)
+    if len(met) == 0:
         return Threshold(False, "no memory in this sweep can be spent on either weights or tokens")
-    each = tuple(_advantage(index, met) for index in range(len(met.sizes)))
-    if len(met.sizes) == 1:
-        return Threshold(False, _why_not(met), advantages=each)
-    noise = _noise(met.covariance, seed)
-    here, chance = _sides(met.total[None]), _sides(noise)
+    each = tuple(_advantage(index, own) for index in met.tolist())
+    if len(met) == 1:
+        return Threshold(False, _why_not(own), advantages=each)
+    noise, places = _noise(own.covariance, seed), met[1:]
+    here, chance = _sides(own.total[None], places), _sides(noise, places)
     p_value = _p_value(here, chance)
     if p_value > 1 - LEVEL:
-        return Threshold(False, _why_not(met), p_value=p_value, advantages=each)
+        return Threshold(False, _why_not(own), p_value=p_value, advantages=each)
     cut = int(_best_cut(here)[0])
-    if why := _contradiction(met, cut):
+    if why := _contradiction(own, int(places[cut])):
         return Threshold(False, why, p_value=p_value, advantages=each)
     tail = (1 - LEVEL) / 2
-    cuts = _best_cut(_sides(met.total + noise))
+    cuts = _best_cut(_sides(own.total + noise, places))
     low, high = np.quantile(cuts, [tail, 1 - tail], method="inverted_cdf").astype(int).tolist()
     return Threshold(
         True,
         "more weights win below it, more tokens win above it",
-        weights_bytes=float(met.sizes[cut]),
-        low=float(met.sizes[min(low, cut) - 1]),
-        high=float(met.sizes[min(max(high, cut) + 1, len(met.sizes) - 1)]),
+        weights_bytes=float(own.sizes[places[cut]]),
+        low=float(own.sizes[met[min(low, cut)]]),
+        high=float(own.sizes[places[min(max(high, cut) + 1, len(places) - 1)]]),
         p_value=p_value,
         advantages=each,
     )
@@ -210,15 +214,16 @@ def _noise(covariance: Floats, seed: int) -> Floats:
     return (normal * np.sqrt(np.maximum(strength, 0))) @ axes.T
 
 
-def _sides(advantage: Floats) -> Sides:
-    """Total advantage of weights below each cut, and of tokens above it."""
+def _sides(advantage: Floats, places: NDArray[np.intp]) -> Sides:
+    """Total advantage of weights below the cut at each place, and of tokens above it."""
     running = np.cumsum(advantage, axis=1)
-    return running[:, :-1], running[:, :-1] - running[:, -1:]
+    below = running[:, places - 1]
+    return below, below - running[:, -1:]
 
 
 def _best_cut(sides: Sides) -> NDArray[np.intp]:
-    """The cut that explains most in each draw: [draws]."""
-    return np.add(*sides).argmax(axis=1) + 1
+    """Index of the cut that explains most in each draw: [draws]."""
+    return np.add(*sides).argmax(axis=1)
 
 
 def _p_value(here: Sides, chance: Sides) -> float:
@@ -230,29 +235,31 @@ def _p_value(here: Sides, chance: Sides) -> float:
     return float(max((1 + (one >= weaker).sum()) / (1 + SIMULATED) for one in strongest))
 
 
-def _contradiction(met: Advantages, cut: int) -> str | None:
+def _contradiction(own: Advantages, cut: int) -> str | None:
     """The size that lies on the wrong side of the cut, if there is one at the level of all sizes together."""
-    z = met.total / np.maximum(met.error, 1e-12)
-    contrary = np.where(np.arange(len(z)) < cut, -z, z)
+    z = own.total / np.maximum(own.error, 1e-12)
+    contrary = np.where(np.arange(len(z)) < cut, -z, z) * (own.contests >= RARE)
     worst = int(contrary.argmax())
     if contrary[worst] < NormalDist().inv_cdf(1 - (1 - LEVEL) / len(z)):
         return None
     winner, side = ("tokens", "below") if worst < cut else ("weights", "above")
     return (
-        f"there is more than one change: more {winner} win at {human_bytes(met.sizes[worst])}, "
-        f"which lies {side} the change at {human_bytes(met.sizes[cut])}"
+        f"there is more than one change: more {winner} win at {human_bytes(own.sizes[worst])}, "
+        f"which lies {side} the change at {human_bytes(own.sizes[cut])}"
     )
 
 
 def _agreement(several: Sequence[Advantages], seed: int) -> float:
     """The p-value of "these benchmarks have the same advantages on both sides of the pooled cut"."""
-    met = pooled(several).contests >= 0.5
-    if met.sum() < 2:
+    together = pooled(several)
+    places = np.flatnonzero(together.met)[1:]
+    if len(places) == 0:
         return 1.0
-    cut = int(_best_cut(_sides(pooled(several).total[met][None]))[0])
-    sides = np.array([np.arange(met.sum()) < cut, np.arange(met.sum()) >= cut], dtype=np.float64)
-    covariances = [sides @ one.covariance[np.ix_(met, met)] @ sides.T for one in several]
-    here = np.stack([sides @ one.total[met] for one in several])[None]
+    cut = places[_best_cut(_sides(together.total[None], places))[0]]
+    above = np.arange(len(together.sizes)) >= cut
+    sides = np.stack([~above, above]).astype(np.float64)
+    covariances = [sides @ one.covariance @ sides.T for one in several]
+    here = np.stack([sides @ one.total for one in several])[None]
     noise = np.stack([_noise(c, seed + i) for i, c in enumerate(covariances)], axis=1)
     weights = 1 / np.maximum([np.diag(covariance) for covariance in covariances], 1e-12)
     found, chance = (_heterogeneity(values, weights) for values in (here, noise))
@@ -265,17 +272,17 @@ def _heterogeneity(values: Floats, weights: Floats) -> Floats:
     return ((values - mean) ** 2 * weights).sum(axis=(1, 2))
 
 
-def _why_not(met: Advantages) -> str:
-    z = float(met.total.sum()) / max(float(np.sqrt(met.covariance.sum())), 1e-12)
+def _why_not(own: Advantages) -> str:
+    z = float(own.total.sum()) / max(float(np.sqrt(own.covariance.sum())), 1e-12)
     if abs(z) < CERTAIN:
         return "the difference between more weights and more tokens is not significant"
     ahead, behind = ("weights", "tokens") if z > 0 else ("tokens", "weights")
     return f"more {ahead} beat more {behind} over all sizes together, but no change is significant"
 
 
-def _advantage(index: int, met: Advantages) -> Advantage:
+def _advantage(index: int, own: Advantages) -> Advantage:
     """The mean advantage at a size, with its interval."""
-    number = float(met.contests[index])
-    mean, error = float(met.total[index]) / number, float(met.error[index]) / number
+    number = float(own.contests[index])
+    mean, error = float(own.total[index]) / number, float(own.error[index]) / number
     half = NormalDist().inv_cdf((1 + LEVEL) / 2) * error
-    return Advantage(int(met.sizes[index]), round(number), mean, mean - half, mean + half)
+    return Advantage(int(own.sizes[index]), round(number), mean, mean - half, mean + half)
