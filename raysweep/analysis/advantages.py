@@ -41,14 +41,17 @@ class Advantages:
     total       sum of the advantages of weights, in accuracy: [sizes]
     contests    number of memories at which the best configuration has this size, a mean: [sizes]
     covariance  of `total` over samples of questions: [sizes, sizes]
-    error       standard error of `total`, given its number of contests: [sizes]
     """
 
     sizes: Floats
     total: Floats
     contests: Floats
     covariance: Floats
-    error: Floats
+
+    @property
+    def errors(self) -> Floats:
+        """The standard error of each total: [sizes]."""
+        return np.maximum(np.sqrt(np.diag(self.covariance)), 1e-12)
 
     @property
     def met(self) -> NDArray[np.bool_]:
@@ -64,7 +67,6 @@ def pooled(several: Iterable[Advantages]) -> Advantages:
         np.sum([one.total for one in parts], axis=0),
         np.sum([one.contests for one in parts], axis=0),
         np.sum([one.covariance for one in parts], axis=0),
-        np.sqrt(np.sum([one.error**2 for one in parts], axis=0)),
     )
 
 
@@ -99,11 +101,8 @@ def by_surface(
     found = {}
     for size, contests in zip(batch_sizes, doublings.contests(accuracies, accuracies), strict=True):
         total, number = contests.totals(len(doublings.sizes))
-        ratios = _given_number(total[:1], number[:1], total[1:], number[1:])
-        spread, own = (_covariance(values, questions) for values in (total[1:], ratios))
-        found[size] = Advantages(
-            doublings.sizes, total[0], number[0], spread, np.sqrt(np.diag(own))
-        )
+        covariance = _covariance(total[1:], questions)
+        found[size] = Advantages(doublings.sizes, total[0], number[0], covariance)
     return found, fits
 
 
@@ -160,19 +159,10 @@ class _Scores:
 
 def _from_halvings(sizes: Floats, here: Halved, drawn: Halved, questions: int) -> Advantages:
     total, contests = (values.mean(axis=(0, 1)) for values in here)
-    ratios = _given_number(here[0].mean(axis=1), here[1].mean(axis=1), *drawn)
-    covariance, own = (_between(values, questions) for values in (drawn[0], ratios))
     # The estimate is itself a mean over a finite number of halvings.
     flat = here[0].reshape(-1, len(sizes))
     noise = np.cov(flat.T) / len(flat)
-    error = np.sqrt(np.diag(own) + np.diag(noise))
-    return Advantages(sizes, total, contests, covariance + noise, error)
-
-
-def _given_number(here: Floats, contests_here: Floats, total: Floats, contests: Floats) -> Floats:
-    """What a total differs from the estimate's mean advantage times its own number of contests."""
-    mean = here.mean(axis=0) / np.maximum(contests_here.mean(axis=0), 1e-9)
-    return total - mean * contests
+    return Advantages(sizes, total, contests, _between(drawn[0], questions) + noise)
 
 
 def _between(values: Floats, questions: int) -> Floats:

@@ -107,23 +107,32 @@ class _Evidence:
 
 def find_threshold(candidates: Candidates, batch_size: int, seed: int) -> Threshold:
     """The scale threshold of a benchmark's scenarios at a batch size."""
-    return find_thresholds({"": candidates}, [batch_size], seed)["", batch_size]
+    return find_thresholds(candidates, [batch_size], seed)[batch_size]
 
 
 def find_thresholds(
+    candidates: Candidates, batch_sizes: Sequence[int], seed: int
+) -> dict[int, Threshold]:
+    """The same at several batch sizes, on the same draws of the questions."""
+    found = find_all_thresholds({"": candidates}, batch_sizes, seed)
+    return {size: threshold for (_, size), threshold in found.items()}
+
+
+def find_all_thresholds(
     benchmarks: Mapping[str, Candidates], batch_sizes: Sequence[int], seed: int
 ) -> dict[tuple[str, int], Threshold]:
     """The scale thresholds by benchmark and batch size.
 
-    Benchmarks that share scenarios have one more by the name POOLED.
+    Benchmarks that share scenarios have one more, by the name POOLED, after all others.
     """
-    found, evidence = {}, {}
+    found: dict[tuple[str, int], Threshold] = {}
+    evidence: dict[str, _Evidence] = {}
     for name, candidates in benchmarks.items():
         if why := _too_few(candidates):
             found |= {(name, size): Threshold(False, why) for size in batch_sizes}
-            continue
-        evidence[name] = _Evidence.of(candidates, batch_sizes, seed)
-        found |= {(name, size): _answer([evidence[name]], size, seed) for size in batch_sizes}
+        else:
+            evidence[name] = _Evidence.of(candidates, batch_sizes, seed)
+            found |= {(name, size): _answer([evidence[name]], size, seed) for size in batch_sizes}
     shared = _shared({name: benchmarks[name] for name in evidence})
     if len(shared) < 2:
         return found
@@ -188,7 +197,7 @@ def _judge(own: Advantages, seed: int) -> Threshold:
     if p_value > 1 - LEVEL:
         return Threshold(False, _why_not(own), p_value=p_value, advantages=each)
     cut = int(_best_cut(here)[0])
-    if why := _contradiction(own, int(places[cut])):
+    if why := _contradiction(own, int(places[cut]), noise):
         return Threshold(False, why, p_value=p_value, advantages=each)
     tail = (1 - LEVEL) / 2
     cuts = _best_cut(_sides(own.total + noise, places))
@@ -235,17 +244,18 @@ def _p_value(here: Sides, chance: Sides) -> float:
     return float(max((1 + (one >= weaker).sum()) / (1 + SIMULATED) for one in strongest))
 
 
-def _contradiction(own: Advantages, cut: int) -> str | None:
+def _contradiction(own: Advantages, cut: int, noise: Floats) -> str | None:
     """The size that lies on the wrong side of the cut, if there is one at the level of all sizes together."""
-    z = own.total / np.maximum(own.error, 1e-12)
-    contrary = np.where(np.arange(len(z)) < cut, -z, z) * (own.contests >= RARE)
-    worst = int(contrary.argmax())
-    if contrary[worst] < NormalDist().inv_cdf(1 - (1 - LEVEL) / len(z)):
+    counted = np.flatnonzero(own.contests >= RARE)
+    side = np.where(counted < cut, -1.0, 1.0) / own.errors[counted]
+    contrary, chance = own.total[counted] * side, noise[:, counted] * side
+    if contrary.max() < np.quantile(chance.max(axis=1), LEVEL):
         return None
-    winner, side = ("tokens", "below") if worst < cut else ("weights", "above")
+    worst = int(counted[contrary.argmax()])
+    winner, place = ("tokens", "below") if worst < cut else ("weights", "above")
     return (
         f"there is more than one change: more {winner} win at {human_bytes(own.sizes[worst])}, "
-        f"which lies {side} the change at {human_bytes(own.sizes[cut])}"
+        f"which lies {place} the change at {human_bytes(own.sizes[cut])}"
     )
 
 
@@ -283,6 +293,6 @@ def _why_not(own: Advantages) -> str:
 def _advantage(index: int, own: Advantages) -> Advantage:
     """The mean advantage at a size, with its interval."""
     number = float(own.contests[index])
-    mean, error = float(own.total[index]) / number, float(own.error[index]) / number
+    mean, error = float(own.total[index]) / number, float(own.errors[index]) / number
     half = NormalDist().inv_cdf((1 + LEVEL) / 2) * error
     return Advantage(int(own.sizes[index]), round(number), mean, mean - half, mean + half)

@@ -9,8 +9,8 @@ from support import result_tables
 
 from raysweep.reporting.findings import Finding, best_point, find, memory_points
 from raysweep.reporting.results import Results, points_of, where
-from raysweep.reporting.study_findings import threshold_in_words
 from raysweep.reporting.terminal import frontier_table
+from raysweep.reporting.threshold_words import threshold_in_words
 from raysweep.storage.schemas import SCENARIOS
 from raysweep.system.quantities import duration, human_bytes, human_count, interval, percent, tied
 
