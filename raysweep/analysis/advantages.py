@@ -41,17 +41,27 @@ class Advantages:
     total       sum of the advantages of weights, in accuracy: [sizes]
     contests    number of memories at which the best configuration has this size, a mean: [sizes]
     covariance  of `total` over samples of questions: [sizes, sizes]
+    freedom     degrees of freedom of the covariance: questions less one
     """
 
     sizes: Floats
     total: Floats
     contests: Floats
     covariance: Floats
+    freedom: int
 
     @property
     def errors(self) -> Floats:
         """The standard error of each total: [sizes]."""
         return np.maximum(np.sqrt(np.diag(self.covariance)), 1e-12)
+
+    def noise(self, draws: int, seed: int) -> Floats:
+        """What chance adds to the totals: Student's noise with their covariance, [draws, sizes]."""
+        rng = np.random.default_rng(seed)
+        strength, axes = np.linalg.eigh(self.covariance)
+        normal = rng.standard_normal((draws, len(strength)))
+        scale = np.sqrt(self.freedom / rng.chisquare(self.freedom, (draws, 1)))
+        return scale * (normal * np.sqrt(np.maximum(strength, 0))) @ axes.T
 
     @property
     def met(self) -> NDArray[np.bool_]:
@@ -67,6 +77,7 @@ def pooled(several: Iterable[Advantages]) -> Advantages:
         np.sum([one.total for one in parts], axis=0),
         np.sum([one.contests for one in parts], axis=0),
         np.sum([one.covariance for one in parts], axis=0),
+        sum(one.freedom for one in parts),
     )
 
 
@@ -102,7 +113,7 @@ def by_surface(
     for size, contests in zip(batch_sizes, doublings.contests(accuracies, accuracies), strict=True):
         total, number = contests.totals(len(doublings.sizes))
         covariance = _covariance(total[1:], questions)
-        found[size] = Advantages(doublings.sizes, total[0], number[0], covariance)
+        found[size] = Advantages(doublings.sizes, total[0], number[0], covariance, questions - 1)
     return found, fits
 
 
@@ -162,7 +173,8 @@ def _from_halvings(sizes: Floats, here: Halved, drawn: Halved, questions: int) -
     # The estimate is itself a mean over a finite number of halvings.
     flat = here[0].reshape(-1, len(sizes))
     noise = np.cov(flat.T) / len(flat)
-    return Advantages(sizes, total, contests, _between(drawn[0], questions) + noise)
+    covariance = _between(drawn[0], questions) + noise
+    return Advantages(sizes, total, contests, covariance, questions - 1)
 
 
 def _between(values: Floats, questions: int) -> Floats:

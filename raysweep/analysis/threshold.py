@@ -49,7 +49,7 @@ FEWEST_QUESTIONS, FEWEST_SIZES = 8, 3
 # A size with fewer contests than this cannot contradict.
 RARE = 0.2
 
-# Samples of normal noise with the advantages' covariance, by which chance is judged.
+# Samples of noise with the advantages' covariance, by which chance is judged.
 SIMULATED = 20_000
 
 # An advantage over all sizes together is reported from this many standard errors on.
@@ -191,7 +191,7 @@ def _judge(own: Advantages, seed: int) -> Threshold:
     each = tuple(_advantage(index, own) for index in met.tolist())
     if len(met) == 1:
         return Threshold(False, _why_not(own), advantages=each)
-    noise, places = _noise(own.covariance, seed), met[1:]
+    noise, places = own.noise(SIMULATED, seed), met[1:]
     here, chance = _sides(own.total[None], places), _sides(noise, places)
     p_value = _p_value(here, chance)
     if p_value > 1 - LEVEL:
@@ -214,13 +214,6 @@ def _judge(own: Advantages, seed: int) -> Threshold:
 
 
 Sides = tuple[Floats, Floats]  # below and above each cut: [draws, cuts] each
-
-
-def _noise(covariance: Floats, seed: int) -> Floats:
-    """Normal noise with this covariance: [SIMULATED, sizes]."""
-    strength, axes = np.linalg.eigh(covariance)
-    normal = np.random.default_rng(seed).standard_normal((SIMULATED, len(covariance)))
-    return (normal * np.sqrt(np.maximum(strength, 0))) @ axes.T
 
 
 def _sides(advantage: Floats, places: NDArray[np.intp]) -> Sides:
@@ -268,11 +261,11 @@ def _agreement(several: Sequence[Advantages], seed: int) -> float:
     cut = places[_best_cut(_sides(together.total[None], places))[0]]
     above = np.arange(len(together.sizes)) >= cut
     sides = np.stack([~above, above]).astype(np.float64)
-    covariances = [sides @ one.covariance @ sides.T for one in several]
     here = np.stack([sides @ one.total for one in several])[None]
-    noise = np.stack([_noise(c, seed + i) for i, c in enumerate(covariances)], axis=1)
-    weights = 1 / np.maximum([np.diag(covariance) for covariance in covariances], 1e-12)
-    found, chance = (_heterogeneity(values, weights) for values in (here, noise))
+    noise = [one.noise(SIMULATED, seed + i) @ sides.T for i, one in enumerate(several)]
+    drawn = np.stack(noise, axis=1)
+    weights = 1 / np.maximum(drawn.var(axis=0), 1e-12)
+    found, chance = (_heterogeneity(values, weights) for values in (here, drawn))
     return float((1 + (chance >= found).sum()) / (1 + SIMULATED))
 
 

@@ -62,7 +62,7 @@ def test_without_one_it_says_so(kind: str):
 
 
 def test_few_questions_decide_nothing():
-    answer = found(with_threshold(THRESHOLD), seed=0, questions=12)
+    answer = found(with_threshold(THRESHOLD), seed=0, questions=8)
     assert not answer.decided and answer.p_value is not None and answer.p_value > 0.05
 
 
