@@ -31,11 +31,12 @@ def threshold_in_words(threshold: Row) -> str:
     agreement = threshold.get("agreement_p_value")
     if agreement is None:
         return f"Scale threshold: {_verdict(threshold)}"
-    differ = "differ" if agreement < SIGNIFICANT else "do not differ significantly"
-    return (
-        f"Scale threshold of all benchmarks together: {_verdict(threshold)} "
-        f"The benchmarks {differ} from each other ({_p(agreement)})."
+    said = (
+        f"The benchmarks differ from each other ({_p(agreement)}), so this describes none of them."
+        if agreement < SIGNIFICANT
+        else f"The benchmarks do not differ significantly ({_p(agreement)})."
     )
+    return f"Scale threshold of all benchmarks together: {_verdict(threshold)} {said}"
 
 
 def smooth_in_words(threshold: Row) -> Iterator[str]:

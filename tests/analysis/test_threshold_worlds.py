@@ -1,9 +1,10 @@
 """A small cut of `benchmarks.threshold`: verdicts in worlds whose truth is known, on the study's own grid."""
 
 import pytest
+
 from benchmarks.threshold import KINDS, QUESTIONS, Counted, verdict
 
-WORLDS = 3
+WORLDS = 2
 
 
 def counted(name: str, questions: int = QUESTIONS) -> tuple[Counted, Counted]:

@@ -111,10 +111,15 @@ def test_a_smooth_law_is_labelled_and_warned_of_where_it_does_not_fit():
 
 
 def test_a_pooled_threshold_says_whether_the_benchmarks_agree():
-    for p_value, said in ((0.6, "do not differ significantly"), (0.002, "differ")):
-        words = threshold_in_words({**DECIDED, "agreement_p_value": p_value})
+    agree, differ = (
+        threshold_in_words({**DECIDED, "agreement_p_value": p_value}) for p_value in (0.6, 0.002)
+    )
+    for words in (agree, differ):
         assert words.startswith("Scale threshold of all benchmarks together: 4 GB of weights")
-        assert words.endswith(f"The benchmarks {said} from each other (p = {p_value}).")
+    assert agree.endswith("The benchmarks do not differ significantly (p = 0.6).")
+    assert differ.endswith(
+        "The benchmarks differ from each other (p = 0.002), so this describes none of them."
+    )
 
 
 def test_the_pooled_threshold_stands_beside_each_benchmarks_own():
