@@ -2,26 +2,37 @@
 
 At each memory M the best configuration of any kind has W bytes of weights and spends T tokens in all of
 its group. Within twice the memory, the best with more weights and no more tokens meets the best with more
-tokens and no more weights. Configurations are chosen by their accuracies on one half of the questions and
-measured on the other half, so that a larger choice biases neither side. All draws of the questions are
-computed at once. Memory only grows along the way, so every configuration is visited once.
+tokens and no more weights. One set of accuracies chooses, and another is then compared. With the two
+halves of the questions as these sets, a larger choice biases neither side.
+
+Many draws of the questions are computed at once. An accuracy and the place of its member are packed into
+one integer, so the largest integer names the best member.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from raysweep.analysis.candidates import Candidates
-from raysweep.analysis.uncertainty import bootstrap_means
 from raysweep.metrics import Floats
 
 STEPS_PER_DOUBLING = 4
 
-# How much more accurate weights are than tokens; NaN where there is no contest.
-AdvantageOfWeights = NDArray[np.float64]
+# Draws that are computed together, so that they fit the processor's cache.
+DRAWS_AT_ONCE = 256
+
+# Bits of a packed integer that hold a place, and the unit of accuracy in the other bits.
+PLACE_BITS, UNITS = 22, 2.0**20
+PLACES = (1 << PLACE_BITS) - 1
+# Less than any packed accuracy. Its bits name the first place.
+NOTHING = np.int64(-1)
+
+Packed = NDArray[np.int64]
+Steps = list[list[int]]
+Met = tuple[NDArray[np.intp], Floats]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,130 +40,118 @@ class Contests:
     """What each draw of the questions found at each memory.
 
     size       index of the best configuration's weights among the effective sizes
-    advantage  accuracy of the best with more weights, less that of the best with more tokens
+    advantage  accuracy of the best with more weights, less that of the best with more tokens; NaN where
+               there is no contest
     """
 
-    memories: Floats
     size: NDArray[np.intp]  # [draws, memories]
-    advantage: AdvantageOfWeights  # [draws, memories]
+    advantage: Floats  # [draws, memories]
 
-    def totals(self, n_sizes: int) -> tuple[Floats, NDArray[np.intp]]:
+    def totals(self, n_sizes: int) -> tuple[Floats, Floats]:
         """The sum of the advantages at each size, and their number: [draws, sizes] each."""
         held = ~np.isnan(self.advantage)
-        at = [(self.size == size) & held for size in range(n_sizes)]
-        totals = [np.where(where, self.advantage, 0.0).sum(axis=1) for where in at]
-        return np.stack(totals, axis=1), np.stack([where.sum(axis=1) for where in at], axis=1)
+        draws = len(self.advantage)
+        cell = (np.arange(draws)[:, None] * n_sizes + self.size)[held]
+        shape = (draws, n_sizes)
+        total = np.bincount(cell, self.advantage[held], minlength=draws * n_sizes)
+        number = np.bincount(cell, minlength=draws * n_sizes)
+        return total.reshape(shape).astype(np.float64), number.reshape(shape).astype(np.float64)
 
 
-def halves(
-    candidates: Candidates, counts: Floats, rng: np.random.Generator
-) -> tuple[Floats, Floats]:
-    """Two independent accuracies of every candidate in each draw of the questions: [2 * draws, members].
+class Doublings:
+    """The contests among some candidates at some batch sizes.
 
-    counts  how often each draw holds each question: [draws, questions]
-
-    One half of a draw's questions gives the first accuracy, the other half the second. The second half
-    of the rows has the halves exchanged.
-    """
-    order = rng.random(counts.shape).argsort(axis=1)
-    # All copies of a question lie in the same half.
-    half = order < counts.shape[1] // 2
-    first, second = (
-        bootstrap_means(candidates.scores, _shares(np.where(mine, counts, 0.0)))
-        for mine in (half, ~half)
-    )
-    return np.concatenate([first, second]), np.concatenate([second, first])
-
-
-def _shares(counts: Floats) -> Floats:
-    return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-
-
-def contests(
-    candidates: Candidates, batch_size: int, chosen_by: Floats, measured: Floats
-) -> Contests:
-    """The advantages at each memory.
-
-    chosen_by  the accuracies by which configurations are chosen: [draws, members]
-    measured   the accuracies that are then compared: [draws, members]
-    """
-    memory = candidates.memory_bytes(batch_size)
-    doublings = np.log2(memory.max() / memory.min())
-    steps = np.arange(int(doublings * STEPS_PER_DOUBLING) + 1)
-    memories = memory.min() * 2.0 ** (steps / STEPS_PER_DOUBLING)
-    states = _states(candidates, memory, memories, chosen_by, measured)
-    recent: deque[_Best] = deque(maxlen=STEPS_PER_DOUBLING + 1)
-    pairs = []
-    for state in states:
-        recent.append(state)
-        if len(recent) > STEPS_PER_DOUBLING:
-            pairs.append(_contest(recent[0], state))
-    draws = len(chosen_by)
-    size, advantage = zip(*pairs, strict=True) if pairs else ((), ())
-    return Contests(
-        memories[: len(pairs)],
-        np.array(size, dtype=np.intp).reshape(len(pairs), draws).T,
-        np.array(advantage, dtype=np.float64).reshape(len(pairs), draws).T,
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class _Best:
-    """The best configuration within a memory of each size and number of tokens: [draws, sizes, tokens].
-
-    chosen_by  the accuracies that choose, -inf where nothing fits
-    measured   the accuracy of the same configuration on the other half of the questions
+    A *cell* holds the members of one size and number of tokens, least memory first. This order is the same
+    at any batch size, since the weights of a cell take the same bytes.
     """
 
-    chosen_by: Floats
-    measured: Floats
+    def __init__(self, candidates: Candidates, batch_sizes: Sequence[int]) -> None:
+        spent = candidates.token_budgets * candidates.group_sizes
+        self.sizes, size = np.unique(candidates.weights_bytes, return_inverse=True)
+        tokens, token = np.unique(spent, return_inverse=True)
+        self._order = np.lexsort([candidates.kv_bytes, token, size])
+        self._size, self._token = size[self._order], token[self._order]
+        cell = self._size * len(tokens) + self._token
+        self._cells = np.split(np.arange(len(cell)), np.flatnonzero(np.diff(cell)) + 1)
+        self._shape = (len(self.sizes), len(tokens))
+        self._admitted = [
+            _admitted(candidates.memory_bytes(size)[self._order], cell) for size in batch_sizes
+        ]
 
-    def copy(self) -> "_Best":
-        return _Best(self.chosen_by.copy(), self.measured.copy())
+    def contests(self, chosen_by: NDArray, measured: NDArray) -> list[Contests]:
+        """The contests at each batch size.
 
-    def improve(self, at: tuple[int, int], chosen_by: Floats, measured: Floats) -> None:
-        """Admit configurations of one size and number of tokens: [draws, configurations] each."""
-        rows, winner = np.arange(len(chosen_by)), chosen_by.argmax(axis=1)
-        where = (slice(None), *at)
-        better = chosen_by[rows, winner] > self.chosen_by[where]
-        self.chosen_by[where] = np.where(better, chosen_by[rows, winner], self.chosen_by[where])
-        self.measured[where] = np.where(better, measured[rows, winner], self.measured[where])
+        chosen_by  the accuracies by which configurations are chosen: [members, draws]
+        measured   the accuracies that are then compared: [members, draws]
+        """
+        parts = []
+        for at in range(0, chosen_by.shape[1], DRAWS_AT_ONCE):
+            some = slice(at, at + DRAWS_AT_ONCE)
+            best = self._best_so_far(chosen_by[:, some])
+            parts.append([self._met(best, steps, measured[:, some]) for steps in self._admitted])
+        return [
+            Contests(*(np.concatenate(one) for one in zip(*of_batch, strict=True)))
+            for of_batch in zip(*parts, strict=True)
+        ]
 
-    def among(self, allowed: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:
-        """The measured accuracy of the best allowed one, and whether there is one: [draws] each."""
-        draws = len(allowed)
-        best = np.where(allowed, self.chosen_by, -np.inf).reshape(draws, -1)
-        winner, rows = best.argmax(axis=1), np.arange(draws)
-        return self.measured.reshape(draws, -1)[rows, winner], best[rows, winner] > -np.inf
+    def _best_so_far(self, chosen_by: NDArray) -> Packed:
+        """The best of each member and those before it in its cell: [places, draws].
+
+        Accuracy comes first, then the place, so that the earlier of equals is the larger.
+        """
+        packed = (chosen_by * np.float32(UNITS)).astype(np.int64)[self._order]
+        packed <<= PLACE_BITS
+        packed |= PLACES - np.arange(len(packed))[:, None]
+        for places in self._cells:
+            own = packed[places[0] : places[-1] + 1]
+            np.maximum.accumulate(own, axis=0, out=own)
+        return packed
+
+    def _met(self, best_so_far: Packed, admitted: Steps, measured: NDArray) -> Met:
+        """Sizes and advantages of some draws: [draws, memories] each."""
+        draws = measured.shape[1]
+        best = np.full((*self._shape, draws), NOTHING)
+        now, recent, met = np.full(draws, NOTHING), deque[Packed](), []
+        for places in admitted:
+            for place in places:
+                best[self._size[place], self._token[place]] = best_so_far[place]
+                np.maximum(now, best_so_far[place], out=now)
+            recent.append(now.copy())
+            if len(recent) > STEPS_PER_DOUBLING:
+                chosen = _place(recent.popleft())
+                size, token = self._size[chosen], self._token[chosen]
+                met.append((size, self._advantage(best, size, token, measured)))
+        if not met:
+            return np.zeros((draws, 0), dtype=np.intp), np.zeros((draws, 0))
+        size, advantage = zip(*met, strict=True)
+        return np.stack(size, axis=1), np.stack(advantage, axis=1)
+
+    def _advantage(
+        self, best: Packed, size: NDArray[np.intp], token: NDArray[np.intp], measured: NDArray
+    ) -> Floats:
+        """The advantage of weights over the best of these sizes and tokens: [draws]."""
+        grown, longer = np.full((2, len(size)), NOTHING)
+        choice = size * best.shape[1] + token
+        by_choice = np.argsort(choice, kind="stable")
+        for rows in np.split(by_choice, np.flatnonzero(np.diff(choice[by_choice])) + 1):
+            w, t = size[rows[0]], token[rows[0]]
+            if w + 1 < best.shape[0] and t + 1 < best.shape[1]:
+                grown[rows] = best[w + 1 :, : t + 1, rows].max(axis=(0, 1))
+                longer[rows] = best[: w + 1, t + 1 :, rows].max(axis=(0, 1))
+        more_weights, more_tokens = (
+            measured[self._order[_place(one)], np.arange(len(one))] for one in (grown, longer)
+        )
+        return np.where((grown >= 0) & (longer >= 0), more_weights - more_tokens, np.nan)
 
 
-def _states(
-    candidates: Candidates, memory: Floats, memories: Floats, chosen_by: Floats, measured: Floats
-) -> Iterator[_Best]:
-    """The state at each memory, least first."""
-    sizes, size_of = np.unique(candidates.weights_bytes, return_inverse=True)
-    spent = candidates.token_budgets * candidates.group_sizes
-    tokens, tokens_of = np.unique(spent, return_inverse=True)
-    shape = (len(chosen_by), len(sizes), len(tokens))
-    best = _Best(np.full(shape, -np.inf), np.full(shape, np.nan))
-    fits_at = np.searchsorted(memories, memory * (1 - 1e-12))
-    keys = np.stack([fits_at, size_of, tokens_of], axis=1)
-    order = np.lexsort(keys.T[::-1])
-    cuts = np.flatnonzero((np.diff(keys[order], axis=0) != 0).any(axis=1)) + 1
-    groups = [(tuple(keys[group[0]].tolist()), group) for group in np.split(order, cuts)]
-    for step in range(len(memories)):
-        while groups and groups[0][0][0] == step:
-            (_, size, spend), group = groups.pop(0)
-            best.improve((size, spend), chosen_by[:, group], measured[:, group])
-        yield best.copy()
+def _place(best: Packed) -> NDArray[np.intp]:
+    return PLACES - (best & PLACES)
 
 
-def _contest(now: _Best, later: _Best) -> tuple[NDArray[np.intp], AdvantageOfWeights]:
-    """The size of the best now, and the advantage of weights at twice the memory: [draws] each."""
-    draws, n_sizes, n_tokens = now.chosen_by.shape
-    size, tokens = np.divmod(now.chosen_by.reshape(draws, -1).argmax(axis=1), n_tokens)
-    larger = (np.arange(n_sizes) > size[:, None])[:, :, None]
-    longer = (np.arange(n_tokens) > tokens[:, None])[:, None, :]
-    more_weights, can_grow = later.among(larger & ~longer)
-    more_tokens, can_think = later.among(~larger & longer)
-    return size, np.where(can_grow & can_think, more_weights - more_tokens, np.nan)
+def _admitted(memory: Floats, cell: NDArray[np.intp]) -> Steps:
+    """The last member of each cell that each step of the memory admits, as places in the order."""
+    steps = int(np.log2(memory.max() / memory.min()) * STEPS_PER_DOUBLING) + 1
+    memories = memory.min() * 2.0 ** (np.arange(steps) / STEPS_PER_DOUBLING)
+    step = np.searchsorted(memories, memory * (1 - 1e-12))
+    last = np.append((np.diff(step) != 0) | (np.diff(cell) != 0), True)
+    return [np.flatnonzero(last & (step == one)).tolist() for one in range(steps)]

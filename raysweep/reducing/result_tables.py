@@ -67,15 +67,24 @@ def thresholds_found(thresholds: Thresholds) -> list[dict[str, Any]]:
         {
             "benchmark": benchmark,
             "batch_size": batch_size,
-            "decided": found.decided,
-            "reason": found.reason,
-            "weights_bytes": found.weights_bytes,
-            "weights_bytes_lo": found.low,
-            "weights_bytes_hi": found.high,
-            "p_value": found.p_value,
+            **_verdict(found),
+            "agreement_p_value": found.agreement_p,
+            "smooth": found.smooth
+            and {**_verdict(found.smooth), "fit_p_value": found.smooth.fit_p},
         }
         for (benchmark, batch_size), found in thresholds.items()
     ]
+
+
+def _verdict(found: Threshold) -> dict[str, Any]:
+    return {
+        "decided": found.decided,
+        "reason": found.reason,
+        "weights_bytes": found.weights_bytes,
+        "weights_bytes_lo": found.low,
+        "weights_bytes_hi": found.high,
+        "p_value": found.p_value,
+    }
 
 
 def question_table(benchmarks: Iterable[Benchmark]) -> pa.Table:

@@ -39,7 +39,7 @@ from raysweep.reporting.drawing import (
 )
 from raysweep.reporting.findings import memory_points
 from raysweep.reporting.results import Results, where
-from raysweep.reporting.study_findings import is_of, threshold_in_words
+from raysweep.reporting.threshold_words import is_of, threshold_in_words
 from raysweep.system.quantities import human_bytes
 
 SIDES = {"parallel": "votes (number: G)", "serial": "one sample", "neither": "not decided"}

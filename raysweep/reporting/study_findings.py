@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from raysweep.analysis import study
 from raysweep.analysis.candidates import Candidates
-from raysweep.analysis.configurations import Row
 from raysweep.reporting.quantisation import quantisations
 from raysweep.reporting.results import Results
+from raysweep.reporting.threshold_words import threshold_notes
 from raysweep.system.quantities import human_bytes, plural
 
 # At most this many engines are named in a sentence.
@@ -25,9 +25,7 @@ ADJUSTED = ", by intervals that hold for all of them together."
 def study_notes(results: Results) -> Iterator[str]:
     """A sentence for each question that these results, which are of one benchmark, can answer."""
     batch_size = results.batch_sizes[0]
-    for threshold in results.summary.get("thresholds", []):
-        if is_of(threshold, results, batch_size):
-            yield threshold_in_words(threshold)
+    yield from threshold_notes(results, batch_size)
     for candidates in results.candidates.values():
         yield from votes_in_words(candidates, batch_size)
         compared, stored = (
@@ -37,25 +35,6 @@ def study_notes(results: Results) -> Iterator[str]:
         yield from compared
         if compared and stored:
             yield f"What was stored in fewer bits: {'; '.join(stored)}."
-
-
-def is_of(threshold: Row, results: Results, batch_size: int) -> bool:
-    """Whether a threshold of summary.json is of these results and the batch size."""
-    is_ours = threshold["benchmark"] in results.candidates
-    return is_ours and threshold["batch_size"] == batch_size
-
-
-def threshold_in_words(threshold: Row) -> str:
-    """`Scale threshold: these data do not decide it, because ...`"""
-    if not threshold["decided"]:
-        return f"Scale threshold: these data do not decide it, because {threshold['reason']}."
-    size, low, high = (
-        human_bytes(threshold[f"weights_bytes{bound}"]) for bound in ("", "_lo", "_hi")
-    )
-    return (
-        f"Scale threshold: {size} of weights (95% interval {low} to {high}). Below it, memory is better "
-        "spent on more weights, above it on more tokens."
-    )
 
 
 def votes_in_words(candidates: Candidates, batch_size: int) -> Iterator[str]:

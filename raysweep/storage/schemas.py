@@ -173,7 +173,8 @@ SCORES = pa.schema(
 
 QUESTIONS = pa.schema({"benchmark": _string, "question_id": _string})
 
-# One row for each effective size of a benchmark and batch size: see raysweep/analysis/threshold.py.
+# One row for each effective size of a benchmark and batch size: see raysweep/analysis/threshold.py. Those of
+# the benchmarks pooled have the benchmark "all benchmarks".
 THRESHOLDS = pa.schema(
     {
         "benchmark": _string,
@@ -181,7 +182,7 @@ THRESHOLDS = pa.schema(
         "weights_bytes": _int,  # size of the weights (the "effective size")
         "contests": _int,  # number of memory sizes at which the best configuration has this size
         "advantage": _float,  # accuracy gained by doubling the memory for weights rather than for tokens
-        "advantage_lo": _float,  # lower end of the 95% interval, by a bootstrap over questions
+        "advantage_lo": _float,  # lower end of the 95% interval, from a bootstrap over questions
         "advantage_hi": _float,  # upper end of the 95% interval
     }
 )

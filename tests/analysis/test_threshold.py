@@ -1,11 +1,20 @@
 """The scale threshold is found where one was planted, and not where there is none."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from support import planted_thresholds
 from support.planted_thresholds import SIZES, doublings, tokens, with_threshold
 
-from raysweep.analysis.threshold import Threshold, find_threshold
+from raysweep.analysis.candidates import Candidates
+from raysweep.analysis.threshold import (
+    POOLED,
+    Threshold,
+    find_all_thresholds,
+    find_threshold,
+    find_thresholds,
+)
 
 THRESHOLD = 4.2e9
 QUESTIONS, DRAWS = 198, 100
@@ -62,7 +71,7 @@ def test_without_one_it_says_so(kind: str):
 
 
 def test_few_questions_decide_nothing():
-    answer = found(with_threshold(THRESHOLD), seed=0, questions=12)
+    answer = found(with_threshold(THRESHOLD), seed=0, questions=8)
     assert not answer.decided and answer.p_value is not None and answer.p_value > 0.05
 
 
@@ -96,3 +105,81 @@ def test_questions_without_samples_are_borne():
     whole = planted_thresholds.candidates(with_threshold(THRESHOLD), QUESTIONS, 1)
     whole.scores[::9, ::7] = np.nan
     assert find_threshold(whole, 1, 0).decided
+
+
+def test_five_seeds_give_one_verdict():
+    few = planted_thresholds.candidates(with_threshold(THRESHOLD), 48, 1)
+    none = planted_thresholds.candidates(WITHOUT["both count alike at every size"], 48, 1)
+    for candidates in (few, none):
+        answers = [find_threshold(candidates, 1, seed) for seed in range(5)]
+        assert len({answer.decided for answer in answers}) == 1
+        assert len({answer.weights_bytes for answer in answers}) == 1
+
+
+def test_batch_sizes_have_thresholds_of_their_own():
+    candidates = planted_thresholds.candidates(with_threshold(THRESHOLD), 60, 1)
+    both = find_thresholds(candidates, [1, 16], 0)
+    assert both[1] == find_threshold(candidates, 1, 0)
+    assert both[1].advantages != both[16].advantages
+
+
+def test_a_second_change_is_not_announced_as_one_threshold():
+    """Weights count below 1.2 GB and above 5 GB, and tokens in between."""
+    size = np.log2(planted_thresholds.candidates(np.zeros(len(MEMORY)), 2, 0).weights_bytes)
+    low, high, least = np.log2([1.2e9, 5e9, SIZES[0]])
+    grown = np.minimum(size, low) - least + np.maximum(size - high, 0)
+    answer = found(1.2 * grown + 0.4 * tokens() - 3, seed=1, questions=400)
+    assert not answer.decided
+    assert answer.reason.startswith("there is more than one change: more weights win at")
+
+
+def test_a_smooth_law_stands_beside_and_says_whether_it_fits():
+    answer = found(with_threshold(THRESHOLD), seed=1, questions=60)
+    assert answer.smooth is not None and answer.smooth.decided
+    assert answer.smooth.low is not None and answer.smooth.high is not None
+    assert answer.smooth.low <= THRESHOLD <= answer.smooth.high
+    assert answer.smooth.fit_p is not None and 0 < answer.smooth.fit_p <= 1
+    flat = found(WITHOUT["nothing counts"], seed=1, questions=60)
+    assert flat.smooth is not None and not flat.smooth.decided
+
+
+def named(candidates: Candidates, benchmark: str) -> Candidates:
+    members = tuple(replace(member, benchmark=benchmark) for member in candidates.members)
+    return Candidates(members, candidates.scores)
+
+
+def benchmarks(*abilities: np.ndarray, questions: int) -> dict[str, Candidates]:
+    return {
+        name: named(planted_thresholds.candidates(ability, questions, seed), name)
+        for seed, (name, ability) in enumerate(zip("ab", abilities, strict=True))
+    }
+
+
+def test_benchmarks_that_agree_decide_together_what_none_decides_alone():
+    slight = with_threshold(THRESHOLD, weights=0.7)
+    several = benchmarks(slight, slight, questions=8)
+    answers = find_all_thresholds(several, [1], 0)
+    together = answers.pop((POOLED, 1))
+    assert not any(answer.decided for answer in answers.values())
+    assert together.decided and together.low is not None and together.high is not None
+    assert together.low <= THRESHOLD <= together.high
+    assert together.agreement_p is not None and together.agreement_p > 0.05
+    assert {answer.agreement_p for answer in answers.values()} == {None}
+
+
+def test_benchmarks_that_differ_are_said_to_differ():
+    several = benchmarks(with_threshold(9e9), WITHOUT["tokens alone count"], questions=QUESTIONS)
+    together = find_all_thresholds(several, [1], 0)[POOLED, 1]
+    assert together.agreement_p is not None and together.agreement_p < 0.01
+
+
+def test_benchmarks_are_pooled_over_the_configurations_that_all_of_them_have():
+    several = benchmarks(with_threshold(THRESHOLD), with_threshold(THRESHOLD), questions=30)
+    apart = np.flatnonzero(several["b"].weights_bytes <= SIZES[6])
+    several["b"] = several["b"].take(apart.tolist())
+    together = find_all_thresholds(several, [1], 0)[POOLED, 1]
+    assert max(one.weights_bytes for one in together.advantages) <= SIZES[6]
+    several["b"] = several["b"].take(
+        np.flatnonzero(several["b"].weights_bytes <= SIZES[1]).tolist()
+    )
+    assert (POOLED, 1) not in find_all_thresholds(several, [1], 0)

@@ -1,6 +1,7 @@
 """The frontier in words and in the terminal: sentences and cells agree with the table."""
 
 import io
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -8,15 +9,12 @@ from rich.console import Console
 from support import result_tables
 from support.candidates import contest, rival
 
+from raysweep.analysis.threshold import POOLED
 from raysweep.reporting.findings import Finding, best_point, find, memory_points
 from raysweep.reporting.results import Results, points_of, where
-from raysweep.reporting.study_findings import (
-    ADJUSTED,
-    eviction_in_words,
-    threshold_in_words,
-    votes_in_words,
-)
+from raysweep.reporting.study_findings import ADJUSTED, eviction_in_words, votes_in_words
 from raysweep.reporting.terminal import frontier_table
+from raysweep.reporting.threshold_words import smooth_in_words, threshold_in_words, threshold_notes
 from raysweep.storage.schemas import SCENARIOS
 from raysweep.system.quantities import duration, human_bytes, human_count, interval, percent, tied
 
@@ -132,6 +130,53 @@ def test_models_where_evicting_is_better_are_named_only_if_the_data_decide_it():
 def test_a_threshold_that_nothing_can_decide_has_no_numbers():
     said = threshold_in_words({"decided": False, "reason": "2 sizes are too few"})
     assert said == "Scale threshold: these data do not decide it, because 2 sizes are too few."
+
+
+DECIDED = {
+    "decided": True,
+    "reason": "more weights win below it",
+    "weights_bytes": 4e9,
+    "weights_bytes_lo": 2e9,
+    "weights_bytes_hi": 8e9,
+}
+UNDECIDED = {"decided": False, "reason": "no change is significant"}
+
+
+def test_a_smooth_law_is_labelled_and_warned_of_where_it_does_not_fit():
+    (fits,) = smooth_in_words({**UNDECIDED, "smooth": {**DECIDED, "fit_p_value": 0.31}})
+    assert fits == (
+        "By a smooth law of accuracy, which the data fit (p = 0.31): 4 GB of weights (95% interval 2 GB to "
+        "8 GB). Below it, memory is better spent on more weights, above it on more tokens."
+    )
+    (unfit,) = smooth_in_words({**DECIDED, "smooth": {**UNDECIDED, "fit_p_value": 0.0002}})
+    assert unfit == (
+        "By a smooth law of accuracy, which the data do not fit (p < 0.001): these data do not decide it, "
+        "because no change is significant. This second answer is unreliable."
+    )
+    assert not list(smooth_in_words({**DECIDED, "smooth": None}))
+
+
+def test_a_pooled_threshold_says_whether_the_benchmarks_agree():
+    agree, differ = (
+        threshold_in_words({**DECIDED, "agreement_p_value": p_value}) for p_value in (0.6, 0.002)
+    )
+    for words in (agree, differ):
+        assert words.startswith("Scale threshold of all benchmarks together: 4 GB of weights")
+    assert agree.endswith("The benchmarks do not differ significantly (p = 0.6).")
+    assert differ.endswith(
+        "The benchmarks differ from each other (p = 0.002), so this describes none of them."
+    )
+
+
+def test_the_pooled_threshold_stands_beside_each_benchmarks_own():
+    results = result_tables.results()
+    pooled = {**DECIDED, "benchmark": POOLED, "batch_size": 1, "agreement_p_value": 0.6}
+    thresholds = [*results.summary["thresholds"], pooled, {**pooled, "batch_size": 16}]
+    with_pooled = replace(results, summary={**results.summary, "thresholds": thresholds})
+    for name in ("chain", "facts"):
+        own, together = threshold_notes(with_pooled.of(name), batch_size=1)
+        assert own.startswith("Scale threshold: ")
+        assert together.startswith("Scale threshold of all benchmarks together: ")
 
 
 def test_memory_points_are_round_and_distinct():

@@ -1,0 +1,193 @@
+"""How much better weights are than tokens at each effective size, and how sure that is. Pure: no I/O.
+
+The advantages of one benchmark at one batch size are totals over its contests (see `doubling`), one per
+effective size, with the covariance of these totals over samples of questions. Two ways lead there:
+
+- *by halves* (`by_halves`), which assumes nothing: one half of the questions chooses, the other is compared.
+  The totals are means over many random halvings. Each draw of the bootstrap has HALVINGS of them, and what
+  spread they still bring into a draw's mean is known from their differences and taken off the covariance.
+- *smooth* (`by_surface`): configurations are chosen and compared on the surface of `surface`, which is
+  refitted in each draw. It is hardly noisy, so the same questions may choose and be compared.
+
+Advantages of several benchmarks add, and so do their covariances, because their questions are different
+draws. This is a bootstrap that draws within each benchmark.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raysweep.analysis.candidates import Candidates
+from raysweep.analysis.doubling import Doublings
+from raysweep.analysis.surface import Surface, deviations_p_value
+from raysweep.analysis.uncertainty import bootstrap_means, bootstrap_weights
+from raysweep.metrics import Floats
+
+# Draws of the bootstrap, halvings of the questions in each, and halvings behind the estimate itself.
+DRAWS, HALVINGS, ESTIMATE_HALVINGS = 400, 8, 400
+SMOOTH_DRAWS = 600
+
+# Draws whose accuracies are computed at once.
+DRAWS_AT_ONCE = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Advantages:
+    """The totals over contests of the advantage of weights, per effective size.
+
+    sizes       effective sizes in bytes, in order
+    total       sum of the advantages of weights, in accuracy: [sizes]
+    contests    number of memories at which the best configuration has this size, a mean: [sizes]
+    covariance  of `total` over samples of questions: [sizes, sizes]
+    freedom     degrees of freedom of the covariance: questions less one
+    """
+
+    sizes: Floats
+    total: Floats
+    contests: Floats
+    covariance: Floats
+    freedom: int
+
+    @property
+    def errors(self) -> Floats:
+        """The standard error of each total: [sizes]."""
+        return np.maximum(np.sqrt(np.diag(self.covariance)), 1e-12)
+
+    def noise(self, draws: int, seed: int) -> Floats:
+        """What chance adds to the totals: Student's noise with their covariance, [draws, sizes]."""
+        rng = np.random.default_rng(seed)
+        strength, axes = np.linalg.eigh(self.covariance)
+        normal = rng.standard_normal((draws, len(strength)))
+        scale = np.sqrt(self.freedom / rng.chisquare(self.freedom, (draws, 1)))
+        return scale * (normal * np.sqrt(np.maximum(strength, 0))) @ axes.T
+
+    @property
+    def met(self) -> NDArray[np.bool_]:
+        """Whether a size has contests in most draws: [sizes]."""
+        return self.contests >= 0.5
+
+
+def pooled(several: Iterable[Advantages]) -> Advantages:
+    """The sum over benchmarks with the same effective sizes."""
+    parts = list(several)
+    return Advantages(
+        parts[0].sizes,
+        np.sum([one.total for one in parts], axis=0),
+        np.sum([one.contests for one in parts], axis=0),
+        np.sum([one.covariance for one in parts], axis=0),
+        sum(one.freedom for one in parts),
+    )
+
+
+def by_halves(
+    candidates: Candidates, batch_sizes: Sequence[int], seed: int
+) -> dict[int, Advantages]:
+    """The advantages at each batch size, on the same draws of the questions."""
+    rng = np.random.default_rng(seed)
+    questions = len(candidates.scores)
+    doublings = Doublings(candidates, batch_sizes)
+    once = np.ones((ESTIMATE_HALVINGS // HALVINGS, questions))
+    shares = np.full(questions, 1 / questions)
+    again = rng.multinomial(questions, shares, size=DRAWS).astype(np.float64)
+    here, drawn = (_halved(candidates.scores, doublings, counts, rng) for counts in (once, again))
+    return {
+        size: _from_halvings(doublings.sizes, one, several, questions)
+        for size, one, several in zip(batch_sizes, here, drawn, strict=True)
+    }
+
+
+def by_surface(
+    candidates: Candidates, batch_sizes: Sequence[int], seed: int
+) -> tuple[dict[int, Advantages], float]:
+    """The same on the smooth surface, and the p-value of its fit."""
+    questions = len(candidates.scores)
+    weights = bootstrap_weights(questions, SMOOTH_DRAWS, seed)
+    surface, means = Surface(candidates), bootstrap_means(candidates.scores, weights)
+    drawn = surface.fitted(means)
+    fits = deviations_p_value(candidates.accuracy - surface.accuracy, means - drawn, questions)
+    accuracies = np.concatenate([surface.accuracy[None], drawn]).T
+    doublings = Doublings(candidates, batch_sizes)
+    found = {}
+    for size, contests in zip(batch_sizes, doublings.contests(accuracies, accuracies), strict=True):
+        total, number = contests.totals(len(doublings.sizes))
+        covariance = _covariance(total[1:], questions)
+        found[size] = Advantages(doublings.sizes, total[0], number[0], covariance, questions - 1)
+    return found, fits
+
+
+# The total and the number of contests by draw, halving and size: [draws, halvings, sizes] each.
+Halved = tuple[Floats, Floats]
+
+
+def _halved(
+    scores: Floats, doublings: Doublings, counts: Floats, rng: np.random.Generator
+) -> list[Halved]:
+    """HALVINGS halvings of each draw, at each batch size.
+
+    counts  how often each draw holds each question: [draws, questions]
+
+    A halving and its exchange, in which the other half chooses, count as one.
+    """
+    of_questions, n_sizes, parts = _Scores(scores), len(doublings.sizes), []
+    for at in range(0, len(counts), DRAWS_AT_ONCE):
+        repeated = np.repeat(counts[at : at + DRAWS_AT_ONCE], HALVINGS, axis=0)
+        # All copies of a question lie in the same half.
+        half = rng.random(repeated.shape).argsort(axis=1) < repeated.shape[1] // 2
+        one, other = (of_questions.means(np.where(mine, repeated, 0)) for mine in (half, ~half))
+        totals = [
+            np.stack(contests.totals(n_sizes))
+            for ends in ((one, other), (other, one))
+            for contests in doublings.contests(*ends)
+        ]
+        exchanged = np.stack(totals).reshape(2, -1, 2, len(repeated) // HALVINGS, HALVINGS, n_sizes)
+        parts.append(exchanged.mean(axis=0))
+    return [(total, number) for total, number in np.concatenate(parts, axis=2)]
+
+
+class _Scores:
+    """Scores whose means over weighted questions are matrix products in single precision."""
+
+    def __init__(self, scores: Floats) -> None:
+        measured = ~np.isnan(scores)
+        self._scores = np.where(measured, scores, 0).astype(np.float32).T.copy()
+        self._measured = None if measured.all() else measured.astype(np.float32).T.copy()
+        self._plain = np.nanmean(scores, axis=0).astype(np.float32)[:, None]
+
+    def means(self, counts: Floats) -> Floats:
+        """Mean scores by these counts of the questions, [draws, questions]: [members, draws].
+
+        Without any measured question it is the plain mean.
+        """
+        weights = counts.T.astype(np.float32)
+        sums = self._scores @ weights
+        if self._measured is None:
+            return sums / np.maximum(weights.sum(axis=0), 1)
+        shares = self._measured @ weights
+        return np.where(shares > 0, sums / np.maximum(shares, 1), self._plain)
+
+
+def _from_halvings(sizes: Floats, here: Halved, drawn: Halved, questions: int) -> Advantages:
+    total, contests = (values.mean(axis=(0, 1)) for values in here)
+    # The estimate is itself a mean over a finite number of halvings.
+    flat = here[0].reshape(-1, len(sizes))
+    noise = np.cov(flat.T) / len(flat)
+    covariance = _between(drawn[0], questions) + noise
+    return Advantages(sizes, total, contests, covariance, questions - 1)
+
+
+def _between(values: Floats, questions: int) -> Floats:
+    """The covariance between draws, of [draws, halvings, sizes], without that between halvings."""
+    draws, halvings, _ = values.shape
+    means = values.mean(axis=1)
+    within = (values - means[:, None]).reshape(draws * halvings, -1)
+    spread = within.T @ within / (draws * (halvings - 1))
+    # Noise must not make a variance negative.
+    strength, axes = np.linalg.eigh(_covariance(means, questions) - spread / halvings)
+    return (axes * np.maximum(strength, 0)) @ axes.T
+
+
+def _covariance(values: Floats, questions: int) -> Floats:
+    """The covariance over draws, [draws, sizes], of which a bootstrap has (n - 1)/n: [sizes, sizes]."""
+    return np.atleast_2d(np.cov(values.T)) * questions / (questions - 1)
