@@ -24,7 +24,7 @@ from raysweep.system.quantities import GB
 
 @dataclass(frozen=True)
 class Alternative:
-    """A candidate beside the best one, which was measured `behind` more accurate.
+    """A candidate beside the best one, which was measured `behind` more accurate, or less if negative.
 
     memory_bytes          of the whole batch
     behind_lo, behind_hi  its interval, which holds for all comparisons with the best at once
@@ -62,7 +62,7 @@ class Recommendation:
     measured      its accuracy on the questions that also chose it
     considered    how many fit
     compared      how many others it was compared with: all that fit, and those below the next step
-    alternatives  those that are statistically indistinguishable from the best, most accurate first
+    alternatives  those that are statistically indistinguishable from the best, best estimate first
     """
 
     benchmark: str
@@ -153,11 +153,11 @@ def _nothing_fits(ladder: Ladder, memory_bytes: float) -> ConfigError:
 
 
 def _alternatives(ladder: Ladder, step: int, memory_bytes: float) -> tuple[Alternative, ...]:
-    """Those that fit and are not told apart, most accurate first."""
+    """Those that fit and are not told apart, best estimate first."""
     candidates, memory = ladder.candidates, ladder.memory
     close = ladder.not_told_apart(step)
     close = close[memory[close] <= memory_bytes]
-    close = close[np.lexsort((memory[close], -candidates.accuracy[close]))]
+    close = close[np.lexsort((memory[close], -candidates.estimate[close]))]
     behind = ladder.behind(step, close)
     values = (behind.mean.tolist(), behind.low.tolist(), behind.high.tolist())
     return tuple(

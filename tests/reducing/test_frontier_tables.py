@@ -6,7 +6,7 @@ from support.candidates import contest, rival
 
 from raysweep.analysis.candidates import Candidates
 from raysweep.analysis.uncertainty import bootstrap_weights
-from raysweep.frontier import pareto
+from raysweep.frontier import frontier_points, pareto
 from raysweep.reducing.frontier_tables import frontier_rows, frontier_tables, frontiers
 
 
@@ -58,7 +58,7 @@ def test_a_place_is_held_in_as_many_draws_as_each_draws_own_frontier_says():
     weights = bootstrap_weights(9, 250, seed=1)  # more draws than are held at once
     memory = candidates.memory_bytes(1)
     share = pareto(memory, np.round(weights @ candidates.scores, 12)).mean(axis=0)
-    points = np.flatnonzero(pareto(memory, candidates.accuracy))
+    points = frontier_points(memory, candidates.estimate)
     found = [row for row in frontier_rows(candidates, [1], weights) if not row["axis"]]
     assert [row["memory_bytes"] for row in found] == memory[points].tolist()
     assert [row["p_on_frontier"] for row in found] == pytest.approx(share[points].tolist())

@@ -14,6 +14,7 @@ from support.report_page import CHAIN, RESULTS, frontier_texts, table_of, texts
 
 from raysweep.reporting.page import render
 from raysweep.reporting.recommendation_text import (
+    each_is_worse_in_words,
     indistinguishable_in_words,
     measured_in_words,
 )
@@ -74,14 +75,13 @@ def test_quantities_are_written_as_python_writes_them(page: Page):
     assert written == [*map(percentage_points, differences)]
 
 
-@pytest.mark.parametrize(("considered", "optimism"), [(1, 0.0), (525, 0.0004), (1205, 0.0123)])
-def test_a_measured_accuracy_is_described_as_python_describes_it(
-    page: Page, considered: int, optimism: float
-):
-    described = page.evaluate(f"measuredInWords(0.688, {considered}, {optimism})")
-    assert described == measured_in_words(0.688, considered, optimism)
-    others = page.evaluate(f"indistinguishableInWords({considered})")
-    assert others == indistinguishable_in_words(considered)
+@pytest.mark.parametrize("count", [1, 525, 1205])
+def test_a_recommendation_is_described_as_python_describes_it(page: Page, count: int):
+    described = page.evaluate(f"measuredInWords(0.688, {count})")
+    assert described == measured_in_words(0.688, count)
+    others = page.evaluate(f"indistinguishableInWords({count}, {2 * count - 1})")
+    assert others == indistinguishable_in_words(count, 2 * count - 1)
+    assert page.evaluate(f"eachIsWorseInWords({count})") == each_is_worse_in_words(count)
 
 
 def test_the_arrow_keys_show_a_charts_points(page: Page):
