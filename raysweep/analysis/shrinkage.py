@@ -10,6 +10,9 @@ the variance over engines, or over configurations, is the truth's (method of mom
 An engine is off the surface by a number of logits, for which small groups count more (1/G): votes
 bring a question's score close to 0 or 1, and so are the noisier measure of it.
 
+Configurations of an engine that scored alike on every question do the same, such as two budgets that no
+thinking reached. They share an estimate, so the one of less memory is chosen.
+
 A handful of configurations or of questions has nothing to shrink by, and keeps its measured accuracies.
 """
 
@@ -53,7 +56,30 @@ class Shrinkage:
         means = bootstrap_means(self._ordered.scores, weights)
         if self._fit is not None:
             means = self._fit.shrunken(means, weights.sum(axis=1))
-        return np.round(means, PLACES)[:, kept]
+        return np.round(self._shared(means), PLACES)[:, kept]
+
+    def _shared(self, estimates: Floats) -> Floats:
+        """The estimates, with one for those of an engine that scored alike on every question."""
+        order, starts, group = self._alike
+        totals = np.add.reduceat(estimates[:, order], starts, axis=1)
+        return (totals / np.diff(np.append(starts, order.size)))[:, group]
+
+    @cached_property
+    def _alike(self) -> tuple[Indices, Indices, Indices]:
+        """The members by group, where each group starts, and the group of each member."""
+        places: dict[tuple[str, bytes], int] = {}
+        own = self._ordered
+        columns = np.ascontiguousarray(own.scores.T)
+        group = np.array(
+            [
+                places.setdefault((one.engine_id, column.tobytes()), len(places))
+                for one, column in zip(own.configurations, columns, strict=True)
+            ],
+            dtype=np.intp,
+        )
+        order = np.argsort(group, kind="stable")
+        starts = np.flatnonzero(np.diff(group[order], prepend=-1))
+        return order, starts, group
 
     @cached_property
     def _ordered(self) -> Candidates:

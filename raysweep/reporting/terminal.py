@@ -36,9 +36,8 @@ def frontier_table(
 def _title(benchmark: str, batch_size: int, compared: int) -> Text:
     batch = "" if batch_size == 1 else f", weights shared by a batch of {batch_size}"
     return Text(
-        f"{printable(benchmark)}: the best of {plural(compared, 'configuration')} for each memory{batch}; "
-        "the accuracy to expect on new questions, with its 95% interval, and what was measured on those "
-        "that also chose it"
+        f"{printable(benchmark)}: the best of {plural(compared, 'configuration')} for each memory{batch}, "
+        "with the accuracy to expect on new questions (95% interval) and the measured one"
     )
 
 

@@ -206,7 +206,7 @@ function start(data) {
     const items = shown.map((row) => line("li",
       `${inWords(row)}: ${humanBytes(deviceMemoryOf(row, view.batch))}, measured ${worseInWords(best.accuracy - row.accuracy)}`));
     const inner = line("ul", ...items);
-    return [line("li", line("b", indistinguishableInWords(others.length, compared)), ` by a test for all ${number(compared)} comparisons at once` + (others.length > shown.length ? ", among them:" : ":"), inner)];
+    return [line("li", line("b", indistinguishableInWords(others.length, compared)), " by a test of all comparisons at once" + (others.length > shown.length ? ", among them:" : ":"), inner)];
   }
 
   // ---- events ----
