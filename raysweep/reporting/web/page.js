@@ -120,7 +120,7 @@ function start(data) {
     const say = (id, text) => { byId(id).textContent = text; };
     const batch = view.batch === 1 ? "" : `, with weights shared by a batch of ${view.batch}`;
     say("batch-value", number(view.batch));
-    say("memory-caption", `${view.benchmark}${batch}. Each dot is a configuration. ${shownAs(view)}`);
+    say("memory-caption", `${view.benchmark}${batch}. Each dot is a configuration as measured. The stepped line is the frontier${view.isOfAll ? "" : " of those shown (the faint line is that of all)"}. ${shownAs(view)}`);
     say("frontier-caption", `${view.benchmark}${batch}: ${plural(view.frontier.length, "configuration")} for which no other${view.filtered ? " that is shown" : ""} has as good an estimate with as little memory. ${shownAs(view)}`);
     const many = new Set(view.shown.map((row) => row.id)).size > MOST_LINES;
     const lines = many ? "a line per engine on the frontier (use the filters to see others)" : "a line per engine";
@@ -135,12 +135,12 @@ function start(data) {
     say("scenarios-caption", `${view.benchmark}: ${plural(view.shown.length, "scenario")} shown. The table has the first ${MOST_ROWS}, and the CSV file has all.`);
     say("status", `${number(view.shown.length)} of ${plural(view.rows.length, "scenario")} shown.`);
   }
+  // What the accuracies of the frontier are.
   function shownAs(view) {
-    const from = view.isOfAll ? view.rows : view.shown;
-    const each = `The stepped line is the frontier: each point is chosen as the best of up to ${plural(from.length, "configuration")}`;
-    return !view.isOfAll
-      ? `${each} that are shown, with its smoothed estimate (the faint line is the frontier of all, with accuracies expected on new questions).`
-      : `${each}, with the accuracy expected on new questions and its 95% interval. It is lower than what was measured on the questions that also chose it.`;
+    const each = `Each is the best of up to ${plural((view.isOfAll ? view.rows : view.shown).length, "configuration")}`;
+    return view.isOfAll
+      ? `${each}, with the accuracy to expect on new questions and its 95% interval. The measured accuracy is biased upwards, since it also made the choice.`
+      : `${each} that are shown, with its smoothed estimate. The accuracy to expect on new questions is known for the frontier of all only.`;
   }
   function judgement(view) {
     const rows = view.judged("votes");
