@@ -25,7 +25,7 @@ def rivals_by_chance(seed: int, questions: int = 12, rows: int = 40) -> Candidat
     named = {"engine_id": "toy"}
     return Candidates(
         tuple(
-            rival(int(a), int(b), float(mean), token_budget=i, **named)
+            rival(int(a), int(b), float(mean), token_budget=i + 1, **named)
             for i, ((a, b), mean) in enumerate(zip(sizes, means, strict=True))
         ),
         scores,
@@ -57,10 +57,10 @@ def answer(
 
 
 def asked(found: Recommendation) -> dict[str, Any]:
-    """The same by `recommend`. Here the token budget of a candidate is its place."""
+    """The same by `recommend`. Here the token budget of a candidate is its place, counted from 1."""
 
     def place(one: Any) -> int:
-        return one.configuration.token_budget
+        return one.configuration.token_budget - 1
 
     def beside(one: Neighbour | None) -> tuple | None:
         return one and (place(one.candidate), one.gain, one.gain_lo, one.gain_hi)
