@@ -64,7 +64,8 @@ def figures(world: World, questions: int, seed: int, memories: int = MEMORIES) -
     candidates, true = drawn(world, questions, seed), truth(world)
     (ladder,) = ladders(candidates, [1])
     least, most = float(ladder.memory.min()), float(ladder.memory.max())
-    limits = np.geomspace(least * 1.5, most, memories)
+    limits: Floats = least * 1.5 * (most / (least * 1.5)) ** np.linspace(0, 1, memories)
+    limits[-1] = most
     fits = [np.flatnonzero(ladder.memory <= limit) for limit in limits]
     best = np.array([own[true[own].argmax()] for own in fits])
     luck = float((candidates.accuracy - true)[best].mean())
@@ -96,7 +97,7 @@ def by_measured(candidates: Candidates, fits: list[Indices]) -> Judged:
 
 def by_ladder(ladder: Ladder, limits: Floats) -> Judged:
     """The rule that raysweep has."""
-    steps = [ladder.step_within(limit) for limit in limits]
+    steps = [ladder.step_within(float(limit)) for limit in limits]
     assert None not in steps
     at, worse = np.array(steps, dtype=np.intp), []
     for step, limit in zip(at.tolist(), limits, strict=True):
@@ -133,7 +134,12 @@ def table(worlds: list[Figures], title: str) -> str:
         for name, value in world.items():
             columns[name].append(value)
     names = list(dict.fromkeys(figure for rule, figure in columns if rule))
-    lines = [f"## {title}: {len(worlds)} worlds", "", "| | measured | shrunken |", "| --- | ---: | ---: |"]
+    lines = [
+        f"## {title}: {len(worlds)} worlds",
+        "",
+        "| | measured | shrunken |",
+        "| --- | ---: | ---: |",
+    ]
     for figure in names:
         cells = [_cell(columns[rule, figure], figure) for rule in ("measured", "shrunken")]
         lines.append(f"| {figure} | {' | '.join(cells)} |")

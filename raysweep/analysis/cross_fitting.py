@@ -53,7 +53,9 @@ class CrossFit:
         n = len(candidates.scores)
         if n < FEWEST_QUESTIONS:
             whole = np.ones((1, n))
-            return cls(candidates, whole, candidates.shrinkage.estimates(np.concatenate([whole] * 2)))
+            return cls(
+                candidates, whole, candidates.shrinkage.estimates(np.concatenate([whole] * 2))
+            )
         rng = np.random.default_rng(SEED)
         half = (rng.random((HALVINGS, n)).argsort(axis=1) < n // 2).astype(np.float64)
         halves = np.concatenate([half, 1 - half])

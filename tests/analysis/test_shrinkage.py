@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from benchmarks.planted_worlds import drawn, off_the_law, study_grid, study_like, truth
 from support.candidates import contest, rival
 
+from benchmarks.planted_worlds import drawn, off_the_law, study_grid, study_like, truth
 from raysweep.analysis.candidates import Candidates
 from raysweep.analysis.shrinkage import FEWEST_MEMBERS, FEWEST_QUESTIONS
 
@@ -22,9 +22,7 @@ def test_estimates_are_nearer_to_the_truth_than_what_was_measured():
     for seed in range(6):
         candidates, true = world(seed=seed)
         # Easy or hard questions move all alike, and change no choice.
-        errors.append(
-            [(one - true).std() for one in (candidates.accuracy, candidates.estimate)]
-        )
+        errors.append([(one - true).std() for one in (candidates.accuracy, candidates.estimate)])
     measured, estimated = np.mean(errors, axis=0)
     assert estimated < 0.9 * measured
 
@@ -59,7 +57,9 @@ def test_budgets_that_scored_alike_on_every_question_share_an_estimate():
     candidates, _ = world()
     budgets = candidates.token_budgets
     engines = np.array([one.engine_id for one in candidates.configurations])
-    own = np.flatnonzero((engines == engines[0]) & (candidates.group_sizes == 4) & (budgets > 9_000))
+    own = np.flatnonzero(
+        (engines == engines[0]) & (candidates.group_sizes == 4) & (budgets > 9_000)
+    )
     scores = candidates.scores.copy()
     scores[:, own] = scores[:, own[:1]]
     alike = Candidates(candidates.members, scores)

@@ -3,6 +3,7 @@
 from functools import lru_cache
 
 import numpy as np
+
 from benchmarks.planted_worlds import flat, study_grid
 from benchmarks.selection import Figures, figures, structured, table
 

@@ -131,7 +131,10 @@ def test_the_memory_slider_answers_in_words(page: Page, slider: int, place: int)
     (expected,) = texts(page, "#answer .expected")
     assert best == found.best.configuration.in_words()
     bounds = interval(found.accuracy_lo, found.accuracy_hi)
-    assert expected == f"{percent(found.accuracy)} expected accuracy on new questions, 95% interval {bounds}"
+    assert (
+        expected
+        == f"{percent(found.accuracy)} expected accuracy on new questions, 95% interval {bounds}"
+    )
     measured = measured_in_words(found.measured, found.considered)
     assert texts(page, "#answer .hint") == [
         f"Takes {human_bytes(found.best_memory_bytes)}. {measured.capitalize()}."

@@ -67,8 +67,10 @@ def frontier_texts(
         for key in [tuple(key)]
     }
     return [
-        _frontier_texts(candidates.members[members[point]], float(memory[point]), *shown, stays)
-        for point, *shown in zip(points, accuracy, bounds, strict=True)
+        _frontier_texts(
+            candidates.members[members[point]], float(memory[point]), mean, shown, stays
+        )
+        for point, mean, shown in zip(points, accuracy, bounds, strict=True)
     ]
 
 

@@ -153,9 +153,7 @@ def frontier_of(rows: pd.DataFrame, batch_size: int) -> pd.DataFrame:
     best = rows[rows.accuracy > best_before]
     lead = (best.accuracy - best_before[best.index]).clip(upper=0.1)
     # Nothing is lost on new questions but a hundredth.
-    expected = {
-        f"expected{bound}": best[f"accuracy{bound}"] - 0.01 for bound in ("", "_lo", "_hi")
-    }
+    expected = {f"expected{bound}": best[f"accuracy{bound}"] - 0.01 for bound in ("", "_lo", "_hi")}
     return best.assign(p_on_frontier=0.3 + 6.5 * lead, **expected)
 
 
