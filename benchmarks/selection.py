@@ -64,7 +64,7 @@ def figures(world: World, questions: int, seed: int, memories: int = MEMORIES) -
     candidates, true = drawn(world, questions, seed), truth(world)
     (ladder,) = ladders(candidates, [1])
     least, most = float(ladder.memory.min()), float(ladder.memory.max())
-    limits: Floats = least * 1.5 * (most / (least * 1.5)) ** np.linspace(0, 1, memories)
+    limits = np.asarray(np.geomspace(least * 1.5, most, memories), dtype=np.float64)
     limits[-1] = most
     fits = [np.flatnonzero(ladder.memory <= limit) for limit in limits]
     best = np.array([own[true[own].argmax()] for own in fits])

@@ -1,4 +1,4 @@
-"""How accurate each configuration is, estimated from all of them: what the frontier is chosen by. Pure: no I/O.
+"""How accurate each configuration is, estimated from all: what the frontier is chosen by. Pure: no I/O.
 
 The best of thousands of measured accuracies is mostly one that was lucky. So configurations are not chosen
 by what they scored but by an empirical-Bayes estimate, in which the others of the sweep have a say

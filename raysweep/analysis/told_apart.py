@@ -3,8 +3,9 @@
 A paired interval of 95% holds for one comparison. Of thousands of configurations that are as good, hundreds
 are behind by more than such an interval. So one *critical value* serves all comparisons: in each
 bootstrap draw of the questions, centred scores make all configurations equal, and the largest t of the
-recommended one against each other is kept. In one draw of twenty it exceeds the critical value, so chance
-alone exceeds it, in any of the comparisons, in about one run of twenty (a max-t test; Westfall and Young 1993).
+recommended one against each other is kept. In one draw of twenty it exceeds the critical value (a max-t
+test; Westfall and Young 1993). The recommended one is taken as given, though it was chosen for being
+ahead. That the choice is shrunken keeps what this adds small: see `benchmarks.selection`.
 
 The products are in float32, which is exact enough for a quantile.
 """

@@ -1,4 +1,4 @@
-"""What to expect of the best within a memory: cross-fitted, never falling, and as measured without a choice."""
+"""What to expect of the best within a memory: cross-fitted, never falling, as measured without a choice."""
 
 import numpy as np
 import pytest

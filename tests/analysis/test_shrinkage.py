@@ -1,4 +1,4 @@
-"""The estimates that choose: between the surface and the measured, and the measured ones where little is known."""
+"""The estimates that choose: nearer to the truth, and the measured accuracies where little is known."""
 
 import numpy as np
 import pytest
