@@ -106,6 +106,7 @@ def memory_figure(own: Results, batch_size: int) -> Figure:
         axes.scatter(x, rows.accuracy, s=13, marker=marker, **look)
     _draw_frontier(axes, points, colours, styles)
     accuracy_axis(axes, scenarios.accuracy_hi)
+    axes.set_ylabel("Accuracy (dots: measured, line: on new questions)")
     shared = "" if batch_size == 1 else f" / {batch_size}"
     bytes_axis(axes, f"Memory (weights{shared} + KV cache)")
     outside_legend(figure, memory_handles(colours, styles, scenarios))

@@ -157,8 +157,7 @@ FRONTIER = pa.schema(
         "expected_lo": _float,  # lower end of its 95% interval over questions
         "expected_hi": _float,  # upper end of its 95% interval over questions
         "complete": pa.bool_(),  # whether every question has all requested samples
-        "p_on_frontier": _float,  # share of bootstrap draws of questions in which no other has as much
-        # measured accuracy for as little memory
+        "p_on_frontier": _float,  # share of bootstrap draws of questions that put it on the frontier
     }
 )
 

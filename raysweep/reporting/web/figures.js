@@ -177,7 +177,7 @@ const CHARTS = {
     return {
       label: `Accuracy over the number of questions that ${humanBytes(view.memory)} hold at once, on ${view.benchmark}.`,
       x: countAxis(`Questions at once in ${humanBytes(view.memory)}`, fits.map(count)),
-      y: shareAxis("Accuracy", fits.map((row) => row.accuracy_hi)),
+      y: shareAxis("Accuracy (line: estimate)", fits.map((row) => row.accuracy_hi)),
       layers: [
         { type: "dots", points: fits.map((row) => pointOf(row, count(row), view, { lines: lines(row) })) },
         { type: "line", points, step: true, kind: "back" }, { type: "marks", points },

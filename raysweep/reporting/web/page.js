@@ -128,8 +128,8 @@ function start(data) {
     say("groups-caption", `${view.benchmark}, majority vote at ${plural(view.budget, "token")}: ${lines}.`);
     say("kv-caption", `${view.benchmark}, one sample: ${lines} over its token budgets, coloured by KV policy.`);
     say("made-caption", `${view.benchmark}${batch}: the configurations of the frontier, one chart per choice.`);
-    say("votes-caption", `${view.benchmark}${batch}: the best configuration with one sample and the best with votes, within each memory. ${judgement(view)}`);
-    say("batches-caption", `${view.benchmark}: how many questions fit at once beside the weights, and the accuracy of their answers.`);
+    say("votes-caption", `${view.benchmark}${batch}: the best configuration with one sample and the best with votes, within each memory, by their estimates. ${judgement(view)}`);
+    say("batches-caption", `${view.benchmark}: how many questions fit at once beside the weights, and the accuracy of their answers. The stepped line is the best by estimate.`);
     say("eviction-caption", `${view.benchmark}, batch size ${view.judgedBatch}: how much better evicting tokens is than storing them in fewer bits, at equal memory. Filled circles: evicting is better. Filled squares: fewer bits are better. Open circles: the difference is not significant.`);
     say("threshold-caption", thresholdInWords(view));
     say("scenarios-caption", `${view.benchmark}: ${plural(view.shown.length, "scenario")} shown. The table has the first ${MOST_ROWS}, and the CSV file has all.`);
