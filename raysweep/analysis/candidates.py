@@ -1,12 +1,14 @@
 """The configurations of one benchmark that compete for memory, with each question's score. Pure: no I/O.
 
-`frontier` and `best_within` are the two questions that everything else asks of them.
+`frontier` and `best_within` are the two questions that everything else asks of them. The frontier is
+chosen by an estimate from all configurations (`shrinkage`), since the best of many measured accuracies is
+mostly the luckiest.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,9 @@ from raysweep.analysis.configurations import Configuration, Row
 from raysweep.analysis.uncertainty import mean_score
 from raysweep.frontier import amortised_bytes, best_within, frontier_points
 from raysweep.metrics import Floats
+
+if TYPE_CHECKING:
+    from raysweep.analysis.shrinkage import Shrinkage
 
 KEY = ("engine_id", "benchmark", "token_budget", "group_size")  # names a scenario within a run
 
@@ -86,6 +91,19 @@ class Candidates:
         return mean_score(self.scores)
 
     @cached_property
+    def shrinkage(self) -> "Shrinkage":
+        """How these candidates' accuracies are estimated."""
+        # The surface under the estimates is fitted to candidates, so the two modules need each other.
+        from raysweep.analysis.shrinkage import Shrinkage
+
+        return Shrinkage(self)
+
+    @property
+    def estimate(self) -> Floats:
+        """The accuracies by which configurations are chosen: [members]."""
+        return self.shrinkage.estimate
+
+    @cached_property
     def weights_bytes(self) -> Floats:
         return _numbers(member.weights_bytes for member in self.members)
 
@@ -110,13 +128,13 @@ class Candidates:
         return self.memory_bytes(batch_size) * batch_size
 
     def frontier(self, batch_size: int) -> Indices:
-        """The members on the frontier of memory against accuracy, least memory first."""
-        return frontier_points(self.memory_bytes(batch_size), self.accuracy)
+        """The members on the frontier of memory against estimated accuracy, least memory first."""
+        return frontier_points(self.memory_bytes(batch_size), self.estimate)
 
     def best_within(
         self, memory_bytes: float, batch_size: int, among: Sequence[int] | Indices | None = None
     ) -> int | None:
-        """The most accurate member whose question takes at most this memory; None if there is none.
+        """The member of the best measured accuracy whose question takes at most this memory, or None.
 
         among  the members that may be chosen; all unless it is given
         """

@@ -2,14 +2,13 @@
 
 A device holds the weights once, and the KV cache of every question of the batch, each with its whole
 group: weights + batch * KV bytes must fit. This is the study's accounting; what an engine needs besides,
-such as activations, is not counted. Of the configurations that fit, the most accurate is the best, and of
-equally accurate ones the one of least memory.
+such as activations, is not counted. Of the configurations that fit, the one of the best estimate
+(`shrinkage`) is recommended, and of equal ones the one of least memory.
 
-The best of many is selected partly by chance, so its measured accuracy is biased upwards. The *optimism*
-is how much better, on average, the winner of a bootstrap draw looks in that draw than it is (Efron
-1983). The expected accuracy and its interval are the measured ones less the optimism. Configurations
-that a paired difference does not separate from the best are listed as alternatives, because there other
-reasons may decide.
+The best of many is selected partly by chance, so its measured accuracy is biased upwards. What is expected
+of it is measured on questions that took no part in the choice (`cross_fitting`). Configurations that are
+not worse by more than chance, among all comparisons that are made (`told_apart`), are listed as
+alternatives, because there other reasons may decide.
 """
 
 from dataclasses import dataclass
@@ -17,25 +16,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from raysweep.analysis.candidates import Candidate, Candidates, Indices
-from raysweep.analysis.uncertainty import (
-    bootstrap_means,
-    bootstrap_weights,
-    paired_difference,
-    score_interval,
-)
+from raysweep.analysis.ladder import Ladder, ladders
 from raysweep.errors import ConfigError
-from raysweep.frontier import best_within
-from raysweep.metrics import Floats
+from raysweep.frontier import Bools
 from raysweep.system.quantities import GB
-
-DRAWS, SEED = 1000, 1
 
 
 @dataclass(frozen=True)
 class Alternative:
-    """A candidate beside the best one, which is `behind` more accurate (with its interval).
+    """A candidate beside the best one, which was measured `behind` more accurate, or less if negative.
 
-    memory_bytes  of the whole batch
+    memory_bytes          of the whole batch
+    behind_lo, behind_hi  its interval, which holds for all comparisons with the best at once
     """
 
     candidate: Candidate
@@ -46,12 +38,31 @@ class Alternative:
 
 
 @dataclass(frozen=True)
+class Neighbour:
+    """The best within the next smaller or the next larger memory that changes the answer.
+
+    memory_bytes  of the whole batch
+    expected      its accuracy on new questions
+    gain          how much more accurate the larger of the two is expected to be, with its interval
+    """
+
+    candidate: Candidate
+    memory_bytes: float
+    expected: float
+    gain: float
+    gain_lo: float
+    gain_hi: float
+
+
+@dataclass(frozen=True)
 class Recommendation:
     """What is recommended for one benchmark.
 
-    accuracy      expected of the best, with its interval: as measured, less the optimism
-    alternatives  those that are statistically indistinguishable from the best, most accurate first
-    less, more    the best within the next smaller and the next larger memory that changes the answer
+    accuracy      expected of the best on new questions, with its interval
+    measured      its accuracy on the questions that also chose it
+    considered    how many fit
+    compared      how many others it was compared with: all that fit, and those below the next step
+    alternatives  those that are statistically indistinguishable from the best, best estimate first
     """
 
     benchmark: str
@@ -63,11 +74,11 @@ class Recommendation:
     accuracy_lo: float
     accuracy_hi: float
     measured: float
-    optimism: float
     considered: int
+    compared: int
     alternatives: tuple[Alternative, ...]
-    less: Alternative | None
-    more: Alternative | None
+    less: Neighbour | None
+    more: Neighbour | None
 
 
 def recommend(
@@ -80,34 +91,30 @@ def recommend(
 
     Raises ConfigError where none fits; it names the smallest that exists.
     """
-    candidates = candidates.take(comparable(candidates, max_token_budget))
-    memory = candidates.device_bytes(batch_size)
-    best = best_within(memory, candidates.accuracy, memory_bytes)
-    if best is None:
-        raise _nothing_fits(candidates, memory, memory_bytes, batch_size)
-    fits = np.flatnonzero(memory <= memory_bytes)
-    optimism = _optimism(candidates.scores[:, fits])
-    measured = score_interval(candidates.scores[:, best])
-    low, high, mean = (
-        float(np.clip(value - optimism, 0, 1))
-        for value in (measured.low, measured.high, measured.mean)
-    )
-    less, more = _neighbours(candidates, batch_size, best, memory_bytes)
+    able = comparable(candidates, max_token_budget)
+    own = candidates.take(_measured_alike(candidates, able))
+    limit = np.inf if max_token_budget is None else max_token_budget
+    (ladder,) = ladders(own, [batch_size], np.flatnonzero(own.token_budgets <= limit))
+    step = ladder.step_within(memory_bytes)
+    if step is None:
+        raise _nothing_fits(ladder, memory_bytes)
+    best = int(ladder.steps[step])
+    expected = ladder.expectation.accuracy
     return Recommendation(
-        benchmark=candidates.members[best].benchmark,
+        benchmark=own.members[best].benchmark,
         batch_size=batch_size,
         memory_bytes=memory_bytes,
-        best=candidates.members[best],
-        best_memory_bytes=float(memory[best]),
-        accuracy=mean,
-        accuracy_lo=low,
-        accuracy_hi=high,
-        measured=float(measured.mean),
-        optimism=optimism,
-        considered=len(fits),
-        alternatives=_indistinguishable(candidates, memory, best, fits),
-        less=less,
-        more=more,
+        best=own.members[best],
+        best_memory_bytes=float(ladder.memory[best]),
+        accuracy=float(expected.mean[step]),
+        accuracy_lo=float(expected.low[step]),
+        accuracy_hi=float(expected.high[step]),
+        measured=float(own.accuracy[best]),
+        considered=int((ladder.memory[ladder.members] <= memory_bytes).sum()),
+        compared=len(ladder.compared(step)),
+        alternatives=_alternatives(ladder, step, memory_bytes),
+        less=_neighbour(ladder, step - 1, step - 1) if step > 0 else None,
+        more=_neighbour(ladder, step + 1, step) if step + 1 < len(ladder.steps) else None,
     )
 
 
@@ -124,59 +131,47 @@ def comparable(candidates: Candidates, max_token_budget: int | None = None) -> I
             f"{candidates.members[0].benchmark}; the smallest is {int(budgets.min())}; "
             "write that or more"
         )
+    return np.intersect1d(np.flatnonzero(allowed), _measured_alike(candidates, allowed))
+
+
+def _measured_alike(candidates: Candidates, among: Indices | Bools) -> Indices:
+    """The members that were measured on as many questions as the most measured `among` them."""
     measured = (~np.isnan(candidates.scores)).sum(axis=0)
-    return np.flatnonzero(allowed & (measured == measured[allowed].max()))
+    return np.flatnonzero(measured == measured[among].max())
 
 
-def _nothing_fits(
-    candidates: Candidates, memory: Floats, memory_bytes: float, batch_size: int
-) -> ConfigError:
-    least = int(memory.argmin())
-    smallest = candidates.members[least]
-    batch = "" if batch_size == 1 else f" for a batch of {batch_size}"
+def _nothing_fits(ladder: Ladder, memory_bytes: float) -> ConfigError:
+    least = int(ladder.steps[0])
+    smallest = ladder.candidates.members[least]
+    batch = "" if ladder.batch_size == 1 else f" for a batch of {ladder.batch_size}"
     return ConfigError(
         f"recommend.memory_gb: no configuration of {smallest.benchmark} fits in "
         f"{memory_bytes / GB:g} GB{batch}; the smallest is {smallest.configuration.engine_id} with "
-        f"{smallest.configuration.token_budget} tokens, which takes {memory[least] / GB:.6g} GB; "
+        f"{smallest.configuration.token_budget} tokens, which takes {ladder.memory[least] / GB:.6g} GB; "
         "allow that much, or sweep something smaller"
     )
 
 
-def _optimism(scores: Floats) -> float:
-    """How much better the winner of a resampling of the questions looks in it than it is, on average."""
-    weights = bootstrap_weights(len(scores), DRAWS, SEED)
-    draws = bootstrap_means(scores, weights)
-    truth = bootstrap_means(scores, np.ones((1, len(scores))))
-    winner = draws.argmax(axis=1)
-    return float(np.mean(draws[np.arange(DRAWS), winner] - truth[0, winner]))
-
-
-def _beside(
-    candidates: Candidates, memory: Floats, best: int, others: Indices
-) -> tuple[Alternative, ...]:
-    behind = paired_difference(candidates.scores[:, [best]], candidates.scores[:, others])
+def _alternatives(ladder: Ladder, step: int, memory_bytes: float) -> tuple[Alternative, ...]:
+    """Those that fit and are not told apart, best estimate first."""
+    candidates, memory = ladder.candidates, ladder.memory
+    close = ladder.not_told_apart(step)
+    close = close[memory[close] <= memory_bytes]
+    close = close[np.lexsort((memory[close], -candidates.estimate[close]))]
+    behind = ladder.behind(step, close)
     values = (behind.mean.tolist(), behind.low.tolist(), behind.high.tolist())
     return tuple(
         Alternative(candidates.members[index], float(memory[index]), *difference)
-        for index, *difference in zip(others.tolist(), *values, strict=True)
+        for index, *difference in zip(close.tolist(), *values, strict=True)
     )
 
 
-def _indistinguishable(
-    candidates: Candidates, memory: Floats, best: int, fits: Indices
-) -> tuple[Alternative, ...]:
-    others = fits[fits != best]
-    order = np.lexsort((memory[others], -candidates.accuracy[others]))
-    compared = _beside(candidates, memory, best, others[order])
-    return tuple(one for one in compared if one.behind_lo <= 0)
-
-
-def _neighbours(
-    candidates: Candidates, batch_size: int, best: int, memory_bytes: float
-) -> tuple[Alternative | None, Alternative | None]:
-    """The frontier's points before the best one and after the memory."""
-    memory, points = candidates.device_bytes(batch_size), candidates.frontier(batch_size)
-    below = points[memory[points] < memory[best]][-1:]
-    above = points[memory[points] > memory_bytes][:1]
-    less, more = (_beside(candidates, memory, best, some) for some in (below, above))
-    return (less or (None,))[0], (more or (None,))[0]
+def _neighbour(ladder: Ladder, step: int, smaller: int) -> Neighbour:
+    """A step beside the best one; `smaller` is the smaller one of the two."""
+    place = int(ladder.steps[step])
+    return Neighbour(
+        ladder.candidates.members[place],
+        float(ladder.memory[place]),
+        float(ladder.expectation.accuracy.mean[step]),
+        *ladder.gain(smaller),
+    )

@@ -69,15 +69,17 @@ def composition(candidates: Candidates, batch_size: int) -> list[TidyRow]:
 def theoretical_batches(candidates: Candidates, memory_bytes: float) -> list[TidyRow]:
     """How many questions each configuration that fits a device holds at once, most questions first.
 
-    on_frontier  no other configuration has as large a batch and as much accuracy
+    estimate     the accuracy by which configurations are chosen
+    on_frontier  no other configuration has as large a batch and as good an estimate
     """
     batches = largest_batch(memory_bytes, candidates.weights_bytes, candidates.kv_bytes)
     fits = np.flatnonzero(batches)
-    best = pareto(-batches[fits], candidates.accuracy[fits])
+    best = pareto(-batches[fits], candidates.estimate[fits])
     rows = [
         {
             "batch_size": int(batches[index]),
             **_tidy(candidates.members[index]),
+            "estimate": float(candidates.estimate[index]),
             "on_frontier": bool(on),
         }
         for index, on in zip(fits.tolist(), best.tolist(), strict=True)

@@ -85,15 +85,19 @@ def score_interval(scores: Floats, level: float = LEVEL) -> ConfidenceInterval:
     )
 
 
-def paired_difference(one: Floats, other: Floats, level: float = LEVEL) -> ConfidenceInterval:
+def paired_difference(
+    one: Floats, other: Floats, level: float = LEVEL, at_least: float = 0.0
+) -> ConfidenceInterval:
     """Mean of one - other over the questions that both were measured on, with Student's interval.
+
+    at_least  the least number of standard errors on either side of the mean, for many comparisons at once
 
     Broadcasts over points: `paired_difference(scores[:, [best]], scores)`. Scores that agree on every
     question have the interval [0, 0]. A single question says nothing, so its interval is [-1, 1].
     """
     difference = one - other
     mean = mean_score(difference)
-    quantile = student_quantile((1 + level) / 2, _df(difference))
+    quantile = np.maximum(at_least, student_quantile((1 + level) / 2, _df(difference)))
     half = quantile * standard_error(difference)
     low, high = (
         np.where(np.isnan(half), -1.0, mean - half),

@@ -14,8 +14,9 @@ import pyarrow as pa
 
 from raysweep.analysis.candidates import Candidates, Indices
 from raysweep.analysis.configurations import Configuration
-from raysweep.analysis.uncertainty import bootstrap_means
-from raysweep.frontier import p_on_frontier, pareto
+from raysweep.analysis.cross_fitting import CrossFit
+from raysweep.analysis.uncertainty import ConfidenceInterval, bootstrap_means
+from raysweep.frontier import frontier_points, p_on_frontier
 from raysweep.metrics import Floats
 from raysweep.storage.schemas import FRONTIER, FRONTIERS
 
@@ -36,7 +37,7 @@ class Frontier:
 
     axis     "" for all candidates; otherwise those whose `axis` has this `value`
     members  indices of the candidates that compete
-    points   indices within `members` of those on the frontier
+    points   indices within `members` of those on the frontier, least memory first
     """
 
     axis: str
@@ -75,7 +76,7 @@ def frontier_rows(
     candidates: Candidates, batch_sizes: Sequence[int], weights: Floats
 ) -> Iterator[dict]:
     """Every point of every frontier, with the share of bootstrap draws in which it stays there."""
-    found = list(frontiers(candidates, batch_sizes))
+    found, cross_fit = list(frontiers(candidates, batch_sizes)), CrossFit.of(candidates)
     stays = [np.zeros(len(frontier.points)) for frontier in found]
     for start in range(0, len(weights), DRAWS_AT_ONCE):
         draws = bootstrap_means(candidates.scores, weights[start : start + DRAWS_AT_ONCE])
@@ -83,7 +84,8 @@ def frontier_rows(
             own = draws[:, frontier.members] if frontier.axis else draws
             stay += p_on_frontier(frontier.memory_bytes, own, frontier.points) * len(draws)
     for frontier, stay in zip(found, stays, strict=True):
-        yield from _rows(candidates, frontier, stay / len(weights))
+        expected = cross_fit.expected(frontier.memory_bytes, frontier.members, frontier.points)
+        yield from _rows(candidates, frontier, expected.accuracy, stay / len(weights))
 
 
 def frontiers(candidates: Candidates, batch_sizes: Sequence[int]) -> Iterator[Frontier]:
@@ -99,18 +101,25 @@ def frontiers(candidates: Candidates, batch_sizes: Sequence[int]) -> Iterator[Fr
         memory_bytes = candidates.memory_bytes(batch_size)
         for (axis, value), members in groups.items():
             own = memory_bytes[members]
-            points = np.flatnonzero(pareto(own, candidates.accuracy[members]))
+            points = frontier_points(own, candidates.estimate[members])
             yield Frontier(axis, value, batch_size, members, own, points)
 
 
-def _rows(candidates: Candidates, frontier: Frontier, stays: Floats) -> Iterator[dict]:
-    for point, stay in zip(frontier.points.tolist(), stays.tolist(), strict=True):
-        columns = candidates.members[frontier.members[point]].columns()
+def _rows(
+    candidates: Candidates, frontier: Frontier, expected: ConfidenceInterval, stays: Floats
+) -> Iterator[dict]:
+    for at, point in enumerate(frontier.points.tolist()):
+        member = int(frontier.members[point])
+        columns = candidates.members[member].columns()
         yield {
             **{name: columns[name] for name in FRONTIER.names if name in columns},
             "axis": frontier.axis,
             "value": frontier.value,
             "batch_size": frontier.batch_size,
             "memory_bytes": float(frontier.memory_bytes[point]),
-            "p_on_frontier": round(stay, 12),
+            "estimate": float(candidates.estimate[member]),
+            "expected": float(expected.mean[at]),
+            "expected_lo": float(expected.low[at]),
+            "expected_hi": float(expected.high[at]),
+            "p_on_frontier": round(float(stays[at]), 12),
         }

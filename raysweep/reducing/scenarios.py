@@ -24,7 +24,7 @@ from raysweep.storage.schemas import SCENARIOS
 
 @dataclass(frozen=True)
 class Scenario:
-    """A row of scenarios.parquet without `on_frontier`, and what the row does not hold.
+    """A row of scenarios.parquet without `estimate` and `on_frontier`, and what the row does not hold.
 
     scores      the accuracy of each question, NaN where it has no sample
     run_tokens  tokens that generating this scenario by itself would have taken

@@ -93,7 +93,8 @@ def _saved(figure: Figure, ending: str, metadata: dict) -> bytes:
 
 
 def memory_figure(own: Results, batch_size: int) -> Figure:
-    """Accuracy over the memory of one question of a batch: every scenario, and the frontier."""
+    """Accuracy over the memory of one question of a batch: every scenario as measured, and the frontier
+    with what to expect of it on new questions."""
     scenarios, points = own.scenarios, points_of(where(own.frontier, batch_size=batch_size))
     colours, styles = model_colours(scenarios), policy_styles(policies(scenarios))
     figure, axes = canvas(titled(scenarios, "accuracy by memory"), width=8.0, height=4.6)
@@ -106,6 +107,7 @@ def memory_figure(own: Results, batch_size: int) -> Figure:
         axes.scatter(x, rows.accuracy, s=13, marker=marker, **look)
     _draw_frontier(axes, points, colours, styles)
     accuracy_axis(axes, scenarios.accuracy_hi)
+    axes.set_ylabel("Accuracy (dots: measured, line: on new questions)")
     shared = "" if batch_size == 1 else f" / {batch_size}"
     bytes_axis(axes, f"Memory (weights{shared} + KV cache)")
     outside_legend(figure, memory_handles(colours, styles, scenarios))
@@ -116,13 +118,13 @@ def _draw_frontier(
     axes: Axes, points: Sequence[Point], colours: dict[str, str], styles: dict[str, PolicyStyle]
 ) -> None:
     memory = [point.memory_bytes for point in points]
-    accuracy = [point.accuracy for point in points]
+    accuracy = [point.expected for point in points]
     axes.step(memory, accuracy, where="post", color=INK, lw=1.1, zorder=3)
     for point in points:
         axes.errorbar(
             point.memory_bytes,
-            point.accuracy,
-            yerr=[[point.accuracy - point.accuracy_lo], [point.accuracy_hi - point.accuracy]],
+            point.expected,
+            yerr=[[point.expected - point.expected_lo], [point.expected_hi - point.expected]],
             fmt=styles[point.configuration.kv_policy].marker.matplotlib,
             color=colours[point.configuration.model],
             markeredgecolor=INK,

@@ -2,7 +2,8 @@
 
 A frontier is a staircase: with M bytes the best configuration is its last point at or below M. So it is
 summarised by the best at a few round memories, and by the memories at which a choice (a model, more than
-one sample) first appears.
+one sample) first appears. Its accuracies are those to expect on new questions, not those that were measured
+on the questions that also chose its points.
 """
 
 import math
@@ -10,11 +11,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from raysweep.frontier import best_within
 from raysweep.reporting.inflation_text import inflation_notes
 from raysweep.reporting.results import Point, Results, points_of
 from raysweep.reporting.study_findings import study_notes
-from raysweep.system.quantities import human_bytes, interval, percent, plural
+from raysweep.system.quantities import (
+    human_bytes,
+    interval,
+    percent,
+    percentage_points,
+    plural,
+)
 
 # The number of memories in the summary of a benchmark.
 MEMORY_POINTS = 4
@@ -50,16 +56,25 @@ def find(results: Results) -> tuple[Finding, ...]:
     """A finding for each benchmark, from the frontiers of all batch sizes."""
     names = sorted(set(results.frontier.benchmark))
     return tuple(
-        _finding(points_of(own.frontier), (*study_notes(own), *inflation_notes(own)))
+        _finding(
+            points_of(own.frontier),
+            (*study_notes(own), *inflation_notes(own)),
+            len(own.scenarios),
+        )
         for own in map(results.of, names)
     )
 
 
-def _finding(points: Points, study: Sequence[str]) -> Finding:
-    """The finding of one benchmark's points; `study` holds the answers to the study's questions."""
+def _finding(points: Points, study: Sequence[str], compared: int) -> Finding:
+    """The finding of one benchmark's points.
+
+    study     the answers to the study's questions
+    compared  the number of configurations from which the points were chosen
+    """
     alone = at_batch(points, min(point.batch_size for point in points))
     memories = memory_points([point.memory_bytes for point in alone], MEMORY_POINTS)
     notes = (
+        _expected(alone, compared),
         _half_of_the_gain(alone),
         _models(alone),
         _samples(alone),
@@ -105,10 +120,9 @@ def _round_numbers(low: float, high: float) -> list[float]:
 
 
 def best_point(points: Points, memory_bytes: float) -> Point | None:
-    """The most accurate point within a memory; None if none fits."""
-    memory, accuracy = ([getattr(p, name) for p in points] for name in ("memory_bytes", "accuracy"))
-    best = best_within(memory, accuracy, memory_bytes)
-    return None if best is None else points[best]
+    """The last point of a frontier within a memory, which is the best; None if none fits."""
+    within = [point for point in points if point.memory_bytes <= memory_bytes]
+    return max(within, key=lambda point: point.memory_bytes, default=None)
 
 
 def _pick(points: Points, memory_bytes: float) -> Pick | None:
@@ -116,8 +130,8 @@ def _pick(points: Points, memory_bytes: float) -> Pick | None:
     return best and Pick(
         memory=human_bytes(memory_bytes),
         configuration=best.configuration.in_words(),
-        accuracy=percent(best.accuracy),
-        interval=interval(best.accuracy_lo, best.accuracy_hi),
+        accuracy=percent(best.expected),
+        interval=interval(best.expected_lo, best.expected_hi),
     )
 
 
@@ -125,13 +139,24 @@ def _headline(points: Points) -> str:
     first, last = points[0], points[-1]
     if len(points) == 1:
         return (
-            f"One configuration is better than all others: {percent(first.accuracy)} "
+            f"One configuration is better than all others: {percent(first.expected)} are expected "
             f"with {human_bytes(first.memory_bytes)}."
         )
     return (
-        f"Accuracy rises from {percent(first.accuracy)} at {human_bytes(first.memory_bytes)} "
-        f"to {percent(last.accuracy)} at {human_bytes(last.memory_bytes)}, "
+        f"Expected accuracy rises from {percent(first.expected)} at {human_bytes(first.memory_bytes)} "
+        f"to {percent(last.expected)} at {human_bytes(last.memory_bytes)}, "
         f"over {plural(len(points), 'configuration')} on the frontier."
+    )
+
+
+def _expected(points: Points, compared: int) -> str:
+    """What the accuracies are, and how far those are from it that were measured."""
+    bias = sum(point.accuracy - point.expected for point in points) / len(points)
+    side = "above" if bias >= 0 else "below"
+    return (
+        f"Each configuration is the best of up to {compared:,} within its memory. Its accuracy is the one to "
+        "expect on new questions. What was measured on the questions that also chose it lies "
+        f"{percentage_points(abs(bias))} points {side} that on average."
     )
 
 
@@ -139,8 +164,8 @@ def _half_of_the_gain(points: Points) -> str:
     if len(points) < 3:
         return ""
     first, last = points[0], points[-1]
-    half = (first.accuracy + last.accuracy) / 2
-    reached = next(point for point in points if point.accuracy >= half)
+    half = (first.expected + last.expected) / 2
+    reached = next(point for point in points if point.expected >= half)
     return (
         f"Half of that gain takes {human_bytes(reached.memory_bytes)}, "
         f"{reached.memory_bytes / last.memory_bytes:.0%} of the memory of the most accurate one."
@@ -186,11 +211,11 @@ def _batch(points: Points, memory_bytes: float) -> str:
     sizes = [point.batch_size for point in points]
     alone = best_point(at_batch(points, min(sizes)), memory_bytes)
     shared = best_point(at_batch(points, max(sizes)), memory_bytes)
-    if alone is None or shared is None or shared.accuracy <= alone.accuracy:
+    if alone is None or shared is None or shared.expected <= alone.expected:
         return ""
     return (
         f"If a batch of {max(sizes)} shares the weights, {human_bytes(memory_bytes)} per question give "
-        f"{percent(shared.accuracy)} instead of {percent(alone.accuracy)}, with "
+        f"{percent(shared.expected)} instead of {percent(alone.expected)}, with "
         f"{shared.configuration.in_words()}."
     )
 

@@ -1,17 +1,19 @@
 """The page's data: everything that its scripts draw, in JSON's types.
 
 Scenarios are stored by column. A name that repeats is stored once and then referred to by its place in a
-list, so that tens of thousands of scenarios fit into a page. Accuracy and bytes are exact, because the
+list, so that tens of thousands of scenarios fit into a page. Estimates and bytes are exact, because the
 page computes frontiers from them. Numbers that are only shown are rounded.
 """
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from raysweep.analysis import study
-from raysweep.analysis.candidates import KEY
+from raysweep.analysis.candidates import KEY, Candidates
+from raysweep.analysis.cross_fitting import CrossFit
 from raysweep.reporting.advice import Advice, advise
 from raysweep.reporting.appearance import (
     DARK,
@@ -40,7 +42,8 @@ MANY_ENGINES = 24
 # Decimal places of a share that is only shown.
 PLACES = 6
 
-EXACT = ("token_budget", "group_size", "weights_bytes", "kv_bytes", "kv_peak_bytes", "accuracy")
+EXACT = ("token_budget", "group_size", "weights_bytes", "kv_bytes", "kv_peak_bytes")
+ACCURACIES = ("accuracy", "estimate")
 COUNTS = ("n_questions", "n_samples")
 SHARES = ("pass_at_1", "pass_at_g", "unanswered", "cut_off", "errors", "mean_trace_tokens")
 BOUNDS = ("accuracy_lo", "accuracy_hi")
@@ -62,6 +65,10 @@ def page_data(results: Results) -> dict[str, Any]:
         "stays": _stays(scenarios, results.frontier),
         "advice": {
             name: _advice(advise(candidates, batch_sizes))
+            for name, candidates in results.candidates.items()
+        },
+        "expected": {
+            name: _expected(candidates, batch_sizes)
             for name, candidates in results.candidates.items()
         },
         "votes": _comparisons(results, study.parallel_scaling),
@@ -163,7 +170,7 @@ def _scenarios(scenarios: pd.DataFrame, engine_ids: Sequence[str]) -> dict[str, 
     return {
         "engine": [place[engine_id] for engine_id in scenarios.engine_id],
         "benchmark": [benchmarks.index(name) for name in scenarios.benchmark],
-        **{name: scenarios[name].tolist() for name in (*EXACT, *COUNTS)},
+        **{name: scenarios[name].tolist() for name in (*EXACT, *ACCURACIES, *COUNTS)},
         **shown,
         "complete": scenarios.complete.astype(int).tolist(),
     }
@@ -182,15 +189,32 @@ def _advice(advice: Advice) -> dict[str, Any]:
     """The advice in JSON's types. Indices are places among the benchmark's scenarios."""
     return {
         "comparable": list(advice.comparable),
-        "indistinguishable": advice.indistinguishable,
-        "at_batch": {
-            at.batch_size: {
-                "steps": [[step.best, step.behind_lo, step.behind_hi] for step in at.steps],
-                "optimism": [[memory, round(value, 12)] for memory, value in at.optimism],
-            }
-            for at in advice.at_batch
+        "steps": {
+            batch_size: [
+                [
+                    step.best,
+                    *_rounded((*step.expected, *step.gain)),
+                    step.compared,
+                    step.indistinguishable,
+                ]
+                for step in steps
+            ]
+            for batch_size, steps in advice.steps.items()
         },
     }
+
+
+def _expected(candidates: Candidates, batch_sizes: Sequence[int]) -> dict[int, list[list[Any]]]:
+    """For each batch size, the points of the frontier of all: place, expected accuracy, its interval."""
+    cross_fit, everyone = CrossFit.of(candidates), np.arange(len(candidates))
+    found = {}
+    for batch_size in batch_sizes:
+        points = candidates.frontier(batch_size)
+        memory = candidates.memory_bytes(batch_size)
+        accuracy = cross_fit.expected(memory, everyone, points).accuracy
+        columns = (_rounded(one.tolist()) for one in (accuracy.mean, accuracy.low, accuracy.high))
+        found[batch_size] = [list(row) for row in zip(points.tolist(), *columns, strict=True)]
+    return found
 
 
 def _comparisons(results: Results, question: Any) -> list[dict[str, Any]]:

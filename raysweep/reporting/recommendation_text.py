@@ -12,7 +12,7 @@ from typing import Any
 from rich.text import Text
 
 from raysweep.analysis.candidates import Candidate, Candidates
-from raysweep.analysis.recommend import Alternative, Recommendation, recommend
+from raysweep.analysis.recommend import Alternative, Neighbour, Recommendation, recommend
 from raysweep.errors import ConfigError
 from raysweep.planning.grid import engines
 from raysweep.reporting.results import read_candidates
@@ -31,9 +31,6 @@ MOST_SHOWN, MOST_KEPT = 3, 20
 # The columns of a candidate that recommendation.json leaves out.
 LEFT_OUT = ("benchmark", "kv_kind", "prompt_tokens", "complete")
 ACCURACY = ("accuracy", "accuracy_lo", "accuracy_hi")
-
-# A smaller selection bias than this would be shown as 0.0 points.
-SMALLEST_BIAS = 0.0005
 
 
 @dataclass(frozen=True)
@@ -57,12 +54,12 @@ class ServedRecommendation:
             "accuracy_lo": found.accuracy_lo,
             "accuracy_hi": found.accuracy_hi,
             "measured": found.measured,
-            "optimism": found.optimism,
             "considered": found.considered,
+            "compared": found.compared,
             "not_told_apart": len(found.alternatives),
             "alternatives": [_alternative(one) for one in found.alternatives[:MOST_KEPT]],
-            "with_less_memory": found.less and _alternative(found.less),
-            "with_more_memory": found.more and _alternative(found.more),
+            "with_less_memory": found.less and _neighbour(found.less),
+            "with_more_memory": found.more and _neighbour(found.more),
             "serving": {
                 "backend": served.backend,
                 "command": served.command,
@@ -130,15 +127,26 @@ def _alternative(one: Alternative) -> dict[str, Any]:
     }
 
 
+def _neighbour(one: Neighbour) -> dict[str, Any]:
+    return {
+        **_described(one.candidate),
+        "memory_bytes": one.memory_bytes,
+        "accuracy": one.expected,
+        "gain": one.gain,
+        "gain_lo": one.gain_lo,
+        "gain_hi": one.gain_hi,
+    }
+
+
 def _lines(found: Recommendation, served: Serving) -> Iterator[str]:
     batch = "" if found.batch_size == 1 else f" for a batch of {found.batch_size} questions"
     yield f"{found.benchmark} within {human_bytes(found.memory_bytes)}{batch}:"
     yield f"  {found.best.configuration.in_words()}"
     yield (
-        f"  takes {human_bytes(found.best_memory_bytes)}; expected accuracy {percent(found.accuracy)}, "
-        f"95% interval {interval(found.accuracy_lo, found.accuracy_hi)}"
+        f"  takes {human_bytes(found.best_memory_bytes)}; expected accuracy on new questions "
+        f"{percent(found.accuracy)}, 95% interval {interval(found.accuracy_lo, found.accuracy_hi)}"
     )
-    yield f"  {measured_in_words(found.measured, found.considered, found.optimism)}"
+    yield f"  {measured_in_words(found.measured, found.considered)}"
     yield from _alternatives(found)
     yield from _neighbours(found)
     yield f"  serve it with {served.backend}:"
@@ -149,55 +157,64 @@ def _lines(found: Recommendation, served: Serving) -> Iterator[str]:
     yield ""
 
 
-def measured_in_words(measured: float, considered: int, optimism: float) -> str:
-    """`measured 68.8% (best of 525 that fit; 1.2 points of selection bias subtracted)`."""
-    if optimism < SMALLEST_BIAS:
-        bias = "no selection bias to subtract"
-    else:
-        bias = f"{percentage_points(optimism)} points of selection bias subtracted"
-    of = "the only one that fits" if considered == 1 else f"best of {considered:,} that fit"
-    return f"measured {percent(measured)} ({of}; {bias})"
+def measured_in_words(measured: float, considered: int) -> str:
+    """`measured 68.8%, chosen from 525 that fit`; words.js has a twin."""
+    chosen = "the only one that fits" if considered == 1 else f"chosen from {considered:,} that fit"
+    return f"measured {percent(measured)}, {chosen}"
 
 
 def _alternatives(found: Recommendation) -> Iterator[str]:
-    if not found.alternatives:
-        yield "  every other configuration that fits is significantly worse"
+    if not found.compared:
         return
-    yield f"  {indistinguishable_in_words(len(found.alternatives))}, among them"
+    if not found.alternatives:
+        yield f"  {each_is_worse_in_words(found.compared)}"
+        return
+    said = indistinguishable_in_words(len(found.alternatives), found.compared)
+    yield f"  {said} by a test of all comparisons at once, among them"
     smallest = min(found.alternatives, key=lambda one: one.memory_bytes)
     shown = list(found.alternatives[:MOST_SHOWN])
     for one in [*shown, *([smallest] if smallest not in shown else [])]:
         yield (
             f"    {one.candidate.configuration.in_words()}: {human_bytes(one.memory_bytes)}, "
-            f"{percent(one.candidate.accuracy)}, {_behind(one)}"
+            f"measured {percent(one.candidate.accuracy)}, {_behind(one)}"
         )
 
 
-def indistinguishable_in_words(count: int) -> str:
-    """`2 others are statistically indistinguishable`."""
+def each_is_worse_in_words(compared: int) -> str:
+    """`each of the 524 others is significantly worse`; words.js has a twin."""
+    if compared == 1:
+        return "the other configuration is significantly worse"
+    return f"each of the {compared:,} others is significantly worse"
+
+
+def indistinguishable_in_words(count: int, compared: int) -> str:
+    """`2 of 524 others are statistically indistinguishable`; words.js has a twin."""
     are = "is" if count == 1 else "are"
-    return f"{plural(count, 'other')} {are} statistically indistinguishable"
+    return f"{count:,} of {plural(compared, 'other')} {are} statistically indistinguishable"
 
 
 def _neighbours(found: Recommendation) -> Iterator[str]:
     if less := found.less:
-        yield (
-            f"  with less memory, {human_bytes(less.memory_bytes)}: "
-            f"{less.candidate.configuration.in_words()}, {_behind(less)}"
-        )
+        yield f"  with less memory, {_expected(less, 'worse')}"
     if found.more is None:
         yield "  with more memory: nothing better was measured"
         return
-    more = found.more
-    yield (
-        f"  with more memory, {human_bytes(more.memory_bytes)}: "
-        f"{more.candidate.configuration.in_words()}, {percentage_points(-more.behind)} points better "
-        f"(95% interval {percentage_points(-more.behind_hi)} to {percentage_points(-more.behind_lo)})"
+    yield f"  with more memory, {_expected(found.more, 'better')}"
+
+
+def _expected(one: Neighbour, side: str) -> str:
+    return (
+        f"{human_bytes(one.memory_bytes)}: {one.candidate.configuration.in_words()}, "
+        f"expected {percent(one.expected)}, {percentage_points(one.gain)} points {side} "
+        f"(95% interval {percentage_points(one.gain_lo)} to {percentage_points(one.gain_hi)})"
     )
 
 
 def _behind(one: Alternative) -> str:
+    """`1.2 points worse (95% interval −0.3 to 2.7)`, or better, with the interval of what is said."""
+    side, sign = ("worse", 1) if one.behind >= 0 else ("better", -1)
+    low, high = sorted((sign * one.behind_lo, sign * one.behind_hi))
     return (
-        f"{percentage_points(one.behind)} points worse "
-        f"(95% interval {percentage_points(one.behind_lo)} to {percentage_points(one.behind_hi)})"
+        f"{percentage_points(abs(one.behind))} points {side} "
+        f"(95% interval {percentage_points(low)} to {percentage_points(high)})"
     )

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from raysweep.analysis.candidates import KEY, Candidates
 from raysweep.analysis.configurations import WEIGHT_COLUMNS, Configuration, Row, weights_of
+from raysweep.errors import ConfigError
 from raysweep.spec import WeightSpec
 from raysweep.storage import result_files
 from raysweep.storage.schemas import CONTROLS, FINDINGS, INFLATION, THRESHOLDS
@@ -74,21 +75,34 @@ class Results:
 
 @dataclass(frozen=True)
 class Point:
-    """A row of frontier.parquet. `p_on_frontier` is NaN where it is unknown."""
+    """A row of frontier.parquet. `p_on_frontier` is NaN where it is unknown.
+
+    accuracy  as measured, on the questions that also chose the point
+    expected  on new questions, with its interval
+    """
 
     benchmark: str
     batch_size: int
     configuration: Configuration
     memory_bytes: float
     accuracy: float
-    accuracy_lo: float
-    accuracy_hi: float
+    expected: float
+    expected_lo: float
+    expected_hi: float
     p_on_frontier: float
 
 
 def read_results(store: Store) -> Results:
-    """The results of a run."""
+    """The results of a run.
+
+    Raises ConfigError if an older version reduced it, whose tables lack the accuracies that are reported.
+    """
     table = store.read_table(result_files.SCENARIOS)
+    if "estimate" not in table.column_names:
+        raise ConfigError(
+            f"{store.path(result_files.SCENARIOS)} is of an older version and has no column 'estimate'; "
+            "run the stage 'reduce' again"
+        )
     scenarios = table.to_pandas()
     return Results(
         scenarios,
@@ -122,8 +136,9 @@ def _point(row: Row) -> Point:
         configuration=Configuration.of_row(row),
         memory_bytes=row["memory_bytes"],
         accuracy=row["accuracy"],
-        accuracy_lo=row["accuracy_lo"],
-        accuracy_hi=row["accuracy_hi"],
+        expected=row["expected"],
+        expected_lo=row["expected_lo"],
+        expected_hi=row["expected_hi"],
         p_on_frontier=row["p_on_frontier"],
     )
 

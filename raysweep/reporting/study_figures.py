@@ -133,8 +133,8 @@ def _label_groups(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def batches_figure(own: Results, batch_size: int) -> Figure | None:
-    """Accuracy against the number of questions that fit a device at once: the frontier of both, for a few
-    sizes of device."""
+    """Estimated accuracy against the number of questions that fit a device at once: the frontier of both, for
+    a few sizes of device."""
     candidates = _only(own)
     if candidates is None:
         return None
@@ -148,11 +148,12 @@ def batches_figure(own: Results, batch_size: int) -> Figure | None:
     for memory_bytes, shade in zip(devices, shades, strict=True):
         found = pd.DataFrame(study.theoretical_batches(candidates, memory_bytes))
         best = where(found, on_frontier=True).sort_values("batch_size")
-        axes.step(best.batch_size, best.accuracy, where="pre", color=shade, lw=1)
+        axes.step(best.batch_size, best.estimate, where="pre", color=shade, lw=1)
         for row in best.to_dict("records"):
             marker = styles[row["kv_policy"]].marker.matplotlib
-            axes.plot(row["batch_size"], row["accuracy"], marker, color=colours[row["model"]], ms=5)
+            axes.plot(row["batch_size"], row["estimate"], marker, color=colours[row["model"]], ms=5)
     accuracy_axis(axes, own.scenarios.accuracy)
+    axes.set_ylabel("Accuracy (estimate)")
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.set_xlabel("Questions at once, log scale")

@@ -8,29 +8,36 @@ from rich.table import Table
 from rich.text import Text
 
 from raysweep.reporting.results import Point, points_of, where
-from raysweep.system.quantities import human_bytes, interval, percent
+from raysweep.system.quantities import human_bytes, interval, percent, plural
 from raysweep.system.safe_text import printable
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def frontier_table(frontier: "pd.DataFrame", benchmark: str, batch_size: int) -> Table:
+def frontier_table(
+    frontier: "pd.DataFrame", benchmark: str, batch_size: int, compared: int
+) -> Table:
     """The frontier of a benchmark at a batch size, least memory first.
+
+    compared  how many configurations of the benchmark there are
 
     `frontier` has the columns of `schemas.FRONTIER`. Names are literal text, never markup.
     """
-    names = ("memory", "model, weights", "KV policy", "tokens", "G", "accuracy", "interval")
-    table = empty_table(_title(benchmark, batch_size), names, words=("model, weights", "KV policy"))
+    names = ("memory", "model, weights", "KV policy", "tokens", "G")
+    numbers = ("expected", "interval", "measured")
+    title = _title(benchmark, batch_size, compared)
+    table = empty_table(title, (*names, *numbers), words=("model, weights", "KV policy"))
     for point in points_of(where(frontier, benchmark=benchmark, batch_size=batch_size)):
         table.add_row(*(Text(printable(cell)) for cell in _cells(point)))
     return table
 
 
-def _title(benchmark: str, batch_size: int) -> Text:
+def _title(benchmark: str, batch_size: int, compared: int) -> Text:
     batch = "" if batch_size == 1 else f", weights shared by a batch of {batch_size}"
     return Text(
-        f"{printable(benchmark)}: the best accuracy for each memory, with 95% intervals{batch}"
+        f"{printable(benchmark)}: the best of {plural(compared, 'configuration')} for each memory{batch}, "
+        "with the accuracy to expect on new questions (95% interval) and the measured one"
     )
 
 
@@ -42,8 +49,9 @@ def _cells(point: Point) -> tuple[str, ...]:
         chosen.kv_policy,
         f"{chosen.token_budget:,}",
         str(chosen.group_size),
+        percent(point.expected),
+        interval(point.expected_lo, point.expected_hi),
         percent(point.accuracy),
-        interval(point.accuracy_lo, point.accuracy_hi),
     )
 
 

@@ -18,7 +18,9 @@ def run_stage(run: Context) -> int:
     results, batch_size = read_results(run.store), run.config.sweep.batch_sizes[0]
     path = write_report(results, run.store)
     for benchmark in run.config.sweep.benchmarks:
-        run.console.print(frontier_table(results.frontier, benchmark.name, batch_size))
+        compared = int((results.scenarios.benchmark == benchmark.name).sum())
+        table = frontier_table(results.frontier, benchmark.name, batch_size, compared)
+        run.console.print(table)
     for name in results.findings.benchmark.unique().tolist():
         run.console.print(verdict_table(results, name, batch_size))
     for doubt in doubts(results.scenarios):

@@ -116,6 +116,7 @@ SCENARIOS = pa.schema(
         "accuracy_lo": _float,  # lower end of the 95% interval over questions
         "accuracy_hi": _float,  # upper end of the 95% interval over questions
         "accuracy_se": _float,  # standard error, clustered by question; null for a single question
+        "estimate": _float,  # accuracy estimated from all scenarios, by which the frontier is chosen
         "run_sd": _float,  # standard deviation of a run's accuracy when its questions stay the same
         "pass_at_1": _float,  # share of correct answers
         "pass_at_g": _float,  # probability that at least one answer of the group is correct
@@ -128,7 +129,8 @@ SCENARIOS = pa.schema(
         "kv_bytes": _int,  # size of the KV caches of the whole group at the budget
         "kv_peak_bytes": _int,  # the same with the policy's buffers at their largest
         "total_bytes": _int,  # weights_bytes + kv_bytes
-        "on_frontier": pa.bool_(),  # whether it is on the frontier of its benchmark at batch size 1
+        "on_frontier": pa.bool_(),  # whether it is on the frontier of its benchmark at batch size 1: no
+        # other has as good an estimate with as little memory
     }
 )
 
@@ -147,9 +149,13 @@ FRONTIER = pa.schema(
         "token_budget": _int,
         "group_size": _int,
         "memory_bytes": _float,  # weights_bytes / batch_size + kv_bytes
-        "accuracy": _float,  # expected accuracy of the majority vote
-        "accuracy_lo": _float,  # lower end of the 95% interval over questions
-        "accuracy_hi": _float,  # upper end of the 95% interval over questions
+        "accuracy": _float,  # as measured, on the questions that also chose it, so rather too high
+        "accuracy_lo": _float,  # lower end of its 95% interval over questions
+        "accuracy_hi": _float,  # upper end of its 95% interval over questions
+        "estimate": _float,  # accuracy estimated from all scenarios, by which the frontier is chosen
+        "expected": _float,  # accuracy on new questions of the best within this memory, cross-fitted
+        "expected_lo": _float,  # lower end of its 95% interval over questions
+        "expected_hi": _float,  # upper end of its 95% interval over questions
         "complete": pa.bool_(),  # whether every question has all requested samples
         "p_on_frontier": _float,  # share of bootstrap draws of questions in which no other dominates it; in a
         # draw, scenarios of equal memory and accuracy all stay

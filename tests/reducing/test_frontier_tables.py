@@ -6,7 +6,7 @@ from support.candidates import contest, rival
 
 from raysweep.analysis.candidates import Candidates
 from raysweep.analysis.uncertainty import bootstrap_weights
-from raysweep.frontier import pareto
+from raysweep.frontier import frontier_points, pareto
 from raysweep.reducing.frontier_tables import frontier_rows, frontier_tables, frontiers
 
 
@@ -58,7 +58,7 @@ def test_a_place_is_held_in_as_many_draws_as_each_draws_own_frontier_says():
     weights = bootstrap_weights(9, 250, seed=1)  # more draws than are held at once
     memory = candidates.memory_bytes(1)
     share = pareto(memory, np.round(weights @ candidates.scores, 12)).mean(axis=0)
-    points = np.flatnonzero(pareto(memory, candidates.accuracy))
+    points = frontier_points(memory, candidates.estimate)
     found = [row for row in frontier_rows(candidates, [1], weights) if not row["axis"]]
     assert [row["memory_bytes"] for row in found] == memory[points].tolist()
     assert [row["p_on_frontier"] for row in found] == pytest.approx(share[points].tolist())
@@ -73,3 +73,24 @@ def test_the_tables_are_ordered_and_the_one_of_all_stands_by_itself():
     )
     assert set(of_some.column("axis").to_pylist()) == {"model", "kv_policy", "votes"}
     assert all(0 <= share <= 1 for share in of_some.column("p_on_frontier").to_pylist())
+
+
+def test_a_point_has_its_measured_accuracy_what_chose_it_and_what_to_expect_of_it():
+    rng = np.random.default_rng(3)
+    scores = rng.binomial(1, 0.5, (30, 20)).astype(float)
+    means = scores.mean(axis=0)
+    rows = tuple(
+        rival(10 + index, 1, float(mean), token_budget=index + 1)
+        for index, mean in enumerate(means)
+    )
+    candidates = Candidates(rows, scores)
+    rows_of_all = frontier_rows(candidates, [1], bootstrap_weights(30, 50, 1))
+    found = [row for row in rows_of_all if not row["axis"]]
+    estimates = [row["estimate"] for row in found]
+    expected = [row["expected"] for row in found]
+    assert estimates == sorted(set(estimates))
+    assert expected == sorted(expected)
+    last = found[-1]
+    assert last["accuracy"] == pytest.approx(means.max())
+    assert last["expected"] < last["accuracy"]
+    assert last["expected_lo"] < last["expected"] < last["expected_hi"]

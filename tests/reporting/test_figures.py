@@ -54,7 +54,7 @@ def test_the_memory_figure_draws_the_frontier_at_the_batch_size():
     for batch_size in own.batch_sizes:
         drawn = np.asarray(memory_figure(own, batch_size).axes[0].lines[0].get_xydata())
         points = points_of(where(own.frontier, batch_size=batch_size))
-        assert drawn.tolist() == [[point.memory_bytes, point.accuracy] for point in points]
+        assert drawn.tolist() == [[point.memory_bytes, point.expected] for point in points]
 
 
 def test_the_composition_figure_draws_what_the_study_found():

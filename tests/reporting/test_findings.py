@@ -34,8 +34,8 @@ def test_findings_pick_the_best_configuration_within_a_memory():
         assert best.accuracy == max(affordable)
     assert best_point(points, 1e3) is None
     finding = found(frontier)[0]
-    assert percent(points[-1].accuracy) in finding.headline
-    assert finding.picks[-1].accuracy == percent(points[-1].accuracy)
+    assert percent(points[-1].expected) in finding.headline
+    assert finding.picks[-1].accuracy == percent(points[-1].expected)
 
 
 def test_findings_of_a_single_point_make_sense():
@@ -193,11 +193,11 @@ def test_the_terminal_table_fits_in_a_hundred_columns_and_keeps_its_numbers():
     long = frontier.assign(model="deepseek-r1-distill-[red]qwen-1.5b", kv_policy="kv_policy-" * 4)
     for table in (frontier, long):
         output = io.StringIO()
-        Console(file=output, width=100).print(frontier_table(table, "chain", 1))
+        Console(file=output, width=100).print(frontier_table(table, "chain", 1, 375))
         assert max(map(len, output.getvalue().splitlines())) <= 100
         for point in points_of(where(table, benchmark="chain", batch_size=1)):
             assert human_bytes(point.memory_bytes) in output.getvalue()
-            assert interval(point.accuracy_lo, point.accuracy_hi) in output.getvalue()
+            assert interval(point.expected_lo, point.expected_hi) in output.getvalue()
 
 
 @pytest.mark.parametrize(

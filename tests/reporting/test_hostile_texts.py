@@ -92,7 +92,7 @@ def test_no_stage_prints_control_characters_of_others():
 
 def test_no_table_in_the_terminal_holds_control_characters_of_others():
     rows = result_tables.results(model=ESCAPES, benchmark=ESCAPES).frontier
-    said = printed(lambda console: console.print(frontier_table(rows, ESCAPES, 1)))
+    said = printed(lambda console: console.print(frontier_table(rows, ESCAPES, 1, 375)))
     assert "\x1b[2J" not in said and r"\x1b[2J" in said
 
 

@@ -16,10 +16,11 @@ from support.report_page import (
 )
 
 from raysweep.analysis.candidates import Candidate
-from raysweep.analysis.recommend import Alternative, recommend
+from raysweep.analysis.recommend import Neighbour, recommend
 from raysweep.reporting.page import render
 from raysweep.reporting.page_data import SLIDER_BATCHES
 from raysweep.reporting.recommendation_text import (
+    each_is_worse_in_words,
     indistinguishable_in_words,
     measured_in_words,
 )
@@ -60,7 +61,7 @@ def test_filters_and_the_benchmark_choose_who_competes(page: Page):
         for index, one in enumerate(facts.configurations)
         if one.model in ("tiny-50k", "tiny-394k") and one.group_size in (1, 4)
     ]
-    expected = frontier_texts(facts.take(chosen), 1, RESULTS.of("facts"))
+    expected = frontier_texts(facts, 1, RESULTS.of("facts"), chosen)
     assert table_of(page, "frontier") == expected
     assert texts(page, "#status") == [f"{len(chosen)} of 375 scenarios shown."]
 
@@ -81,17 +82,17 @@ def key(candidate: Candidate) -> list:
     return list(key_of(candidate))
 
 
-def beside(one: Alternative | None, sign: int) -> dict | None:
+def beside(one: Neighbour | None) -> dict | None:
     """A neighbour as the page has it: how far the more expensive of the two is ahead."""
     if one is None:
         return None
-    bounds = sorted((sign * one.behind_lo, sign * one.behind_hi))
-    numbers = {"ahead": sign * one.behind, "low": bounds[0], "high": bounds[1]}
+    numbers = {"ahead": one.gain, "low": one.gain_lo, "high": one.gain_hi}
     return {"row": key(one.candidate), **{name: close(value) for name, value in numbers.items()}}
 
 
 def close(value: float):
-    return pytest.approx(value, abs=1e-9)
+    """Equal to the six digits that the page has."""
+    return pytest.approx(value, abs=1e-6)
 
 
 def test_the_page_recommends_what_python_recommends_at_many_memories_and_batch_sizes(page: Page):
@@ -110,15 +111,14 @@ def test_the_page_recommends_what_python_recommends_at_many_memories_and_batch_s
             "best": key(found.best),
             "memory": found.best_memory_bytes,
             "accuracy": close(found.accuracy),
-            # The page holds intervals to six digits.
-            "low": pytest.approx(found.accuracy_lo, abs=1e-6),
-            "high": pytest.approx(found.accuracy_hi, abs=1e-6),
+            "low": close(found.accuracy_lo),
+            "high": close(found.accuracy_hi),
             "measured": close(found.measured),
-            "optimism": close(found.optimism),
             "considered": found.considered,
+            "compared": found.compared,
             "alternatives": [key(one.candidate) for one in found.alternatives],
-            "less": beside(found.less, 1),
-            "more": beside(found.more, -1),
+            "less": beside(found.less),
+            "more": beside(found.more),
         }
 
 
@@ -131,16 +131,20 @@ def test_the_memory_slider_answers_in_words(page: Page, slider: int, place: int)
     (expected,) = texts(page, "#answer .expected")
     assert best == found.best.configuration.in_words()
     bounds = interval(found.accuracy_lo, found.accuracy_hi)
-    assert expected == f"{percent(found.accuracy)} expected accuracy, 95% interval {bounds}"
-    measured = measured_in_words(found.measured, found.considered, found.optimism)
+    assert (
+        expected
+        == f"{percent(found.accuracy)} expected accuracy on new questions, 95% interval {bounds}"
+    )
+    measured = measured_in_words(found.measured, found.considered)
     assert texts(page, "#answer .hint") == [
         f"Takes {human_bytes(found.best_memory_bytes)}. {measured.capitalize()}."
     ]
     if found.alternatives:
-        assert indistinguishable_in_words(len(found.alternatives)) in texts(page, "#answer b")
-    else:
+        said = indistinguishable_in_words(len(found.alternatives), found.compared)
+        assert said in texts(page, "#answer b")
+    elif found.compared:
         (answer,) = texts(page, "#answer")
-        assert "every other configuration that fits is significantly worse." in answer
+        assert each_is_worse_in_words(found.compared) in answer
     (shown,) = texts(page, "#ask-caption")
     assert human_bytes(found.memory_bytes) in shown
 

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pytest
 from support import result_tables
 
+from raysweep.errors import ConfigError
 from raysweep.reducing.result_tables import score_table
 from raysweep.reporting.page import PAGE, render, write_report
-from raysweep.reporting.page_data import COUNTS, EXACT, SHARES, page_data
+from raysweep.reporting.page_data import ACCURACIES, COUNTS, EXACT, SHARES, page_data
 from raysweep.reporting.quality import gaps, notes, quality
 from raysweep.reporting.results import points_of, read_results, where, with_weights
 from raysweep.storage.schemas import FRONTIER, SCENARIOS, SCORES, THRESHOLDS
@@ -91,7 +92,7 @@ def test_the_page_of_a_small_run_is_small(page):
 def test_numbers_in_the_page_equal_the_tables(page):
     tables, data = result_tables.results(), page.data
     columns, engines = data["scenarios"], data["engines"]
-    for name in (*EXACT, *COUNTS):
+    for name in (*EXACT, *ACCURACIES, *COUNTS):
         assert columns[name] == tables.scenarios[name].tolist(), name
     for name in SHARES:
         assert columns[name] == pytest.approx(tables.scenarios[name].tolist(), abs=1e-6), name
@@ -176,6 +177,14 @@ def test_a_frontier_of_an_older_run_gets_the_groups_of_its_weights_from_the_scen
     for columns in ([], lacking):
         found = with_weights(old, scenarios.drop(columns=columns))
         assert {point.configuration.precision for point in points_of(found)} == {"gptq4-g32"}
+
+
+def test_results_of_an_older_version_are_to_be_reduced_again(tmp_path):
+    store = Store(str(tmp_path))
+    old = SCENARIOS.empty_table().drop_columns(["estimate"])
+    store.write_table("scenarios.parquet", old)
+    with pytest.raises(ConfigError, match=r"no column 'estimate'; run the stage 'reduce' again"):
+        read_results(store)
 
 
 def test_quality_counts_each_answer_once_and_lists_incomplete_scenarios():

@@ -124,7 +124,7 @@ def test_pass_at_1_is_the_share_of_correct_answers(finished):
 def test_the_terminal_shows_plan_frontier_and_the_reports_path(finished):
     text = (finished / "stdout").read_text()
     assert "24 scenarios from 2 engines" in text
-    assert "chain: the best accuracy for each memory, with 95% intervals" in text
+    assert "chain: the best of 12 configurations for each memory" in text
     assert "report/index.html" in text.replace("\n", "")
 
 

@@ -2,10 +2,13 @@
 
 import json
 
+import numpy as np
 from support import result_tables
 from support.browser import Page
 
 from raysweep.analysis.candidates import Candidate, Candidates
+from raysweep.analysis.cross_fitting import CrossFit
+from raysweep.frontier import frontier_points
 from raysweep.reporting.results import Results, where
 from raysweep.system.quantities import human_bytes, interval, percent
 
@@ -40,9 +43,23 @@ def table_of(page: Page, name: str) -> list[list[str]]:
     return page.evaluate(f"{rows}.map((row) => [...row.cells].map((cell) => cell.textContent))")
 
 
-def frontier_texts(candidates: Candidates, batch_size: int, own: Results) -> list[list[str]]:
-    """The cells that the frontier's table should have, by Python's frontier."""
-    memory = candidates.memory_bytes(batch_size)
+def frontier_texts(
+    candidates: Candidates, batch_size: int, own: Results, among: list[int] | None = None
+) -> list[list[str]]:
+    """The cells that the frontier's table should have, by Python's frontier.
+
+    among  the scenarios that compete; all unless they are given
+    """
+    members = np.arange(len(candidates)) if among is None else np.array(among)
+    memory = candidates.memory_bytes(batch_size)[members]
+    points = frontier_points(memory, candidates.estimate[members])
+    if among is None:
+        found = CrossFit.of(candidates).expected(memory, members, points).accuracy
+        bounds = [interval(*pair) for pair in zip(found.low, found.high, strict=True)]
+        accuracy = found.mean
+    else:
+        accuracy = candidates.estimate[members[points]]
+        bounds = ["–"] * len(points)
     known = where(own.frontier, batch_size=batch_size)
     stays = {
         key: share
@@ -50,8 +67,10 @@ def frontier_texts(candidates: Candidates, batch_size: int, own: Results) -> lis
         for key in [tuple(key)]
     }
     return [
-        _frontier_texts(candidates.members[point], float(memory[point]), stays)
-        for point in candidates.frontier(batch_size).tolist()
+        _frontier_texts(
+            candidates.members[members[point]], float(memory[point]), mean, shown, stays
+        )
+        for point, mean, shown in zip(points, accuracy, bounds, strict=True)
     ]
 
 
@@ -61,7 +80,9 @@ def key_of(candidate: Candidate) -> tuple:
     return chosen.engine_id, chosen.token_budget, chosen.group_size
 
 
-def _frontier_texts(candidate: Candidate, memory_bytes: float, stays: dict) -> list[str]:
+def _frontier_texts(
+    candidate: Candidate, memory_bytes: float, accuracy: float, bounds: str, stays: dict
+) -> list[str]:
     chosen = candidate.configuration
     return [
         human_bytes(memory_bytes),
@@ -70,7 +91,8 @@ def _frontier_texts(candidate: Candidate, memory_bytes: float, stays: dict) -> l
         chosen.kv_policy,
         f"{chosen.token_budget:,}",
         str(chosen.group_size),
+        percent(accuracy),
+        bounds,
         percent(candidate.accuracy),
-        interval(candidate.accuracy_lo, candidate.accuracy_hi),
         percent(stays.get(key_of(candidate), float("nan"))),
     ]

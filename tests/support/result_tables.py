@@ -99,6 +99,8 @@ def results(**changes: str) -> Results:
         found = score_interval(own)
         bounds = np.stack([found.mean, found.low, found.high], axis=1)
         rows.loc[rows.benchmark == name, ["accuracy", "accuracy_lo", "accuracy_hi"]] = bounds
+        own_rows = where(rows, benchmark=name).to_dict("records")
+        rows.loc[rows.benchmark == name, "estimate"] = Candidates.of_rows(own_rows, own).estimate
     points = frontier(rows).assign(**changes)
     rows = rows.assign(**changes)
     candidates = {}
@@ -150,7 +152,9 @@ def frontier_of(rows: pd.DataFrame, batch_size: int) -> pd.DataFrame:
     )
     best = rows[rows.accuracy > best_before]
     lead = (best.accuracy - best_before[best.index]).clip(upper=0.1)
-    return best.assign(p_on_frontier=0.3 + 6.5 * lead)
+    # Nothing is lost on new questions but a hundredth.
+    expected = {f"expected{bound}": best[f"accuracy{bound}"] - 0.01 for bound in ("", "_lo", "_hi")}
+    return best.assign(p_on_frontier=0.3 + 6.5 * lead, **expected)
 
 
 def typed(rows: pd.DataFrame, schema: pa.Schema) -> pd.DataFrame:
@@ -192,6 +196,7 @@ def _scenario(params: int, policy: str, benchmark: str, budget: int, group: int)
         "accuracy_lo": max(0.0, voted - spread),
         "accuracy_hi": min(1.0, voted + spread),
         "accuracy_se": spread / 1.96,
+        "estimate": voted,
         "run_sd": math.sqrt(voted * (1 - voted) / QUESTIONS / 2),
         "pass_at_1": single,
         "pass_at_g": 1 - (1 - single) ** (1 + math.log2(group)),

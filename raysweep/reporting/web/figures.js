@@ -70,7 +70,8 @@ function describeScenario(row, view) {
   const stays = view.stays(row);
   return [
     inWords(row),
-    `accuracy ${percent(row.accuracy)}, 95% interval ${interval(row.accuracy_lo, row.accuracy_hi)}`,
+    ...expectedInWords(view.expected(row)),
+    `measured ${percent(row.accuracy)}, 95% interval ${interval(row.accuracy_lo, row.accuracy_hi)}; estimate ${percent(row.estimate)}`,
     `memory ${humanBytes(memoryOf(row, view.batch))}: weights ${humanBytes(row.weights_bytes)}${shared}, ` +
       `KV ${humanBytes(row.kv_bytes)} (peak ${humanBytes(row.kv_peak_bytes)})`,
     `pass@1 ${percent(row.pass_at_1)}, pass@${row.group_size} ${percent(row.pass_at_g)}`,
@@ -80,10 +81,16 @@ function describeScenario(row, view) {
     ...(stays === undefined ? [] : [`on the frontier in ${percent(stays)} of the bootstrap draws`]),
   ];
 }
+const expectedInWords = ({ mean, lo, hi }) =>
+  (lo !== undefined ? [`expected ${percent(mean)} on new questions, 95% interval ${interval(lo, hi)}`] : []);
 const pointOf = (row, x, view, more = {}) =>
   ({ x, y: row.accuracy, look: view.lookOf(row), lines: () => describeScenario(row, view), ...more });
 const marked = (row, view) => ({ path: view.looks.policy.get(row.policy).path, fill: view.looks.weights.get(row.weights).fill });
-const bounded = (row) => ({ lo: row.accuracy_lo, hi: row.accuracy_hi });
+// A point of the frontier is drawn at the accuracy that is expected of it, with its interval where that is known.
+function chosenAt(row, view) {
+  const { mean, ...bounds } = view.expected(row);
+  return { y: mean, ...bounds };
+}
 
 // A line per engine along x. Its points have tooltips.
 function engineLines(rows, xOf, view, lookOf = view.lookOf) {
@@ -108,8 +115,8 @@ const CHARTS = {
     if (!view.shown.length) return null;
     const memory = (row) => memoryOf(row, view.batch);
     const dots = view.shown.map((row) => pointOf(row, memory(row), view));
-    const points = view.frontier.map((row) => pointOf(row, memory(row), view, { ...marked(row, view), ...bounded(row) }));
-    const all = view.filtered ? pareto(view.rows, memory).map((row) => ({ x: memory(row), y: row.accuracy })) : [];
+    const points = view.frontier.map((row) => pointOf(row, memory(row), view, { ...marked(row, view), ...chosenAt(row, view) }));
+    const all = !view.isOfAll ? view.ofAll.map(([local, mean]) => ({ x: memory(view.rows[local]), y: mean })) : [];
     return {
       label: `Accuracy over memory on ${view.benchmark}: ${plural(points.length, "configuration")} on the frontier.`,
       x: bytesAxis(`Memory per question: weights${view.batch === 1 ? "" : ` / ${view.batch}`} + KV cache`, view.rows.map(memory)),
@@ -119,7 +126,7 @@ const CHARTS = {
         ...(all.length ? [{ type: "line", points: all, step: true, kind: "faint" }] : []),
         { type: "line", points, step: true },
         { type: "marks", points },
-        { type: "pick", points: view.answer.best ? [{ x: memory(view.answer.best), y: view.answer.best.accuracy }] : [] },
+        { type: "pick", points: view.answer.best ? [{ x: memory(view.answer.best), y: view.answer.accuracy }] : [] },
         { type: "rule", value: view.memory / view.batch, word: `your memory, ${humanBytes(view.memory)}` + (view.batch === 1 ? "" : ` / ${view.batch}`) },
       ],
     };
@@ -149,14 +156,14 @@ const CHARTS = {
     const [serial, parallel] = [view.shown.filter((row) => row.group_size === 1), view.shown.filter((row) => row.group_size > 1)];
     if (!serial.length || !parallel.length) return null;
     const sides = [[serial, view.colours.serial], [parallel, view.colours.parallel]].map(([rows, look]) =>
-      pareto(rows, memory).map((row) => pointOf(row, memory(row), view, { look, ...marked(row, view), ...bounded(row) })));
+      pareto(rows, memory).map((row) => pointOf(row, memory(row), view, { look, y: row.estimate, ...marked(row, view) })));
     const all = sides.flat();
     return {
       label: `The best with votes and the best without, over memory, on ${view.benchmark}.`,
       x: bytesAxis("Memory per question", all.map((point) => point.x)),
-      y: shareAxis("Accuracy", all.map((point) => point.y)),
+      y: shareAxis("Accuracy (estimate)", all.map((point) => point.y)),
       layers: sides.flatMap((points) => [
-        { type: "line", points, look: points[0].look, step: true }, { type: "marks", points: points.map(({ lo, hi, ...rest }) => rest) },
+        { type: "line", points, look: points[0].look, step: true }, { type: "marks", points },
       ]),
     };
   },
@@ -166,11 +173,11 @@ const CHARTS = {
     const count = (row) => largestBatch(row, view.memory);
     const best = pareto(fits, (row) => -count(row)); // a memory that holds many questions holds fewer as well
     const lines = (row) => () => [`${plural(count(row), "question")} at once in ${humanBytes(view.memory)}`, ...describeScenario(row, view)];
-    const points = best.map((row) => pointOf(row, count(row), view, { ...marked(row, view), ...bounded(row), lines: lines(row) }));
+    const points = best.map((row) => pointOf(row, count(row), view, { y: row.estimate, ...marked(row, view), lines: lines(row) }));
     return {
       label: `Accuracy over the number of questions that ${humanBytes(view.memory)} hold at once, on ${view.benchmark}.`,
       x: countAxis(`Questions at once in ${humanBytes(view.memory)}`, fits.map(count)),
-      y: shareAxis("Accuracy", fits.map((row) => row.accuracy_hi)),
+      y: shareAxis("Accuracy (line: estimate)", fits.map((row) => row.accuracy_hi)),
       layers: [
         { type: "dots", points: fits.map((row) => pointOf(row, count(row), view, { lines: lines(row) })) },
         { type: "line", points, step: true, kind: "back" }, { type: "marks", points },

@@ -12,13 +12,18 @@ const SCENARIO_COLUMNS = [
   { name: "kv_policy", title: "KV policy", value: (row) => row.policy },
   { name: "token_budget", title: "Tokens", value: (row) => row.token_budget, text: (row) => number(row.token_budget) },
   { name: "group_size", title: "G", value: (row) => row.group_size, text: (row) => row.group },
-  { name: "accuracy", title: "Accuracy", value: (row) => row.accuracy, text: (row) => percent(row.accuracy) },
+  { name: "accuracy", title: "Measured", value: (row) => row.accuracy, text: (row) => percent(row.accuracy) },
 ];
 const FRONTIER_COLUMNS = [
-  ...SCENARIO_COLUMNS,
-  { name: "interval_width", title: "95% interval", value: (row) => row.accuracy_hi - row.accuracy_lo, text: (row) => interval(row.accuracy_lo, row.accuracy_hi) },
+  ...SCENARIO_COLUMNS.slice(0, -1),
+  { name: "expected", title: "Expected", value: (row) => page.view.expected(row).mean, text: (row) => percent(page.view.expected(row).mean) },
+  { name: "interval_width", title: "95% interval", value: (row) => widthOf(page.view.expected(row)), text: (row) => intervalOf(page.view.expected(row)) },
+  SCENARIO_COLUMNS.at(-1),
   { name: "p_on_frontier", title: "Stays", value: (row) => page.view.stays(row) ?? null, text: (row) => percent(page.view.stays(row) ?? null) },
 ];
+const isKnown = ({ lo }) => lo !== undefined;
+const widthOf = (expected) => (isKnown(expected) ? expected.hi - expected.lo : null);
+const intervalOf = (expected) => (isKnown(expected) ? interval(expected.lo, expected.hi) : "–");
 const share = (name, title) => ({ name, title, value: (row) => row[name], text: (row) => percent(row[name]) });
 const bytes = (name, title) => ({ name, title, value: (row) => row[name], text: (row) => humanBytes(row[name]) });
 const ALL_COLUMNS = [
@@ -55,12 +60,16 @@ function start(data) {
     const shown = own.filter((row) => CHOICES.every((choice) => isShown(choice, row[choice])));
     const judged = data.sweep_batch_sizes.filter((size) => size <= batch).at(-1) ?? data.sweep_batch_sizes[0];
     const here = (row) => row.benchmark === name && row.batch_size === judged;
-    const dimension = chosen.get("colour");
+    const dimension = chosen.get("colour"), filtered = shown.length < own.length;
+    const frontier = pareto(shown, (row) => memoryOf(row, batch)), ofAll = data.expected[name][batch];
+    // The accuracies to expect are known of the frontier of all. On another frontier the estimates are shown.
+    const isOfAll = frontier.length === ofAll.length && frontier.every((row, i) => row.local === ofAll[i][0]);
+    const known = new Map(isOfAll ? ofAll.map(([local, mean, lo, hi]) => [local, { mean, lo, hi }]) : []);
     return {
       benchmark: name, batch, rows: own, shown, isShown, looks, colours, judgedBatch: judged,
       memory: memoryChosen(own, batch), budget: Number(chosen.get("token_budget")),
-      filtered: shown.length < own.length, advice: data.advice[name],
-      frontier: pareto(shown, (row) => memoryOf(row, batch)),
+      filtered, advice: data.advice[name], ofAll, isOfAll, frontier,
+      expected: (row) => known.get(row.local) ?? { mean: row.estimate },
       lookOf: (row) => looks[dimension].get(row[dimension]),
       stays: (row) => stays.get(`${batch} ${row.index}`),
       judged: (question) => data[question].filter(here),
@@ -110,22 +119,28 @@ function start(data) {
   function describe(view) {
     const say = (id, text) => { byId(id).textContent = text; };
     const batch = view.batch === 1 ? "" : `, with weights shared by a batch of ${view.batch}`;
-    const some = view.filtered ? " of those shown (the faint line is that of all)" : "";
     say("batch-value", number(view.batch));
-    say("memory-caption", `${view.benchmark}${batch}. Each dot is a configuration. The stepped line is the frontier${some}, with 95% intervals.`);
-    say("frontier-caption", `${view.benchmark}${batch}: ${plural(view.frontier.length, "configuration")} for which no other${view.filtered ? " that is shown" : ""} is as accurate with as little memory.`);
+    say("memory-caption", `${view.benchmark}${batch}. Each dot is a configuration as measured. The stepped line is the frontier${view.isOfAll ? "" : " of those shown (the faint line is that of all)"}. ${shownAs(view)}`);
+    say("frontier-caption", `${view.benchmark}${batch}: ${plural(view.frontier.length, "configuration")} for which no other${view.filtered ? " that is shown" : ""} has as good an estimate with as little memory. ${shownAs(view)}`);
     const many = new Set(view.shown.map((row) => row.id)).size > MOST_LINES;
     const lines = many ? "a line per engine on the frontier (use the filters to see others)" : "a line per engine";
     say("tokens-caption", `${view.benchmark}, one sample: ${lines}.`);
     say("groups-caption", `${view.benchmark}, majority vote at ${plural(view.budget, "token")}: ${lines}.`);
     say("kv-caption", `${view.benchmark}, one sample: ${lines} over its token budgets, coloured by KV policy.`);
     say("made-caption", `${view.benchmark}${batch}: the configurations of the frontier, one chart per choice.`);
-    say("votes-caption", `${view.benchmark}${batch}: the best configuration with one sample and the best with votes, within each memory. ${judgement(view)}`);
-    say("batches-caption", `${view.benchmark}: how many questions fit at once beside the weights, and the accuracy of their answers.`);
+    say("votes-caption", `${view.benchmark}${batch}: the best configuration with one sample and the best with votes, within each memory, by their estimates. ${judgement(view)}`);
+    say("batches-caption", `${view.benchmark}: how many questions fit at once beside the weights, and the accuracy of their answers. The stepped line is the best by estimate.`);
     say("eviction-caption", `${view.benchmark}, batch size ${view.judgedBatch}: how much better evicting tokens is than storing them in fewer bits, at equal memory, with intervals that hold for all ${number(view.judged("eviction").length)} comparisons together. Filled circles: evicting is better. Filled squares: fewer bits are better. Open circles: these data do not decide it.`);
     say("threshold-caption", thresholdInWords(view));
     say("scenarios-caption", `${view.benchmark}: ${plural(view.shown.length, "scenario")} shown. The table has the first ${MOST_ROWS}, and the CSV file has all.`);
     say("status", `${number(view.shown.length)} of ${plural(view.rows.length, "scenario")} shown.`);
+  }
+  // What the accuracies of the frontier are.
+  function shownAs(view) {
+    const each = `Each is the best of up to ${plural((view.isOfAll ? view.rows : view.shown).length, "configuration")}`;
+    return view.isOfAll
+      ? `${each}, with the accuracy to expect on new questions and its 95% interval. The measured accuracy is biased upwards, since it also made the choice.`
+      : `${each} that are shown, with its smoothed estimate. The accuracy to expect on new questions is known for the frontier of all only.`;
   }
   function judgement(view) {
     const rows = view.judged("votes");
@@ -164,11 +179,11 @@ function start(data) {
   }
   function answered(view, found) {
     const { best } = found, list = document.createElement("ul");
-    const expected = line("p", line("strong", percent(found.accuracy)), ` expected accuracy, 95% interval ${interval(found.low, found.high)}`);
+    const expected = line("p", line("strong", percent(found.accuracy)), ` expected accuracy on new questions, 95% interval ${interval(found.low, found.high)}`);
     expected.className = "expected";
     const title = line("p", inWords(best));
     title.className = "best";
-    const measured = measuredInWords(found.measured, found.considered, found.optimism);
+    const measured = measuredInWords(found.measured, found.considered);
     const fine = line("p", `Takes ${humanBytes(found.memory)}. ${measured[0].toUpperCase()}${measured.slice(1)}.`);
     fine.className = "hint";
     list.append(...[neighbourLine(view, "Less memory", found.less, "worse"), neighbourLine(view, "More memory", found.more, "better")].filter(Boolean));
@@ -181,16 +196,17 @@ function start(data) {
     if (!found) return null;
     const memory = humanBytes(deviceMemoryOf(found.row, view.batch));
     return line("li", line("b", `${title}: `),
-      `${inWords(found.row)} takes ${memory} and is ${percentagePoints(found.ahead)} points ${judgement} (${between(found.low, found.high)}).`);
+      `${inWords(found.row)} takes ${memory} and is expected to be ${percentagePoints(found.ahead)} points ${judgement} (${between(found.low, found.high)}).`);
   }
-  function alternatives(view, { best, alternatives: others }) {
-    if (!others.length) return [line("li", line("b", "Alternatives: "), "every other configuration that fits is significantly worse.")];
+  function alternatives(view, { best, alternatives: others, compared }) {
+    if (!compared) return [];
+    if (!others.length) return [line("li", line("b", "Alternatives: "), `${eachIsWorseInWords(compared)}.`)];
     const smallest = others.reduce((a, b) => (deviceMemoryOf(b, view.batch) < deviceMemoryOf(a, view.batch) ? b : a));
     const shown = [...new Set([...others.slice(0, 3), smallest])];
     const items = shown.map((row) => line("li",
-      `${inWords(row)}: ${humanBytes(deviceMemoryOf(row, view.batch))}, ${percentagePoints(best.accuracy - row.accuracy)} points worse`));
+      `${inWords(row)}: ${humanBytes(deviceMemoryOf(row, view.batch))}, measured ${worseInWords(best.accuracy - row.accuracy)}`));
     const inner = line("ul", ...items);
-    return [line("li", line("b", indistinguishableInWords(others.length)), others.length > shown.length ? ", among them:" : ":", inner)];
+    return [line("li", line("b", indistinguishableInWords(others.length, compared)), " by a test of all comparisons at once" + (others.length > shown.length ? ", among them:" : ":"), inner)];
   }
 
   // ---- events ----

@@ -23,12 +23,13 @@ function scenarioRows(data) {
 const memoryOf = (row, batch) => row.weights_bytes / batch + row.kv_bytes;
 const deviceMemoryOf = (row, batch) => memoryOf(row, batch) * batch;
 
-// The rows for which no other is as accurate at as little cost, least cost first. Of equal rows the first is kept.
+// The rows for which no other has as good an estimate at as little cost, least cost first. Of equal rows the first
+// is kept. An estimate is the accuracy by which configurations are chosen (analysis/shrinkage.py).
 function pareto(rows, costOf) {
   const sorted = rows.map((row) => [costOf(row), row])
-    .sort(([a, one], [b, other]) => a - b || other.accuracy - one.accuracy || one.index - other.index);
+    .sort(([a, one], [b, other]) => a - b || other.estimate - one.estimate || one.index - other.index);
   let best = -Infinity;
-  return sorted.filter(([, row]) => row.accuracy > best && ((best = row.accuracy), true)).map(([, row]) => row);
+  return sorted.filter(([, row]) => row.estimate > best && ((best = row.estimate), true)).map(([, row]) => row);
 }
 
 // The number of questions that fit at once beside the weights, 0 if none does.
@@ -39,27 +40,26 @@ const largestBatch = (row, memory) => Math.floor(Math.max(0, memory - row.weight
 function recommendation(rows, advice, memory, batch) {
   const able = advice.comparable.map((local) => rows[local]);
   const fits = (row) => deviceMemoryOf(row, batch) <= memory;
-  const { steps, optimism } = advice.at_batch[batch];
-  const within = steps.filter(([local]) => fits(rows[local])).length;
+  const steps = advice.steps[batch].map(stepOf);
+  const within = steps.filter((step) => fits(rows[step.local])).length;
   if (within === 0) {
     const smallest = able.reduce((a, b) => (deviceMemoryOf(b, batch) < deviceMemoryOf(a, batch) ? b : a));
     return { best: null, smallest };
   }
-  const best = rows[steps[within - 1][0]];
-  const bias = optimism.findLast(([from]) => from <= memory)[1];
-  const unbiased = (value) => Math.min(1, Math.max(0, value - bias));
-  const close = Uint8Array.from(atob(advice.indistinguishable[best.local]), (letter) => letter.charCodeAt(0));
+  const [before, step, after] = [steps[within - 2], steps[within - 1], steps[within]];
+  const best = rows[step.local];
+  const close = Uint8Array.from(atob(step.indistinguishable), (letter) => letter.charCodeAt(0));
   return {
-    best, optimism: bias, measured: best.accuracy, memory: deviceMemoryOf(best, batch),
-    accuracy: unbiased(best.accuracy), low: unbiased(best.accuracy_lo), high: unbiased(best.accuracy_hi),
-    considered: able.filter(fits).length,
+    best, measured: best.accuracy, memory: deviceMemoryOf(best, batch),
+    accuracy: step.expected, low: step.low, high: step.high,
+    considered: able.filter(fits).length, compared: step.compared,
     alternatives: able.filter((row, i) => (close[i >> 3] >> (7 - (i & 7))) & 1 && fits(row))
-      .sort((a, b) => b.accuracy - a.accuracy || deviceMemoryOf(a, batch) - deviceMemoryOf(b, batch)),
-    less: within > 1 ? neighbour(rows, steps[within - 2], best) : null,
-    more: within < steps.length ? neighbour(rows, [steps[within][0], ...steps[within - 1].slice(1)], best) : null,
+      .sort((a, b) => b.estimate - a.estimate || deviceMemoryOf(a, batch) - deviceMemoryOf(b, batch)),
+    less: before ? { row: rows[before.local], ...before.gain } : null,
+    more: after ? { row: rows[after.local], ...step.gain } : null,
   };
 }
-// `ahead` is how much more accurate the larger of the two is, with its interval.
-function neighbour(rows, [local, low, high], best) {
-  return { row: rows[local], ahead: Math.abs(rows[local].accuracy - best.accuracy), low, high };
+// `gain` is how much more accurate the next step is expected to be, with its interval.
+function stepOf([local, expected, low, high, ahead, aheadLow, aheadHigh, compared, indistinguishable]) {
+  return { local, expected, low, high, gain: { ahead, low: aheadLow, high: aheadHigh }, compared, indistinguishable };
 }

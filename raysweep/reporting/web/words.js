@@ -29,13 +29,18 @@ const inWords = (row) =>
   `${row.model} ${row.weights}, ${row.policy} KV, ${plural(row.token_budget, "token")}, ` +
   plural(row.group_size, "sample");
 
-// "measured 68.8% (best of 525 that fit; 1.2 points of selection bias subtracted)"
-const SMALLEST_BIAS = 0.0005; // a smaller selection bias would be shown as 0.0 points
-function measuredInWords(measured, considered, optimism) {
-  const bias = optimism < SMALLEST_BIAS
-    ? "no selection bias to subtract" : `${percentagePoints(optimism)} points of selection bias subtracted`;
-  const among = considered === 1 ? "the only one that fits" : `best of ${number(considered)} that fit`;
-  return `measured ${percent(measured)} (${among}; ${bias})`;
+// "measured 68.8%, chosen from 525 that fit"
+function measuredInWords(measured, considered) {
+  const from = considered === 1 ? "the only one that fits" : `chosen from ${number(considered)} that fit`;
+  return `measured ${percent(measured)}, ${from}`;
 }
-const indistinguishableInWords = (count) =>
-  `${plural(count, "other")} ${count === 1 ? "is" : "are"} statistically indistinguishable`;
+// "2 of 524 others are statistically indistinguishable"
+function indistinguishableInWords(count, compared) {
+  return `${number(count)} of ${plural(compared, "other")} ${count === 1 ? "is" : "are"} statistically indistinguishable`;
+}
+// "1.2 points worse", or better where the difference is negative
+const worseInWords = (behind) =>
+  `${tenths(Math.abs(behind))} points ${behind < 0 ? "better" : "worse"}`;
+// "each of the 524 others is significantly worse"
+const eachIsWorseInWords = (compared) => (compared === 1
+  ? "the other configuration is significantly worse" : `each of the ${number(compared)} others is significantly worse`);

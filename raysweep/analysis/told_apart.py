@@ -1,0 +1,68 @@
+"""Which configurations are worse than the recommended one by more than chance, of all of them. Pure: no I/O.
+
+A paired interval of 95% holds for one comparison. Of thousands of configurations that are as good, hundreds
+are behind by more than such an interval. So one *critical value* serves all comparisons: in each
+bootstrap draw of the questions, centred scores make all configurations equal, and the largest t of the
+recommended one against each other is kept. In one draw of twenty it exceeds the critical value (a max-t
+test; Westfall and Young 1993). The recommended one is taken as given, though it was chosen for being
+ahead. That the choice is shrunken keeps what this adds small: see `benchmarks.selection`.
+
+The products are in float32, which is exact enough for a quantile.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raysweep.analysis.candidates import Indices
+from raysweep.analysis.uncertainty import LEVEL, bootstrap_weights
+from raysweep.metrics import Floats
+
+DRAWS, SEED = 400, 1
+
+# Smaller variances of a difference between two scores are rounding.
+SMALLEST_VARIANCE = 1e-7
+
+# Critical values are rounded, so that the last bits of float32 do not show.
+PLACES = 3
+
+Singles = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class CentredDraws:
+    """Bootstrap draws in which all configurations are equally good.
+
+    scores  each question's score less the configuration's mean, 0 if it was not measured:
+            [questions, configurations]
+    means   of these in each draw: [draws, configurations]
+    """
+
+    scores: Singles
+    means: Singles
+
+    @classmethod
+    def of(cls, scores: Floats) -> "CentredDraws":
+        measured = ~np.isnan(scores)
+        known = np.where(measured, scores, 0.0)
+        mean = known.sum(axis=0) / np.maximum(measured.sum(axis=0), 1)
+        centred = np.where(measured, known - mean, 0.0).astype(np.float32)
+        weights = bootstrap_weights(len(scores), DRAWS, SEED).astype(np.float32)
+        return cls(centred, weights @ centred)
+
+    def take(self, chosen: Indices) -> "CentredDraws":
+        return CentredDraws(self.scores[:, chosen], self.means[:, chosen])
+
+    def critical_value(self, best: int, count: int) -> float:
+        """For the configuration `best` against all of the first `count`; 0 for a single question."""
+        n = len(self.scores)
+        if n < 2:
+            return 0.0
+        differences = self.scores[:, [best]] - self.scores[:, :count]
+        variance = np.einsum("qi,qi->i", differences, differences) / (n - 1)
+        error = np.sqrt(np.maximum(variance, SMALLEST_VARIANCE) / n, dtype=np.float32)
+        ahead = self.means[:, [best]] - self.means[:, :count]
+        ahead /= error
+        value = np.quantile(ahead.max(axis=1), LEVEL, method="higher")
+        return round(float(value), PLACES)

@@ -1,0 +1,83 @@
+"""The estimates that choose: nearer to the truth, and the measured accuracies where little is known."""
+
+import numpy as np
+import pytest
+from support.candidates import contest, rival
+
+from benchmarks.planted_worlds import drawn, off_the_law, study_grid, study_like, truth
+from raysweep.analysis.candidates import Candidates
+from raysweep.analysis.shrinkage import FEWEST_MEMBERS, FEWEST_QUESTIONS
+
+GRID = study_grid(full_cache_alone=True)
+
+
+def world(questions: int = 30, seed: int = 1) -> tuple[Candidates, np.ndarray]:
+    """The scores of a run of the study's grid with the full cache, and what is true."""
+    planted = off_the_law(study_like(GRID), 0.2, seed)
+    return drawn(planted, questions, seed), truth(planted)
+
+
+def test_estimates_are_nearer_to_the_truth_than_what_was_measured():
+    errors = []
+    for seed in range(6):
+        candidates, true = world(seed=seed)
+        # Easy or hard questions move all alike, and change no choice.
+        errors.append([(one - true).std() for one in (candidates.accuracy, candidates.estimate)])
+    measured, estimated = np.mean(errors, axis=0)
+    assert estimated < 0.9 * measured
+
+
+def test_the_more_questions_the_nearer_estimates_are_to_what_was_measured():
+    few, many = (
+        np.abs(candidates.estimate - candidates.accuracy).mean()
+        for candidates, _ in (world(30), world(1_000))
+    )
+    assert many < few / 2
+
+
+def test_the_order_of_the_rows_changes_no_estimate():
+    candidates, _ = world()
+    order = np.random.default_rng(0).permutation(len(candidates))
+    assert (candidates.take(order).estimate == candidates.estimate[order]).all()
+
+
+def test_a_handful_of_configurations_or_questions_keeps_its_measured_accuracies():
+    candidates, _ = world()
+    few = candidates.take(range(FEWEST_MEMBERS - 1))
+    assert few.estimate == pytest.approx(few.accuracy, abs=1e-6)
+    one = Candidates(candidates.members, candidates.scores[:1])
+    assert one.estimate == pytest.approx(one.accuracy, abs=1e-6)
+    below = Candidates(candidates.members, candidates.scores[: FEWEST_QUESTIONS - 1])
+    assert below.estimate == pytest.approx(below.accuracy, abs=1e-6)
+    single = contest(rival(10, 1, 0.4))
+    assert single.estimate.tolist() == [0.4]
+
+
+def test_budgets_that_scored_alike_on_every_question_share_an_estimate():
+    candidates, _ = world()
+    budgets = candidates.token_budgets
+    engines = np.array([one.engine_id for one in candidates.configurations])
+    own = np.flatnonzero(
+        (engines == engines[0]) & (candidates.group_sizes == 4) & (budgets > 9_000)
+    )
+    scores = candidates.scores.copy()
+    scores[:, own] = scores[:, own[:1]]
+    alike = Candidates(candidates.members, scores)
+    assert len(set(alike.estimate[own].tolist())) == 1 < len(own)
+    best = alike.frontier(1)
+    assert not set(own[1:].tolist()) & set(best.tolist())
+
+
+def test_a_question_that_few_were_asked_is_no_obstacle():
+    candidates, _ = world()
+    candidates.scores[5:, ::7] = np.nan
+    assert np.isfinite(candidates.estimate).all()
+    assert ((candidates.estimate >= 0) & (candidates.estimate <= 1)).all()
+
+
+def test_where_all_score_alike_all_are_estimated_so():
+    candidates, _ = world()
+    for score in (0.0, 0.5, 1.0):
+        alike = Candidates(candidates.members, np.full_like(candidates.scores, score))
+        assert alike.estimate == pytest.approx(score, abs=0.02)
+        assert len(alike.frontier(1)) == 1
