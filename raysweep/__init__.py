@@ -27,7 +27,8 @@ def open_run(path: str) -> "FinishedRun":
     >>> run = open_run("runs/smoke")
     >>> len(run.scenarios), sorted(run.scenarios.benchmark.unique())
     (144, ['chain', 'facts'])
-    >>> bool(run.composition("chain").accuracy.is_monotonic_increasing)
+    >>> chain = run.frontier.query("benchmark == 'chain' and batch_size == 1")
+    >>> bool(chain.expected.is_monotonic_increasing)
     True
     """
     from raysweep.finished_run import open_run as opened
