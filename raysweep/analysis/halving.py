@@ -115,9 +115,7 @@ class Halvings:
     judges: NDArray[np.bool_]
 
     @classmethod
-    def of(
-        cls, candidates: Candidates, seed: int = SEED, halvings: int = HALVINGS
-    ) -> "Halvings":
+    def of(cls, candidates: Candidates, seed: int = SEED, halvings: int = HALVINGS) -> "Halvings":
         n_questions = len(candidates.scores)
         order = np.random.default_rng(seed).random((halvings, n_questions)).argsort(axis=1)
         half = order < n_questions // 2

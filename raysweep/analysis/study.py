@@ -14,10 +14,11 @@ answers one of its questions as a tidy list of rows (dicts of plain values), to 
 The scale threshold has a module of its own, `threshold`.
 
 Where two ways of spending the same memory are compared, the best configuration of each stands for it. A row
-names those that all questions choose, with their estimates and measured accuracies. The difference between the two sides is another number:
-they are chosen on one half of the questions and judged on the other (`halving`), because the best of many
-looks better than it is on the questions that chose it. `favours` names a side only if the interval excludes
-0, and intervals are simultaneous: all rows of an answer hold together with 95% probability (`claims`).
+names those that all questions choose by their estimates (`shrinkage`), as the frontier is chosen. The
+difference between the two sides is another number: they are chosen on one half of the questions and judged
+on the other (`halving`), because the best of many looks better than it is on the questions that chose it.
+`favours` names a side only if the interval excludes 0, and intervals are simultaneous: all rows of an answer
+hold together with 95% probability (`claims`).
 """
 
 from collections import defaultdict
@@ -116,9 +117,7 @@ def evicting_by_weights(candidates: Candidates, batch_size: int) -> dict[tuple[s
     held = _eviction_pairings(candidates, batch_size)
     if not held:
         return {}
-    every = candidates.halvings.differences(
-        [one for those in held.values() for one in those]
-    )
+    every = candidates.halvings.differences([one for those in held.values() for one in those])
     ends = np.cumsum([len(those) for those in held.values()])
     columns = np.split(np.arange(ends[-1]), ends[:-1])
     return dict(zip(held, judge(every.means(columns), SEED), strict=True))
