@@ -1,5 +1,7 @@
 """The study's questions, on scenarios made by hand whose answers can be read off."""
 
+from dataclasses import replace
+
 import numpy as np
 from support.candidates import contest, rival
 
@@ -126,9 +128,19 @@ def test_rows_name_the_best_of_all_questions_and_judge_as_halves_do():
         assert (row["difference"], row["difference_lo"]) == (claim.effect, claim.low)
 
 
+def lucky() -> Candidates:
+    """A run of 30 questions, in which the most accurate configurations are mostly the luckiest."""
+    run = drawn(study_like(study_grid(full_cache_alone=True)), 30, 0)
+    members = [
+        replace(one, accuracy=accuracy)
+        for one, accuracy in zip(run.members, run.accuracy.tolist(), strict=True)
+    ]
+    return Candidates(tuple(members), run.scores)
+
+
 def test_what_a_row_names_is_chosen_as_the_frontier_is():
-    candidates = drawn(study_like(study_grid(full_cache_alone=True)), 30, 0)
-    lucky = 0
+    candidates = lucky()
+    luckier = 0
     for row in parallel_scaling(candidates, batch_size=1):
         within = candidates.memory_bytes(1) <= row["memory_bytes"]
         for side, own in (
@@ -137,12 +149,12 @@ def test_what_a_row_names_is_chosen_as_the_frontier_is():
         ):
             fits = np.flatnonzero(within & own)
             assert row[f"{side}_estimate"] == candidates.estimate[fits].max()
-            lucky += candidates.accuracy[fits].max() > row[f"{side}_accuracy"]
-    assert lucky
+            luckier += candidates.accuracy[fits].max() > row[f"{side}_accuracy"]
+    assert luckier
 
 
 def test_batches_are_in_the_order_of_questions_and_then_of_estimates():
-    candidates = drawn(study_like(study_grid(full_cache_alone=True)), 30, 0)
+    candidates = lucky()
     rows = theoretical_batches(candidates, memory_bytes=48e9)
     by_estimate, by_accuracy = (
         sorted(rows, key=lambda row: (-row["batch_size"], -row[name]))
