@@ -6,7 +6,8 @@ Runs of the study's full grid are drawn from worlds with a known truth (`planted
 configuration is better than another, so whatever names a side is false. In `votes_lead`, votes lead by up to
 8 points, and so do KV policies that leave memory for more of them. Beside this stands the plain rule:
 configurations are chosen and judged on the same questions, and each interval is taken alone. In `study_like`
-worlds, verdicts on the study's findings are held against those of the true accuracies.
+worlds, verdicts on the study's findings are held against those of the true accuracies, and so are the effects
+that decide them.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from raysweep.analysis.claims import FEWEST_QUESTIONS
 from raysweep.analysis.study import EVICTING, QUANTIZED, of_kind
 from raysweep.analysis.threshold import Threshold
 from raysweep.analysis.uncertainty import paired_difference
-from raysweep.analysis.verdicts import FAILS, HOLDS, SMALLEST, Verdict, find_verdicts
+from raysweep.analysis.verdicts import FAILS, HOLDS, Verdict, find_verdicts
 from raysweep.frontier import frontier_points
 
 BATCH_SIZE = 1
@@ -51,8 +52,9 @@ def main() -> None:
         _print(
             "votes lead by 8 points", questions, shares(votes_lead(grid), questions, seeds), seeds
         )
-        found = verdict_errors(study_like(grid), questions, seeds)
-        _print("a law as in the study", questions, found, seeds)
+        made, biases = verdict_errors(study_like(grid), questions, seeds)
+        _print("a law as in the study", questions, made, seeds)
+        _print_biases(biases)
 
 
 def shares(world: World, questions: int, seeds: Sequence[int]) -> Mapping[str, float]:
@@ -71,33 +73,37 @@ def shares(world: World, questions: int, seeds: Sequence[int]) -> Mapping[str, f
     return {kind: made[kind] / len(seeds) for kind in (*KINDS, *asked)}
 
 
-def verdict_errors(world: World, questions: int, seeds: Sequence[int]) -> Mapping[str, float]:
-    """The share of runs that decide each finding, and of those that decide it wrongly."""
+def verdict_errors(
+    world: World, questions: int, seeds: Sequence[int]
+) -> tuple[Mapping[str, float], Mapping[str, Sequence[float]]]:
+    """The share of runs that decide each finding, and of those that decide it wrongly.
+
+    Beside this, how much each effect is found to be larger than it is, run by run.
+    """
     accuracies = np.tile(truth(world), (FEWEST_QUESTIONS, 1))
     true = find_verdicts(Candidates(world.grid.members, accuracies), BATCH_SIZE, NO_THRESHOLD)
+    asked = [at for at, fact in enumerate(true) if fact.parts]
     counts = {
-        f"the finding '{one.finding}' is {what}": 0
-        for one in true
-        if one.parts
-        for what in ("decided", "decided wrongly")
+        f"the finding '{true[at].finding}' {what}": 0
+        for at in asked
+        for what in ("is decided", "is decided wrongly")
     }
+    biases: dict[str, list[float]] = defaultdict(list)
     for seed in seeds:
-        drawn_verdicts = find_verdicts(drawn(world, questions, seed), BATCH_SIZE, NO_THRESHOLD)
-        for found, fact in zip(drawn_verdicts, true, strict=True):
-            if found.verdict in (HOLDS, FAILS):
-                counts[f"the finding '{found.finding}' is decided"] += 1
-                counts[f"the finding '{found.finding}' is decided wrongly"] += _is_wrong(
-                    found, fact
-                )
-    return {kind: count / len(seeds) for kind, count in counts.items()}
+        found = find_verdicts(drawn(world, questions, seed), BATCH_SIZE, NO_THRESHOLD)
+        for at in asked:
+            of = f"the finding '{true[at].finding}'"
+            counts[f"{of} is decided"] += found[at].verdict in (HOLDS, FAILS)
+            counts[f"{of} is decided wrongly"] += is_wrong(found[at], true[at])
+            for part, fact in zip(found[at].parts, true[at].parts, strict=True):
+                name = f"{part.of} ({100 * fact.claim.effect:+.1f})"
+                biases[name].append(part.claim.effect - fact.claim.effect)
+    return {kind: count / len(seeds) for kind, count in counts.items()}, biases
 
 
-def _is_wrong(found: Verdict, fact: Verdict) -> bool:
-    effects = [part.claim.effect for part in fact.parts]
-    says, excludes = (effects[:1], effects[1:]) if found.finding == "votes" else (effects, [])
-    if found.verdict == HOLDS:
-        return min(says) <= 0 or max(excludes, default=0) >= SMALLEST
-    return min(says) >= SMALLEST and max(excludes, default=0) <= 0
+def is_wrong(found: Verdict, fact: Verdict) -> bool:
+    """Whether a verdict is decided, and is not that of the true accuracies, which decide every finding."""
+    return found.verdict in (HOLDS, FAILS) and found.verdict != fact.verdict
 
 
 def votes_first_better(candidates: Candidates) -> bool:
@@ -167,6 +173,13 @@ def _print(title: str, questions: int, made: Mapping[str, float], seeds: Sequenc
         # A share of 0 or 1 is not known without error.
         error = sqrt(max(share * (1 - share), 1 / worlds / 4) / worlds)
         print(f"  {kind:58} {share:6.1%}  +- {error:.1%}", flush=True)
+
+
+def _print_biases(biases: Mapping[str, Sequence[float]]) -> None:
+    print("  found less true effect, in points (true effect)")
+    for name, values in biases.items():
+        error = np.std(values, ddof=1) / sqrt(len(values)) if len(values) > 1 else np.nan
+        print(f"  {name:82} {100 * np.mean(values):+5.1f}  +- {100 * error:.1f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from raysweep.frontier import amortised_bytes, best_within, frontier_points
 from raysweep.metrics import Floats
 
 if TYPE_CHECKING:
+    from raysweep.analysis.halving import Halvings
     from raysweep.analysis.shrinkage import Shrinkage
 
 KEY = ("engine_id", "benchmark", "token_budget", "group_size")  # names a scenario within a run
@@ -102,6 +103,13 @@ class Candidates:
     def estimate(self) -> Floats:
         """The accuracies by which configurations are chosen: [members]."""
         return self.shrinkage.estimate
+
+    @cached_property
+    def halvings(self) -> "Halvings":
+        """Halves of the questions that choose, and the others that judge."""
+        from raysweep.analysis.halving import Halvings
+
+        return Halvings.of(self)
 
     @cached_property
     def weights_bytes(self) -> Floats:

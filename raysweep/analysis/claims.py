@@ -1,18 +1,23 @@
 """Claims after a search: effects whose intervals and p-values count everything that was searched. Pure.
 
-Many contests are looked at, and one is announced: the first memory, the engines where one side is better.
+Many pairings are looked at, and one is announced: the first memory, the engines where one side is better.
 So their intervals are simultaneous. With 95% probability all of them hold together, so a claim may be
 picked from them by any rule. They are the effect +- c standard errors, with one c for all (max-t).
 
 *c* is a quantile of the largest |t| where nothing differs. For this, the residuals of each question get a
-random sign, the same for all contests, which keeps their correlation (Westfall and Young 1993).
+random sign, the same for all pairings, which keeps their correlation (Westfall and Young 1993).
 
-*The standard error* is that of a mean over questions, made larger for choices. A question counts as a
-judge, and once more as a chooser for the other questions. The variance between questions holds at least
-half of both for choices that depend on pairs of questions. The other half is the smaller of two numbers:
-what the variance between questions can miss at most, and half of the variance between halvings, which
-vanishes where all halvings choose the same. `python -m benchmarks.claims` holds the result against worlds
-in which nothing differs.
+*The standard error* of an effect over n questions is the root of
+
+    V / n + min(H / 2, V / n)
+
+where V is the variance of its differences between questions, and H its variance between halvings. The
+first term is the usual one of a mean, which takes the choices as given. But a question does not only
+judge. It also has a part in choosing what other questions judge, which the second term is for. Where all
+halvings choose the same, H is 0 and so is the second term. Where choices depend on pairs of questions, the
+first term holds at least half of the whole, so the second is at most as large. Other choices may depend on
+more, so this is a rule of thumb: `python -m benchmarks.claims` holds it against worlds in which nothing
+differs.
 """
 
 from dataclasses import dataclass
@@ -28,7 +33,7 @@ FLIPS = 4000
 # Fewer questions are too few to be halved.
 FEWEST_QUESTIONS = 8
 
-# Intervals touch 0 where every difference is 0 up to rounding.
+# What is smaller is 0 up to rounding.
 ZERO = 1e-12
 
 
@@ -58,6 +63,7 @@ def judge(differences: Differences, seed: int) -> tuple[Claim, ...]:
     values = differences.by_question
     n_questions, compared = values.shape
     n, effect, of_questions = _moments(values)
+    effect = _without_rounding(effect)
     if n_questions < FEWEST_QUESTIONS:
         return tuple(Claim(float(each), -1.0, 1.0, 1.0, compared) for each in effect)
     _, _, of_halvings = _moments(differences.by_halving)
@@ -70,13 +76,20 @@ def judge(differences: Differences, seed: int) -> tuple[Claim, ...]:
     largest = _largest_by_chance(residuals, n, seed)
     reach = np.quantile(largest, LEVEL) * error
     p_values = [(1 + (largest >= each - ZERO).sum()) / (1 + len(largest)) for each in t]
-    columns = zip(effect.tolist(), reach.tolist(), n.tolist(), p_values, strict=True)
+    low, high = (
+        _without_rounding(np.clip(end, -1.0, 1.0)) for end in (effect - reach, effect + reach)
+    )
+    ends = zip(low.tolist(), high.tolist(), n.tolist(), strict=True)
     return tuple(
-        Claim(mean, max(-1.0, mean - half), min(1.0, mean + half), float(p), compared)
+        Claim(mean, lower, upper, float(p), compared)
         if number >= FEWEST_QUESTIONS
         else Claim(mean, -1.0, 1.0, 1.0, compared)
-        for mean, half, number, p in columns
+        for mean, p, (lower, upper, number) in zip(effect.tolist(), p_values, ends, strict=True)
     )
+
+
+def _without_rounding(values: Floats) -> Floats:
+    return np.where(np.abs(values) > ZERO, values, 0.0)
 
 
 def _moments(values: Floats) -> tuple[Floats, Floats, Floats]:

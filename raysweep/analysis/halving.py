@@ -1,11 +1,14 @@
 """Choose on one half of the questions, judge on the other: differences that searching does not bias. Pure.
 
 The best of many configurations looks better than it is on the questions that chose it. So the questions
-are halved at random, again and again. In each halving, the most accurate configuration of either side of
-a contest is chosen on one half, and the two are compared on the other half. Then the halves are exchanged.
-A question's difference is its mean over all halvings in which it judged. These differences are as many as
-there are questions, whatever the number of configurations, so that means and contrasts of contests are
-means and contrasts of their columns.
+are halved at random, again and again. In each halving, one half chooses a configuration for either side
+of a pairing, and the two are compared on the other half. Then the halves are exchanged. A question's
+difference is its mean over all halvings in which it judged. These differences are as many as there are
+questions, whatever the number of configurations, so that means and contrasts of pairings are means and
+contrasts of their columns.
+
+A half chooses by the estimates of `shrinkage`, as the frontier is chosen. By measured accuracies, the side
+with more configurations would lose more by choosing: its lead would come out points too small.
 """
 
 from collections.abc import Sequence
@@ -15,17 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raysweep.analysis.candidates import Candidates, Indices
-from raysweep.analysis.uncertainty import bootstrap_means
 from raysweep.metrics import Floats
 
-HALVINGS = 64
+# The seed is fixed, so that the same scores give the same differences.
+HALVINGS, SEED = 64, 1
 
 # Memories of a comparison lie this many to a doubling, before those that admit nothing new are dropped.
 STEPS_PER_DOUBLING = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Contest:
+class Pairing:
     """Two sets of configurations that fit a memory, in bytes. The best of each stands for it."""
 
     memory_bytes: float
@@ -35,7 +38,7 @@ class Contest:
 
 @dataclass(frozen=True, eq=False)
 class Differences:
-    """What contests found. A column is a contest, or a mean or a contrast of contests.
+    """What pairings found. A column is a pairing, or a mean or a contrast of pairings.
 
     by_question  accuracy of the one less that of the other, NaN where never measured: [questions, columns]
     by_halving   the same over the questions of each halving and its exchange: [halvings, columns]
@@ -67,27 +70,33 @@ class Differences:
         )
 
 
-def contests(
+def pairings(
     candidates: Candidates, batch_size: int, one: Indices, other: Indices
-) -> list[Contest]:
-    """The contests of two sides, at each memory of a fixed scale that admits something new to either side.
+) -> list[Pairing]:
+    """The pairings of two sides, at each memory of a fixed scale that admits something new to either side.
 
-    The scale starts where both sides have a member that fits. Scores do not shape it. A contest's memory is
-    that of its largest member.
+    The scale starts where both sides have a member that fits. It ends at twice the largest memory of the side
+    that has less to spend it on: further on, memory would be compared with no memory. Where the one side
+    starts beyond this end of the other, there are no pairings. Scores do not shape the scale. A pairing's
+    memory is that of its largest member.
     """
     if not (len(one) and len(other)):
         return []
     memory = candidates.memory_bytes(batch_size)
-    # The first of equally accurate ones is chosen, which shall be that of least memory.
+    # The first of equally good ones is chosen, which shall be that of least memory.
     one, other = (side[np.argsort(memory[side], kind="stable")] for side in (one, other))
     first = max(memory[one].min(), memory[other].min())
+    last = 2 * min(memory[one].max(), memory[other].max())
+    if first > last:
+        return []
     both = np.sort(memory[np.concatenate([one, other])])
+    both = both[both <= last]
     doublings = np.log2(both[-1] / first)
     steps = np.arange(int(np.ceil(doublings * STEPS_PER_DOUBLING)) + 1)
     scale = first * 2.0 ** (steps / STEPS_PER_DOUBLING) * (1 + 1e-12)
     limits = np.unique(both[np.searchsorted(both, scale, side="right") - 1])
     return [
-        Contest(float(limit), one[memory[one] <= limit], other[memory[other] <= limit])
+        Pairing(float(limit), one[memory[one] <= limit], other[memory[other] <= limit])
         for limit in limits
     ]
 
@@ -96,28 +105,31 @@ def contests(
 class Halvings:
     """Each row is one half of the questions, which chooses. The later half of the rows are the exchanges.
 
-    accuracy  of each configuration on the choosing half: [2 * halvings, members]
+    estimate  of each configuration's accuracy from the choosing half, -inf if none of its questions was
+              measured: [2 * halvings, members]
     judges    whether a question is in the other half: [2 * halvings, questions]
     """
 
     scores: Floats
-    accuracy: Floats
+    estimate: Floats
     judges: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, candidates: Candidates, seed: int, halvings: int = HALVINGS) -> "Halvings":
+    def of(cls, candidates: Candidates, seed: int = SEED, halvings: int = HALVINGS) -> "Halvings":
         n_questions = len(candidates.scores)
         order = np.random.default_rng(seed).random((halvings, n_questions)).argsort(axis=1)
         half = order < n_questions // 2
         chooses = np.concatenate([half, ~half])
-        shares = chooses / np.maximum(chooses.sum(axis=1, keepdims=True), 1)
-        accuracy = bootstrap_means(candidates.scores, shares)
-        return cls(np.ascontiguousarray(candidates.scores.T), accuracy, ~chooses)
+        weights = chooses.astype(np.float64)
+        # What a half has not measured is estimated from all questions, also from those that judge.
+        known = weights @ ~np.isnan(candidates.scores) > 0
+        estimate = np.where(known, candidates.shrinkage.estimates(weights), -np.inf)
+        return cls(np.ascontiguousarray(candidates.scores.T), estimate, ~chooses)
 
-    def differences(self, held: Sequence[Contest]) -> Differences:
-        """What the contests find."""
-        ones = np.stack([self._best(contest.one) for contest in held], axis=1)
-        others = np.stack([self._best(contest.other) for contest in held], axis=1)
+    def differences(self, held: Sequence[Pairing]) -> Differences:
+        """What the pairings find."""
+        ones = np.stack([self._best(pairing.one) for pairing in held], axis=1)
+        others = np.stack([self._best(pairing.other) for pairing in held], axis=1)
         sums = np.zeros((len(held), self.scores.shape[1]))
         numbers = np.zeros_like(sums)
         by_row = np.empty(ones.shape)
@@ -132,8 +144,8 @@ class Halvings:
         return Differences(_divide(sums, numbers).T, by_halving)
 
     def _best(self, members: Indices) -> Indices:
-        """The member that each row chooses; of equally accurate ones the first: [rows]."""
-        return members[self.accuracy[:, members].argmax(axis=1)]
+        """The member that each row chooses; of equally good ones the first: [rows]."""
+        return members[self.estimate[:, members].argmax(axis=1)]
 
 
 def _mean(values: Floats, axis: int) -> Floats:

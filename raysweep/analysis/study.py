@@ -14,10 +14,11 @@ answers one of its questions as a tidy list of rows (dicts of plain values), to 
 The scale threshold has a module of its own, `threshold`.
 
 Where two ways of spending the same memory are compared, the best configuration of each stands for it. A row
-names those of all questions, with their accuracies. The difference between the two sides is another number:
-they are chosen on one half of the questions and judged on the other (`halving`), because the best of many
-looks better than it is on the questions that chose it. `favours` names a side only if the interval excludes
-0, and intervals are simultaneous: all rows of an answer hold together with 95% probability (`claims`).
+names those that all questions choose by their estimates (`shrinkage`), as the frontier is chosen. The
+difference between the two sides is another number: they are chosen on one half of the questions and judged
+on the other (`halving`), because the best of many looks better than it is on the questions that chose it.
+`favours` names a side only if the interval excludes 0, and intervals are simultaneous: all rows of an answer
+hold together with 95% probability (`claims`).
 """
 
 from collections import defaultdict
@@ -28,7 +29,7 @@ import numpy as np
 
 from raysweep.analysis.candidates import Candidate, Candidates, Indices
 from raysweep.analysis.claims import Claim, judge
-from raysweep.analysis.halving import Contest, Halvings, contests
+from raysweep.analysis.halving import SEED, Pairing, pairings
 from raysweep.frontier import largest_batch, pareto
 
 # The kinds of KV policies that are compared.
@@ -36,9 +37,6 @@ EVICTING, QUANTIZED = "evicting", "quantized"
 
 # The columns of a candidate that the rows of an answer do not have.
 LEFT_OUT = ("benchmark", "prompt_tokens", "kv_peak_bytes", "complete")
-
-# The seed is fixed, so that the same scores give the same rows.
-SEED = 1
 
 TidyRow = dict[str, Any]
 
@@ -84,7 +82,7 @@ def theoretical_batches(candidates: Candidates, memory_bytes: float) -> list[Tid
         }
         for index, on in zip(fits.tolist(), best.tolist(), strict=True)
     ]
-    return sorted(rows, key=lambda row: (-row["batch_size"], -row["accuracy"]))
+    return sorted(rows, key=lambda row: (-row["batch_size"], -row["estimate"]))
 
 
 def parallel_scaling(candidates: Candidates, batch_size: int) -> list[TidyRow]:
@@ -100,7 +98,7 @@ def eviction_or_bits(candidates: Candidates, batch_size: int) -> list[TidyRow]:
     The answer holds for the quantisation that the policies name: HQQ, KIVI and symmetric levels differ.
     Policies that do both are left out. The rows are those of `compare`, with `model` and `weights` added.
     """
-    held = _eviction_contests(candidates, batch_size)
+    held = _eviction_pairings(candidates, batch_size)
     rows = _rows(
         candidates, (EVICTING, QUANTIZED), [one for those in held.values() for one in those]
     )
@@ -114,22 +112,20 @@ def eviction_or_bits(candidates: Candidates, batch_size: int) -> list[TidyRow]:
 def evicting_by_weights(candidates: Candidates, batch_size: int) -> dict[tuple[str, str], Claim]:
     """How much better evicting is than fewer bits for each model and precision, all compared together.
 
-    The difference of the contests of `eviction_or_bits`, averaged over their memories.
+    The difference of the pairings of `eviction_or_bits`, averaged over their memories.
     """
-    held = _eviction_contests(candidates, batch_size)
+    held = _eviction_pairings(candidates, batch_size)
     if not held:
         return {}
-    every = Halvings.of(candidates, SEED).differences(
-        [one for those in held.values() for one in those]
-    )
+    every = candidates.halvings.differences([one for those in held.values() for one in those])
     ends = np.cumsum([len(those) for those in held.values()])
     columns = np.split(np.arange(ends[-1]), ends[:-1])
     return dict(zip(held, judge(every.means(columns), SEED), strict=True))
 
 
-def _eviction_contests(
+def _eviction_pairings(
     candidates: Candidates, batch_size: int
-) -> dict[tuple[str, str], list[Contest]]:
+) -> dict[tuple[str, str], list[Pairing]]:
     """By model and precision; none where a kind of policy is missing."""
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, chosen in enumerate(candidates.configurations):
@@ -137,7 +133,7 @@ def _eviction_contests(
     held = {}
     for group, own in groups.items():
         sides = (of_kind(candidates, own, kind) for kind in (EVICTING, QUANTIZED))
-        if found := contests(candidates, batch_size, *sides):
+        if found := pairings(candidates, batch_size, *sides):
             held[group] = found
     return held
 
@@ -157,25 +153,25 @@ def compare(candidates: Candidates, batch_size: int, sides: Mapping[str, Indices
     difference with its interval and adjusted `p_value`, and which side it `favours`: a name, or "neither".
     The scale starts where both sides have a configuration that fits.
     """
-    return _rows(candidates, tuple(sides), contests(candidates, batch_size, *sides.values()))
+    return _rows(candidates, tuple(sides), pairings(candidates, batch_size, *sides.values()))
 
 
-def _rows(candidates: Candidates, sides: tuple[str, ...], held: Sequence[Contest]) -> list[TidyRow]:
+def _rows(candidates: Candidates, sides: tuple[str, ...], held: Sequence[Pairing]) -> list[TidyRow]:
     if not held:
         return []
-    claims = judge(Halvings.of(candidates, SEED).differences(held), SEED)
+    claims = judge(candidates.halvings.differences(held), SEED)
     return [
-        _row(candidates, sides, contest, claim) for contest, claim in zip(held, claims, strict=True)
+        _row(candidates, sides, pairing, claim) for pairing, claim in zip(held, claims, strict=True)
     ]
 
 
-def _row(candidates: Candidates, sides: tuple[str, ...], contest: Contest, claim: Claim) -> TidyRow:
+def _row(candidates: Candidates, sides: tuple[str, ...], pairing: Pairing, claim: Claim) -> TidyRow:
     first, second = sides
-    best = [side[candidates.accuracy[side].argmax()] for side in (contest.one, contest.other)]
+    best = [side[candidates.estimate[side].argmax()] for side in (pairing.one, pairing.other)]
     return {
-        "memory_bytes": contest.memory_bytes,
-        **_prefixed(first, candidates.members[best[0]]),
-        **_prefixed(second, candidates.members[best[1]]),
+        "memory_bytes": pairing.memory_bytes,
+        **_prefixed(first, candidates, best[0]),
+        **_prefixed(second, candidates, best[1]),
         "difference": claim.effect,
         "difference_lo": claim.low,
         "difference_hi": claim.high,
@@ -188,7 +184,8 @@ def _tidy(member: Candidate) -> TidyRow:
     return {name: value for name, value in member.columns().items() if name not in LEFT_OUT}
 
 
-def _prefixed(side: str, member: Candidate) -> TidyRow:
+def _prefixed(side: str, candidates: Candidates, index: int) -> TidyRow:
     names = ("engine_id", "token_budget", "group_size", "accuracy")
-    columns = member.columns()
-    return {f"{side}_{name}": columns[name] for name in names}
+    columns = candidates.members[index].columns()
+    own = {f"{side}_{name}": columns[name] for name in names}
+    return {**own, f"{side}_estimate": float(candidates.estimate[index])}

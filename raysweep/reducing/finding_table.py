@@ -27,7 +27,7 @@ def _row(verdict: Verdict) -> dict[str, Any]:
         "finding": verdict.finding,
         "statement": FINDINGS[verdict.finding],
         "verdict": verdict.verdict,
-        "contests": verdict.contests,
+        "comparisons": verdict.comparisons,
         "reason": verdict.reason,
         **_size(verdict),
         **_effects(verdict),

@@ -103,9 +103,10 @@ def parallel_figure(own: Results, batch_size: int) -> Figure | None:
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1.2))
     above.set_title(titled(own.scenarios, "vote, or think longer?"), pad=10)
     for side in ("serial", "parallel"):
-        best = rows[f"{side}_accuracy"]
+        best = rows[f"{side}_estimate"]
         above.step(rows.memory_bytes, best, where="post", color=FAVOURS[side], lw=1.6)
-    accuracy_axis(above, rows[["serial_accuracy", "parallel_accuracy"]].max(axis=1))
+    accuracy_axis(above, rows[["serial_estimate", "parallel_estimate"]].max(axis=1))
+    above.set_ylabel("Accuracy (estimate)")
     for favours, colour in FAVOURS.items():
         _differences(below, where(rows, favours=favours), colour)
     _label_groups(below, where(rows, favours="parallel"))

@@ -16,9 +16,10 @@ from raysweep.system.safe_text import printable
 # What is said of several verdicts beside their table.
 HOW = (
     "Effects are differences of accuracy in percentage points, at equal memory and averaged over memories. "
-    "Configurations are chosen on one half of the questions and judged on the other. A finding holds if the "
-    "intervals show all that it says. It does not hold if they show that a part of it is false, such as an "
-    "effect of less than 2 points. Not decided does not mean that it is false."
+    "Configurations are chosen on one half of the questions and judged on the other. A finding says that an "
+    "effect is above 0, or, where something should not pay, that it is below 2 points. It holds if the 95% "
+    "intervals show this of all its effects. It does not hold if they show the contrary of one. A finding "
+    "that is not decided may be true or false."
 )
 
 
@@ -55,7 +56,7 @@ def _effects(row: Row) -> Iterator[Effect]:
         yield Effect(row["effect_of"], human_bytes(row["effect"]), f"{low} to {high}")
         return
     if not pd.isna(row["effect"]):
-        number = f" (of {plural(row['contests'], 'comparison')})" if row["contests"] else ""
+        number = f" (of {plural(row['comparisons'], 'comparison')})" if row["comparisons"] else ""
         yield _points(row, "effect", number)
     if not pd.isna(row["second"]):
         yield _points(row, "second")

@@ -212,8 +212,8 @@ FINDINGS = pa.schema(
         "second": _float,
         "second_lo": _float,
         "second_hi": _float,
-        "contests": _int,  # number of comparisons at equal memory, of all sizes and memories; 0 for `scale`
-        "reason": _string,  # why it is not asked, or what is known of the threshold; "" otherwise
+        "comparisons": _int,  # at equal memory, of all sizes and memories; 0 for `scale`
+        "reason": _string,  # why it is not asked, or what to know beside the verdict; "" if there is nothing
     }
 )
 

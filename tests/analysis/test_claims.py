@@ -85,6 +85,13 @@ def test_what_is_the_same_on_every_question_is_certain():
     assert (some.low, some.high, some.sign) == (0.25, 0.25, 1)
 
 
+def test_what_differs_by_rounding_alone_names_no_side():
+    rounding = np.random.default_rng(0).uniform(0.5, 1.5, (20, 3)) * [1e-17, -1e-17, 1e-13]
+    for claim in judge(stable(rounding), seed=0):
+        assert (claim.effect, claim.low, claim.high, claim.sign) == (0, 0, 0, 0)
+        assert claim.p_value == 1
+
+
 def test_a_seed_gives_one_answer():
     values = stable(normal(5))
     assert judge(values, seed=4) == judge(values, seed=4)

@@ -1,13 +1,15 @@
 """The study's questions, on scenarios made by hand whose answers can be read off."""
 
+from dataclasses import replace
+
 import numpy as np
 from support.candidates import contest, rival
 
+from benchmarks.planted_worlds import drawn, study_grid, study_like
 from raysweep.analysis.candidates import Candidate, Candidates
 from raysweep.analysis.claims import judge
-from raysweep.analysis.halving import Halvings, contests
+from raysweep.analysis.halving import SEED, pairings
 from raysweep.analysis.study import (
-    SEED,
     compare,
     composition,
     evicting_by_weights,
@@ -61,14 +63,14 @@ def test_votes_are_favoured_from_the_memory_on_where_they_are_better_by_more_tha
         rival(10, 10, 0.3),
         rival(10, 40, 0.5, token_budget=400),
         rival(10, 30, 0.2, group_size=3),
-        rival(10, 120, 0.8, token_budget=400, group_size=3),
+        rival(10, 90, 0.8, token_budget=300, group_size=3),
         noise=0.02,
     )
     rows = parallel_scaling(candidates, batch_size=1)
     assert [(row["memory_bytes"], row["favours"]) for row in rows] == [
         (40, "serial"),
         (50, "serial"),
-        (130, "parallel"),
+        (100, "parallel"),
     ]
     assert rows[-1]["parallel_group_size"] == 3
     assert rows[-1]["difference_lo"] > 0.25
@@ -107,25 +109,58 @@ def test_eviction_and_fewer_bits_meet_within_a_model_and_a_precision():
 
 def test_rows_name_the_best_of_all_questions_and_judge_as_halves_do():
     rng = np.random.default_rng(0)
-    sizes, accuracies = rng.integers(1, 50, (60, 2)), rng.random(60)
+    sizes, accuracies = rng.integers(1, 50, (60, 2)), rng.random(60) * 0.9
     rows = tuple(rival(int(a), int(b), 0.5) for a, b in sizes)
     candidates = Candidates(rows, rng.random((10, 60)) * 0.1 + accuracies)
     sides = {"even": np.arange(0, 60, 2), "odd": np.arange(1, 60, 2)}
     found = compare(candidates, 1, sides)
-    claims = judge(
-        Halvings.of(candidates, SEED).differences(contests(candidates, 1, *sides.values())), SEED
-    )
+    claims = judge(candidates.halvings.differences(pairings(candidates, 1, *sides.values())), SEED)
     for row, claim in zip(found, claims, strict=True):
         fits = {
             name: [i for i in side if sizes[i].sum() <= row["memory_bytes"]]
             for name, side in sides.items()
         }
         best = {
-            name: max(those, key=lambda i: candidates.accuracy[i]) for name, those in fits.items()
+            name: max(those, key=lambda i: candidates.estimate[i]) for name, those in fits.items()
         }
         assert row["even_engine_id"] == rows[best["even"]].configuration.engine_id
         assert row["odd_accuracy"] == rows[best["odd"]].accuracy
         assert (row["difference"], row["difference_lo"]) == (claim.effect, claim.low)
+
+
+def lucky() -> Candidates:
+    """A run of 30 questions, in which the most accurate configurations are mostly the luckiest."""
+    run = drawn(study_like(study_grid(full_cache_alone=True)), 30, 0)
+    members = [
+        replace(one, accuracy=accuracy)
+        for one, accuracy in zip(run.members, run.accuracy.tolist(), strict=True)
+    ]
+    return Candidates(tuple(members), run.scores)
+
+
+def test_what_a_row_names_is_chosen_as_the_frontier_is():
+    candidates = lucky()
+    luckier = 0
+    for row in parallel_scaling(candidates, batch_size=1):
+        within = candidates.memory_bytes(1) <= row["memory_bytes"]
+        for side, own in (
+            ("serial", candidates.group_sizes == 1),
+            ("parallel", candidates.group_sizes > 1),
+        ):
+            fits = np.flatnonzero(within & own)
+            assert row[f"{side}_estimate"] == candidates.estimate[fits].max()
+            luckier += candidates.accuracy[fits].max() > row[f"{side}_accuracy"]
+    assert luckier
+
+
+def test_batches_are_in_the_order_of_questions_and_then_of_estimates():
+    candidates = lucky()
+    rows = theoretical_batches(candidates, memory_bytes=48e9)
+    by_estimate, by_accuracy = (
+        sorted(rows, key=lambda row: (-row["batch_size"], -row[name]))
+        for name in ("estimate", "accuracy")
+    )
+    assert rows == by_estimate != by_accuracy
 
 
 def test_the_best_of_many_equals_is_not_favoured_over_one():

@@ -23,6 +23,7 @@ from raysweep.reporting.appearance import (
 )
 from raysweep.reporting.figures import FIGURES, all_figures, draw, file_stem, memory_figure
 from raysweep.reporting.results import Results, points_of, where
+from raysweep.reporting.study_figures import parallel_figure
 
 RESULTS = result_tables.results()
 SCENARIOS = RESULTS.scenarios
@@ -55,6 +56,18 @@ def test_the_memory_figure_draws_the_frontier_at_the_batch_size():
         drawn = np.asarray(memory_figure(own, batch_size).axes[0].lines[0].get_xydata())
         points = points_of(where(own.frontier, batch_size=batch_size))
         assert drawn.tolist() == [[point.memory_bytes, point.expected] for point in points]
+
+
+def test_the_votes_figure_draws_what_each_side_chooses_by_the_estimates():
+    own = RESULTS.of("facts")
+    figure = parallel_figure(own, 1)
+    assert figure is not None
+    rows = pd.DataFrame(study.parallel_scaling(own.candidates["facts"], 1))
+    for line, side in zip(figure.axes[0].lines, ("serial", "parallel"), strict=True):
+        drawn = np.asarray(line.get_xydata())
+        assert drawn.tolist() == rows[["memory_bytes", f"{side}_estimate"]].to_numpy().tolist()
+        # The best within more memory is at least as good, unlike its measured accuracy.
+        assert rows[f"{side}_estimate"].is_monotonic_increasing
 
 
 def test_the_composition_figure_draws_what_the_study_found():

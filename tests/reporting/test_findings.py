@@ -79,20 +79,23 @@ def test_the_studys_questions_are_answered_in_words():
         "Scale threshold: these data do not decide it, because the difference between more weights and "
         "more tokens is not significant." in facts.notes
     )
-    for finding in (chain, facts):
-        (note,) = (note for note in finding.notes if "thinks longer" in note)
-        assert note.startswith("One sample that thinks longer is better than votes at ")
-        assert note.endswith("of the 25 memories compared, and votes are at none" + ADJUSTED)
+    votes, other = (
+        next(note for note in finding.notes if "thinks longer" in note)
+        for finding in (chain, facts)
+    )
+    assert votes.startswith("One sample that thinks longer is better than votes at ")
+    assert votes.endswith("of the 21 memories compared, and votes are at none" + ADJUSTED)
+    assert other.startswith("Votes are first better than one sample that thinks longer at 190 kB")
 
 
 def test_votes_are_announced_from_the_first_memory_where_the_data_decide_it():
     def said(gain: float, noise: float) -> str:
-        voting = rival(10, 40, 0.5 + gain, group_size=4)
+        voting = rival(10, 30, 0.5 + gain, group_size=4)
         (note,) = votes_in_words(contest(rival(10, 10, 0.5), voting, noise=noise), 1)
         return note
 
     assert said(0.2, noise=0.1).startswith(
-        "Votes are first better than one sample that thinks longer at 50 B, where the best has G = 4. "
+        "Votes are first better than one sample that thinks longer at 40 B, where the best has G = 4. "
         "They are better at 1 of the 1 memory compared"
     )
     assert said(0.02, noise=0.3) == (

@@ -78,6 +78,6 @@ def test_the_page_has_what_the_terminal_has(results):
 
 def test_effects_say_of_how_many_comparisons_they_are(results):
     votes = verdicts(results, "chain", 1)[2]
-    (number,) = results.of("chain").findings.query("finding == 'votes'").contests
+    (number,) = results.of("chain").findings.query("finding == 'votes'").comparisons
     assert number > 5
     assert votes.effects[0].of.endswith(f"(of {number} comparisons)")
