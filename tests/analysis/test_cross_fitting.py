@@ -5,7 +5,7 @@ import pytest
 from support.candidates import rival
 
 from raysweep.analysis.candidates import Candidates
-from raysweep.analysis.cross_fitting import HALVINGS, CrossFit, pooled
+from raysweep.analysis.cross_fitting import HALVINGS, CrossFit, isotonic
 from raysweep.frontier import frontier_points
 
 
@@ -71,7 +71,7 @@ def test_expectations_never_fall_as_memory_grows_and_keep_their_mean():
 
 def test_neighbours_that_fall_share_their_mean():
     scores = np.array([[0.2, 0.6, 0.4, 0.1, 0.9], [0.2, 0.8, 0.4, 0.3, 0.9]])
-    found = pooled(scores)
+    found = isotonic(scores)
     assert found[:, 0].tolist() == [0.2, 0.2]
     assert found[:, 4].tolist() == [0.9, 0.9]
     for place in (1, 2, 3):
