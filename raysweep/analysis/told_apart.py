@@ -83,4 +83,4 @@ def _for_new_questions(value: float, n: int) -> float:
     normal one.
     """
     normal = NormalDist().cdf(value * math.sqrt(n / (n - 1)))
-    return float(student_quantile(min(normal, HIGHEST), n - 1))
+    return float(student_quantile(min(normal, HIGHEST), np.array(n - 1.0)))

@@ -170,7 +170,7 @@ def _alternatives(found: Recommendation) -> Iterator[str]:
         yield f"  {each_is_worse_in_words(found.compared)}"
         return
     said = indistinguishable_in_words(len(found.alternatives), found.compared)
-    yield f"  {said} (intervals hold for all comparisons at once), among them"
+    yield f"  {said} by a test of all comparisons at once, among them"
     smallest = min(found.alternatives, key=lambda one: one.memory_bytes)
     shown = list(found.alternatives[:MOST_SHOWN])
     for one in [*shown, *([smallest] if smallest not in shown else [])]:
