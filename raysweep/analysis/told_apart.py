@@ -78,7 +78,7 @@ class CentredDraws:
 def _for_new_questions(value: float, n: int) -> float:
     """A quantile of t over bootstrap draws of n questions, as one of t over samples of n new questions.
 
-    Draws vary less than new questions, by (n - 1) / n. And t over draws has the one standard error of the data,
+    Draws vary less than new questions, by (n - 1) / n. And t over draws has the standard error of the data,
     where each sample of new questions has its own: this widens its tail as Student's is wider than the
     normal one.
     """

@@ -40,8 +40,8 @@ def test_all_intervals_hold_at_once_on_both_sides_with_few_questions_too(questio
         critical = CentredDraws.of(scores).critical_value(0, 100)
         found = paired_difference(scores[:, [0]], scores[:, 1:], at_least=critical)
         held += bool(((found.low <= 0) & (found.high >= 0)).all())
-    # 95% within two standard errors of 40 worlds. With draws' own quantile it was half at 8 questions.
-    assert held / worlds >= 0.88
+    # 95% less three standard errors of 40 worlds. By the draws' own quantile half held at 8 questions.
+    assert held / worlds >= 0.85
 
 
 def test_more_comparisons_make_it_stricter():
