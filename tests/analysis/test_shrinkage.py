@@ -120,11 +120,12 @@ def test_a_draw_says_as_much_as_half_of_its_questions():
 
 def test_estimates_that_were_stored_are_used_unless_one_lacks():
     candidates, _ = world()
-    stored = np.linspace(0, 1, len(candidates))
+    stored = np.arange(len(candidates)) / len(candidates)
     read = Candidates(candidates.members, candidates.scores, stored)
     assert read.estimate is stored
     assert read.take([3, 1]).estimate.tolist() == stored[[3, 1]].tolist()
-    some = np.where(np.arange(len(stored)) == 2, np.nan, stored)
+    some = stored.copy()
+    some[2] = np.nan
     lacking = Candidates(candidates.members, candidates.scores, some)
     assert (lacking.estimate == candidates.estimate).all()
     assert lacking.take([3, 1]).estimate.tolist() == stored[[3, 1]].tolist()
