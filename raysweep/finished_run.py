@@ -120,7 +120,13 @@ class FinishedRun:
         return read_candidates(self.store)
 
     def candidates(self, benchmark: str) -> Candidates:
-        """A benchmark's scenarios in the form that `study`, `threshold` and `recommend` take."""
+        """A benchmark's scenarios in the form that `study`, `threshold` and `recommend` take.
+
+        Of a run that has not finished, they are those that were measured on the most questions.
+        """
+        return self._all_candidates(benchmark).comparable
+
+    def _all_candidates(self, benchmark: str) -> Candidates:
         if benchmark not in self._candidates:
             raise unknown("benchmark", benchmark, "benchmark", self._candidates)
         return self._candidates[benchmark]
@@ -167,7 +173,7 @@ class FinishedRun:
 
         Each interval is for a scenario that was chosen beforehand. Of many, some exclude 0 by chance.
         """
-        candidates = self.candidates(benchmark)
+        candidates = self._all_candidates(benchmark)
         own = where(self.scenarios, benchmark=benchmark).reset_index(drop=True)
         chosen = where(own, **against).index.tolist()
         if len(chosen) != 1:

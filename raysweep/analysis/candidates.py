@@ -1,8 +1,9 @@
 """The configurations of one benchmark that compete for memory, with each question's score. Pure: no I/O.
 
-`frontier` and `best_within` are the two questions that everything else asks of them. The frontier is
-chosen by an estimate from all configurations (`shrinkage`), since the best of many measured accuracies is
-mostly the luckiest.
+Those that were measured on fewer questions than others are unfinished, and may so far have met only easy
+questions. So whatever compares configurations takes the `comparable` ones. Their frontier is chosen by an
+estimate from all of them (`shrinkage`), since the best of many measured accuracies is mostly the luckiest.
+`best_within` chooses by measured accuracy instead: `benchmarks.claims` has it as the rule to beat.
 """
 
 from collections.abc import Iterable, Sequence
@@ -70,15 +71,22 @@ OWN_COLUMNS = tuple(field.name for field in fields(Candidate) if field.name != "
 @dataclass(frozen=True, eq=False)
 class Candidates:
     """`scores` are [questions, members], NaN for a question without samples. The questions are the same
-    for all members, so any two of them can be compared in pairs."""
+    for all members, so any two of them can be compared in pairs.
+
+    stored  the estimates that scenarios.parquet holds, where they were read: [members]; NaN for those that
+            were not comparable
+    """
 
     members: tuple[Candidate, ...]
     scores: Floats
+    stored: Floats | None = None
 
     @classmethod
-    def of_rows(cls, rows: Iterable[Row], scores: Floats) -> "Candidates":
+    def of_rows(
+        cls, rows: Iterable[Row], scores: Floats, stored: Floats | None = None
+    ) -> "Candidates":
         """From rows of scenarios.parquet."""
-        return cls(tuple(map(Candidate.of_row, rows)), scores)
+        return cls(tuple(map(Candidate.of_row, rows)), scores, stored)
 
     def __len__(self) -> int:
         return len(self.members)
@@ -92,6 +100,18 @@ class Candidates:
         return mean_score(self.scores)
 
     @cached_property
+    def most_measured(self) -> Indices:
+        """The members that were measured on the most questions: places in order."""
+        measured = (~np.isnan(self.scores)).sum(axis=0)
+        return np.flatnonzero(measured == measured.max(initial=0))
+
+    @cached_property
+    def comparable(self) -> "Candidates":
+        """The candidates that may be compared with each other: the `most_measured`."""
+        chosen = self.most_measured
+        return self if len(chosen) == len(self) else self.take(chosen.tolist())
+
+    @cached_property
     def shrinkage(self) -> "Shrinkage":
         """How these candidates' accuracies are estimated."""
         # The surface under the estimates is fitted to candidates, so the two modules need each other.
@@ -101,7 +121,12 @@ class Candidates:
 
     @property
     def estimate(self) -> Floats:
-        """The accuracies by which configurations are chosen: [members]."""
+        """The accuracies by which configurations are chosen: [members].
+
+        They are those that were stored. Some may lack one, where fewer candidates are compared than then.
+        """
+        if self.stored is not None and not np.isnan(self.stored).any():
+            return self.stored
         return self.shrinkage.estimate
 
     @cached_property
@@ -153,7 +178,8 @@ class Candidates:
 
     def take(self, indices: Iterable[int]) -> "Candidates":
         chosen = list(indices)
-        return Candidates(tuple(self.members[i] for i in chosen), self.scores[:, chosen])
+        stored = None if self.stored is None else self.stored[chosen]
+        return Candidates(tuple(self.members[i] for i in chosen), self.scores[:, chosen], stored)
 
 
 def _numbers(values: Iterable[int]) -> Floats:

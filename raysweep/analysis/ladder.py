@@ -5,7 +5,8 @@ configuration is the last step that fits. So one ladder holds the answer to ever
 which is asked for one, and for the page, which has sliders.
 
 A step is compared with all configurations that take less than the next step. These are all that fit while
-the step is the best, and the few that do not fit yet make the comparison stricter, never laxer.
+the step is the best, and some that do not fit yet. Its critical value serves all of them, so it is
+larger than the comparison with those that fit alone would need.
 """
 
 from collections.abc import Sequence
@@ -64,12 +65,13 @@ class Ladder:
         return others[self.behind(step, others).low <= 0]
 
     def gain(self, step: int) -> tuple[float, float, float]:
-        """What the next step is expected to gain, with its interval: a difference of cross-fitted scores."""
-        scores, expected = self.expectation.scores, self.expectation.accuracy.mean
-        difference = paired_difference(scores[:, step + 1], scores[:, step])
-        gain = float(expected[step + 1] - expected[step])
-        # Steps that share a mean gain nothing, whatever their own difference is.
-        return gain, min(gain, float(difference.low)), max(gain, float(difference.high))
+        """What the next step is expected to gain, with its interval.
+
+        All three are 0 for steps that share a mean of the isotonic regression.
+        """
+        scores = self.expectation.scores
+        gain = paired_difference(scores[:, step + 1], scores[:, step])
+        return float(gain.mean), float(gain.low), float(gain.high)
 
 
 def ladders(

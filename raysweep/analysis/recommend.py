@@ -18,7 +18,6 @@ import numpy as np
 from raysweep.analysis.candidates import Candidate, Candidates, Indices
 from raysweep.analysis.ladder import Ladder, ladders
 from raysweep.errors import ConfigError
-from raysweep.frontier import Bools
 from raysweep.system.quantities import GB
 
 
@@ -43,7 +42,8 @@ class Neighbour:
 
     memory_bytes  of the whole batch
     expected      its accuracy on new questions
-    gain          how much more accurate the larger of the two is expected to be, with its interval
+    gain          how much more accurate the larger of the two is expected to be, with its interval; all 0
+                  where nothing is gained
     """
 
     candidate: Candidate
@@ -91,10 +91,8 @@ def recommend(
 
     Raises ConfigError where none fits; it names the smallest that exists.
     """
-    able = comparable(candidates, max_token_budget)
-    own = candidates.take(_measured_alike(candidates, able))
-    limit = np.inf if max_token_budget is None else max_token_budget
-    (ladder,) = ladders(own, [batch_size], np.flatnonzero(own.token_budgets <= limit))
+    own = candidates.comparable
+    (ladder,) = ladders(own, [batch_size], _within_the_limit(own, max_token_budget))
     step = ladder.step_within(memory_bytes)
     if step is None:
         raise _nothing_fits(ladder, memory_bytes)
@@ -118,26 +116,16 @@ def recommend(
     )
 
 
-def comparable(candidates: Candidates, max_token_budget: int | None = None) -> Indices:
-    """The members within the limit that were measured on the most questions.
-
-    The others are unfinished, and may so far have met only easy questions.
-    """
+def _within_the_limit(candidates: Candidates, max_token_budget: int | None) -> Indices:
     budgets = candidates.token_budgets
-    allowed = budgets <= (np.inf if max_token_budget is None else max_token_budget)
-    if not allowed.any():
+    allowed = np.flatnonzero(budgets <= (np.inf if max_token_budget is None else max_token_budget))
+    if not allowed.size:
         raise ConfigError(
             f"recommend.max_token_budget: {max_token_budget} is below every token budget of "
             f"{candidates.members[0].benchmark}; the smallest is {int(budgets.min())}; "
             "write that or more"
         )
-    return np.intersect1d(np.flatnonzero(allowed), _measured_alike(candidates, allowed))
-
-
-def _measured_alike(candidates: Candidates, among: Indices | Bools) -> Indices:
-    """The members that were measured on as many questions as the most measured `among` them."""
-    measured = (~np.isnan(candidates.scores)).sum(axis=0)
-    return np.flatnonzero(measured == measured[among].max())
+    return allowed
 
 
 def _nothing_fits(ladder: Ladder, memory_bytes: float) -> ConfigError:

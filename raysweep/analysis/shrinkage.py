@@ -51,15 +51,24 @@ class Shrinkage:
     def estimates(self, weights: Floats) -> Floats:
         """One estimate for each weighting of the questions: [draws, members].
 
-        weights  0 or 1 for each question: [draws, questions]
+        weights  how much each question counts: [draws, questions]; those of a half are 0 or 1
+
+        A member that was measured on none of the questions that count is estimated at -inf, since
+        nothing else may speak for it.
         """
         kept = np.empty(self._order.size, dtype=np.intp)
         kept[self._order] = np.arange(self._order.size)
-        means = bootstrap_means(self._ordered.scores, weights)
+        scores = self._ordered.scores
+        means = bootstrap_means(scores, weights)
         if self._fit is None:
-            return np.round(means, MEASURED_PLACES)[:, kept]
-        estimates = self._fit.shrunken(means, weights.sum(axis=1))
-        return np.round(self._shared(estimates), PLACES)[:, kept]
+            estimates = np.round(means, MEASURED_PLACES)
+        else:
+            shrunken = self._fit.shrunken(means, effective_questions(weights))
+            estimates = np.round(self._shared(shrunken), PLACES)
+        measured = ~np.isnan(scores)
+        if not measured.all():
+            estimates[weights @ measured.astype(np.float64) == 0] = -np.inf
+        return estimates[:, kept]
 
     def _shared(self, estimates: Floats) -> Floats:
         """The estimates, with one for all of the same weights that scored alike on every question."""
@@ -118,10 +127,14 @@ class _Fit:
         left_out = np.ones((self._questions, self._questions)) - np.eye(self._questions)
         means = bootstrap_means(own.scores, left_out)
         _, _, engine, member = self._deviations(means)
-        self._chance_engine, self._chance_member = (_jackknife(one) for one in (engine, member))
+        # One question alone does not say how far questions differ, so what it measured may all be chance.
+        measured = (~np.isnan(own.scores)).sum(axis=0)
+        alone = measured < 2, np.maximum.reduceat(measured, self._starts) < 2
+        self._chance_member = np.where(alone[0], np.inf, _jackknife(member))
+        self._chance_engine = np.where(alone[1], np.inf, _jackknife(engine))
 
     def shrunken(self, means: Floats, questions: Floats) -> Floats:
-        """Estimates from the means over some of the questions, whose numbers are `questions`."""
+        """Estimates from the means over as many `questions`: [draws, members]."""
         smooth, slope, engine, member = self._deviations(means)
         fewer = (self._questions / questions)[:, None]
         off_engine = _kept(engine, self._chance_engine * fewer, self._free_engines)
@@ -140,10 +153,20 @@ class _Fit:
         return np.add.reduceat(values * self._weight, self._starts, axis=1)
 
 
+def effective_questions(weights: Floats) -> Floats:
+    """As many questions of equal weight say as much (Kish 1965): [draws].
+
+    For a half they are its number. For a bootstrap draw of n questions they are about n / 2: its deviations
+    hold the chance of the n questions and, once more, that of the draw.
+    """
+    return weights.sum(axis=1) ** 2 / (weights**2).sum(axis=1)
+
+
 def _kept(deviations: Floats, chance: Floats, free: int) -> Floats:
     """The deviations times the share of their variance that is not chance: [draws, ...] like `deviations`."""
-    surplus = (deviations**2 - chance).sum(axis=1, keepdims=True) / max(1, free)
-    true = np.maximum(0.0, surplus)
+    known = np.isfinite(chance).all(axis=0)
+    of_known = (deviations[:, known] ** 2 - chance[:, known]).sum(axis=1, keepdims=True)
+    true = np.maximum(0.0, of_known / max(1, free - int((~known).sum())))
     whole = true + chance
     return deviations * np.where(whole > 0, true / np.where(whole > 0, whole, 1.0), 1.0)
 

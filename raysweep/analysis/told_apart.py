@@ -2,27 +2,33 @@
 
 A paired interval of 95% holds for one comparison. Of thousands of configurations that are as good, hundreds
 are behind by more than such an interval. So one *critical value* serves all comparisons: in each
-bootstrap draw of the questions, centred scores make all configurations equal, and the largest t of the
-recommended one against each other is kept. In one draw of twenty it exceeds the critical value (a max-t
-test; Westfall and Young 1993). The recommended one is taken as given, though it was chosen for being
-ahead. That the choice is shrunken keeps what this adds small: see `benchmarks.selection`.
+bootstrap draw of the questions, centred scores make all configurations equal, and the largest absolute t of
+the recommended one against each other is kept. In one draw of twenty it exceeds the critical value (a max-t
+test; Westfall and Young 1993). So all intervals hold at once, on both of their sides. The recommended one is
+taken as given, though it was chosen for being ahead. That the choice is shrunken keeps what this adds small:
+see `benchmarks.selection`.
 
 The products are in float32, which is exact enough for a quantile.
 """
 
+import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 from raysweep.analysis.candidates import Indices
-from raysweep.analysis.uncertainty import LEVEL, bootstrap_weights
+from raysweep.analysis.uncertainty import LEVEL, bootstrap_weights, student_quantile
 from raysweep.metrics import Floats
 
 DRAWS, SEED = 400, 1
 
 # Smaller variances of a difference between two scores are rounding.
 SMALLEST_VARIANCE = 1e-7
+
+# A probability above which a quantile is not looked up: that of six standard deviations.
+HIGHEST = NormalDist().cdf(6.0)
 
 # Critical values are rounded, so that the last bits of float32 do not show.
 PLACES = 3
@@ -63,6 +69,18 @@ class CentredDraws:
         variance = np.einsum("qi,qi->i", differences, differences) / (n - 1)
         error = np.sqrt(np.maximum(variance, SMALLEST_VARIANCE) / n, dtype=np.float32)
         ahead = self.means[:, [best]] - self.means[:, :count]
+        np.abs(ahead, out=ahead)
         ahead /= error
         value = np.quantile(ahead.max(axis=1), LEVEL, method="higher")
-        return round(float(value), PLACES)
+        return round(_for_new_questions(float(value), n), PLACES)
+
+
+def _for_new_questions(value: float, n: int) -> float:
+    """A quantile of t over bootstrap draws of n questions, as one of t over samples of n new questions.
+
+    Draws vary less than new questions, by (n - 1) / n. And t over draws has the standard error of the data,
+    where each sample of new questions has its own: this widens its tail as Student's is wider than the
+    normal one.
+    """
+    normal = NormalDist().cdf(value * math.sqrt(n / (n - 1)))
+    return float(student_quantile(min(normal, HIGHEST), np.array(n - 1.0)))

@@ -15,7 +15,7 @@ import pyarrow as pa
 from raysweep.analysis.candidates import Candidates, Indices
 from raysweep.analysis.configurations import Configuration
 from raysweep.analysis.cross_fitting import CrossFit
-from raysweep.analysis.uncertainty import ConfidenceInterval, bootstrap_means
+from raysweep.analysis.uncertainty import ConfidenceInterval
 from raysweep.frontier import frontier_points, p_on_frontier
 from raysweep.metrics import Floats
 from raysweep.storage.schemas import FRONTIER, FRONTIERS
@@ -55,7 +55,8 @@ def frontier_tables(
 ) -> tuple[pa.Table, pa.Table]:
     """frontier.parquet and frontiers.parquet, ordered by memory within each frontier.
 
-    weights  bootstrap weights of each benchmark's questions
+    benchmarks  the `comparable` candidates of each
+    weights     bootstrap weights of each benchmark's questions
     """
     rows = [
         row
@@ -75,11 +76,16 @@ def frontier_tables(
 def frontier_rows(
     candidates: Candidates, batch_sizes: Sequence[int], weights: Floats
 ) -> Iterator[dict]:
-    """Every point of every frontier, with the share of bootstrap draws in which it stays there."""
+    """Every point of every frontier, with the share of bootstrap draws in which it stays there.
+
+    candidates  `comparable` ones
+
+    A draw is judged as the frontier was: by estimates from all candidates, on the questions of this draw.
+    """
     found, cross_fit = list(frontiers(candidates, batch_sizes)), CrossFit.of(candidates)
     stays = [np.zeros(len(frontier.points)) for frontier in found]
     for start in range(0, len(weights), DRAWS_AT_ONCE):
-        draws = bootstrap_means(candidates.scores, weights[start : start + DRAWS_AT_ONCE])
+        draws = candidates.shrinkage.estimates(weights[start : start + DRAWS_AT_ONCE])
         for frontier, stay in zip(found, stays, strict=True):
             own = draws[:, frontier.members] if frontier.axis else draws
             stay += p_on_frontier(frontier.memory_bytes, own, frontier.points) * len(draws)

@@ -79,17 +79,19 @@ def _results(reduced: Sequence[Reduced], sweep: Sweep) -> Reduction:
         benchmark.name: bootstrap_weights(len(benchmark.questions), BOOTSTRAP_DRAWS, BOOTSTRAP_SEED)
         for benchmark in sweep.benchmarks
     }
-    frontier, frontiers = frontier_tables(benchmarks, sweep.batch_sizes, weights)
-    thresholds = find_all_thresholds(benchmarks, sweep.batch_sizes, BOOTSTRAP_SEED)
+    # Of a run that has not finished, only what was measured on the most questions is compared.
+    comparable = {name: candidates.comparable for name, candidates in benchmarks.items()}
+    frontier, frontiers = frontier_tables(comparable, sweep.batch_sizes, weights)
+    thresholds = find_all_thresholds(comparable, sweep.batch_sizes, BOOTSTRAP_SEED)
     pairs, most = pairs_with_references(reduced, sweep), sweep.token_budgets[-1]
     tables = {
-        result_files.SCENARIOS: scenario_table(scenarios, benchmarks),
+        result_files.SCENARIOS: scenario_table(scenarios, comparable),
         result_files.SCORES: score_table(benchmarks),
         result_files.QUESTIONS: question_table(sweep.benchmarks),
         result_files.FRONTIER: frontier,
         result_files.FRONTIERS: frontiers,
         result_files.THRESHOLDS: threshold_table(thresholds),
-        result_files.FINDINGS: finding_table(benchmarks, thresholds),
+        result_files.FINDINGS: finding_table(comparable, thresholds),
         result_files.CONTROLS: control_table(reduced),
         result_files.INFLATION: inflation_table(pairs, most),
     }

@@ -13,16 +13,19 @@ from raysweep.spec import Benchmark
 from raysweep.storage.schemas import QUESTIONS, SCENARIOS, SCORES, THRESHOLDS
 
 
-def scenario_table(scenarios: Sequence[Scenario], benchmarks: Mapping[str, Candidates]) -> pa.Table:
-    """scenarios.parquet, in the order of KEY; `on_frontier` is among those of the same benchmark."""
+def scenario_table(scenarios: Sequence[Scenario], comparable: Mapping[str, Candidates]) -> pa.Table:
+    """scenarios.parquet, in the order of KEY.
+
+    comparable  those of each benchmark that were compared; the others have no estimate
+    """
     best: set[tuple] = set()
     estimate: dict[tuple, float] = {}
-    for candidates in benchmarks.values():
+    for candidates in comparable.values():
         keys = [member.key for member in candidates.members]
         best |= {keys[point] for point in candidates.frontier(batch_size=1).tolist()}
         estimate |= zip(keys, candidates.estimate.tolist(), strict=True)
     rows = [
-        {**one.row, "on_frontier": one.key in best, "estimate": estimate[one.key]}
+        {**one.row, "on_frontier": one.key in best, "estimate": estimate.get(one.key)}
         for one in sorted(scenarios, key=lambda one: one.key)
     ]
     return pa.Table.from_pylist(rows, schema=SCENARIOS)

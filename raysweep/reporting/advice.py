@@ -1,7 +1,8 @@
 """What `recommend` answers at every memory: the numbers behind the page's sliders.
 
-Both read the same `Ladder`. As the memory grows, a recommendation changes at few places, so all of them
-fit on a page. The page itself computes which of the alternatives fit.
+As the memory grows, a recommendation changes at few places, the steps of a `Ladder`, so all of them fit on a
+page. `recommend` reads one step of such a ladder, and this all steps. The page itself computes which of the
+alternatives fit.
 """
 
 import base64
@@ -12,7 +13,6 @@ import numpy as np
 
 from raysweep.analysis.candidates import Candidates, Indices
 from raysweep.analysis.ladder import Ladder, ladders
-from raysweep.analysis.recommend import comparable
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Step:
 
     best                its place among the candidates that were given
     expected            its accuracy on new questions, with its interval
-    gain                what the next step is expected to gain, with its interval; 0 for the last step
+    gain                what the next step is expected to gain, with its interval; 0 for the last step and
+                        where nothing is
     compared            how many others it was compared with
     indistinguishable   a bit per member of `Advice.comparable`: whether the two are statistically
                         indistinguishable (base64, highest bit first, without what comes after the last 1)
@@ -48,8 +49,8 @@ class Advice:
 
 def advise(candidates: Candidates, batch_sizes: Sequence[int]) -> Advice:
     """Everything that `recommend.recommend` answers for these, without a limit on tokens."""
-    able = comparable(candidates)
-    found = ladders(candidates.take(able), batch_sizes)
+    able = candidates.most_measured
+    found = ladders(candidates.comparable, batch_sizes)
     return Advice(tuple(able.tolist()), {one.batch_size: _steps(one, able) for one in found})
 
 

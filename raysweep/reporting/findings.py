@@ -139,7 +139,7 @@ def _headline(points: Points) -> str:
     first, last = points[0], points[-1]
     if len(points) == 1:
         return (
-            f"One configuration is better than all others: {percent(first.expected)} are expected "
+            f"The frontier has one configuration: {percent(first.expected)} are expected "
             f"with {human_bytes(first.memory_bytes)}."
         )
     return (
@@ -228,5 +228,5 @@ def _certainty(points: Points) -> str:
     stay = "stays" if likely == 1 else "stay"
     return (
         f"{likely} of {plural(len(known), 'configuration')} {stay} on the frontier in at least "
-        "half of the bootstrap draws of the questions."
+        "half of the bootstrap draws of the questions, by each draw's estimates."
     )

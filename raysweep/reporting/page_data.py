@@ -5,7 +5,7 @@ list, so that tens of thousands of scenarios fit into a page. Estimates and byte
 page computes frontiers from them. Numbers that are only shown are rounded.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ from raysweep.reporting.appearance import (
     precisions,
     ramp,
 )
-from raysweep.reporting.results import Results, weights_column
+from raysweep.reporting.results import Results, points_of, weights_column, where
 from raysweep.system.quantities import human_count
 
 # The batch sizes of the slider. Those of the sweep are added.
@@ -49,11 +49,16 @@ SHARES = ("pass_at_1", "pass_at_g", "unanswered", "cut_off", "errors", "mean_tra
 BOUNDS = ("accuracy_lo", "accuracy_hi")
 
 
+# The place of each scenario in its table, by its key.
+Places = Mapping[tuple, int]
+
+
 def page_data(results: Results) -> dict[str, Any]:
     """What the scripts draw: the choices of the sweep with their looks, the scenarios, the findings."""
     scenarios = results.scenarios.reset_index(drop=True)
     batch_sizes = sorted({*SLIDER_BATCHES, *results.batch_sizes})
     engines = _engines(scenarios)
+    places = {name: _places(where(scenarios, benchmark=name)) for name in results.candidates}
     return {
         "benchmarks": sorted(scenarios.benchmark.unique()),
         "batch_sizes": batch_sizes,
@@ -64,11 +69,11 @@ def page_data(results: Results) -> dict[str, Any]:
         "scenarios": _scenarios(scenarios, [engine["id"] for engine in engines]),
         "stays": _stays(scenarios, results.frontier),
         "advice": {
-            name: _advice(advise(candidates, batch_sizes))
+            name: _advice(advise(candidates, batch_sizes), candidates, places[name])
             for name, candidates in results.candidates.items()
         },
         "expected": {
-            name: _expected(candidates, batch_sizes)
+            name: _expected(results.of(name), candidates, batch_sizes, places[name])
             for name, candidates in results.candidates.items()
         },
         "votes": _comparisons(results, study.parallel_scaling),
@@ -170,7 +175,8 @@ def _scenarios(scenarios: pd.DataFrame, engine_ids: Sequence[str]) -> dict[str, 
     return {
         "engine": [place[engine_id] for engine_id in scenarios.engine_id],
         "benchmark": [benchmarks.index(name) for name in scenarios.benchmark],
-        **{name: scenarios[name].tolist() for name in (*EXACT, *ACCURACIES, *COUNTS)},
+        **{name: scenarios[name].tolist() for name in (*EXACT, *COUNTS)},
+        **{name: list(map(_json_value, scenarios[name].tolist())) for name in ACCURACIES},
         **shown,
         "complete": scenarios.complete.astype(int).tolist(),
     }
@@ -178,21 +184,25 @@ def _scenarios(scenarios: pd.DataFrame, engine_ids: Sequence[str]) -> dict[str, 
 
 def _stays(scenarios: pd.DataFrame, frontier: pd.DataFrame) -> list[tuple[int, int, Any]]:
     """Batch size, scenario, and the share of draws in which it stays on the frontier."""
-    keys = list(KEY)
-    place = {key: index for index, key in enumerate(scenarios[keys].itertuples(False, None))}
-    rows = [place[key] for key in frontier[keys].itertuples(False, None)]
+    place = _places(scenarios)
+    rows = [place[key] for key in frontier[list(KEY)].itertuples(False, None)]
     shares = _rounded(frontier.p_on_frontier.tolist())
     return list(zip(frontier.batch_size.tolist(), rows, shares, strict=True))
 
 
-def _advice(advice: Advice) -> dict[str, Any]:
+def _places(scenarios: pd.DataFrame) -> Places:
+    return {key: at for at, key in enumerate(scenarios[list(KEY)].itertuples(False, None))}
+
+
+def _advice(advice: Advice, candidates: Candidates, places: Places) -> dict[str, Any]:
     """The advice in JSON's types. Indices are places among the benchmark's scenarios."""
+    local = [places[member.key] for member in candidates.members]
     return {
-        "comparable": list(advice.comparable),
+        "comparable": [local[index] for index in advice.comparable],
         "steps": {
             batch_size: [
                 [
-                    step.best,
+                    local[step.best],
                     *_rounded((*step.expected, *step.gain)),
                     step.compared,
                     step.indistinguishable,
@@ -204,16 +214,29 @@ def _advice(advice: Advice) -> dict[str, Any]:
     }
 
 
-def _expected(candidates: Candidates, batch_sizes: Sequence[int]) -> dict[int, list[list[Any]]]:
-    """For each batch size, the points of the frontier of all: place, expected accuracy, its interval."""
+def _expected(
+    results: Results, candidates: Candidates, batch_sizes: Sequence[int], places: Places
+) -> dict[int, list[list[Any]]]:
+    """For each batch size, the points of the frontier of all: place, expected accuracy, its interval.
+
+    Those of the sweep's batch sizes are in the table. The slider has others.
+    """
     cross_fit, everyone = CrossFit.of(candidates), np.arange(len(candidates))
     found = {}
     for batch_size in batch_sizes:
-        points = candidates.frontier(batch_size)
+        if batch_size in results.batch_sizes:
+            points = points_of(where(results.frontier, batch_size=batch_size))
+            found[batch_size] = [
+                [places[one.key], *_rounded((one.expected, one.expected_lo, one.expected_hi))]
+                for one in points
+            ]
+            continue
+        chosen = candidates.frontier(batch_size)
         memory = candidates.memory_bytes(batch_size)
-        accuracy = cross_fit.expected(memory, everyone, points).accuracy
+        accuracy = cross_fit.expected(memory, everyone, chosen).accuracy
         columns = (_rounded(one.tolist()) for one in (accuracy.mean, accuracy.low, accuracy.high))
-        found[batch_size] = [list(row) for row in zip(points.tolist(), *columns, strict=True)]
+        local = [places[candidates.members[index].key] for index in chosen.tolist()]
+        found[batch_size] = [list(row) for row in zip(local, *columns, strict=True)]
     return found
 
 

@@ -197,7 +197,7 @@ def _neighbours(found: Recommendation) -> Iterator[str]:
     if less := found.less:
         yield f"  with less memory, {_expected(less, 'worse')}"
     if found.more is None:
-        yield "  with more memory: nothing better was measured"
+        yield "  with more memory: no other has a better estimate"
         return
     yield f"  with more memory, {_expected(found.more, 'better')}"
 
@@ -205,13 +205,25 @@ def _neighbours(found: Recommendation) -> Iterator[str]:
 def _expected(one: Neighbour, side: str) -> str:
     return (
         f"{human_bytes(one.memory_bytes)}: {one.candidate.configuration.in_words()}, "
-        f"expected {percent(one.expected)}, {percentage_points(one.gain)} points {side} "
+        f"expected {percent(one.expected)}, {_gain(one, side)}"
+    )
+
+
+def _gain(one: Neighbour, side: str) -> str:
+    """`1.2 points better (95% interval −0.3 to 2.7)`; words.js has a twin."""
+    if one.gain == 0:
+        return "no gain expected" if side == "better" else "no loss expected"
+    return (
+        f"{percentage_points(one.gain)} points {side} "
         f"(95% interval {percentage_points(one.gain_lo)} to {percentage_points(one.gain_hi)})"
     )
 
 
 def _behind(one: Alternative) -> str:
-    """`1.2 points worse (95% interval −0.3 to 2.7)`, or better, with the interval of what is said."""
+    """`1.2 points worse (95% interval −0.3 to 2.7)`, or better, with the interval of what is said.
+
+    Intervals of all others hold at once.
+    """
     side, sign = ("worse", 1) if one.behind >= 0 else ("better", -1)
     low, high = sorted((sign * one.behind_lo, sign * one.behind_hi))
     return (

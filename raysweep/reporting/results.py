@@ -42,7 +42,7 @@ def _read(store: Store, name: str) -> pd.DataFrame:
 class Results:
     """What `reduce` wrote: its tables in the columns of storage/schemas.py, and summary.json.
 
-    candidates  the scenarios of each benchmark with every question's score, in the order of the table
+    candidates  the `comparable` scenarios of each benchmark with every question's score, in the table's order
     """
 
     scenarios: pd.DataFrame
@@ -91,6 +91,12 @@ class Point:
     expected_hi: float
     p_on_frontier: float
 
+    @property
+    def key(self) -> tuple[str, str, int, int]:
+        """The values of KEY."""
+        chosen = self.configuration
+        return chosen.engine_id, self.benchmark, chosen.token_budget, chosen.group_size
+
 
 def read_results(store: Store) -> Results:
     """The results of a run.
@@ -108,7 +114,12 @@ def read_results(store: Store) -> Results:
         scenarios,
         with_weights(store.read_table(result_files.FRONTIER).to_pandas(), scenarios),
         read_summary(store),
-        _candidates(table, store.read_table(result_files.SCORES)),
+        {
+            name: candidates.comparable
+            for name, candidates in _candidates(
+                table, store.read_table(result_files.SCORES)
+            ).items()
+        },
         *(_read(store, name) for name in OPTIONAL),
     )
 
@@ -174,7 +185,10 @@ def _candidates(scenarios: pa.Table, scores: pa.Table) -> dict[str, Candidates]:
         groups[row["benchmark"]].append(row)
     return {
         benchmark: Candidates.of_rows(
-            rows, np.stack([score_of[tuple(row[name] for name in KEY)] for row in rows], axis=1)
+            rows,
+            np.stack([score_of[tuple(row[name] for name in KEY)] for row in rows], axis=1),
+            # An older version stored no estimates, and none is null.
+            np.array([row.get("estimate") for row in rows], dtype=np.float64),
         )
         for benchmark, rows in groups.items()
     }

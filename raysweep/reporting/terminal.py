@@ -1,12 +1,15 @@
 """The frontier as a table for the terminal, at the end of a run."""
 
 from collections.abc import Iterable
+from itertools import compress
 from typing import TYPE_CHECKING
 
+import numpy as np
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from raysweep.analysis.cross_fitting import expected_to_gain
 from raysweep.reporting.results import Point, points_of, where
 from raysweep.system.quantities import human_bytes, interval, percent, plural
 from raysweep.system.safe_text import printable
@@ -22,23 +25,31 @@ def frontier_table(
 
     compared  how many configurations of the benchmark there are
 
+    Points that are not expected to gain on one of less memory are left out, and the title counts them.
     `frontier` has the columns of `schemas.FRONTIER`, less the measured accuracy, for which 80 columns
     have no room. Names are literal text, never markup.
     """
     names = ("memory", "model, weights", "KV policy", "tokens", "G")
     numbers = ("expected", "interval")
-    title = _title(benchmark, batch_size, compared)
+    points = points_of(where(frontier, benchmark=benchmark, batch_size=batch_size))
+    expected = np.array([point.expected for point in points])
+    gaining = list(compress(points, expected_to_gain(expected)))
+    title = _title(benchmark, batch_size, compared, len(points) - len(gaining))
     table = empty_table(title, (*names, *numbers), words=("model, weights", "KV policy"))
-    for point in points_of(where(frontier, benchmark=benchmark, batch_size=batch_size)):
+    for point in gaining:
         table.add_row(*(Text(printable(cell)) for cell in _cells(point)))
     return table
 
 
-def _title(benchmark: str, batch_size: int, compared: int) -> Text:
+def _title(benchmark: str, batch_size: int, compared: int, left_out: int) -> Text:
     batch = "" if batch_size == 1 else f", weights shared by a batch of {batch_size}"
     return Text(
         f"{printable(benchmark)}: the best of {plural(compared, 'configuration')} for each memory{batch}, "
         "with the accuracy to expect on new questions and its 95% interval"
+        + (
+            f"; left out: {plural(left_out, 'point')} of the frontier without an expected gain"
+            * bool(left_out)
+        )
     )
 
 

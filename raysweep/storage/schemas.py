@@ -116,7 +116,8 @@ SCENARIOS = pa.schema(
         "accuracy_lo": _float,  # lower end of the 95% interval over questions
         "accuracy_hi": _float,  # upper end of the 95% interval over questions
         "accuracy_se": _float,  # standard error, clustered by question; null for a single question
-        "estimate": _float,  # accuracy estimated from all scenarios, by which the frontier is chosen
+        "estimate": _float,  # accuracy estimated from all scenarios, by which the frontier is chosen; null
+        # for a scenario that was measured on fewer questions than others, which is not compared with them
         "run_sd": _float,  # standard deviation of a run's accuracy when its questions stay the same
         "pass_at_1": _float,  # share of correct answers
         "pass_at_g": _float,  # probability that at least one answer of the group is correct
@@ -157,8 +158,8 @@ FRONTIER = pa.schema(
         "expected_lo": _float,  # lower end of its 95% interval over questions
         "expected_hi": _float,  # upper end of its 95% interval over questions
         "complete": pa.bool_(),  # whether every question has all requested samples
-        "p_on_frontier": _float,  # share of bootstrap draws of questions in which no other dominates it; in a
-        # draw, scenarios of equal memory and accuracy all stay
+        "p_on_frontier": _float,  # share of bootstrap draws of questions in which no other dominates it
+        # by the draw's estimates; scenarios of equal memory and estimate all stay
     }
 )
 

@@ -5,7 +5,7 @@ import pytest
 from support.candidates import rival
 
 from raysweep.analysis.candidates import Candidates
-from raysweep.analysis.cross_fitting import HALVINGS, CrossFit, pooled
+from raysweep.analysis.cross_fitting import HALVINGS, CrossFit, isotonic
 from raysweep.frontier import frontier_points
 
 
@@ -45,7 +45,7 @@ def test_each_half_is_judged_by_what_the_other_half_chose():
                 best = fits[np.round(candidates.scores[others][:, fits].mean(axis=0), 6).argmax()]
                 by_hand[own, at] += candidates.scores[own, best] / HALVINGS
     found = cross_fit.expected(memory, everyone, points)
-    assert found.scores == pytest.approx(by_hand)
+    assert found.scores == pytest.approx(isotonic(by_hand))
 
 
 def test_a_single_configuration_is_expected_to_be_what_it_was_measured():
@@ -71,11 +71,33 @@ def test_expectations_never_fall_as_memory_grows_and_keep_their_mean():
 
 def test_neighbours_that_fall_share_their_mean():
     scores = np.array([[0.2, 0.6, 0.4, 0.1, 0.9], [0.2, 0.8, 0.4, 0.3, 0.9]])
-    found = pooled(scores)
+    found = isotonic(scores)
     assert found[:, 0].tolist() == [0.2, 0.2]
     assert found[:, 4].tolist() == [0.9, 0.9]
     for place in (1, 2, 3):
         assert found[:, place] == pytest.approx(scores[:, 1:4].mean(axis=1))
+
+
+def test_accuracies_and_gains_are_of_the_same_scores():
+    for seed in range(10):
+        found = expected(equals(30, seed=seed))
+        assert found.scores.mean(axis=0) == pytest.approx(found.accuracy.mean)
+        same = (np.diff(found.scores, axis=1) == 0).all(axis=0)
+        assert found.gains.tolist() == [True, *~same]
+
+
+def test_a_half_does_not_choose_what_only_the_other_half_measured():
+    candidates = equals(6, questions=12)
+    cross_fit = CrossFit.of(candidates)
+    candidates.scores[:, 5] = 1.0
+    for half in cross_fit.half > 0:
+        scores = candidates.scores.copy()
+        scores[~half, 5] = np.nan
+        unseen = Candidates(candidates.members, scores).shrinkage.estimates(
+            np.stack([half, ~half]).astype(float)
+        )
+        assert unseen[0, 5] == 1
+        assert unseen[1, 5] == -np.inf
 
 
 def test_what_was_never_measured_apart_keeps_its_measured_accuracy():

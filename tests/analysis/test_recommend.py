@@ -5,6 +5,7 @@ import pytest
 from support.candidates import contest, rival
 
 from raysweep.analysis.candidates import Candidates
+from raysweep.analysis.ladder import ladders
 from raysweep.analysis.recommend import recommend
 from raysweep.errors import ConfigError
 
@@ -81,6 +82,20 @@ def test_what_less_and_more_memory_would_give_are_the_neighbours_on_the_frontier
     assert found.more.gain_lo > 0
     assert recommend(by_hand(), 10_000).more is None
     assert recommend(by_hand(), 1_100).less is None
+
+
+def test_steps_that_share_an_expectation_gain_nothing_and_have_no_interval():
+    rng = np.random.default_rng(0)
+    rows = tuple(rival(SMALL + index, 1, 0.5) for index in range(30))
+    equals = Candidates(rows, rng.binomial(1, 0.5, (40, 30)).astype(float))
+    (ladder,) = ladders(equals, [1])
+    gains = [ladder.gain(step) for step in range(len(ladder.steps) - 1)]
+    assert any(gain == 0 for gain, _, _ in gains)
+    for (gain, low, high), expected in zip(
+        gains, np.diff(ladder.expectation.accuracy.mean), strict=True
+    ):
+        assert gain == pytest.approx(expected)
+        assert (low, high) == (0, 0) if gain == 0 else low < gain < high
 
 
 def test_what_is_expected_of_the_best_of_many_is_less_than_what_was_measured():

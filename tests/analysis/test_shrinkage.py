@@ -6,7 +6,8 @@ from support.candidates import contest, rival
 
 from benchmarks.planted_worlds import drawn, off_the_law, study_grid, study_like, truth
 from raysweep.analysis.candidates import Candidates
-from raysweep.analysis.shrinkage import FEWEST_MEMBERS, FEWEST_QUESTIONS
+from raysweep.analysis.shrinkage import FEWEST_MEMBERS, FEWEST_QUESTIONS, effective_questions
+from raysweep.analysis.uncertainty import bootstrap_weights
 
 GRID = study_grid(full_cache_alone=True)
 
@@ -81,3 +82,50 @@ def test_where_all_score_alike_all_are_estimated_so():
         alike = Candidates(candidates.members, np.full_like(candidates.scores, score))
         assert alike.estimate == pytest.approx(score, abs=0.02)
         assert len(alike.frontier(1)) == 1
+
+
+def test_what_was_measured_on_one_question_keeps_nothing_of_its_luck():
+    candidates, _ = world()
+    scores = candidates.scores.copy()
+    scores[:, 100] = np.nan
+    scores[0, 100] = 1.0
+    lucky = Candidates(candidates.members, scores)
+    left_out = candidates.scores.copy()
+    left_out[:, 100] = np.nan
+    left_out[0, 100] = 0.0
+    unlucky = Candidates(candidates.members, left_out)
+    # It bends the surface a little, and that is all.
+    assert abs(lucky.estimate[100] - unlucky.estimate[100]) < 0.05
+    engines = np.array([one.engine_id for one in candidates.configurations])
+    others = engines != engines[100]
+    assert np.abs(lucky.estimate - candidates.estimate)[others].mean() < 0.002
+
+
+def test_what_was_measured_on_no_question_that_counts_is_never_chosen():
+    candidates, _ = world()
+    candidates.scores[:15, 7] = np.nan
+    halves = np.repeat([[1.0, 0.0], [0.0, 1.0]], 15, axis=1)
+    found = candidates.shrinkage.estimates(halves)
+    assert found[0, 7] == -np.inf
+    assert np.isfinite(found[1, 7])
+    assert np.isfinite(np.delete(found, 7, axis=1)).all()
+
+
+def test_a_draw_says_as_much_as_half_of_its_questions():
+    halves = np.repeat([[1.0, 0.0]], 15, axis=1)
+    assert effective_questions(halves).tolist() == [15]
+    drawn_alike = effective_questions(bootstrap_weights(30, 500, 1))
+    assert drawn_alike.mean() == pytest.approx(15.5, abs=0.5)
+
+
+def test_estimates_that_were_stored_are_used_unless_one_lacks():
+    candidates, _ = world()
+    stored = np.arange(len(candidates)) / len(candidates)
+    read = Candidates(candidates.members, candidates.scores, stored)
+    assert read.estimate is stored
+    assert read.take([3, 1]).estimate.tolist() == stored[[3, 1]].tolist()
+    some = stored.copy()
+    some[2] = np.nan
+    lacking = Candidates(candidates.members, candidates.scores, some)
+    assert (lacking.estimate == candidates.estimate).all()
+    assert lacking.take([3, 1]).estimate.tolist() == stored[[3, 1]].tolist()

@@ -1,10 +1,12 @@
 """One critical value for all comparisons with the best: its size, and what it tells apart."""
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 
 from raysweep.analysis.told_apart import DRAWS, SEED, CentredDraws
-from raysweep.analysis.uncertainty import bootstrap_weights
+from raysweep.analysis.uncertainty import bootstrap_weights, paired_difference, student_quantile
 
 
 def coins(rows: int, questions: int = 60, seed: int = 0) -> np.ndarray:
@@ -21,9 +23,25 @@ def test_it_is_the_quantile_of_the_largest_t_over_the_draws():
         for other in range(15):
             difference = scores[:, 3] - scores[:, other]
             error = difference.std(ddof=1) / np.sqrt(len(scores))
-            t.append((weight @ difference - difference.mean()) / error if error else 0.0)
+            t.append(abs(weight @ difference - difference.mean()) / error if error else 0.0)
         largest.append(max(t))
-    assert found == pytest.approx(np.quantile(largest, 0.95, method="higher"), abs=0.002)
+    of_draws = np.quantile(largest, 0.95, method="higher") * np.sqrt(60 / 59)
+    tail = NormalDist().cdf(float(of_draws))
+    assert found == pytest.approx(student_quantile(tail, np.array(59.0)), abs=0.004)
+
+
+@pytest.mark.parametrize("questions", [8, 12, 30])
+def test_all_intervals_hold_at_once_on_both_sides_with_few_questions_too(questions):
+    held, worlds = 0, 40
+    for seed in range(worlds):
+        rng = np.random.default_rng(seed)
+        able = rng.normal(0, 1.5, (questions, 1)) + rng.normal(0, 0.5, (questions, 100))
+        scores = rng.binomial(8, 1 / (1 + np.exp(-able))) / 8
+        critical = CentredDraws.of(scores).critical_value(0, 100)
+        found = paired_difference(scores[:, [0]], scores[:, 1:], at_least=critical)
+        held += bool(((found.low <= 0) & (found.high >= 0)).all())
+    # 95% less three standard errors of 40 worlds. By the draws' own quantile half held at 8 questions.
+    assert held / worlds >= 0.85
 
 
 def test_more_comparisons_make_it_stricter():

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from support.candidates import contest, rival
 
+from benchmarks.planted_worlds import drawn, off_the_law, study_grid, study_like
 from raysweep.analysis.candidates import Candidates
-from raysweep.analysis.uncertainty import bootstrap_weights
-from raysweep.frontier import frontier_points, pareto
+from raysweep.analysis.uncertainty import bootstrap_means, bootstrap_weights
+from raysweep.frontier import frontier_points, p_on_frontier, pareto
 from raysweep.reducing.frontier_tables import frontier_rows, frontier_tables, frontiers
 
 
@@ -94,3 +95,17 @@ def test_a_point_has_its_measured_accuracy_what_chose_it_and_what_to_expect_of_i
     assert last["accuracy"] == pytest.approx(means.max())
     assert last["expected"] < last["accuracy"]
     assert last["expected_lo"] < last["expected"] < last["expected_hi"]
+
+
+def test_a_draw_chooses_by_estimates_as_the_frontier_was_chosen():
+    grid = study_grid(full_cache_alone=True)
+    candidates = drawn(off_the_law(study_like(grid), 0.2, 1), 30, 1)
+    weights = bootstrap_weights(30, 60, 1)
+    found = [row for row in frontier_rows(candidates, [1], weights) if not row["axis"]]
+    stays = np.array([row["p_on_frontier"] for row in found])
+    memory, points = candidates.memory_bytes(1), candidates.frontier(1)
+    by_estimates = p_on_frontier(memory, candidates.shrinkage.estimates(weights), points)
+    assert stays == pytest.approx(by_estimates)
+    # By the draws' measured accuracies, most points of a frontier of estimates would leave it.
+    measured = p_on_frontier(memory, bootstrap_means(candidates.scores, weights), points)
+    assert np.median(stays) > np.median(measured) + 0.1

@@ -21,6 +21,8 @@ from support.hand_made_runs import (
 
 from actors.kv.full import Full
 from actors.kv.streaming_llm import StreamingLLM
+from raysweep.analysis.recommend import recommend
+from raysweep.reporting.results import read_candidates, read_results
 from raysweep.storage.schemas import SCENARIOS
 from raysweep.storage.store import Store
 
@@ -127,6 +129,30 @@ def test_a_configuration_without_samples_is_reduced_to_what_is_missing(store):
     assert (reduction.summary["shards"], reduction.summary["shards_missing"]) == (8, 4)
     assert reduction.summary["scenarios_skipped"] == 2 * 3
     assert store.read_table("engines.parquet").num_rows == 2
+
+
+def test_an_engine_that_has_met_fewer_questions_is_not_compared(store):
+    """The cheaper engine has so far met the easy question alone, and answered it."""
+    config = sweep_of(kv_policies=(Full(), StreamingLLM(1, 4)))
+    for shard in to_do(config, store):
+        is_easy = shard.questions[0].question_id == "sums-0"
+        if shard.engine.kv_policy == Full() or is_easy:
+            said = "right" if is_easy else "no"
+            write_part(store, shard, polls({shard.questions[0].question_id: (said,) * 4}))
+    reduction = reduce_run(config, store)
+    unfinished = [row for row in reduction.scenarios.to_pylist() if row["n_questions"] == 1]
+    assert {row["kv_policy"] for row in unfinished} == {"streaming_llm-5-s1"}
+    assert all(row["estimate"] is None and not row["on_frontier"] for row in unfinished)
+    for name in ("frontier", "frontiers"):
+        assert set(store.read_table(f"{name}.parquet").column("kv_policy").to_pylist()) == {"full"}
+    # Nothing of it is lost, and the recommendation and the report compare what the frontier does.
+    assert store.read_table("scores.parquet").num_rows == reduction.scenarios.num_rows
+    everything = read_candidates(store)["sums"]
+    compared = read_results(store).candidates["sums"]
+    assert len(everything) == len(compared) + len(unfinished)
+    best = recommend(everything, 1e12).best
+    assert best.key == recommend(compared, 1e12).best.key
+    assert best.configuration.kv_policy == "full"
 
 
 def test_an_outcome_that_is_not_in_the_contract_is_an_error(store):

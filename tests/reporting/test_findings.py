@@ -41,7 +41,7 @@ def test_findings_pick_the_best_configuration_within_a_memory():
 def test_findings_of_a_single_point_make_sense():
     one = result_tables.frontier(result_tables.scenarios()).head(1)
     (finding,) = found(one)
-    assert finding.headline.startswith("One configuration is better than all others")
+    assert finding.headline.startswith("The frontier has one configuration: ")
     assert len(finding.picks) == 1
 
 
@@ -198,9 +198,37 @@ def test_the_terminal_table_fits_in_a_hundred_columns_and_keeps_its_numbers():
         output = io.StringIO()
         Console(file=output, width=100).print(frontier_table(table, "chain", 1, 375))
         assert max(map(len, output.getvalue().splitlines())) <= 100
+        expected = 0.0
         for point in points_of(where(table, benchmark="chain", batch_size=1)):
-            assert human_bytes(point.memory_bytes) in output.getvalue()
-            assert interval(point.expected_lo, point.expected_hi) in output.getvalue()
+            if point.expected > expected:
+                assert human_bytes(point.memory_bytes) in output.getvalue()
+                assert interval(point.expected_lo, point.expected_hi) in output.getvalue()
+            expected = point.expected
+
+
+def test_the_terminal_leaves_out_and_counts_points_that_are_not_expected_to_gain():
+    frontier = where(
+        result_tables.frontier(result_tables.scenarios()), benchmark="chain", batch_size=1
+    )
+    points = points_of(frontier)
+    assert len(points) >= 4
+    alike = {point.memory_bytes: points[1].expected for point in points[1:4]}
+    shared = frontier.assign(
+        expected=[
+            alike.get(memory, expected)
+            for memory, expected in zip(frontier.memory_bytes, frontier.expected, strict=True)
+        ]
+    )
+    table = frontier_table(shared, "chain", 1, 375)
+    assert table.row_count == len({point.expected for point in points_of(shared)})
+    left_out = len(points) - table.row_count
+    assert left_out >= 2
+    assert f"left out: {left_out} points of the frontier without an expected gain" in str(
+        table.title
+    )
+    gaining = frontier.drop_duplicates("expected").head(3).sort_values("memory_bytes")
+    rising = gaining.assign(expected=[0.1, 0.2, 0.3])
+    assert "left out" not in str(frontier_table(rising, "chain", 1, 375).title)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """The page in a headless Chromium: it draws, and recommends what Python recommends."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from support.browser import Browser, Page
 from support.report_page import (
     CHAIN,
+    KEY,
     RESULTS,
     choose,
     frontier_texts,
@@ -15,15 +17,18 @@ from support.report_page import (
     texts,
 )
 
-from raysweep.analysis.candidates import Candidate
+from raysweep.analysis.candidates import Candidate, Candidates
 from raysweep.analysis.recommend import Neighbour, recommend
+from raysweep.analysis.uncertainty import bootstrap_weights
+from raysweep.reducing.frontier_tables import frontier_tables
 from raysweep.reporting.page import render
-from raysweep.reporting.page_data import SLIDER_BATCHES
+from raysweep.reporting.page_data import SLIDER_BATCHES, page_data
 from raysweep.reporting.recommendation_text import (
     each_is_worse_in_words,
     indistinguishable_in_words,
     measured_in_words,
 )
+from raysweep.reporting.results import where
 from raysweep.system.quantities import human_bytes, interval, percent
 
 
@@ -51,6 +56,60 @@ def test_the_batch_slider_moves_the_frontier_to_where_python_has_it(page: Page, 
     assert page.evaluate("byId('memory-chart').chart.stops.length") == len(
         table_of(page, "frontier")
     )
+
+
+def test_what_is_expected_is_read_from_the_frontiers_table_where_it_has_the_batch_size():
+    changed = replace(RESULTS, frontier=RESULTS.frontier.assign(expected=0.25))
+    expected = page_data(changed)["expected"]["chain"]
+    for batch_size, rows in expected.items():
+        own = where(RESULTS.of("chain").frontier, batch_size=batch_size)
+        is_read = batch_size in RESULTS.batch_sizes
+        assert ({row[1] for row in rows} == {0.25}) == is_read
+        if is_read:
+            assert len(rows) == len(own)
+
+
+def test_expected_accuracies_are_shown_though_the_page_would_round_another_frontier(
+    browser: Browser,
+):
+    """As where estimates differ in their last bits between two machines."""
+    frontier = RESULTS.frontier
+    one = where(frontier, benchmark="chain", batch_size=1).index[1]
+    page = browser.open(render(replace(RESULTS, frontier=frontier.drop(one))), name="rounded")
+    page.until("page.view")
+    shown = table_of(page, "frontier")
+    assert len(shown) == len(where(frontier, benchmark="chain", batch_size=1)) - 1
+    assert all("–" in row[7] and row[7] != "–" for row in shown)
+
+
+def test_what_was_measured_on_fewer_questions_is_shown_but_not_on_the_frontier(browser: Browser):
+    rows, best = RESULTS.scenarios.copy(), where(RESULTS.frontier, benchmark="facts", batch_size=1)
+    last = best.iloc[-1]
+    same = [(rows[name] == last[name]) for name in ("benchmark", *KEY)]
+    rows.loc[np.logical_and.reduce(same), "estimate"] = np.nan
+    facts = RESULTS.candidates["facts"]
+    scores = facts.scores.copy()
+    place = [key_of(one) for one in facts.members].index(tuple(last[name] for name in KEY))
+    scores[:20, place] = np.nan
+    compared = Candidates(facts.members, scores).comparable
+    weights = {"facts": bootstrap_weights(40, 20, 1)}
+    points, _ = frontier_tables({"facts": compared}, RESULTS.batch_sizes, weights)
+    own = replace(
+        RESULTS.of("facts"),
+        scenarios=where(rows, benchmark="facts").reset_index(drop=True),
+        frontier=points.to_pandas(),
+        candidates={"facts": compared},
+    )
+    page = browser.open(render(own), name="unfinished")
+    page.until("page.view")
+    assert page.evaluate("page.view.isOfAll")
+    assert table_of(page, "frontier") == frontier_texts(compared, 1, own)
+    assert page.evaluate(f"page.view.rows[{place}].estimate") is None
+    assert page.evaluate("page.view.rows.length") == len(facts)
+    memory = float(compared.device_bytes(1).max())
+    answer = page.evaluate(f"{ASK}([[{memory}, 1]])")[0]
+    found = recommend(compared, memory, 1)
+    assert (answer["best"], answer["considered"]) == (key(found.best), len(compared))
 
 
 def test_filters_and_the_benchmark_choose_who_competes(page: Page):

@@ -83,6 +83,14 @@ def test_a_recommendation_is_described_as_python_describes_it(page: Page, count:
     assert page.evaluate(f"eachIsWorseInWords({count})") == each_is_worse_in_words(count)
 
 
+def test_a_neighbour_that_gains_nothing_has_no_interval(page: Page):
+    nothing = "{ ahead: 0, low: 0, high: 0 }"
+    for side, said in (("better", "no gain expected"), ("worse", "no loss expected")):
+        assert page.evaluate(f"expectedToBe({nothing}, '{side}')") == said
+    some = page.evaluate("expectedToBe({ ahead: 0.012, low: -0.003, high: 0.027 }, 'better')")
+    assert some == "expected to be 1.2 points better (95% interval −0.3 to 2.7)"
+
+
 def test_the_arrow_keys_show_a_charts_points(page: Page):
     page.evaluate("byId('memory-chart').focus()")
     page.press("ArrowRight")

@@ -73,6 +73,17 @@ def test_it_says_how_many_were_compared_and_which_of_them_measured_better():
     assert "the other configuration is significantly worse" in said
 
 
+def test_a_neighbour_that_gains_nothing_is_said_to_in_place_of_an_interval():
+    found = recommend(contest(rival(10, 1, 0.5), rival(20, 1, 0.6)), 15)
+    assert found.more is not None
+    nothing = replace(found.more, gain=0.0, gain_lo=0.0, gain_hi=0.0)
+    said = ServedRecommendation(replace(found, less=nothing, more=nothing), SERVING).text().plain
+    assert "expected 60.0%, no gain expected" in said
+    assert "expected 60.0%, no loss expected" in said
+    last = ServedRecommendation(replace(found, more=None), SERVING).text().plain
+    assert "with more memory: no other has a better estimate" in last
+
+
 def test_too_little_memory_names_the_smallest_configuration(reduced: Command):
     with pytest.raises(
         ConfigError, match=r"recommend\.memory_gb: no configuration of sums fits in 1e-08 GB"

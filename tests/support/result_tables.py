@@ -12,7 +12,8 @@ import pandas as pd
 import pyarrow as pa
 
 from raysweep.analysis.candidates import Candidates
-from raysweep.analysis.uncertainty import score_interval
+from raysweep.analysis.uncertainty import bootstrap_weights, score_interval
+from raysweep.reducing.frontier_tables import frontier_tables
 from raysweep.reporting.results import Results, where
 from raysweep.storage.schemas import FRONTIER, SCENARIOS, THRESHOLDS
 
@@ -101,14 +102,15 @@ def results(**changes: str) -> Results:
         rows.loc[rows.benchmark == name, ["accuracy", "accuracy_lo", "accuracy_hi"]] = bounds
         own_rows = where(rows, benchmark=name).to_dict("records")
         rows.loc[rows.benchmark == name, "estimate"] = Candidates.of_rows(own_rows, own).estimate
-    points = frontier(rows).assign(**changes)
     rows = rows.assign(**changes)
     candidates = {}
     for name, own in scores.items():
         named = changes.get("benchmark", name)
         own_rows = where(rows, benchmark=named).to_dict("records")
         candidates[named] = Candidates.of_rows(own_rows, own)
-    return Results(rows, points, SUMMARY, candidates, thresholds())
+    weights = {name: bootstrap_weights(40, 50, 1) for name in candidates}
+    points, _ = frontier_tables(candidates, BATCH_SIZES, weights)
+    return Results(rows, points.to_pandas().assign(**changes), SUMMARY, candidates, thresholds())
 
 
 def scores_around(accuracy: pd.Series, seed: int) -> np.ndarray:

@@ -61,9 +61,11 @@ function start(data) {
     const judged = data.sweep_batch_sizes.filter((size) => size <= batch).at(-1) ?? data.sweep_batch_sizes[0];
     const here = (row) => row.benchmark === name && row.batch_size === judged;
     const dimension = chosen.get("colour"), filtered = shown.length < own.length;
-    const frontier = pareto(shown, (row) => memoryOf(row, batch)), ofAll = data.expected[name][batch];
+    const [ofShown, ofOwn] = [shown, own].map((rows) => pareto(rows, (row) => memoryOf(row, batch)));
     // The accuracies to expect are known of the frontier of all. On another frontier the estimates are shown.
-    const isOfAll = frontier.length === ofAll.length && frontier.every((row, i) => row.local === ofAll[i][0]);
+    const ofAll = data.expected[name][batch];
+    const isOfAll = ofShown.length === ofOwn.length && ofShown.every((row, i) => row === ofOwn[i]);
+    const frontier = isOfAll ? ofAll.map(([local]) => own[local]) : ofShown;
     const known = new Map(isOfAll ? ofAll.map(([local, mean, lo, hi]) => [local, { mean, lo, hi }]) : []);
     return {
       benchmark: name, batch, rows: own, shown, isShown, looks, colours, judgedBatch: judged,
@@ -187,7 +189,7 @@ function start(data) {
     const fine = line("p", `Takes ${humanBytes(found.memory)}. ${measured[0].toUpperCase()}${measured.slice(1)}.`);
     fine.className = "hint";
     list.append(...[neighbourLine(view, "Less memory", found.less, "worse"), neighbourLine(view, "More memory", found.more, "better")].filter(Boolean));
-    if (!found.more) list.append(line("li", line("b", "More memory: "), "nothing better was measured."));
+    if (!found.more) list.append(line("li", line("b", "More memory: "), "no other has a better estimate."));
     list.append(...alternatives(view, found));
     return [title, expected, fine, list];
   }
@@ -195,8 +197,7 @@ function start(data) {
   function neighbourLine(view, title, found, judgement) {
     if (!found) return null;
     const memory = humanBytes(deviceMemoryOf(found.row, view.batch));
-    return line("li", line("b", `${title}: `),
-      `${inWords(found.row)} takes ${memory} and is expected to be ${percentagePoints(found.ahead)} points ${judgement} (${between(found.low, found.high)}).`);
+    return line("li", line("b", `${title}: `), `${inWords(found.row)} takes ${memory}, ${expectedToBe(found, judgement)}.`);
   }
   function alternatives(view, { best, alternatives: others, compared }) {
     if (!compared) return [];

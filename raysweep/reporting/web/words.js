@@ -41,6 +41,11 @@ function indistinguishableInWords(count, compared) {
 // "1.2 points worse", or better where the difference is negative
 const worseInWords = (behind) =>
   `${tenths(Math.abs(behind))} points ${behind < 0 ? "better" : "worse"}`;
+// "expected to be 1.2 points better (95% interval …)", or no better where nothing is gained
+function expectedToBe({ ahead, low, high }, judgement) {
+  if (ahead === 0) return `${judgement === "better" ? "no gain" : "no loss"} expected`;
+  return `expected to be ${percentagePoints(ahead)} points ${judgement} (${between(low, high)})`;
+}
 // "each of the 524 others is significantly worse"
 const eachIsWorseInWords = (compared) => (compared === 1
   ? "the other configuration is significantly worse" : `each of the ${number(compared)} others is significantly worse`);
