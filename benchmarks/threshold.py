@@ -30,7 +30,7 @@ from benchmarks.planted_worlds import (
 from raysweep import memory
 from raysweep.analysis.candidates import Candidates
 from raysweep.analysis.doubling import Doublings
-from raysweep.analysis.threshold import POOLED, Threshold, find_all_thresholds
+from raysweep.analysis.threshold import POOLED, Threshold, find_thresholds
 from raysweep.metrics import Floats
 
 QUESTIONS, BATCH_SIZE = 198, 1
@@ -146,7 +146,7 @@ def verdict(kind: Kind, questions: int, seed: int) -> Threshold:
     """What one run of the world says."""
     each = questions // kind.benchmarks
     own = {str(i): drawn(kind.world(), each, 1_000 * i + seed) for i in range(kind.benchmarks)}
-    found = find_all_thresholds(own, [BATCH_SIZE], 1)
+    found = find_thresholds(own, [BATCH_SIZE], 1)
     return found[POOLED if len(own) > 1 else "0", BATCH_SIZE]
 
 

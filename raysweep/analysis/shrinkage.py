@@ -51,14 +51,16 @@ class Shrinkage:
     def estimates(self, weights: Floats) -> Floats:
         """One estimate for each weighting of the questions: [draws, members].
 
-        weights  0 or 1 for each question: [draws, questions]
+        weights  how often each question counts: [draws, questions]
         """
         kept = np.empty(self._order.size, dtype=np.intp)
         kept[self._order] = np.arange(self._order.size)
         means = bootstrap_means(self._ordered.scores, weights)
         if self._fit is None:
             return np.round(means, MEASURED_PLACES)[:, kept]
-        estimates = self._fit.shrunken(means, weights.sum(axis=1))
+        # Repeated questions are worth fewer different ones.
+        different = weights.sum(axis=1) ** 2 / (weights**2).sum(axis=1)
+        estimates = self._fit.shrunken(means, different)
         return np.round(self._shared(estimates), PLACES)[:, kept]
 
     def _shared(self, estimates: Floats) -> Floats:

@@ -23,6 +23,9 @@ from raysweep.metrics import Floats, rounded
 
 LEVEL = 0.95
 
+# Fewer questions are not halved into some that choose and some that judge.
+FEWEST_QUESTIONS = 8
+
 # A kurtosis that is estimated from few questions does not justify fewer degrees of freedom.
 FEWEST_DF = 4
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from raysweep.analysis.threshold import find_all_thresholds
+from raysweep.analysis.threshold import find_thresholds
 from raysweep.analysis.uncertainty import bootstrap_weights
 from raysweep.grading.outcomes import OUTCOMES
 from raysweep.reducing.caches_as_full import caches_as_full
@@ -80,7 +80,7 @@ def _results(reduced: Sequence[Reduced], sweep: Sweep) -> Reduction:
         for benchmark in sweep.benchmarks
     }
     frontier, frontiers = frontier_tables(benchmarks, sweep.batch_sizes, weights)
-    thresholds = find_all_thresholds(benchmarks, sweep.batch_sizes, BOOTSTRAP_SEED)
+    thresholds = find_thresholds(benchmarks, sweep.batch_sizes, BOOTSTRAP_SEED)
     pairs, most = pairs_with_references(reduced, sweep), sweep.token_budgets[-1]
     tables = {
         result_files.SCENARIOS: scenario_table(scenarios, benchmarks),
