@@ -77,9 +77,7 @@ def pooled(several: Iterable[Advantages]) -> Advantages:
     parts = list(several)
     questions = sum(one.questions for one in parts)
     shares = [one.questions / questions for one in parts]
-    covariances = [
-        share**2 * one.covariance for share, one in zip(shares, parts, strict=True)
-    ]
+    covariances = [share**2 * one.covariance for share, one in zip(shares, parts, strict=True)]
     return Advantages(
         parts[0].sizes,
         np.average([one.total for one in parts], axis=0, weights=shares),

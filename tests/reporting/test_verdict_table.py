@@ -20,7 +20,10 @@ OPEN = Threshold(
     False,
     "no change is significant",
     p_value=0.3,
-    advantages=(SizeAdvantage(100, 4, 0.05, -0.01, 0.11), SizeAdvantage(200, 4, -0.031, -0.09, 0.028)),
+    advantages=(
+        SizeAdvantage(100, 4, 0.05, -0.01, 0.11),
+        SizeAdvantage(200, 4, -0.031, -0.09, 0.028),
+    ),
 )
 
 
