@@ -11,7 +11,7 @@ effective size, with the covariance of these totals over samples of questions. T
   refitted in each draw. It is hardly noisy, so the same questions may choose and be compared.
 
 Several benchmarks are pooled by a mean that is weighted by their numbers of questions. Their errors are
-independent, because their questions are different draws: this is a bootstrap that draws within each benchmark.
+independent, because their questions are different draws: the bootstrap draws within each benchmark.
 """
 
 from collections.abc import Iterable, Sequence

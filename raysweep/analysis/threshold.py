@@ -18,9 +18,9 @@ negative, while it is positive below. So weights should grow up to the threshold
 
 The best of many noisy accuracies is biased upwards, and more so the more there are. That alone would look
 like a threshold, since small sizes have the most larger sizes above them. So configurations are chosen on
-one half of the questions, by estimates, and measured on the other half. A threshold is *decided* only if the advantage
-is positive below it and negative above it, each at the 5% level, corrected for the search for its place,
-and if no single size contradicts its side: then there is more than one change. Its interval holds 95% of
+one half of the questions, by estimates, and measured on the other half. A threshold is *decided* only if the
+advantage is positive below it and negative above it, each at the 5% level, corrected for the search for its
+place, and if no single size contradicts its side: then there is more than one change. Its interval holds 95% of
 the thresholds that samples of questions would give, and is extended to the next sizes on both sides, since
 nothing was measured in between.
 

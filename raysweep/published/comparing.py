@@ -13,9 +13,9 @@ questions, budget, sampling and votes are alike, and no early end of thinking is
 *Orders.* Two configurations are compared in pairs, question by question, with the interval of
 `uncertainty.paired_difference`.
 
-*Together.* One of twenty comparisons differs by chance. So z, the allowance and the intervals are those of the
-level at which Holm's method judges together all cells, or all orders, that this run has a counterpart of: in
-95% of runs in which nothing differs, no cell and no order is said to.
+*Together.* One of twenty comparisons differs by chance. So z, the allowance and the intervals are those of
+the level at which Holm's method judges together all cells, or all orders, that this run has a counterpart of.
+In 95% of runs in which no cell differs, none is said to, and likewise for orders.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

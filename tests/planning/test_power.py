@@ -7,8 +7,8 @@ from benchmarks import planted_worlds
 from raysweep.analysis.uncertainty import paired_difference, score_interval
 from raysweep.planning import power as subject
 from raysweep.planning.power import (
-    INTERACTION,
     DIFFICULTY,
+    INTERACTION,
     Simulated,
     power,
     simulated,
