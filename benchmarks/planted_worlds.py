@@ -132,8 +132,8 @@ def study_like(
 ) -> World:
     """A law as in the study: weights pay up to a threshold, tokens pay throughout.
 
-    With the full cache, a double of the weights is better than one of the tokens by 4 to 10 points of accuracy
-    below 3.4 GB, which is the threshold at batch size 1, and worse by up to 4 points above it.
+    With the full cache and at batch size 1, weights have an advantage (see `analysis.doubling`) of 4 to 10
+    points up to 2 GB. The threshold is 3.4 GB. From there on tokens have one of up to 4 points.
 
     below, above  what a doubling of the weights is worth on either side of the threshold, in logits
     per_doubling  what a doubling of the token budget is worth, in logits

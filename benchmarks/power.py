@@ -5,8 +5,8 @@
     python -m benchmarks.power --worlds 2 --out power.csv      a first look
     python -m benchmarks.power --run runs/embedded             half-widths of a finished run and promised ones
 
-Runs are drawn from `planted_worlds.study_like`, which is "study-like" in `benchmarks.threshold`, on the study's
-grid with the full cache: 18 engines, eight token budgets, and the group sizes up to the number of samples.
+Runs are drawn from `planted_worlds.study_like`, the world "study-like" of `benchmarks.threshold`. Its grid is
+the study's with the full cache: 18 engines, eight token budgets, group sizes up to the number of samples.
 Each seed is a run with questions, answers and a bootstrap of its own. Batch size is 1.
 """
 

@@ -190,12 +190,12 @@ class _Scores:
         held = np.where(counts.any(axis=1, keepdims=True), counts, 1.0)
         return np.where(self._number(counts) > 0, self._shrinkage.estimates(held).T, np.nan)
 
-    def means(self, counts: Floats) -> Floats:
+    def means(self, counts: Floats) -> NDArray[np.floating]:
         number = self._number(counts)
         sums = self._scores @ counts.T.astype(np.float32)
         return np.where(number > 0, sums / np.maximum(number, 1), np.nan)
 
-    def _number(self, counts: Floats) -> Floats:
+    def _number(self, counts: Floats) -> NDArray[np.floating]:
         """How many questions a mean is over: [members, draws], or [1, draws] if all were measured."""
         if self._measured is None:
             return counts.sum(axis=1)[None]

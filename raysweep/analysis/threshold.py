@@ -20,8 +20,8 @@ The best of many noisy accuracies is biased upwards, and more so the more there 
 like a threshold, since small sizes have the most larger sizes above them. So configurations are chosen on
 one half of the questions, by estimates, and measured on the other half. A threshold is *decided* only if the
 advantage is positive below it and negative above it, each at the 5% level, corrected for the search for its
-place, and if no single size contradicts its side: then there is more than one change. Its interval holds 95% of
-the thresholds that samples of questions would give, and is extended to the next sizes on both sides, since
+place, and if no single size contradicts its side: then there is more than one change. Its interval holds 95%
+of the thresholds that samples of questions would give, and is extended to the next sizes on both sides, since
 nothing was measured in between.
 
 The same is asked of several benchmarks together, and of a smooth law of accuracy (see `advantages`), which
@@ -152,17 +152,17 @@ def _shared(benchmarks: Mapping[str, Candidates]) -> dict[str, Candidates]:
 def _answer(evidence: Sequence[_Evidence], batch_size: int, seed: int) -> Threshold:
     """The model-free answer of one or several benchmarks, with the smooth one beside it."""
     own = [one.by_halves[batch_size] for one in evidence]
-    smooth = _judge(pooled(one.smooth[batch_size] for one in evidence), seed)
+    smooth = judged(pooled(one.smooth[batch_size] for one in evidence), seed)
     # Of several fits the worst counts, corrected for their number.
     fit_p = min(1.0, len(evidence) * min(one.fit_p for one in evidence))
     return replace(
-        _judge(pooled(own), seed),
+        judged(pooled(own), seed),
         smooth=replace(smooth, fit_p=fit_p),
         agreement_p=_agreement(own, seed) if len(own) > 1 else None,
     )
 
 
-def _judge(own: Advantages, seed: int) -> Threshold:
+def judged(own: Advantages, seed: int) -> Threshold:
     """Find the change of sign, and test whether it could be chance.
 
     Cut c means that the sizes before index c lie below the threshold, and the others do not. Sizes that are

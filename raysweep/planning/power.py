@@ -12,8 +12,8 @@ deviation of DIFFICULTY logits, and question-model interactions of INTERACTION l
 more alike, so their difference is better known. The most that B can be, with questions that are solved
 always or never, is 0.25: then the interval of an accuracy is up to 1.5 times as wide.
 
-*Thresholds.* How often a threshold like the study's is decided was simulated once in the world `study_like` of
-`benchmarks/planted_worlds.py`, and stored in threshold_power.csv: `python -m benchmarks.power` makes that file.
+*Thresholds.* How often a threshold like the study's is decided was simulated once, in the world `study_like`
+of `benchmarks/planted_worlds.py`. `python -m benchmarks.power` makes the table, threshold_power.csv.
 """
 
 import csv
@@ -29,7 +29,9 @@ from raysweep.analysis.uncertainty import LEVEL, student_quantile
 DIFFICULTY, INTERACTION = 2.0, 0.7
 
 # The world in which thresholds were simulated, with the advantage of weights by `analysis.doubling`.
-WORLD = "study's grid, full cache, batch 1; weights +4 to +10 points up to 3.4 GB, then to −4"
+WORLD = (
+    "study's grid, full cache, batch 1; threshold 3.4 GB, weights +4 to +10 below, 0 to −4 above"
+)
 
 TABLE = Path(__file__).with_name("threshold_power.csv")
 

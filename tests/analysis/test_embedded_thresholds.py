@@ -1,4 +1,4 @@
-"""The embedded study's own scores give one verdict on the scale threshold, whatever the seed of the bootstrap.
+"""The embedded study's own scores give one verdict on the scale threshold, whatever the seed.
 
 `support/embedded-study` holds scenarios.parquet and scores.parquet of a finished `python -m raysweep`.
 """

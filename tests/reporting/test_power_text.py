@@ -70,7 +70,8 @@ def test_a_single_question_says_so():
 
 
 @pytest.mark.parametrize(
-    ("share", "words"), [(0.0, "<10%"), (0.04, "<10%"), (0.36, "40%"), (0.97, ">90%"), (1.0, ">90%")]
+    ("share", "words"),
+    [(0.0, "<10%"), (0.04, "<10%"), (0.36, "40%"), (0.97, ">90%"), (1.0, ">90%")],
 )
 def test_a_chance_is_told_in_steps_of_ten_percent(share: float, words: str):
     assert chance(share) == words
