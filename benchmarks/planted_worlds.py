@@ -5,7 +5,7 @@ that a run of some questions would give (`drawn`), and the accuracies that no ru
 questions of this kind and all samples (`truth`). So a claim made of the former can be judged by the latter.
 
 An answer is right with the logistic probability of the engine's ability at the budget, less the question's
-difficulty, plus how this engine gets along with this question. A wrong one is the question's common wrong
+difficulty, plus the interaction of this engine with this question. A wrong one is the question's common wrong
 answer, or one that no other sample gives. A sample keeps its luck from one budget to the next with
 probability KEPT, since the budgets of a trace share its tokens.
 """
@@ -54,16 +54,16 @@ class Grid:
 class World:
     """What is true.
 
-    ability     of each engine at each budget, in logits: [engines, budgets]
-    difficulty  mean and standard deviation over the questions, in logits
-    company     standard deviation of how an engine gets along with a question, in logits
-    common      the least and the largest probability that a question's wrong answer is its common one
+    ability      of each engine at each budget, in logits: [engines, budgets]
+    difficulty   mean and standard deviation over the questions, in logits
+    interaction  standard deviation of the interaction of engine and question, in logits
+    common       the least and the largest probability that a question's wrong answer is its common one
     """
 
     grid: Grid
     ability: Floats
     difficulty: tuple[float, float] = (0.0, 2.0)
-    company: float = 0.7
+    interaction: float = 0.7
     common: tuple[float, float] = (0.2, 0.8)
 
 
@@ -132,6 +132,9 @@ def study_like(
 ) -> World:
     """A law as in the study: weights pay up to a threshold, tokens pay throughout.
 
+    With the full cache and at batch size 1, weights have an advantage (see `analysis.doubling`) of 4 to 10
+    points up to 2 GB. The threshold is 3.4 GB. From there on tokens have one of up to 4 points.
+
     below, above  what a doubling of the weights is worth on either side of the threshold, in logits
     per_doubling  what a doubling of the token budget is worth, in logits
     start         the ability of the least weights at the smallest budget
@@ -177,7 +180,7 @@ def drawn(world: World, questions: int, seed: int, samples: int = SAMPLES) -> Ca
     difficulty = rng.normal(*world.difficulty, questions)
     common = rng.uniform(*world.common, questions)
     n_engines, n_budgets = world.ability.shape
-    company = rng.normal(0, world.company, (n_engines, questions))
+    interaction = rng.normal(0, world.interaction, (n_engines, questions))
     groups = tuple(group for group in GROUP_SIZES if group <= samples)
     members = tuple(m for m in world.grid.members if m.configuration.group_size <= samples)
     wins = _wins_of_counts(samples, groups)
@@ -187,7 +190,7 @@ def drawn(world: World, questions: int, seed: int, samples: int = SAMPLES) -> Ca
     for budget in range(n_budgets):
         fresh = rng.random(shape, dtype=np.float32) >= KEPT
         luck = np.where(fresh, rng.random(shape, dtype=np.float32), luck)
-        chance = _logistic(world.ability[:, budget, None] + company - difficulty)
+        chance = _logistic(world.ability[:, budget, None] + interaction - difficulty)
         right = luck < chance[:, :, None]
         alike = (~right & (kind < common[:, None])).sum(axis=2)
         scores[:, :, budget] = wins[right.sum(axis=2), alike].swapaxes(0, 1)
@@ -205,13 +208,14 @@ def truth(world: World) -> Floats:
     middles = (np.arange(POPULATION) + 0.5) / POPULATION
     difficulty = np.array([mean + spread * NormalDist().inv_cdf(middle) for middle in middles])
     common = rng.permutation(np.linspace(*world.common, POPULATION))
-    company = rng.permutation(difficulty - mean) * (world.company / max(spread, 1e-9))
+    scale = world.interaction / max(spread, 1e-9)
+    interaction = rng.permutation(difficulty - mean) * scale
     tables = _wins_of_chances()
     places = common * STEPS
     accuracy = np.empty((*world.ability.shape, len(GROUP_SIZES)))
     for engine, ability in enumerate(world.ability):
         for budget, able in enumerate(ability):
-            chance = _logistic(able + company - difficulty) * STEPS
+            chance = _logistic(able + interaction - difficulty) * STEPS
             accuracy[engine, budget] = _between(tables, chance, places).mean(axis=0)
     return accuracy.ravel()
 

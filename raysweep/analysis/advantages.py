@@ -3,14 +3,15 @@
 The advantages of one benchmark at one batch size are totals over its contests (see `doubling`), one per
 effective size, with the covariance of these totals over samples of questions. Two ways lead there:
 
-- *by halves* (`by_halves`), which assumes nothing: one half of the questions chooses, the other is compared.
-  The totals are means over many random halvings. Each draw of the bootstrap has HALVINGS of them, and what
-  spread they still bring into a draw's mean is known from their differences and taken off the covariance.
+- *by halves* (`by_halves`), which assumes nothing of what it compares: one half of the questions chooses, by
+  the estimates of `shrinkage`, and the raw scores of the other are compared. The totals are means over many
+  random halvings. Each draw of the bootstrap has HALVINGS of them, and what spread they still bring into a
+  draw's mean is known from their differences and taken off the covariance.
 - *smooth* (`by_surface`): configurations are chosen and compared on the surface of `surface`, which is
   refitted in each draw. It is hardly noisy, so the same questions may choose and be compared.
 
-Advantages of several benchmarks add, and so do their covariances, because their questions are different
-draws. This is a bootstrap that draws within each benchmark.
+Several benchmarks are pooled by a mean that is weighted by their numbers of questions. Their errors are
+independent, because their questions are different draws: the bootstrap draws within each benchmark.
 """
 
 from collections.abc import Iterable, Sequence
@@ -42,13 +43,15 @@ class Advantages:
     contests    number of memories at which the best configuration has this size, a mean: [sizes]
     covariance  of `total` over samples of questions: [sizes, sizes]
     freedom     degrees of freedom of the covariance: questions less one
+    questions   whose scores these are
     """
 
     sizes: Floats
     total: Floats
     contests: Floats
     covariance: Floats
-    freedom: int
+    freedom: float
+    questions: int
 
     @property
     def errors(self) -> Floats:
@@ -64,21 +67,39 @@ class Advantages:
         return scale * (normal * np.sqrt(np.maximum(strength, 0))) @ axes.T
 
     @property
-    def met(self) -> NDArray[np.bool_]:
+    def contested(self) -> NDArray[np.bool_]:
         """Whether a size has contests in most draws: [sizes]."""
         return self.contests >= 0.5
 
 
 def pooled(several: Iterable[Advantages]) -> Advantages:
-    """The sum over benchmarks with the same effective sizes."""
+    """The mean over benchmarks with the same effective sizes, weighted by their numbers of questions."""
     parts = list(several)
+    questions = sum(one.questions for one in parts)
+    shares = [one.questions / questions for one in parts]
+    covariances = [share**2 * one.covariance for share, one in zip(shares, parts, strict=True)]
     return Advantages(
         parts[0].sizes,
-        np.sum([one.total for one in parts], axis=0),
-        np.sum([one.contests for one in parts], axis=0),
-        np.sum([one.covariance for one in parts], axis=0),
-        sum(one.freedom for one in parts),
+        np.average([one.total for one in parts], axis=0, weights=shares),
+        np.average([one.contests for one in parts], axis=0, weights=shares),
+        np.sum(covariances, axis=0),
+        _freedom(covariances, [one.freedom for one in parts]),
+        questions,
     )
+
+
+def _freedom(covariances: Sequence[Floats], freedoms: Sequence[float]) -> float:
+    """Degrees of freedom of a sum of covariances (Nel and Van der Merwe 1986).
+
+    It is Welch and Satterthwaite's for a single variance. The noisiest benchmark counts most.
+    """
+
+    def size(covariance: Floats) -> float:
+        return float(np.trace(covariance) ** 2 + np.trace(covariance @ covariance))
+
+    parts = sum(size(one) / own for one, own in zip(covariances, freedoms, strict=True))
+    # Without any variance there is nothing that degrees of freedom would change.
+    return size(np.sum(covariances, axis=0)) / parts if parts > 0 else float(sum(freedoms))
 
 
 def by_halves(
@@ -91,7 +112,7 @@ def by_halves(
     once = np.ones((ESTIMATE_HALVINGS // HALVINGS, questions))
     shares = np.full(questions, 1 / questions)
     again = rng.multinomial(questions, shares, size=DRAWS).astype(np.float64)
-    here, drawn = (_halved(candidates.scores, doublings, counts, rng) for counts in (once, again))
+    here, drawn = (_halved(candidates, doublings, counts, rng) for counts in (once, again))
     return {
         size: _from_halvings(doublings.sizes, one, several, questions)
         for size, one, several in zip(batch_sizes, here, drawn, strict=True)
@@ -113,7 +134,9 @@ def by_surface(
     for size, contests in zip(batch_sizes, doublings.contests(accuracies, accuracies), strict=True):
         total, number = contests.totals(len(doublings.sizes))
         covariance = _covariance(total[1:], questions)
-        found[size] = Advantages(doublings.sizes, total[0], number[0], covariance, questions - 1)
+        found[size] = Advantages(
+            doublings.sizes, total[0], number[0], covariance, questions - 1, questions
+        )
     return found, fits
 
 
@@ -122,7 +145,7 @@ Halved = tuple[Floats, Floats]
 
 
 def _halved(
-    scores: Floats, doublings: Doublings, counts: Floats, rng: np.random.Generator
+    candidates: Candidates, doublings: Doublings, counts: Floats, rng: np.random.Generator
 ) -> list[Halved]:
     """HALVINGS halvings of each draw, at each batch size.
 
@@ -130,16 +153,16 @@ def _halved(
 
     A halving and its exchange, in which the other half chooses, count as one.
     """
-    of_questions, n_sizes, parts = _Scores(scores), len(doublings.sizes), []
+    scores, n_sizes, parts = _Scores(candidates), len(doublings.sizes), []
     for at in range(0, len(counts), DRAWS_AT_ONCE):
         repeated = np.repeat(counts[at : at + DRAWS_AT_ONCE], HALVINGS, axis=0)
         # All copies of a question lie in the same half.
         half = rng.random(repeated.shape).argsort(axis=1) < repeated.shape[1] // 2
-        one, other = (of_questions.means(np.where(mine, repeated, 0)) for mine in (half, ~half))
+        one, other = (np.where(mine, repeated, 0) for mine in (half, ~half))
         totals = [
             np.stack(contests.totals(n_sizes))
-            for ends in ((one, other), (other, one))
-            for contests in doublings.contests(*ends)
+            for chooses, judges in ((one, other), (other, one))
+            for contests in doublings.contests(scores.estimates(chooses), scores.means(judges))
         ]
         exchanged = np.stack(totals).reshape(2, -1, 2, len(repeated) // HALVINGS, HALVINGS, n_sizes)
         parts.append(exchanged.mean(axis=0))
@@ -147,25 +170,36 @@ def _halved(
 
 
 class _Scores:
-    """Scores whose means over weighted questions are matrix products in single precision."""
+    """Scores over weighted questions: estimates that choose, and raw means that are then compared.
 
-    def __init__(self, scores: Floats) -> None:
-        measured = ~np.isnan(scores)
-        self._scores = np.where(measured, scores, 0).astype(np.float32).T.copy()
+    counts  how often each draw holds each question: [draws, questions]
+
+    Both are [members, draws], and NaN for a member that none of a draw's questions was measured on.
+    """
+
+    def __init__(self, candidates: Candidates) -> None:
+        measured = ~np.isnan(candidates.scores)
+        self._shrinkage = candidates.shrinkage
+        # Means are matrix products in single precision, which choose nothing.
+        self._scores = np.where(measured, candidates.scores, 0).astype(np.float32).T.copy()
         self._measured = None if measured.all() else measured.astype(np.float32).T.copy()
-        self._plain = np.nanmean(scores, axis=0).astype(np.float32)[:, None]
 
-    def means(self, counts: Floats) -> Floats:
-        """Mean scores by these counts of the questions, [draws, questions]: [members, draws].
+    def estimates(self, counts: Floats) -> Floats:
+        """Estimates are rounded, so that no choice depends on the order in which a library adds."""
+        # A half of a draw can be without any question, and is not to be shrunken.
+        held = np.where(counts.any(axis=1, keepdims=True), counts, 1.0)
+        return np.where(self._number(counts) > 0, self._shrinkage.estimates(held).T, np.nan)
 
-        Without any measured question it is the plain mean.
-        """
-        weights = counts.T.astype(np.float32)
-        sums = self._scores @ weights
+    def means(self, counts: Floats) -> NDArray[np.floating]:
+        number = self._number(counts)
+        sums = self._scores @ counts.T.astype(np.float32)
+        return np.where(number > 0, sums / np.maximum(number, 1), np.nan)
+
+    def _number(self, counts: Floats) -> NDArray[np.floating]:
+        """How many questions a mean is over: [members, draws], or [1, draws] if all were measured."""
         if self._measured is None:
-            return sums / np.maximum(weights.sum(axis=0), 1)
-        shares = self._measured @ weights
-        return np.where(shares > 0, sums / np.maximum(shares, 1), self._plain)
+            return counts.sum(axis=1)[None]
+        return self._measured @ counts.T.astype(np.float32)
 
 
 def _from_halvings(sizes: Floats, here: Halved, drawn: Halved, questions: int) -> Advantages:
@@ -174,7 +208,7 @@ def _from_halvings(sizes: Floats, here: Halved, drawn: Halved, questions: int) -
     flat = here[0].reshape(-1, len(sizes))
     noise = np.cov(flat.T) / len(flat)
     covariance = _between(drawn[0], questions) + noise
-    return Advantages(sizes, total, contests, covariance, questions - 1)
+    return Advantages(sizes, total, contests, covariance, questions - 1, questions)
 
 
 def _between(values: Floats, questions: int) -> Floats:

@@ -32,7 +32,7 @@ NOTHING = np.int64(-1)
 
 Packed = NDArray[np.int64]
 Steps = list[list[int]]
-Met = tuple[NDArray[np.intp], Floats]
+Found = tuple[NDArray[np.intp], Floats]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,12 +83,14 @@ class Doublings:
 
         chosen_by  the accuracies by which configurations are chosen: [members, draws]
         measured   the accuracies that are then compared: [members, draws]
+
+        Where `chosen_by` is NaN a member is not chosen, and where `measured` is NaN there is no contest.
         """
         parts = []
         for at in range(0, chosen_by.shape[1], DRAWS_AT_ONCE):
             some = slice(at, at + DRAWS_AT_ONCE)
             best = self._best_so_far(chosen_by[:, some])
-            parts.append([self._met(best, steps, measured[:, some]) for steps in self._admitted])
+            parts.append([self._found(best, steps, measured[:, some]) for steps in self._admitted])
         return [
             Contests(*(np.concatenate(one) for one in zip(*of_batch, strict=True)))
             for of_batch in zip(*parts, strict=True)
@@ -99,7 +101,9 @@ class Doublings:
 
         Accuracy comes first, then the place, so that the earlier of equals is the larger.
         """
-        packed = (chosen_by * np.float32(UNITS)).astype(np.int64)[self._order]
+        # What is not known is below everything else, and below NOTHING.
+        known = np.where(np.isnan(chosen_by), -1, chosen_by)
+        packed = (known * np.float32(UNITS)).astype(np.int64)[self._order]
         packed <<= PLACE_BITS
         packed |= PLACES - np.arange(len(packed))[:, None]
         for places in self._cells:
@@ -107,11 +111,11 @@ class Doublings:
             np.maximum.accumulate(own, axis=0, out=own)
         return packed
 
-    def _met(self, best_so_far: Packed, admitted: Steps, measured: NDArray) -> Met:
+    def _found(self, best_so_far: Packed, admitted: Steps, measured: NDArray) -> Found:
         """Sizes and advantages of some draws: [draws, memories] each."""
         draws = measured.shape[1]
         best = np.full((*self._shape, draws), NOTHING)
-        now, recent, met = np.full(draws, NOTHING), deque[Packed](), []
+        now, recent, found = np.full(draws, NOTHING), deque[Packed](), []
         for places in admitted:
             for place in places:
                 best[self._size[place], self._token[place]] = best_so_far[place]
@@ -120,10 +124,10 @@ class Doublings:
             if len(recent) > STEPS_PER_DOUBLING:
                 chosen = _place(recent.popleft())
                 size, token = self._size[chosen], self._token[chosen]
-                met.append((size, self._advantage(best, size, token, measured)))
-        if not met:
+                found.append((size, self._advantage(best, size, token, measured)))
+        if not found:
             return np.zeros((draws, 0), dtype=np.intp), np.zeros((draws, 0))
-        size, advantage = zip(*met, strict=True)
+        size, advantage = zip(*found, strict=True)
         return np.stack(size, axis=1), np.stack(advantage, axis=1)
 
     def _advantage(

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raysweep.analysis.uncertainty import LEVEL, paired_difference
+from raysweep.analysis.uncertainty import LEVEL, holm_level, paired_difference
 from raysweep.metrics import Floats
 
 
@@ -73,11 +73,7 @@ def decided(ratios: Sequence[Ratio], level: float = LEVEL) -> list[bool]:
 
     With probability `level` none of those that are equal to 1 is among them.
     """
-    found: set[int] = set()
-    while left := set(range(len(ratios))) - found:
-        corrected = 1 - (1 - level) / len(left)
-        more = {index for index in left if ratios[index].excludes_1(corrected)}
-        if not more:
-            break
-        found |= more
-    return [index in found for index in range(len(ratios))]
+    single = holm_level(
+        lambda one: sum(ratio.excludes_1(one) for ratio in ratios), len(ratios), level
+    )
+    return [ratio.excludes_1(single) for ratio in ratios]

@@ -9,7 +9,7 @@ longer it is full. Variables with few distinct values have lower powers.
 The surface is fitted to the accuracies over all questions as a logistic regression, which needs no correction
 for accuracies of 0 and 1. Draws of the questions are then fitted by least squares on the logit scale, as
 differences from all questions, with the weights of the first fit. So a refit is a matrix product.
-A smooth law is an assumption: `lack_of_fit` tests it.
+A smooth law is an assumption: `deviations_p_value` tests it.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raysweep.analysis.candidates import Candidates
-from raysweep.analysis.uncertainty import bootstrap_means
 from raysweep.metrics import Floats
 
 DEGREE = 4
@@ -95,27 +94,13 @@ def design(candidates: Candidates) -> Floats:
     return _indicators([one.engine_id for one in candidates.configurations])
 
 
-def lack_of_fit(candidates: Candidates, weights: Floats) -> float:
+def deviations_p_value(here: Floats, drawn: Floats, questions: int) -> float:
     """The p-value of "accuracies deviate from the surface only as far as questions differ".
 
-    weights  the share of each question in each draw of a bootstrap: [draws, questions]
+    here, drawn  accuracy less the surface, over all questions and in each draw: [members], [draws, members]
 
     Squared deviations are added over the members, each in units of its variance over the draws. Chance is
     what the deviations of the draws do around those of all questions.
-    """
-    means = bootstrap_means(candidates.scores, weights)
-    surface = Surface(candidates)
-    return deviations_p_value(
-        candidates.accuracy - surface.accuracy,
-        means - surface.fitted(means),
-        len(candidates.scores),
-    )
-
-
-def deviations_p_value(here: Floats, drawn: Floats, questions: int) -> float:
-    """How often chance deviates as much as all questions do.
-
-    here, drawn  accuracy less the surface, over all questions and in each draw: [members], [draws, members]
     """
     # A bootstrap's variance is too small by this factor.
     chance = (drawn - drawn.mean(axis=0)) * np.sqrt(questions / max(1, questions - 1))

@@ -18,10 +18,10 @@ negative, while it is positive below. So weights should grow up to the threshold
 
 The best of many noisy accuracies is biased upwards, and more so the more there are. That alone would look
 like a threshold, since small sizes have the most larger sizes above them. So configurations are chosen on
-one half of the questions and measured on the other half. A threshold is *decided* only if the advantage
-is positive below it and negative above it, each at the 5% level, corrected for the search for its place,
-and if no single size contradicts its side: then there is more than one change. Its interval holds 95% of
-the thresholds that samples of questions would give, and is extended to the next sizes on both sides, since
+one half of the questions, by estimates, and measured on the other half. A threshold is *decided* only if the
+advantage is positive below it and negative above it, each at the 5% level, corrected for the search for its
+place, and if no single size contradicts its side: then there is more than one change. Its interval holds 95%
+of the thresholds that samples of questions would give, and is extended to the next sizes on both sides, since
 nothing was measured in between.
 
 The same is asked of several benchmarks together, and of a smooth law of accuracy (see `advantages`), which
@@ -30,21 +30,20 @@ knows more but assumes more. The smooth answer stands beside the other one and n
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 from raysweep.analysis.advantages import Advantages, by_halves, by_surface, pooled
 from raysweep.analysis.candidates import Candidates
-from raysweep.analysis.uncertainty import LEVEL
+from raysweep.analysis.uncertainty import FEWEST_QUESTIONS, LEVEL, student_quantile
 from raysweep.metrics import Floats
 from raysweep.system.quantities import human_bytes
 
 # The name of all benchmarks together, where a benchmark's name would stand.
 POOLED = "all benchmarks"
 
-FEWEST_QUESTIONS, FEWEST_SIZES = 8, 3
+FEWEST_SIZES = 3
 
 # A size with fewer contests than this cannot contradict.
 RARE = 0.2
@@ -52,16 +51,13 @@ RARE = 0.2
 # Samples of noise with the advantages' covariance, by which chance is judged.
 SIMULATED = 20_000
 
-# An advantage over all sizes together is reported from this many standard errors on.
-CERTAIN = 2
-
 
 @dataclass(frozen=True)
-class Advantage:
+class SizeAdvantage:
     """How much better weights are than tokens at one effective size, in accuracy, with its interval."""
 
     weights_bytes: int
-    contests: int  # memories at which the best configuration has this size
+    contests: int  # memories at which the best configuration has this size, a mean over draws
     mean: float
     low: float
     high: float
@@ -84,7 +80,7 @@ class Threshold:
     low: float | None = None
     high: float | None = None
     p_value: float | None = None
-    advantages: tuple[Advantage, ...] = ()
+    advantages: tuple[SizeAdvantage, ...] = ()
     smooth: "Threshold | None" = None
     fit_p: float | None = None
     agreement_p: float | None = None
@@ -105,23 +101,10 @@ class _Evidence:
         )
 
 
-def find_threshold(candidates: Candidates, batch_size: int, seed: int) -> Threshold:
-    """The scale threshold of a benchmark's scenarios at a batch size."""
-    return find_thresholds(candidates, [batch_size], seed)[batch_size]
-
-
 def find_thresholds(
-    candidates: Candidates, batch_sizes: Sequence[int], seed: int
-) -> dict[int, Threshold]:
-    """The same at several batch sizes, on the same draws of the questions."""
-    found = find_all_thresholds({"": candidates}, batch_sizes, seed)
-    return {size: threshold for (_, size), threshold in found.items()}
-
-
-def find_all_thresholds(
     benchmarks: Mapping[str, Candidates], batch_sizes: Sequence[int], seed: int
 ) -> dict[tuple[str, int], Threshold]:
-    """The scale thresholds by benchmark and batch size.
+    """The scale thresholds by benchmark and batch size, each benchmark's on the same draws of its questions.
 
     Benchmarks that share scenarios have one more, by the name POOLED, after all others.
     """
@@ -169,33 +152,33 @@ def _shared(benchmarks: Mapping[str, Candidates]) -> dict[str, Candidates]:
 def _answer(evidence: Sequence[_Evidence], batch_size: int, seed: int) -> Threshold:
     """The model-free answer of one or several benchmarks, with the smooth one beside it."""
     own = [one.by_halves[batch_size] for one in evidence]
-    smooth = _judge(pooled(one.smooth[batch_size] for one in evidence), seed)
+    smooth = judged(pooled(one.smooth[batch_size] for one in evidence), seed)
     # Of several fits the worst counts, corrected for their number.
     fit_p = min(1.0, len(evidence) * min(one.fit_p for one in evidence))
     return replace(
-        _judge(pooled(own), seed),
+        judged(pooled(own), seed),
         smooth=replace(smooth, fit_p=fit_p),
         agreement_p=_agreement(own, seed) if len(own) > 1 else None,
     )
 
 
-def _judge(own: Advantages, seed: int) -> Threshold:
+def judged(own: Advantages, seed: int) -> Threshold:
     """Find the change of sign, and test whether it could be chance.
 
     Cut c means that the sizes before index c lie below the threshold, and the others do not. Sizes that are
     seldom met count on their side of a cut, but are no place for one.
     """
-    met = np.flatnonzero(own.met)
-    if len(met) == 0:
+    contested = np.flatnonzero(own.contested)
+    if len(contested) == 0:
         return Threshold(False, "no memory in this sweep can be spent on either weights or tokens")
-    each = tuple(_advantage(index, own) for index in met.tolist())
-    if len(met) == 1:
-        return Threshold(False, _why_not(own), advantages=each)
-    noise, places = own.noise(SIMULATED, seed), met[1:]
+    each = tuple(_advantage(index, own) for index in contested.tolist())
+    noise, places = own.noise(SIMULATED, seed), contested[1:]
+    if len(places) == 0:
+        return Threshold(False, _why_not(own, noise), advantages=each)
     here, chance = _sides(own.total[None], places), _sides(noise, places)
     p_value = _p_value(here, chance)
     if p_value > 1 - LEVEL:
-        return Threshold(False, _why_not(own), p_value=p_value, advantages=each)
+        return Threshold(False, _why_not(own, noise), p_value=p_value, advantages=each)
     cut = int(_best_cut(here)[0])
     if why := _contradiction(own, int(places[cut]), noise):
         return Threshold(False, why, p_value=p_value, advantages=each)
@@ -206,7 +189,7 @@ def _judge(own: Advantages, seed: int) -> Threshold:
         True,
         "more weights win below it, more tokens win above it",
         weights_bytes=float(own.sizes[places[cut]]),
-        low=float(own.sizes[met[min(low, cut)]]),
+        low=float(own.sizes[contested[min(low, cut)]]),
         high=float(own.sizes[places[min(max(high, cut) + 1, len(places) - 1)]]),
         p_value=p_value,
         advantages=each,
@@ -255,7 +238,7 @@ def _contradiction(own: Advantages, cut: int, noise: Floats) -> str | None:
 def _agreement(several: Sequence[Advantages], seed: int) -> float:
     """The p-value of "these benchmarks have the same advantages on both sides of the pooled cut"."""
     together = pooled(several)
-    places = np.flatnonzero(together.met)[1:]
+    places = np.flatnonzero(together.contested)[1:]
     if len(places) == 0:
         return 1.0
     cut = places[_best_cut(_sides(together.total[None], places))[0]]
@@ -275,17 +258,17 @@ def _heterogeneity(values: Floats, weights: Floats) -> Floats:
     return ((values - mean) ** 2 * weights).sum(axis=(1, 2))
 
 
-def _why_not(own: Advantages) -> str:
-    z = float(own.total.sum()) / max(float(np.sqrt(own.covariance.sum())), 1e-12)
-    if abs(z) < CERTAIN:
+def _why_not(own: Advantages, noise: Floats) -> str:
+    whole, chance = float(own.total.sum()), np.abs(noise.sum(axis=1))
+    if abs(whole) <= max(float(np.quantile(chance, LEVEL)), 1e-12):
         return "the difference between more weights and more tokens is not significant"
-    ahead, behind = ("weights", "tokens") if z > 0 else ("tokens", "weights")
+    ahead, behind = ("weights", "tokens") if whole > 0 else ("tokens", "weights")
     return f"more {ahead} beat more {behind} over all sizes together, but no change is significant"
 
 
-def _advantage(index: int, own: Advantages) -> Advantage:
+def _advantage(index: int, own: Advantages) -> SizeAdvantage:
     """The mean advantage at a size, with its interval."""
     number = float(own.contests[index])
     mean, error = float(own.total[index]) / number, float(own.errors[index]) / number
-    half = NormalDist().inv_cdf((1 + LEVEL) / 2) * error
-    return Advantage(int(own.sizes[index]), round(number), mean, mean - half, mean + half)
+    half = float(student_quantile((1 + LEVEL) / 2, np.array(own.freedom))) * error
+    return SizeAdvantage(int(own.sizes[index]), round(number), mean, mean - half, mean + half)

@@ -13,6 +13,7 @@ tests). *Bootstrap*: for what depends on many scenarios at once, such as a place
 weights serves all of a benchmark's scenarios, so that every comparison is paired.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -22,6 +23,9 @@ from numpy.typing import NDArray
 from raysweep.metrics import Floats, rounded
 
 LEVEL = 0.95
+
+# Fewer questions are not halved into some that choose and some that judge.
+FEWEST_QUESTIONS = 8
 
 # A kurtosis that is estimated from few questions does not justify fewer degrees of freedom.
 FEWEST_DF = 4
@@ -104,6 +108,22 @@ def paired_difference(
         np.where(np.isnan(half), 1.0, mean + half),
     )
     return ConfidenceInterval(mean, rounded(low), rounded(high))
+
+
+def holm_level(excluded: Callable[[float], int], comparisons: int, level: float = LEVEL) -> float:
+    """The level of single intervals that judges all comparisons together, by Holm's method.
+
+    excluded  the number of comparisons whose intervals of a level exclude chance
+
+    With probability `level` no comparison that is chance is among those that this level excludes.
+    """
+    left = comparisons
+    while True:
+        single = 1 - (1 - level) / max(1, left)
+        still = comparisons - excluded(single)
+        if still >= left:
+            return single
+        left = still
 
 
 def bootstrap_weights(n_questions: int, draws: int, seed: int) -> Floats:

@@ -7,13 +7,13 @@ they are unlike and because answers are random, so with n questions of k samples
     variance of a difference  = (D + 2 W / k) / n        D  of how much better one model fits a question
 
 B, W and D are those of models that are right half the time, on questions whose difficulties have a standard
-deviation of DIFFICULTY logits, where each model gets along better or worse with a question by COMPANY logits.
+deviation of DIFFICULTY logits, and question-model interactions of INTERACTION logits.
 `benchmarks/planted_worlds.py` draws its worlds so. Two precisions of a model, or two budgets of a trace, are
 more alike, so their difference is better known. The most that B can be, with questions that are solved
 always or never, is 0.25: then the interval of an accuracy is up to 1.5 times as wide.
 
-*Thresholds.* How often a threshold like the study's is decided was simulated once, on the study's grid with
-the full cache, and stored in threshold_power.csv: `python -m benchmarks.power` makes that file.
+*Thresholds.* How often a threshold like the study's is decided was simulated once, in the world `study_like`
+of `benchmarks/planted_worlds.py`. `python -m benchmarks.power` makes the table, threshold_power.csv.
 """
 
 import csv
@@ -26,7 +26,12 @@ import numpy as np
 
 from raysweep.analysis.uncertainty import LEVEL, student_quantile
 
-DIFFICULTY, COMPANY = 2.0, 0.7
+DIFFICULTY, INTERACTION = 2.0, 0.7
+
+# The world in which thresholds were simulated, with the advantage of weights by `analysis.doubling`.
+WORLD = (
+    "study's grid, full cache, batch 1; threshold 3.4 GB, weights +4 to +10 below, 0 to −4 above"
+)
 
 TABLE = Path(__file__).with_name("threshold_power.csv")
 
@@ -104,8 +109,8 @@ def variances() -> Variances:
     """The variances of the assumed models and questions, by quadrature."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
     weights = weights / weights.sum()
-    # The probability of a right answer, by difficulty and company.
-    right = 1 / (1 + np.exp(-(DIFFICULTY * nodes[:, None] + COMPANY * nodes[None, :])))
+    # The probability of a right answer, by difficulty and interaction.
+    right = 1 / (1 + np.exp(-(DIFFICULTY * nodes[:, None] + INTERACTION * nodes[None, :])))
     second = float(weights @ right**2 @ weights)
     alike = float(weights @ (right @ weights) ** 2)  # of two models with the same question
     return Variances(second - 0.25, 0.5 - second, 2 * (second - alike))

@@ -136,12 +136,21 @@ def answers_error(accuracy: float, answers: int) -> float:
 class Allowance:
     """How far two careful groups may be apart on the same cell.
 
-    points  half the width of a 95% interval of their difference, from 0 to 1
-    cells   cells that several groups measured, from which it comes
+    error    standard error of their difference, from 0 to 1
+    freedom  its degrees of freedom
+    cells    cells that several groups measured, from which it comes
     """
 
-    points: float
+    error: float
+    freedom: int
     cells: int
+
+    def points(self, level: float = LEVEL) -> float:
+        """Half the width of an interval of their difference, from 0 to 1."""
+        if self.cells == 0:
+            return 0.0
+        quantile = student_quantile((1 + level) / 2, np.array(float(self.freedom)))
+        return float(quantile) * self.error
 
 
 def between_groups(cells: Iterable[Cell]) -> Allowance:
@@ -157,7 +166,6 @@ def between_groups(cells: Iterable[Cell]) -> Allowance:
     several = [values for values in shared.values() if len(values) > 1]
     df = sum(len(values) - 1 for values in several)
     if df == 0:
-        return Allowance(0.0, 0)
+        return Allowance(0.0, 0, 0)
     variance = sum(float(np.var(values)) * len(values) for values in several) / df
-    quantile = float(student_quantile((1 + LEVEL) / 2, np.array(float(df))))
-    return Allowance(quantile * sqrt(2 * variance), len(several))
+    return Allowance(sqrt(2 * variance), df, len(several))

@@ -4,7 +4,7 @@
 their difference. What remains is the randomness of the answers, ours and theirs, and what two careful groups
 differ by (`cells.between_groups`). The run agrees with a cell if the difference is at most
 
-    sqrt((z * our error)^2 + (z * their error)^2 + allowance^2),    z = 1.96.
+    sqrt((z * our error)^2 + (z * their error)^2 + allowance^2).
 
 The interval over questions, which is far wider, would let nearly every run agree with every cell. It is
 given for information. A cell is only judged if nothing is known to differ: its benchmark has as many
@@ -12,6 +12,10 @@ questions, budget, sampling and votes are alike, and no early end of thinking is
 
 *Orders.* Two configurations are compared in pairs, question by question, with the interval of
 `uncertainty.paired_difference`.
+
+*Together.* One of twenty comparisons differs by chance. So z, the allowance and the intervals are those of
+the level at which Holm's method judges together all cells, or all orders, that this run has a counterpart of.
+In 95% of runs in which no cell differs, none is said to, and likewise for orders.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,7 +26,7 @@ from statistics import NormalDist
 import numpy as np
 
 from raysweep.analysis.candidates import Candidate, Candidates
-from raysweep.analysis.uncertainty import LEVEL, paired_difference, run_spread
+from raysweep.analysis.uncertainty import LEVEL, holm_level, paired_difference, run_spread
 from raysweep.metrics import Floats
 from raysweep.published.cells import (
     Allowance,
@@ -41,8 +45,6 @@ AS_REPORTED, REVERSED, UNDECIDED = "as reported", "the other way round", "not de
 
 # Budgets within this factor count as the same, since few traces end in between.
 SAME_BUDGET = 1.1
-
-Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,9 @@ class CellBeside:
 
 @dataclass(frozen=True)
 class OrderBeside:
-    """A reported order and the difference that the run finds, with its 95% interval.
+    """A reported order and the difference that the run finds, with its interval.
+
+    All orders of a comparison lie in their intervals in 95% of runs.
 
     engines  pairs of engines over which the difference is a mean
     """
@@ -108,30 +112,36 @@ def compare(published: Published, sweep: Sweep, candidates: Mapping[str, Candida
     allowance = between_groups(published.cells)
     benchmarks = {one.name for one in sweep.benchmarks} & set(candidates)
     models = {one.name for one in sweep.models}
-    cells = [
-        _beside(cell, candidates[cell.benchmark], sweep, allowance.points)
-        for cell in published.cells
-        if cell.benchmark in benchmarks and cell.model in models
-    ]
-    orders = [
-        _ordered(order, benchmark, candidates[benchmark])
-        for order in published.orders
-        for benchmark in order.benchmarks
-        if benchmark in benchmarks
-    ]
-    return Comparison(
-        tuple(cell for cell in cells if cell is not None),
-        tuple(order for order in orders if order is not None),
-        published,
-        allowance,
-    )
+
+    def cells(level: float) -> tuple[CellBeside, ...]:
+        found = (
+            _beside(cell, candidates[cell.benchmark], sweep, allowance, level)
+            for cell in published.cells
+            if cell.benchmark in benchmarks and cell.model in models
+        )
+        return tuple(cell for cell in found if cell is not None)
+
+    def orders(level: float) -> tuple[OrderBeside, ...]:
+        found = (
+            _ordered(order, benchmark, candidates[benchmark], level)
+            for order in published.orders
+            for benchmark in order.benchmarks
+            if benchmark in benchmarks
+        )
+        return tuple(order for order in found if order is not None)
+
+    judged = sum(cell.verdict != ANOTHER for cell in cells(LEVEL))
+    level = holm_level(lambda one: sum(cell.verdict == DIFFERS for cell in cells(one)), judged)
+    asked = len(orders(LEVEL))
+    of_orders = holm_level(lambda one: sum(o.verdict != UNDECIDED for o in orders(one)), asked)
+    return Comparison(cells(level), orders(of_orders), published, allowance)
 
 
 # Cells
 
 
 def _beside(
-    cell: Cell, candidates: Candidates, sweep: Sweep, allowance: float
+    cell: Cell, candidates: Candidates, sweep: Sweep, allowance: Allowance, level: float
 ) -> CellBeside | None:
     """The nearest scenario. None if the run lacks the model, its precision or the KV policy."""
     index = _nearest(cell, candidates.members)
@@ -139,7 +149,8 @@ def _beside(
         return None
     here = candidates.members[index]
     ours = _answers_error(here, candidates.scores[:, index], sweep.samples)
-    margin = hypot(Z * ours, Z * cell.standard_error, allowance)
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    margin = hypot(z * ours, z * cell.standard_error, allowance.points(level))
     return CellBeside(cell, here, margin, tuple(_apart(cell, here, sweep)))
 
 
@@ -203,7 +214,9 @@ def _alike(ours: int, theirs: int) -> bool:
 # Orders
 
 
-def _ordered(order: Order, benchmark: str, candidates: Candidates) -> OrderBeside | None:
+def _ordered(
+    order: Order, benchmark: str, candidates: Candidates, level: float
+) -> OrderBeside | None:
     """The difference of the two sides over the engines that have both. None if no engine has."""
     largest = max(member.configuration.token_budget for member in candidates.members)
     ahead, behind = (
@@ -215,7 +228,7 @@ def _ordered(order: Order, benchmark: str, candidates: Candidates) -> OrderBesid
     one, other = (
         candidates.scores[:, [side[key] for key in shared]].mean(axis=1) for side in (ahead, behind)
     )
-    found = paired_difference(one, other)
+    found = paired_difference(one, other, level)
     bounds = (float(found.mean), float(found.low), float(found.high))
     return OrderBeside(order, benchmark, *bounds, engines=len(shared))
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from raysweep.analysis.threshold import find_all_thresholds
+from raysweep.analysis.threshold import find_thresholds
 from raysweep.analysis.uncertainty import bootstrap_weights
 from raysweep.grading.outcomes import OUTCOMES
 from raysweep.reducing.caches_as_full import caches_as_full
@@ -82,7 +82,7 @@ def _results(reduced: Sequence[Reduced], sweep: Sweep) -> Reduction:
     # Of a run that has not finished, only what was measured on the most questions is compared.
     comparable = {name: candidates.comparable for name, candidates in benchmarks.items()}
     frontier, frontiers = frontier_tables(comparable, sweep.batch_sizes, weights)
-    thresholds = find_all_thresholds(comparable, sweep.batch_sizes, BOOTSTRAP_SEED)
+    thresholds = find_thresholds(comparable, sweep.batch_sizes, BOOTSTRAP_SEED)
     pairs, most = pairs_with_references(reduced, sweep), sweep.token_budgets[-1]
     tables = {
         result_files.SCENARIOS: scenario_table(scenarios, comparable),

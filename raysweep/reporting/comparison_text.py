@@ -34,7 +34,7 @@ def write_comparison(found: Comparison, store: Store) -> str:
 
 def as_json(found: Comparison) -> dict[str, Any]:
     return {
-        "allowance": found.allowance.points,
+        "allowance": found.allowance.points(),
         "cells": [_cell_as_json(beside) for beside in found.cells],
         "orders": [_order_as_json(beside) for beside in found.orders],
     }
@@ -82,7 +82,7 @@ def tables(found: Comparison) -> Iterator[Table]:
 def _cells_table(found: Comparison) -> Table:
     title = (
         "published accuracies beside this run's; the interval is over questions, and ± is the largest "
-        "difference that counts as agreement"
+        "difference that counts as agreement, with all cells judged together"
     )
     names = (
         "source",
@@ -113,7 +113,10 @@ def _cells_table(found: Comparison) -> Table:
 
 
 def _orders_table(found: Comparison) -> Table:
-    title = "reported orders: is the first more accurate? Differences are paired by question"
+    title = (
+        "reported orders: is the first more accurate? Differences are paired by question, and the intervals "
+        "hold together in 95% of runs"
+    )
     names = ("benchmark", "first", "second", "diff.", "interval", "verdict")
     table = empty_table(Text(title), names, words=("benchmark", "first", "second", "verdict"))
     for beside in found.orders:
@@ -139,7 +142,7 @@ def lines(found: Comparison) -> Iterator[Line]:
         return
     yield Line("compare", f"{_counted(found.cells, 'cell')}, of {len(cells)} that are published")
     yield Line("", f"{_counted(found.orders, 'order')}, of {asked} that are reported")
-    allowed = percentage_points(found.allowance.points)
+    allowed = percentage_points(found.allowance.points())
     several = plural(found.allowance.cells, "cell")
     yield Line(
         "",

@@ -13,10 +13,15 @@ SIGNIFICANT = 1 - LEVEL
 
 
 def threshold_notes(results: Results, batch_size: int) -> Iterator[str]:
-    """The thresholds of these results, which are of one benchmark, and of all benchmarks together."""
-    for threshold in results.summary.get("thresholds", []):
+    """The threshold of these results, which are of one benchmark.
+
+    The threshold of all benchmarks together is said once, beside the last of them by name.
+    """
+    known = results.summary.get("thresholds", [])
+    last = max((one["benchmark"] for one in known if one["benchmark"] != POOLED), default="")
+    for threshold in known:
         pooled = threshold["benchmark"] == POOLED and threshold["batch_size"] == batch_size
-        if pooled or is_of(threshold, results, batch_size):
+        if (pooled and last in results.candidates) or is_of(threshold, results, batch_size):
             yield " ".join([threshold_in_words(threshold), *smooth_in_words(threshold)])
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.planted_worlds import World, drawn, flat, off_the_law, study_grid, study_like, truth
 from raysweep.analysis.candidates import Candidates
-from raysweep.analysis.surface import Surface, design, lack_of_fit
+from raysweep.analysis.surface import Surface, design, deviations_p_value
 from raysweep.analysis.uncertainty import bootstrap_means, bootstrap_weights
 
 FULL_CACHE = study_grid(full_cache_alone=True)
@@ -86,6 +86,12 @@ def test_policies_of_one_model_have_curves_of_their_own():
     assert np.abs(smooth - candidates.accuracy).mean() < 0.03
 
 
+def lack_of_fit(candidates: Candidates, weights: np.ndarray) -> float:
+    surface, means = Surface(candidates), bootstrap_means(candidates.scores, weights)
+    here, drawn = candidates.accuracy - surface.accuracy, means - surface.fitted(means)
+    return deviations_p_value(here, drawn, len(candidates.scores))
+
+
 def test_a_flat_world_is_seldom_said_not_to_fit():
     weights = bootstrap_weights(100, 200, 0)
     p = [lack_of_fit(drawn(flat(FULL_CACHE), 100, seed), weights) for seed in range(40)]
@@ -95,5 +101,5 @@ def test_a_flat_world_is_seldom_said_not_to_fit():
 
 def test_engines_off_the_law_are_seen():
     weights = bootstrap_weights(198, 200, 0)
-    world = replace(off_the_law(study_like(FULL_CACHE), 1.0, 3), company=0.3)
+    world = replace(off_the_law(study_like(FULL_CACHE), 1.0, 3), interaction=0.3)
     assert lack_of_fit(drawn(world, 198, 0), weights) < 0.05

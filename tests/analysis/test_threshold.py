@@ -11,8 +11,6 @@ from raysweep.analysis.candidates import Candidates
 from raysweep.analysis.threshold import (
     POOLED,
     Threshold,
-    find_all_thresholds,
-    find_threshold,
     find_thresholds,
 )
 
@@ -30,6 +28,10 @@ WITHOUT = {
     "both count alike at every size": 0.4 * doublings("weights_bytes") + 0.4 * tokens() - 2,
     "weights count, then nothing does": 0.8 * np.minimum(doublings("weights_bytes"), 3) - 2,
 }
+
+
+def find_threshold(candidates: Candidates, batch_size: int, seed: int) -> Threshold:
+    return find_thresholds({"a": candidates}, [batch_size], seed)["a", batch_size]
 
 
 def found(ability: np.ndarray, seed: int, questions: int = QUESTIONS) -> Threshold:
@@ -118,9 +120,9 @@ def test_five_seeds_give_one_verdict():
 
 def test_batch_sizes_have_thresholds_of_their_own():
     candidates = planted_thresholds.candidates(with_threshold(THRESHOLD), 60, 1)
-    both = find_thresholds(candidates, [1, 16], 0)
-    assert both[1] == find_threshold(candidates, 1, 0)
-    assert both[1].advantages != both[16].advantages
+    both = find_thresholds({"a": candidates}, [1, 16], 0)
+    assert both["a", 1] == find_threshold(candidates, 1, 0)
+    assert both["a", 1].advantages != both["a", 16].advantages
 
 
 def test_a_second_change_is_not_announced_as_one_threshold():
@@ -158,7 +160,7 @@ def benchmarks(*abilities: np.ndarray, questions: int) -> dict[str, Candidates]:
 def test_benchmarks_that_agree_decide_together_what_none_decides_alone():
     slight = with_threshold(THRESHOLD, weights=0.7)
     several = benchmarks(slight, slight, questions=8)
-    answers = find_all_thresholds(several, [1], 0)
+    answers = find_thresholds(several, [1], 0)
     together = answers.pop((POOLED, 1))
     assert not any(answer.decided for answer in answers.values())
     assert together.decided and together.low is not None and together.high is not None
@@ -169,7 +171,7 @@ def test_benchmarks_that_agree_decide_together_what_none_decides_alone():
 
 def test_benchmarks_that_differ_are_said_to_differ():
     several = benchmarks(with_threshold(9e9), WITHOUT["tokens alone count"], questions=QUESTIONS)
-    together = find_all_thresholds(several, [1], 0)[POOLED, 1]
+    together = find_thresholds(several, [1], 0)[POOLED, 1]
     assert together.agreement_p is not None and together.agreement_p < 0.01
 
 
@@ -177,9 +179,9 @@ def test_benchmarks_are_pooled_over_the_configurations_that_all_of_them_have():
     several = benchmarks(with_threshold(THRESHOLD), with_threshold(THRESHOLD), questions=30)
     apart = np.flatnonzero(several["b"].weights_bytes <= SIZES[6])
     several["b"] = several["b"].take(apart.tolist())
-    together = find_all_thresholds(several, [1], 0)[POOLED, 1]
+    together = find_thresholds(several, [1], 0)[POOLED, 1]
     assert max(one.weights_bytes for one in together.advantages) <= SIZES[6]
     several["b"] = several["b"].take(
         np.flatnonzero(several["b"].weights_bytes <= SIZES[1]).tolist()
     )
-    assert (POOLED, 1) not in find_all_thresholds(several, [1], 0)
+    assert (POOLED, 1) not in find_thresholds(several, [1], 0)

@@ -8,7 +8,7 @@ from support.candidates import contest, rival
 
 from raysweep.analysis.candidates import Candidate, Candidates
 from raysweep.analysis.claims import Claim
-from raysweep.analysis.threshold import Advantage, Threshold
+from raysweep.analysis.threshold import SizeAdvantage, Threshold
 from raysweep.analysis.verdicts import (
     FAILS,
     FINDINGS,
@@ -195,7 +195,7 @@ def test_few_questions_decide_nothing():
 
 def advantages(*bounds: tuple[float, float]) -> Threshold:
     each = [
-        Advantage(size, 4, (low + high) / 2, low, high)
+        SizeAdvantage(size, 4, (low + high) / 2, low, high)
         for size, (low, high) in zip(SIZES, bounds, strict=False)
     ]
     return Threshold(False, "no change is significant", advantages=tuple(each))

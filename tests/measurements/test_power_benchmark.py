@@ -7,20 +7,30 @@ import pytest
 
 from benchmarks import planted_worlds
 from benchmarks import power as subject
+from benchmarks.threshold import KINDS
 from raysweep.planning import power
 from raysweep.planning.power import Simulated, simulated, threshold_chance
 
-WORLDS = 4
+WORLDS = 3
 
 
 def test_a_small_cut_is_like_the_stored_table(tmp_path: Path, monkeypatch):
-    rows = list(subject.simulate((12, 500), (16,), WORLDS, processes=1))
-    assert [(row.questions, row.worlds) for row in rows] == [(12, WORLDS), (500, WORLDS)]
+    rows = list(subject.simulate((12, 198), (16,), WORLDS, processes=1))
+    assert [(row.questions, row.worlds) for row in rows] == [(12, WORLDS), (198, WORLDS)]
     for row in rows:
         assert at_least_as_unlikely(row, threshold_chance(row.questions, 16)) > 0.001
     subject.write(rows, tmp_path / "power.csv")
     monkeypatch.setattr(power, "TABLE", tmp_path / "power.csv")
     assert simulated.__wrapped__() == tuple(rows)
+
+
+def test_the_stored_table_is_of_the_world_that_the_plan_names():
+    truth = KINDS["study-like"].truth
+    below = truth.sizes < 2.5e9
+    assert truth.threshold == pytest.approx(3.4e9, rel=0.02) and "3.4 GB" in power.WORLD
+    assert truth.mean[below].min() > 0.035 and truth.mean[below].max() < 0.105
+    above = truth.mean[truth.sizes >= truth.threshold]
+    assert above.min() > -0.045 and above.max() < 0.005
 
 
 def test_half_widths_of_a_run_are_those_of_unlike_models_with_like_accuracies():

@@ -7,8 +7,8 @@ from benchmarks import planted_worlds
 from raysweep.analysis.uncertainty import paired_difference, score_interval
 from raysweep.planning import power as subject
 from raysweep.planning.power import (
-    COMPANY,
     DIFFICULTY,
+    INTERACTION,
     Simulated,
     power,
     simulated,
@@ -44,14 +44,14 @@ def test_promised_half_widths_are_those_of_the_intervals(questions: int, samples
 
 def test_questions_and_engines_are_assumed_as_in_the_planted_worlds():
     world = planted_worlds.flat(planted_worlds.study_grid(full_cache_alone=True))
-    assert (world.difficulty, world.company) == ((0.0, DIFFICULTY), COMPANY)
+    assert (world.difficulty, world.interaction) == ((0.0, DIFFICULTY), INTERACTION)
 
 
 def test_the_quadrature_agrees_with_random_draws():
     rng = np.random.default_rng(0)
     difficulty = rng.normal(0, DIFFICULTY, 400_000)
     one, other = (
-        1 / (1 + np.exp(difficulty - rng.normal(0, COMPANY, difficulty.size))) for _ in range(2)
+        1 / (1 + np.exp(difficulty - rng.normal(0, INTERACTION, difficulty.size))) for _ in range(2)
     )
     known = variances()
     assert known.between == pytest.approx(one.var(), rel=0.01)

@@ -99,6 +99,31 @@ def test_groups_that_sample_the_same_agree_in_95_of_100_runs(
     assert least <= np.mean(agreed) <= most
 
 
+def test_in_95_of_100_runs_none_of_many_cells_that_are_alike_differs():
+    rng = np.random.default_rng(3)
+    known = Published(tuple(replace(CELL, model=f"toy-{i}", accuracy=0.5) for i in range(12)), ())
+    sweep = replace(
+        SWEEP, models=tuple(replace(SWEEP.models[0], name=f"toy-{i}") for i in range(12))
+    )
+    chances = np.full(40, 0.5)
+    alone = together = 0
+    for _ in range(60):
+        cells, members, columns = [], [], []
+        for cell in known.cells:
+            cells.append(replace(cell, accuracy=float(rng.binomial(64, chances).mean() / 64)))
+            columns.append(rng.binomial(16, chances) / 16)
+            own = {"model": cell.model, "token_budget": 1_000}
+            members.append(rival(1, 1, float(columns[-1].mean()), **own))
+        candidates = Candidates(tuple(members), np.stack(columns, axis=1))
+        found = compare(Published(tuple(cells), ()), sweep, {"sums": candidates}).cells
+        single = [
+            compare(Published((cell,), ()), sweep, {"sums": candidates}).cells[0] for cell in cells
+        ]
+        together += any(cell.verdict == DIFFERS for cell in found)
+        alone += any(cell.verdict == DIFFERS for cell in single)
+    assert together <= 0.1 * 60 < 0.25 * 60 < alone
+
+
 def test_what_careful_groups_differ_by_is_allowed():
     several = [replace(CELL, model=f"m{i}", accuracy=a) for i in range(9) for a in (0.5, 0.58)]
     known = Published((CELL, *several), ())
@@ -179,6 +204,18 @@ def test_an_order_holds_is_reversed_or_is_not_decided_by_the_paired_interval():
     assert ordered(found, b, c)[0].verdict == UNDECIDED
     assert ordered(found, a, Choice(engine="d.bf16.full")) == ()
     assert ordered(found, a, Choice(engine="b.bf16.full", token_budget=500)) == ()
+
+
+def test_orders_are_judged_together():
+    """A slight order that is told alone is not among many that are asked of the same run."""
+    found = engines({"a.bf16.full": 0.525, "b.bf16.full": 0.49})
+    a, b = (Choice(engine=f"{name}.bf16.full") for name in "ab")
+    (alone,) = ordered(found, a, b)
+    order = Order(SOURCE, ("sums",), a, b)
+    many = compare(Published((), (order,) * 40), SWEEP, {"sums": found}).orders
+    assert alone.verdict == AS_REPORTED
+    assert {one.verdict for one in many} == {UNDECIDED}
+    assert many[0].low < alone.low and many[0].high > alone.high
 
 
 def test_kv_policies_are_compared_over_the_engines_that_have_both():

@@ -13,7 +13,7 @@ from raysweep.reporting.power_text import chance, power_lines
 
 @pytest.fixture(autouse=True)
 def table(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = (Simulated(30, 16, 40, 0), Simulated(60, 16, 40, 14), Simulated(500, 16, 40, 40))
+    rows = (Simulated(30, 16, 40, 0), Simulated(60, 16, 40, 13), Simulated(500, 16, 40, 40))
     for module in (planning, __import__("raysweep.reporting.power_text", fromlist=["_"])):
         monkeypatch.setattr(module, "simulated", lambda: rows)
 
@@ -33,10 +33,11 @@ def said(**changes: Any) -> list[str]:
 def test_a_benchmark_has_two_lines_between_what_they_are_and_what_they_assume():
     assert said() == [
         "power|± of an accuracy, ± between two models, chance to decide a threshold",
-        "|sums, 30 questions × 16 samples: ±12.2, ±7.9, <5%",
-        "|60 questions: ±8.6, ±5.4, 35%; 32 samples: ±11.9, ±7.0, <5%",
+        "|sums, 30 questions × 16 samples: ±12.2, ±7.9, <10%",
+        "|60 questions: ±8.6, ±5.4, 30%; 32 samples: ±11.9, ±7.0, <10%",
         "|95% intervals in points at 50% accuracy, for typical questions",
-        "|thresholds by 40 simulated runs of the study's grid for each number",
+        "|thresholds by 40 simulated runs of a planted world for each number:",
+        f"|{planning.WORLD}",
     ]
 
 
@@ -47,7 +48,7 @@ def test_benchmarks_of_one_size_share_their_lines():
         "|a, c, 30 questions × 16 samples",
         "|b, 60 questions × 16 samples",
     ]
-    assert len(lines) == 7
+    assert len(lines) == 8
 
 
 def test_fewer_than_three_sizes_cannot_be_asked_for_a_threshold():
@@ -69,7 +70,8 @@ def test_a_single_question_says_so():
 
 
 @pytest.mark.parametrize(
-    ("share", "words"), [(0.0, "<5%"), (0.02, "<5%"), (0.36, "35%"), (0.98, ">95%"), (1.0, ">95%")]
+    ("share", "words"),
+    [(0.0, "<10%"), (0.04, "<10%"), (0.36, "40%"), (0.97, ">90%"), (1.0, ">90%")],
 )
-def test_a_chance_is_told_in_steps_of_five_percent(share: float, words: str):
+def test_a_chance_is_told_in_steps_of_ten_percent(share: float, words: str):
     assert chance(share) == words

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from support import result_tables
 
-from raysweep.analysis.threshold import Advantage, Threshold
+from raysweep.analysis.threshold import SizeAdvantage, Threshold
 from raysweep.analysis.verdicts import FINDINGS
 from raysweep.reducing.finding_table import finding_table
 from raysweep.reporting.page import render
@@ -20,7 +20,10 @@ OPEN = Threshold(
     False,
     "no change is significant",
     p_value=0.3,
-    advantages=(Advantage(100, 4, 0.05, -0.01, 0.11), Advantage(200, 4, -0.031, -0.09, 0.028)),
+    advantages=(
+        SizeAdvantage(100, 4, 0.05, -0.01, 0.11),
+        SizeAdvantage(200, 4, -0.031, -0.09, 0.028),
+    ),
 )
 
 
