@@ -75,10 +75,9 @@ def pairings(
 ) -> list[Pairing]:
     """The pairings of two sides, at each memory of a fixed scale that admits something new to either side.
 
-    The scale starts where both sides have a member that fits. It ends at twice the largest memory of the side
-    that has less to spend it on: further on, memory would be compared with no memory. Where the one side
-    starts beyond this end of the other, there are no pairings. Scores do not shape the scale. A pairing's
-    memory is that of its largest member.
+    The scale starts where both sides have a member that fits, and ends with the largest member. A side that
+    has nothing more to buy keeps its best: votes, say, are what memory buys beyond the longest chain of
+    thought. Scores do not shape the scale. A pairing's memory is that of its largest member.
     """
     if not (len(one) and len(other)):
         return []
@@ -86,11 +85,7 @@ def pairings(
     # The first of equally good ones is chosen, which shall be that of least memory.
     one, other = (side[np.argsort(memory[side], kind="stable")] for side in (one, other))
     first = max(memory[one].min(), memory[other].min())
-    last = 2 * min(memory[one].max(), memory[other].max())
-    if first > last:
-        return []
     both = np.sort(memory[np.concatenate([one, other])])
-    both = both[both <= last]
     doublings = np.log2(both[-1] / first)
     steps = np.arange(int(np.ceil(doublings * STEPS_PER_DOUBLING)) + 1)
     scale = first * 2.0 ** (steps / STEPS_PER_DOUBLING) * (1 + 1e-12)

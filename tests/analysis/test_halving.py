@@ -64,25 +64,19 @@ def test_the_best_of_many_equals_is_no_better_than_the_only_other():
     assert abs(np.mean(honest)) < 0.03
 
 
-def test_pairings_start_where_both_sides_fit_and_end_at_twice_what_the_smaller_side_can_use():
+def test_pairings_start_where_both_sides_fit_and_end_where_all_do():
     candidates = contest(
-        *(rival(10, 10, 0.5), rival(10, 62, 0.5), rival(10, 63, 0.5)),
-        *(rival(30, 5, 0.5), rival(30, 6, 0.5)),
+        rival(10, 10, 0.5), rival(10, 90, 0.5), rival(30, 5, 0.5), rival(30, 6, 0.5)
     )
-    held = pairings(candidates, 1, np.array([0, 1, 2]), np.array([3, 4]))
-    assert [one.memory_bytes for one in held] == [35, 36, 72]
+    held = pairings(candidates, 1, np.array([0, 1]), np.array([2, 3]))
+    assert [one.memory_bytes for one in held] == [35, 36, 100]
     assert [one.one.tolist() for one in held] == [[0], [0], [0, 1]]
-    assert [one.other.tolist() for one in held] == [[3], [3, 4], [3, 4]]
-
-
-def test_sides_that_never_meet_at_equal_memory_have_no_pairings():
-    candidates = contest(rival(10, 10, 0.5), rival(10, 31, 0.5))
-    assert pairings(candidates, 1, np.array([0]), np.array([1])) == []
-    assert pairings(candidates, 1, np.array([0]), np.array([], dtype=np.intp)) == []
+    assert [one.other.tolist() for one in held] == [[2], [2, 3], [2, 3]]
+    assert pairings(candidates, 1, np.array([0, 1]), np.array([], dtype=np.intp)) == []
 
 
 def test_of_equally_accurate_configurations_that_of_least_memory_is_chosen():
-    candidates = contest(rival(10, 30, 0.5), rival(10, 10, 0.5), rival(10, 10, 0.1))
+    candidates = contest(rival(10, 90, 0.5), rival(10, 10, 0.5), rival(10, 10, 0.1))
     (last,) = pairings(candidates, 1, np.array([0, 1]), np.array([2]))[-1:]
     assert last.one.tolist() == [1, 0]
 

@@ -84,7 +84,7 @@ def test_the_studys_questions_are_answered_in_words():
         for finding in (chain, facts)
     )
     assert votes.startswith("One sample that thinks longer is better than votes at ")
-    assert votes.endswith("of the 21 memories compared, and votes are at none" + ADJUSTED)
+    assert votes.endswith("of the 25 memories compared, and votes are at none" + ADJUSTED)
     assert other.startswith("Votes are first better than one sample that thinks longer at 190 kB")
 
 
