@@ -194,7 +194,10 @@ NEEDS = {
 
 OPPOSITE = "more tokens win at the smallest size, and more weights at the largest"
 
-OUTSIDE = "more {winner} win at the {end} size: the change, if there is one, lies {side} the sizes of this sweep"
+OUTSIDE = (
+    "more {winner} win at the {end} size: "
+    "the change, if there is one, lies {side} the sizes of this sweep"
+)
 
 SAME = "evicting and fewer bits are equally accurate on every question"
 
