@@ -196,7 +196,7 @@ OPPOSITE = "more tokens win at the smallest size, and more weights at the larges
 
 OUTSIDE = "more {winner} win at the {end} size: any change lies {side} the sizes of this sweep"
 
-SAME = "what is compared is equally accurate on every question"
+SAME = "evicting and fewer bits are equally accurate on every question"
 
 
 def _verdict(finding: str, groups: list[Group], halvings: Halvings) -> Verdict:
@@ -208,7 +208,7 @@ def _verdict(finding: str, groups: list[Group], halvings: Halvings) -> Verdict:
         reason = f"{n_questions} questions are too few to split in halves"
         return Verdict(finding, OPEN, comparisons=number, reason=reason)
     differences = _differences(groups, halvings)
-    if finding in ("cache", "eviction") and not np.nan_to_num(differences.by_question).any():
+    if finding == "eviction" and not np.nan_to_num(differences.by_question).any():
         return Verdict(finding, NOT_ASKED, reason=SAME)
     if not by_size:
         (claim,) = judge(differences.means([range(len(groups))]), SEED)
