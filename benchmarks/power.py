@@ -30,7 +30,7 @@ from raysweep.analysis.threshold import find_thresholds
 from raysweep.analysis.uncertainty import paired_difference, score_interval
 from raysweep.planning.power import TABLE, Simulated, power
 
-QUESTIONS, SAMPLES, WORLDS = (30, 100, 198, 500), (8, 16, 32), 40
+QUESTIONS, SAMPLES, WORLDS = (12, 30, 60, 100, 198), (8, 16, 32), 40
 
 # Accuracies that count as a half, and as the same.
 MIDDLE, ALIKE = (0.3, 0.7), 0.15

@@ -147,7 +147,8 @@ def lines(found: Comparison) -> Iterator[Line]:
     yield Line(
         "",
         f"± holds the noise of both sides' answers, and the {allowed} points that careful groups differ "
-        f"by, judged by {several} that several groups measured",
+        f"by, judged by {several} that several groups measured; where many are judged together, ± and the "
+        "intervals are wider (Holm), so in 95% of runs none differs by chance",
     )
     for reason, count in Counter(why for cell in found.cells for why in cell.apart).most_common():
         yield Line("", f"{ANOTHER}: {reason} ({plural(count, 'cell')})")
