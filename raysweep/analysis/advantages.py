@@ -27,8 +27,8 @@ from raysweep.analysis.uncertainty import bootstrap_means, bootstrap_weights
 from raysweep.metrics import Floats
 
 # Draws of the bootstrap, halvings of the questions in each, and halvings behind the estimate itself.
-DRAWS, HALVINGS, ESTIMATE_HALVINGS = 400, 8, 400
-SMOOTH_DRAWS = 600
+DRAWS, HALVINGS, ESTIMATE_HALVINGS = 200, 8, 400
+SMOOTH_DRAWS = 400
 
 # Draws whose accuracies are computed at once.
 DRAWS_AT_ONCE = 32

@@ -158,7 +158,7 @@ def benchmarks(*abilities: np.ndarray, questions: int) -> dict[str, Candidates]:
 
 
 def test_benchmarks_that_agree_decide_together_what_none_decides_alone():
-    slight = with_threshold(THRESHOLD, weights=0.7)
+    slight = with_threshold(THRESHOLD, weights=0.85)
     several = benchmarks(slight, slight, questions=8)
     answers = find_thresholds(several, [1], 0)
     together = answers.pop((POOLED, 1))

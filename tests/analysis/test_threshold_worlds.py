@@ -31,5 +31,6 @@ def test_the_truth_of_a_world_is_what_was_planted():
     truth = KINDS["study-like"].truth
     assert truth.threshold is not None and 2e9 < truth.threshold < 4.2e9
     below = truth.sizes < truth.threshold
-    assert (truth.mean[below] > 0.06).all() and (truth.mean[~below] < 0.005).all()
+    assert (truth.mean[below] > -0.01).all() and (truth.mean[~below] < 0.005).all()
+    assert (truth.mean[truth.sizes < 2.5e9] > 0.035).all()
     assert KINDS["flat"].truth.threshold is None

@@ -26,6 +26,7 @@ def test_a_small_cut_is_like_the_stored_table(tmp_path: Path, monkeypatch):
 
 def test_the_stored_table_is_of_the_world_that_the_plan_names():
     truth = KINDS["study-like"].truth
+    assert truth.threshold is not None
     below = truth.sizes < 2.5e9
     assert truth.threshold == pytest.approx(3.4e9, rel=0.02) and "3.4 GB" in power.WORLD
     assert truth.mean[below].min() > 0.035 and truth.mean[below].max() < 0.105
