@@ -28,10 +28,9 @@ from raysweep.analysis.uncertainty import LEVEL, student_quantile
 
 DIFFICULTY, INTERACTION = 2.0, 0.7
 
-# The world in which thresholds were simulated, with the advantage of weights by `analysis.doubling`.
-WORLD = (
-    "study's grid, full cache, batch 1; threshold 3.4 GB, weights +4 to +10 below, 0 to −4 above"
-)
+# Where thresholds were simulated. The full cache alone, batch size 1; by `analysis.doubling` weights are 4 to
+# 10 points ahead of tokens below, and up to 4 behind above.
+WORLD = "a threshold of 3.4 GB, study's grid"
 
 TABLE = Path(__file__).with_name("threshold_power.csv")
 

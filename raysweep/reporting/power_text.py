@@ -30,8 +30,7 @@ def power_lines(config: RunConfig, plan: Plan) -> Iterator[Line]:
         yield Line("", f"no threshold can be asked: {why_not}")
     else:
         worlds = min(row.worlds for row in simulated())
-        yield Line("", f"thresholds by {worlds} simulated runs of a planted world for each number:")
-        yield Line("", WORLD)
+        yield Line("", f"chances by {worlds} simulated runs: {WORLD}")
 
 
 def questions_lines(
