@@ -216,7 +216,7 @@ def test_help_tells_the_stages_the_definitions_and_the_exit_statuses(command: Co
 
 @pytest.mark.parametrize(
     ("typed", "completions"),
-    [("+sweep=s", "+sweep=smoke"), ("sweep.forc", "sweep.forcing=")],
+    [("+sweep=sm", "+sweep=smoke"), ("sweep.forc", "sweep.forcing=")],
 )
 def test_the_shell_completes_keys_and_names(
     command: Command, monkeypatch: pytest.MonkeyPatch, typed: str, completions: str
