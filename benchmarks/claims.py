@@ -28,12 +28,11 @@ from benchmarks.planted_worlds import (
 )
 from raysweep.analysis import study
 from raysweep.analysis.candidates import Candidates, Indices
-from raysweep.analysis.claims import FEWEST_QUESTIONS
 from raysweep.analysis.study import EVICTING, QUANTIZED, of_kind
 from raysweep.analysis.threshold import Threshold
-from raysweep.analysis.uncertainty import paired_difference
+from raysweep.analysis.uncertainty import FEWEST_QUESTIONS, paired_difference
 from raysweep.analysis.verdicts import FAILS, HOLDS, Verdict, find_verdicts
-from raysweep.frontier import frontier_points
+from raysweep.frontier import best_within, frontier_points
 
 BATCH_SIZE = 1
 QUESTIONS = (30, 198)
@@ -149,9 +148,12 @@ def _alone(candidates: Candidates, one: Indices, other: Indices) -> Iterator[tup
     memory, accuracy = candidates.memory_bytes(BATCH_SIZE), candidates.accuracy
     steps = [memory[side[frontier_points(memory[side], accuracy[side])]] for side in (one, other)]
     for limit in np.unique(np.concatenate(steps)).tolist():
-        best = [candidates.best_within(limit, BATCH_SIZE, side) for side in (one, other)]
+        best = [best_within(memory[side], accuracy[side], limit) for side in (one, other)]
         if None not in best:
-            first, second = (candidates.scores[:, each] for each in best)
+            first, second = (
+                candidates.scores[:, side[place]]
+                for side, place in zip((one, other), best, strict=True)
+            )
             found = paired_difference(first, second)
             yield float(found.low), float(found.high)
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from raysweep.analysis.candidates import Candidates
 from raysweep.analysis.doubling import Doublings
 from raysweep.analysis.surface import Surface, deviations_p_value
-from raysweep.analysis.uncertainty import bootstrap_means, bootstrap_weights
+from raysweep.analysis.uncertainty import bootstrap_means, bootstrap_weights, random_halves
 from raysweep.metrics import Floats
 
 # Draws of the bootstrap, halvings of the questions in each, and halvings behind the estimate itself.
@@ -157,7 +157,7 @@ def _halved(
     for at in range(0, len(counts), DRAWS_AT_ONCE):
         repeated = np.repeat(counts[at : at + DRAWS_AT_ONCE], HALVINGS, axis=0)
         # All copies of a question lie in the same half.
-        half = rng.random(repeated.shape).argsort(axis=1) < repeated.shape[1] // 2
+        half = random_halves(repeated.shape[1], len(repeated), rng)
         one, other = (np.where(mine, repeated, 0) for mine in (half, ~half))
         totals = [
             np.stack(contests.totals(n_sizes))
@@ -174,7 +174,8 @@ class _Scores:
 
     counts  how often each draw holds each question: [draws, questions]
 
-    Both are [members, draws], and NaN for a member that none of a draw's questions was measured on.
+    Both are [members, draws]. A member that none of a draw's questions was measured on has the estimate -inf
+    and the mean NaN.
     """
 
     def __init__(self, candidates: Candidates) -> None:
@@ -186,20 +187,13 @@ class _Scores:
 
     def estimates(self, counts: Floats) -> Floats:
         """Estimates are rounded, so that no choice depends on the order in which a library adds."""
-        # A half of a draw can be without any question, and is not to be shrunken.
-        held = np.where(counts.any(axis=1, keepdims=True), counts, 1.0)
-        return np.where(self._number(counts) > 0, self._shrinkage.estimates(held).T, np.nan)
+        return self._shrinkage.estimates(counts).T
 
     def means(self, counts: Floats) -> NDArray[np.floating]:
-        number = self._number(counts)
-        sums = self._scores @ counts.T.astype(np.float32)
-        return np.where(number > 0, sums / np.maximum(number, 1), np.nan)
-
-    def _number(self, counts: Floats) -> NDArray[np.floating]:
-        """How many questions a mean is over: [members, draws], or [1, draws] if all were measured."""
-        if self._measured is None:
-            return counts.sum(axis=1)[None]
-        return self._measured @ counts.T.astype(np.float32)
+        drawn = counts.T.astype(np.float32)
+        # How many questions a mean is over: [members, draws], or [1, draws] if all were measured.
+        number = counts.sum(axis=1)[None] if self._measured is None else self._measured @ drawn
+        return np.where(number > 0, (self._scores @ drawn) / np.maximum(number, 1), np.nan)
 
 
 def _from_halvings(sizes: Floats, here: Halved, drawn: Halved, questions: int) -> Advantages:

@@ -3,10 +3,9 @@
 Those that were measured on fewer questions than others are unfinished, and may so far have met only easy
 questions. So whatever compares configurations takes the `comparable` ones. Their frontier is chosen by an
 estimate from all of them (`shrinkage`), since the best of many measured accuracies is mostly the luckiest.
-`best_within` chooses by measured accuracy instead: `benchmarks.claims` has it as the rule to beat.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from raysweep.analysis.configurations import Configuration, Row
 from raysweep.analysis.uncertainty import mean_score
-from raysweep.frontier import amortised_bytes, best_within, frontier_points
+from raysweep.frontier import amortised_bytes, frontier_points
 from raysweep.metrics import Floats
 
 if TYPE_CHECKING:
@@ -163,18 +162,6 @@ class Candidates:
     def frontier(self, batch_size: int) -> Indices:
         """The members on the frontier of memory against estimated accuracy, least memory first."""
         return frontier_points(self.memory_bytes(batch_size), self.estimate)
-
-    def best_within(
-        self, memory_bytes: float, batch_size: int, among: Sequence[int] | Indices | None = None
-    ) -> int | None:
-        """The member of the best measured accuracy whose question takes at most this memory, or None.
-
-        among  the members that may be chosen; all unless it is given
-        """
-        chosen = np.arange(len(self)) if among is None else np.asarray(among, dtype=np.intp)
-        memory = self.memory_bytes(batch_size)[chosen]
-        best = best_within(memory, self.accuracy[chosen], memory_bytes)
-        return None if best is None else int(chosen[best])
 
     def take(self, indices: Iterable[int]) -> "Candidates":
         chosen = list(indices)

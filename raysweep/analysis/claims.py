@@ -26,12 +26,10 @@ from typing import Literal
 import numpy as np
 
 from raysweep.analysis.halving import Differences
-from raysweep.analysis.uncertainty import LEVEL
+from raysweep.analysis.uncertainty import FEWEST_QUESTIONS, LEVEL
 from raysweep.metrics import Floats
 
 FLIPS = 4000
-# Fewer questions are too few to be halved.
-FEWEST_QUESTIONS = 8
 
 # What is smaller is 0 up to rounding.
 ZERO = 1e-12

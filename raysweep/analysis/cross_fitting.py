@@ -22,8 +22,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from raysweep.analysis.candidates import Candidates, Indices
-from raysweep.analysis.shrinkage import FEWEST_QUESTIONS
-from raysweep.analysis.uncertainty import ConfidenceInterval, mean_score, score_interval
+from raysweep.analysis.uncertainty import (
+    FEWEST_QUESTIONS,
+    ConfidenceInterval,
+    mean_score,
+    random_halves,
+    score_interval,
+)
 from raysweep.frontier import Bools
 from raysweep.metrics import Floats
 
@@ -68,8 +73,7 @@ class CrossFit:
             return cls(
                 candidates, whole, candidates.shrinkage.estimates(np.concatenate([whole] * 2))
             )
-        rng = np.random.default_rng(SEED)
-        half = (rng.random((HALVINGS, n)).argsort(axis=1) < n // 2).astype(np.float64)
+        half = random_halves(n, HALVINGS, np.random.default_rng(SEED)).astype(np.float64)
         halves = np.concatenate([half, 1 - half])
         return cls(candidates, half, candidates.shrinkage.estimates(halves))
 

@@ -84,7 +84,7 @@ class Doublings:
         chosen_by  the accuracies by which configurations are chosen: [members, draws]
         measured   the accuracies that are then compared: [members, draws]
 
-        Where `chosen_by` is NaN a member is not chosen, and where `measured` is NaN there is no contest.
+        Where `chosen_by` is NaN or -inf a member is not chosen. Where `measured` is NaN there is no contest.
         """
         parts = []
         for at in range(0, chosen_by.shape[1], DRAWS_AT_ONCE):
@@ -102,7 +102,7 @@ class Doublings:
         Accuracy comes first, then the place, so that the earlier of equals is the larger.
         """
         # What is not known is below everything else, and below NOTHING.
-        known = np.where(np.isnan(chosen_by), -1, chosen_by)
+        known = np.fmax(chosen_by, -1)
         packed = (known * np.float32(UNITS)).astype(np.int64)[self._order]
         packed <<= PLACE_BITS
         packed |= PLACES - np.arange(len(packed))[:, None]

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raysweep.analysis.candidates import Candidates, Indices
+from raysweep.analysis.uncertainty import divided, mean_measured, random_halves
 from raysweep.metrics import Floats
 
 # The seed is fixed, so that the same scores give the same differences.
@@ -50,8 +51,8 @@ class Differences:
     def means(self, groups: Sequence[Sequence[int] | Indices]) -> "Differences":
         """A column for each group of columns: their mean."""
         return Differences(
-            np.stack([_mean(self.by_question[:, list(own)], 1) for own in groups], axis=1),
-            np.stack([_mean(self.by_halving[:, list(own)], 1) for own in groups], axis=1),
+            np.stack([mean_measured(self.by_question[:, list(own)], 1) for own in groups], axis=1),
+            np.stack([mean_measured(self.by_halving[:, list(own)], 1) for own in groups], axis=1),
         )
 
     def less(self, one: int, other: int) -> "Differences":
@@ -111,14 +112,9 @@ class Halvings:
 
     @classmethod
     def of(cls, candidates: Candidates, seed: int = SEED, halvings: int = HALVINGS) -> "Halvings":
-        n_questions = len(candidates.scores)
-        order = np.random.default_rng(seed).random((halvings, n_questions)).argsort(axis=1)
-        half = order < n_questions // 2
+        half = random_halves(len(candidates.scores), halvings, np.random.default_rng(seed))
         chooses = np.concatenate([half, ~half])
-        weights = chooses.astype(np.float64)
-        # What a half has not measured is estimated from all questions, also from those that judge.
-        known = weights @ ~np.isnan(candidates.scores) > 0
-        estimate = np.where(known, candidates.shrinkage.estimates(weights), -np.inf)
+        estimate = candidates.shrinkage.estimates(chooses.astype(np.float64))
         return cls(np.ascontiguousarray(candidates.scores.T), estimate, ~chooses)
 
     def differences(self, held: Sequence[Pairing]) -> Differences:
@@ -134,20 +130,10 @@ class Halvings:
             found = np.where(counts, found, 0.0)
             sums += found
             numbers += counts
-            by_row[row] = _divide(found.sum(axis=1), counts.sum(axis=1))
-        by_halving = _mean(by_row.reshape(2, -1, len(held)), 0)
-        return Differences(_divide(sums, numbers).T, by_halving)
+            by_row[row] = divided(found.sum(axis=1), counts.sum(axis=1))
+        by_halving = mean_measured(by_row.reshape(2, -1, len(held)), 0)
+        return Differences(divided(sums, numbers).T, by_halving)
 
     def _best(self, members: Indices) -> Indices:
         """The member that each row chooses; of equally good ones the first: [rows]."""
         return members[self.estimate[:, members].argmax(axis=1)]
-
-
-def _mean(values: Floats, axis: int) -> Floats:
-    held = ~np.isnan(values)
-    return _divide(np.where(held, values, 0.0).sum(axis=axis), held.sum(axis=axis))
-
-
-def _divide(sums: Floats, numbers: NDArray) -> Floats:
-    """The quotient, NaN where the number is 0."""
-    return np.where(numbers > 0, sums / np.maximum(numbers, 1), np.nan)

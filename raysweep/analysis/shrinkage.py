@@ -23,10 +23,10 @@ import numpy as np
 
 from raysweep.analysis.candidates import Candidates, Indices
 from raysweep.analysis.surface import MEMBERS_PER_TERM, Surface, design
-from raysweep.analysis.uncertainty import bootstrap_means
+from raysweep.analysis.uncertainty import FEWEST_QUESTIONS, bootstrap_means
 from raysweep.metrics import Floats
 
-FEWEST_MEMBERS, FEWEST_QUESTIONS = 32, 8
+FEWEST_MEMBERS = 32
 
 # Estimates are told apart down to a tenth of a percentage point, so that no memory is spent on less. Measured
 # accuracies, where nothing is shrunken, are told apart by all that they differ in but rounding.
@@ -54,8 +54,10 @@ class Shrinkage:
         weights  how much each question counts: [draws, questions]; those of a half are 0 or 1
 
         A member that was measured on none of the questions that count is estimated at -inf, since
-        nothing else may speak for it.
+        nothing else may speak for it. So are all where no question counts.
         """
+        counts = weights.any(axis=1, keepdims=True)
+        weights = np.where(counts, weights, 1.0)
         kept = np.empty(self._order.size, dtype=np.intp)
         kept[self._order] = np.arange(self._order.size)
         scores = self._ordered.scores
@@ -68,7 +70,7 @@ class Shrinkage:
         measured = ~np.isnan(scores)
         if not measured.all():
             estimates[weights @ measured.astype(np.float64) == 0] = -np.inf
-        return estimates[:, kept]
+        return np.where(counts, estimates[:, kept], -np.inf)
 
     def _shared(self, estimates: Floats) -> Floats:
         """The estimates, with one for all of the same weights that scored alike on every question."""

@@ -42,13 +42,13 @@ class ConfidenceInterval:
 
 def mean_score(scores: Floats) -> Floats:
     """Mean over the questions that were measured: [...points]; NaN if none was."""
-    return rounded(_mean(scores))
+    return rounded(mean_measured(scores))
 
 
 def standard_error(scores: Floats) -> Floats:
     """Standard error of the mean, clustered by question: [...points]; NaN below two questions."""
     n = (~np.isnan(scores)).sum(axis=0)
-    return rounded(np.sqrt(_divide(_variance(scores), n)))
+    return rounded(np.sqrt(divided(_variance(scores), n)))
 
 
 def run_spread(probabilities: Floats) -> Floats:
@@ -58,7 +58,7 @@ def run_spread(probabilities: Floats) -> Floats:
     """
     measured = ~np.isnan(probabilities)
     binomial = np.where(measured, probabilities * (1 - probabilities), 0.0).sum(axis=0)
-    return rounded(_divide(np.sqrt(binomial), measured.sum(axis=0)))
+    return rounded(divided(np.sqrt(binomial), measured.sum(axis=0)))
 
 
 def score_interval(scores: Floats, level: float = LEVEL) -> ConfidenceInterval:
@@ -73,7 +73,7 @@ def score_interval(scores: Floats, level: float = LEVEL) -> ConfidenceInterval:
     binomial, variance = mean * (1 - mean), _variance(scores)
     too_alike = (variance < 1e-12) | (n * np.minimum(mean, 1 - mean) < 1) | (n < 2)
     # The design effect: the effective sample size per question.
-    design = _divide(binomial, np.where(too_alike, np.nan, variance))
+    design = divided(binomial, np.where(too_alike, np.nan, variance))
     size = _nan_for_0(np.where(too_alike, n, np.maximum(n, n * design)))
     # Questions that are answered neither always correctly nor always wrongly.
     inside = np.minimum(scores, 1 - scores) > 0
@@ -135,6 +135,14 @@ def bootstrap_weights(n_questions: int, draws: int, seed: int) -> Floats:
     return counts / n_questions
 
 
+def random_halves(n_questions: int, count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Whether each question lies in the first of two random halves: [count, n_questions].
+
+    Of an odd number of questions the first half has the smaller part.
+    """
+    return rng.random((count, n_questions)).argsort(axis=1) < n_questions // 2
+
+
 def bootstrap_means(scores: Floats, weights: Floats) -> Floats:
     """Mean score of each draw: [draws] from [questions], [draws, points] from [questions, points].
 
@@ -169,8 +177,8 @@ def _df(scores: Floats) -> Floats:
     """Degrees of freedom of the variance estimate."""
     n = (~np.isnan(scores)).sum(axis=0)
     squares = (scores - mean_score(scores)) ** 2
-    second, fourth = _mean(squares), _mean(squares**2)
-    kurtosis = np.where(second > 1e-12, _divide(fourth, second**2), 1.0)
+    second, fourth = mean_measured(squares), mean_measured(squares**2)
+    kurtosis = np.where(second > 1e-12, divided(fourth, second**2), 1.0)
     by_kurtosis = 2 * n / np.maximum(kurtosis - 1, 1e-9)
     return np.maximum(1, np.minimum(n - 1, np.maximum(by_kurtosis, FEWEST_DF)))
 
@@ -178,15 +186,16 @@ def _df(scores: Floats) -> Floats:
 def _variance(scores: Floats) -> Floats:
     """Variance between questions; NaN below two of them."""
     n = (~np.isnan(scores)).sum(axis=0)
-    return _divide(_mean((scores - mean_score(scores)) ** 2) * n, n - 1)
+    return divided(mean_measured((scores - mean_score(scores)) ** 2) * n, n - 1)
 
 
-def _mean(values: Floats) -> Floats:
+def mean_measured(values: Floats, axis: int = 0) -> Floats:
+    """Mean over an axis of the values that are not NaN; NaN if there is none."""
     measured = ~np.isnan(values)
-    return _divide(np.where(measured, values, 0.0).sum(axis=0), measured.sum(axis=0))
+    return divided(np.where(measured, values, 0.0).sum(axis=axis), measured.sum(axis=axis))
 
 
-def _divide(numerator: NDArray, denominator: NDArray) -> Floats:
+def divided(numerator: NDArray, denominator: NDArray) -> Floats:
     """The quotient, NaN where the denominator is 0."""
     return np.asarray(numerator / _nan_for_0(denominator), dtype=np.float64)
 

@@ -35,10 +35,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from raysweep.analysis.candidates import Candidates, Indices
-from raysweep.analysis.claims import FEWEST_QUESTIONS, Claim, judge
+from raysweep.analysis.claims import Claim, judge
 from raysweep.analysis.halving import SEED, Differences, Halvings, Pairing, pairings
 from raysweep.analysis.study import EVICTING, QUANTIZED, of_kind
 from raysweep.analysis.threshold import Threshold
+from raysweep.analysis.uncertainty import FEWEST_QUESTIONS
 
 HOLDS, FAILS, OPEN, NOT_ASKED = "holds", "does not hold", "not decided", "not asked"
 

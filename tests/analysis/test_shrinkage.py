@@ -6,8 +6,8 @@ from support.candidates import contest, rival
 
 from benchmarks.planted_worlds import drawn, off_the_law, study_grid, study_like, truth
 from raysweep.analysis.candidates import Candidates
-from raysweep.analysis.shrinkage import FEWEST_MEMBERS, FEWEST_QUESTIONS, effective_questions
-from raysweep.analysis.uncertainty import bootstrap_weights
+from raysweep.analysis.shrinkage import FEWEST_MEMBERS, effective_questions
+from raysweep.analysis.uncertainty import FEWEST_QUESTIONS, bootstrap_weights
 
 GRID = study_grid(full_cache_alone=True)
 
