@@ -63,6 +63,8 @@ class RayWorld:
     servers    of the engines whose backend is `server`
     preflight  admits the nodes; None admits all of them
     asked      numbers of the places that will say when they have capacity
+    early      tasks of the places that load, by number: an engine that hangs at its first step could keep its
+               actor from saying that it had loaded
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class RayWorld:
         self.session = uuid.uuid4().hex[:6]
         self.actors: dict[int, Any] = {}
         self.asked: set[int] = set()
+        self.early: dict[int, list[Task]] = {}
         self.heard: SimpleQueue[tuple[Place, EventOf, Future]] = SimpleQueue()
         self.announced: list[Need] = []
         self.view = ClusterView(partial(live_nodes, cluster))
@@ -134,10 +137,17 @@ class RayWorld:
             server=server,
         )
         self.actors[place.number] = actor
+        self.early[place.number] = []
         self.watchdog.begin(place)
         self._hear(place, actor.load_seconds.remote(), partial(Loaded, place))
 
     def run(self, place: Place, task: Task) -> None:
+        if place.number in self.early:
+            self.early[place.number].append(task)
+        else:
+            self._call(place, task)
+
+    def _call(self, place: Place, task: Task) -> None:
         actor = self.actors[place.number]
         call = actor.run_shard.options(name=named(task.shard)).remote(task.shard)
         self._hear(place, call, partial(Finished, place, task))
@@ -150,6 +160,7 @@ class RayWorld:
     def stop(self, place: Place) -> None:
         self._room_at = self.now()
         self.asked.discard(place.number)
+        self.early.pop(place.number, None)
         self.watchdog.end(place)
         actor = self.actors.pop(place.number, None)
         if actor is not None:
@@ -220,6 +231,9 @@ class RayWorld:
             return events_of(place, error)
         if isinstance(event, HasCapacity):
             self.asked.discard(place.number)
+        if isinstance(event, Loaded):
+            for task in self.early.pop(place.number, ()):
+                self._call(place, task)
         return [event] if event else []
 
 
