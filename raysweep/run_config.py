@@ -22,12 +22,33 @@ from raysweep.spec import (
 
 
 @dataclass(frozen=True)
+class Adaptive:
+    """Sampling in rounds that stops what cannot change the answer by more than `epsilon`.
+
+    epsilon        accuracy that may be lost, as a share of the questions
+    delta          the probability that more is lost
+    memory_bytes   asks for the best within this memory; None asks for the frontier at all batch sizes
+    batch_size     questions that are answered at once within that memory
+    max_usd        no round starts that would cost more than this in all; None for no limit
+    max_gpu_hours  the same in GPU-hours
+    """
+
+    epsilon: float
+    delta: float
+    memory_bytes: float | None = None
+    batch_size: int = 1
+    max_usd: float | None = None
+    max_gpu_hours: float | None = None
+
+
+@dataclass(frozen=True)
 class Sweep:
     """The grid. Token budgets increase, and every group size is at most `samples`.
 
     control    whether `full` is run on torch too where it runs on vLLM and other policies on torch
     leave_out  patterns of the engines that are no part of the grid, such as `qwen3-32b.*.full`
     unfit      what happens to an engine that fits on no GPU of the cluster: `skip` or `refuse`
+    adaptive   None: every sample is made
     """
 
     models: tuple[ModelSpec, ...]
@@ -43,6 +64,7 @@ class Sweep:
     control: bool = False
     leave_out: tuple[str, ...] = ()
     unfit: str = "refuse"
+    adaptive: Adaptive | None = None
 
     def cells(self) -> Iterator[tuple[ModelSpec, WeightSpec, KVPolicy]]:
         """Model, precision and policy of each engine of the grid, in the configuration's order."""
