@@ -86,8 +86,25 @@ class World(Protocol):
         ...
 
 
-def run(schedule: Schedule, world: World, watch: Callable[[Schedule, Event | None], None]) -> None:
-    """Run a schedule to its end.
+class Supply(Protocol):
+    """Where more work comes from while a schedule runs. Both may add jobs to it."""
+
+    def finished(self, schedule: Schedule, task: Task, now: float) -> None:
+        """Take in that a task is finished. Its samples are in the store."""
+        ...
+
+    def idle(self, schedule: Schedule, now: float) -> None:
+        """Places are about to be given back, or there is free capacity that no engine takes."""
+        ...
+
+
+def run(
+    schedule: Schedule,
+    world: World,
+    watch: Callable[[Schedule, Event | None], None],
+    supply: Supply | None = None,
+) -> None:
+    """Run a schedule to its end, which has come when all is finished and `supply` has brought no more.
 
     watch  is called after each event of a place that is held, and with None after a wait without events.
            Events of places that were given back are ignored.
@@ -100,6 +117,8 @@ def run(schedule: Schedule, world: World, watch: Callable[[Schedule, Event | Non
                 for place in schedule.see(nodes, world.now()):
                     world.stop(place)
                 seen = nodes
+            if supply is not None and schedule.idles:
+                supply.idle(schedule, world.now())
             for action in schedule.decide(world.now()):
                 _do(world, action)
             if not schedule.places and not (schedule.waits and world.goes_on(schedule)):
@@ -108,6 +127,8 @@ def run(schedule: Schedule, world: World, watch: Callable[[Schedule, Event | Non
             for event in events:
                 if event.place.number in schedule.places:
                     _take_in(schedule, world, event)
+                    if supply is not None and isinstance(event, Finished):
+                        supply.finished(schedule, event.task, world.now())
                     watch(schedule, event)
             if not events:
                 watch(schedule, None)

@@ -19,24 +19,22 @@ from raysweep.scheduling.loss_kinds import LossKind
 from raysweep.scheduling.losses import Failure, Loss, Losses
 from raysweep.scheduling.nodes import Capacity, Node, Spot
 from raysweep.scheduling.places import Action, Place, RunTask, Start, Stop, spare
+from raysweep.scheduling.priority import pays, priority
 from raysweep.scheduling.queues import Amount, EngineQueue, Task
 from raysweep.shard import Receipt
 
 # Seconds for which a node gets no actor after one was lost with it. Ray takes 15 s to call a node dead.
 COOL_DOWN_S = 20.0
 
-# Time for this many longest traces is reserved at the end of an engine's work (tuned with
-# benchmarks.scheduler).
-TAIL = 3.0
-
 
 class Schedule:
     """All engines with work, the places they hold, and the free capacity.
 
     most_places  places held at a time at most, None for as many as the nodes hold
-    gpu_s        GPU seconds of the places that were given back
+    gpu_s_of     GPU seconds of the places that were given back, by kind of GPU
     loads        how long actors took to load, by kind of GPU and engine id
     draining     no more work is started
+    stopped      why no more work may start, or "" if it may
 
     A node that is cooling down gets no actor until the time that is kept with its id. Places to feed may get
     work, or are given back if there is none for them.
@@ -51,22 +49,39 @@ class Schedule:
     ):
         self.learnt, self.most_places = learnt, most_places
         self.queues: list[EngineQueue] = []
-        for job in jobs:
-            queue = EngineQueue(job.engine, job.options, learnt)
-            queue.add(Task(shard) for shard in job.shards)
-            self.queues.append(queue)
+        self._by_engine: dict[str, EngineQueue] = {}
         self.losses = Losses(max_attempts)
         self.capacity = Capacity()
         self.places: dict[int, Place] = {}
         self.started = 0
         self._held = self.most_held = 0
-        self.gpu_s = 0.0
+        self.gpu_s_of: Counter[str] = Counter()
         self.loads: dict[tuple[str, str], LoadTime] = defaultdict(LoadTime)
         self.warnings: set[str] = set()
         self.draining = False
         self._cooling_down: dict[str, float] = {}
         self._to_feed: dict[Place, None] = {}
+        self._stopped = ""
+        self.add(jobs)
+
+    def add(self, jobs: Iterable[Job]) -> None:
+        """Take in work, also while other work runs. An engine keeps its history in this run."""
+        for job in jobs:
+            engine_id = job.engine.engine_id
+            if engine_id not in self._by_engine:
+                queue = EngineQueue(job.engine, job.options, self.learnt)
+                self._by_engine[engine_id] = queue
+                self.queues.append(queue)
+            queue = self._by_engine[engine_id]
+            queue.rank = job.rank
+            queue.add(Task(shard) for shard in job.shards)
+        self._to_feed = dict.fromkeys(self.places.values())
         self._may_start = True
+
+    def stop(self, why: str) -> None:
+        """Start no more work. What runs is finished."""
+        self._stopped = self._stopped or why
+        self.draining = True
 
     # Decisions.
 
@@ -89,6 +104,27 @@ class Schedule:
     def waits(self) -> bool:
         """Whether work waits that may still be started."""
         return not self.draining and any(queue.waiting_samples for queue in self.queues)
+
+    @property
+    def idles(self) -> bool:
+        """Whether a place is about to be given back, or there is free capacity that no engine takes."""
+        if self.draining:
+            return False
+        if any(not p.in_flight and not p.queue.waiting_samples for p in self._to_feed):
+            return True
+        if self.most_places is not None and len(self.places) >= self.most_places:
+            return False
+        needs = {queue.options[0].need for queue in self.queues}
+        return not self._paying() and any(self.capacity.find(need) for need in needs)
+
+    @property
+    def stopped(self) -> str:
+        return self.losses.stopped or self._stopped
+
+    @property
+    def gpu_s(self) -> float:
+        """GPU seconds of the places that were given back."""
+        return sum(self.gpu_s_of.values())
 
     @property
     def done(self) -> Amount:
@@ -183,7 +219,8 @@ class Schedule:
         for task in place.in_flight:
             place.queue.end(task)
         place.in_flight.clear()
-        self.gpu_s += (now - place.since) * place.spot.need.gpus
+        need = place.spot.need
+        self.gpu_s_of[need.kind] += (now - place.since) * need.gpus
         self.capacity.give(place.spot)
         self._may_start = True
 
@@ -237,15 +274,7 @@ class Schedule:
         return [queue for queue in self.queues if self._pays(queue, queue.actors)]
 
     def _pays(self, queue: EngineQueue, places: int) -> bool:
-        """Whether one more place, beside so many, would load before they finish the waiting work."""
-        if not queue.waiting_samples or not places:
-            return queue.waiting_samples > 0
-        option = queue.options[0]
-        if queue.waiting:
-            unfed = queue.waiting_samples > places * spare(option.speed.rows)
-        else:
-            unfed = len(queue.quarantine) > places - self._busy_places(queue)
-        return unfed and queue.waiting_s(option) > places * option.speed.load_s
+        return pays(queue, places, lambda: self._busy_places(queue))
 
     def _busy_places(self, queue: EngineQueue) -> int:
         return sum(place.queue is queue and bool(place.in_flight) for place in self.places.values())
@@ -275,9 +304,3 @@ class Schedule:
         self.most_held = max(self.most_held, self._held)
         return Start(place)
 
-
-def priority(queue: EngineQueue) -> tuple[bool, float]:
-    """The key by which engines start: those without a place first, then those that would finish last."""
-    option = queue.options[0]
-    left_s = queue.waiting_s(option) / (queue.actors + 1)
-    return queue.actors == 0, left_s + TAIL * queue.longest_s(option)
