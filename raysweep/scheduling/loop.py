@@ -12,6 +12,7 @@ from raysweep.scheduling.nodes import Node
 from raysweep.scheduling.places import Place, RunTask, Start, Stop
 from raysweep.scheduling.queues import Task
 from raysweep.scheduling.schedule import Schedule
+from raysweep.scheduling.supply import Supply, idles
 from raysweep.shard import Receipt
 
 
@@ -86,18 +87,6 @@ class World(Protocol):
         ...
 
 
-class Supply(Protocol):
-    """Where more work comes from while a schedule runs. Both may add jobs to it."""
-
-    def finished(self, schedule: Schedule, task: Task, now: float) -> None:
-        """Take in that a task is finished. Its samples are in the store."""
-        ...
-
-    def idle(self, schedule: Schedule, now: float) -> None:
-        """Places are about to be given back, or there is free capacity that no engine takes."""
-        ...
-
-
 def run(
     schedule: Schedule,
     world: World,
@@ -117,7 +106,7 @@ def run(
                 for place in schedule.see(nodes, world.now()):
                     world.stop(place)
                 seen = nodes
-            if supply is not None and schedule.idles:
+            if supply is not None and idles(schedule):
                 supply.idle(schedule, world.now())
             for action in schedule.decide(world.now()):
                 _do(world, action)

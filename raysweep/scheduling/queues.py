@@ -203,5 +203,5 @@ class EngineQueue:
     def _count(self, task: Task, sign: int) -> None:
         name = task.shard.benchmark
         self.to_do[name].add(sign, sign * task.samples)
-        if sign > 0:
+        if name not in self._at_most:
             self._at_most[name] = est_tokens(task.shard) / task.samples

@@ -36,8 +36,9 @@ class Schedule:
     draining     no more work is started
     stopped      why no more work may start, or "" if it may
 
-    A node that is cooling down gets no actor until the time that is kept with its id. Places to feed may get
-    work, or are given back if there is none for them.
+    to_feed      places that may get work, or are given back if there is none for them
+
+    A node that is cooling down gets no actor until the time that is kept with its id.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Schedule:
         self.warnings: set[str] = set()
         self.draining = False
         self._cooling_down: dict[str, float] = {}
-        self._to_feed: dict[Place, None] = {}
+        self.to_feed: dict[Place, None] = {}
         self._stopped = ""
         self.add(jobs)
 
@@ -75,7 +76,7 @@ class Schedule:
             queue = self._by_engine[engine_id]
             queue.rank = job.rank
             queue.add(Task(shard) for shard in job.shards)
-        self._to_feed = dict.fromkeys(self.places.values())
+        self.to_feed = dict.fromkeys(self.places.values())
         self._may_start = True
 
     def stop(self, why: str) -> None:
@@ -88,11 +89,11 @@ class Schedule:
     def decide(self, now: float) -> Iterator[Action]:
         """The actions to carry out now. Each counts as done once it is yielded."""
         self._end_cool_downs(now)
-        while self._may_start or self._to_feed:
+        while self._may_start or self.to_feed:
             if self._may_start:
                 self._may_start = False
                 self._take_places(now)
-            to_feed, self._to_feed = self._to_feed, {}
+            to_feed, self.to_feed = self.to_feed, {}
             for place in to_feed:
                 yield from self._feed(place)
                 if not place.in_flight:
@@ -104,18 +105,6 @@ class Schedule:
     def waits(self) -> bool:
         """Whether work waits that may still be started."""
         return not self.draining and any(queue.waiting_samples for queue in self.queues)
-
-    @property
-    def idles(self) -> bool:
-        """Whether a place is about to be given back, or there is free capacity that no engine takes."""
-        if self.draining:
-            return False
-        if any(not p.in_flight and not p.queue.waiting_samples for p in self._to_feed):
-            return True
-        if self.most_places is not None and len(self.places) >= self.most_places:
-            return False
-        needs = {queue.options[0].need for queue in self.queues}
-        return not self._paying() and any(self.capacity.find(need) for need in needs)
 
     @property
     def stopped(self) -> str:
@@ -178,7 +167,7 @@ class Schedule:
     def has_capacity(self, place: Place) -> None:
         """A place has started nearly all of its samples."""
         place.wanted = max(place.wanted, spare(place.rows))
-        self._to_feed[place] = None
+        self.to_feed[place] = None
 
     def finished(self, place: Place, task: Task, receipt: Receipt) -> None:
         """A place has finished a task, so its engine works."""
@@ -195,7 +184,7 @@ class Schedule:
         )
         if not place.in_flight:
             place.wanted = place.full
-        self._to_feed[place] = None
+        self.to_feed[place] = None
 
     def lost(self, place: Place, kind: LossKind, reason: str, now: float) -> None:
         """A place was lost, and `losses` decides on its tasks."""
@@ -208,13 +197,13 @@ class Schedule:
         self.draining |= bool(self.losses.stopped)
         for other in self.places.values():
             if other.queue is place.queue:
-                self._to_feed[other] = None
+                self.to_feed[other] = None
 
     def leave(self, place: Place, now: float) -> None:
         """Give back a place. The caller keeps what it was running."""
         del self.places[place.number]
         self._held -= place.begun
-        self._to_feed.pop(place, None)
+        self.to_feed.pop(place, None)
         place.queue.actors -= 1
         for task in place.in_flight:
             place.queue.end(task)
@@ -246,13 +235,13 @@ class Schedule:
             self.started += 1
             place = Place(self.started, queue, option, spot, queue.rows_divisor, now)
             self.places[place.number] = place
-            self._to_feed[place] = None
+            self.to_feed[place] = None
 
     def _next(self, avoid: set[str]) -> tuple[EngineQueue, Option, Spot] | None:
         """The engine that starts next, its option, and its spot. None if no engine can start."""
         reserved: set[str] = set()
         unmet: set[Need] = set()
-        for queue in sorted(self._paying(), key=priority, reverse=True):
+        for queue in sorted(self.paying(), key=priority, reverse=True):
             for option in queue.options:
                 if option.need in unmet:
                     continue
@@ -270,7 +259,8 @@ class Schedule:
         spot = self.capacity.find(option.need, avoid | queue.bad_nodes)
         return spot or (self.capacity.find(option.need, avoid) if queue.bad_nodes else None)
 
-    def _paying(self) -> list[EngineQueue]:
+    def paying(self) -> list[EngineQueue]:
+        """The engines for which one more place would pay."""
         return [queue for queue in self.queues if self._pays(queue, queue.actors)]
 
     def _pays(self, queue: EngineQueue, places: int) -> bool:
