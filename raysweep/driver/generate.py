@@ -191,7 +191,7 @@ def outcome_of(schedule: Schedule, wall_s: float, unfit: Sequence[Shard] = ()) -
         failures=tuple(schedule.failures),
         warnings=tuple(sorted(schedule.warnings)),
         left=sum(queue.waiting_samples for queue in schedule.queues),
-        stopped=schedule.losses.stopped,
+        stopped=schedule.stopped,
         unfit=tuple(unfit),
         loads=dict(schedule.loads),
     )

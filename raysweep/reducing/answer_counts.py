@@ -116,7 +116,7 @@ def tally(
     Answers at other token budgets are ignored. Raises ValueError for an unknown outcome.
     """
     shape = (len(token_budgets), len(benchmark.questions))
-    answers = _flatten(samples, benchmark, token_budgets, equivalence)
+    answers = flatten(samples, benchmark, token_budgets, equivalence)
     cell, outcome = answers.cell, answers.outcome
 
     def per_cell(chosen: NDArray[np.bool_]) -> Ints:
@@ -151,9 +151,10 @@ def _finishes(finish: pa.ChunkedArray) -> dict[str, int]:
 
 
 @dataclass(frozen=True)
-class _Answers:
+class Answers:
     """The answers of many samples, one array per column."""
 
+    sample: Ints  # row of the sample
     cell: Ints  # budget * questions + question
     outcome: Ints  # index into OUTCOMES
     choice: Ints  # equal where the extracted answers are equal
@@ -163,12 +164,12 @@ class _Answers:
     answer_tokens: Ints
 
 
-def _flatten(
+def flatten(
     samples: pa.Table,
     benchmark: Benchmark,
     token_budgets: Sequence[int],
     equivalence: Equivalence | None,
-) -> _Answers:
+) -> Answers:
     """Two answers are the same choice if their texts are equal or `equivalence` finds them equal."""
     samples = samples.unify_dictionaries()
     lists = samples["answers"].combine_chunks()
@@ -191,7 +192,8 @@ def _flatten(
             *(benchmark.name, benchmark.grader, question[kept][wrong], choice[wrong]),
             texts.dictionary.to_pylist(),
         )
-    return _Answers(
+    return Answers(
+        sample=sample[kept],
         cell=(budget * len(question_ids) + question)[kept],
         outcome=outcome,
         choice=choice,
@@ -215,7 +217,7 @@ def _outcomes(names: pa.Array) -> Ints:
     return outcomes
 
 
-def _wrong_classes(answers: _Answers, shape: tuple[int, int]) -> Ints:
+def _wrong_classes(answers: Answers, shape: tuple[int, int]) -> Ints:
     """For each cell the number of samples of each distinct wrong answer: [budgets, questions, classes]."""
     is_wrong = answers.outcome == WRONG
     n_choices = int(answers.choice.max(initial=0)) + 2
@@ -230,7 +232,7 @@ def _wrong_classes(answers: _Answers, shape: tuple[int, int]) -> Ints:
     return classes.reshape(*shape, classes.shape[1])
 
 
-def _run_tokens(answers: _Answers, shape: tuple[int, int]) -> NDArray[np.float64]:
+def _run_tokens(answers: Answers, shape: tuple[int, int]) -> NDArray[np.float64]:
     """Per budget, the sum over the questions of the mean tokens of a sample run for it alone."""
     n_cells = shape[0] * shape[1]
     samples = np.bincount(answers.cell, minlength=n_cells)
@@ -239,7 +241,7 @@ def _run_tokens(answers: _Answers, shape: tuple[int, int]) -> NDArray[np.float64
     return (tokens / np.maximum(samples, 1)).reshape(shape).sum(axis=1)
 
 
-def _tokens_generated(samples: pa.Table, answers: _Answers) -> int:
+def _tokens_generated(samples: pa.Table, answers: Answers) -> int:
     """Tokens of traces and forks. An answer that serves several budgets counts at the smallest of them."""
     traces = int(samples["trace_tokens"].to_numpy().sum())
     decoded = answers.forced & (answers.thinking_tokens >= answers.lower_budget)
