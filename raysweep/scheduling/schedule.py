@@ -293,4 +293,3 @@ class Schedule:
         place.begun, self._held = True, self._held + 1
         self.most_held = max(self.most_held, self._held)
         return Start(place)
-
