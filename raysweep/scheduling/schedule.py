@@ -50,7 +50,7 @@ class Schedule:
     ):
         self.learnt, self.most_places = learnt, most_places
         self.queues: list[EngineQueue] = []
-        self._by_engine: dict[str, EngineQueue] = {}
+        self.by_engine: dict[str, EngineQueue] = {}
         self.losses = Losses(max_attempts)
         self.capacity = Capacity()
         self.places: dict[int, Place] = {}
@@ -69,11 +69,11 @@ class Schedule:
         """Take in work, also while other work runs. An engine keeps its history in this run."""
         for job in jobs:
             engine_id = job.engine.engine_id
-            if engine_id not in self._by_engine:
+            if engine_id not in self.by_engine:
                 queue = EngineQueue(job.engine, job.options, self.learnt)
-                self._by_engine[engine_id] = queue
+                self.by_engine[engine_id] = queue
                 self.queues.append(queue)
-            queue = self._by_engine[engine_id]
+            queue = self.by_engine[engine_id]
             queue.rank = job.rank
             queue.add(Task(shard) for shard in job.shards)
         self.to_feed = dict.fromkeys(self.places.values())
