@@ -75,7 +75,9 @@ class SupplyInRounds:
         self.ceiling, self.begins_early = ceiling or Ceiling(), begins_early
         self.exceeded = ""
         self._early: dict[str, set[str]] = {}
-        self._ended: set[str] = set()  # benchmarks of which an engine has ended its round since `idle`
+        self._ended: set[str] = (
+            set()
+        )  # benchmarks of which an engine has ended its round since `idle`
 
     def begin(self, schedule: Schedule, now: float) -> None:
         """Give a schedule the work of the current rounds."""
