@@ -101,7 +101,7 @@ def pages() -> dict[str, str]:
 
 
 def section(name: str, noun: str) -> str:
-    """The keys of a section of config.yaml, "" for those of the top, `sweep.adaptive` for one below another."""
+    """The keys of a section of config.yaml: "" for those of the top, or a path such as `sweep.adaptive`."""
     keys = read_keys(conf_folder() / "config.yaml")
     hints = getattr(run_config, noun)
     if not name:

@@ -107,7 +107,7 @@ class Candidates:
 
     @cached_property
     def may_be_compared(self) -> Indices:
-        """The members that were not stopped, and of these the ones that met the most questions: places in order."""
+        """The members that were not stopped and met the most questions of these: places in order."""
         going = np.array([member.stopped_at is None for member in self.members], dtype=np.bool_)
         measured = (~np.isnan(self.scores)).sum(axis=0)
         most = measured[going].max(initial=0)

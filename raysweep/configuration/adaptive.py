@@ -74,14 +74,14 @@ def check_needs_no_memory(fields: Fields, adaptive: Adaptive) -> None:
     """Raise if a batch size is given, or a ceiling without anything that it could end."""
     if adaptive.batch_size != 1:
         raise ConfigError(
-            f"{fields.at('batch_size')}: {adaptive.batch_size} belongs to a memory, and none is given; write "
-            f"{fields.at('memory_gb')}=..., or for a frontier sweep.batch_sizes"
+            f"{fields.at('batch_size')}: {adaptive.batch_size} belongs to a memory, and none is given; "
+            f"write {fields.at('memory_gb')}=..., or for a frontier sweep.batch_sizes"
         )
     for key in CEILINGS:
         if fields.value("goal") is None and getattr(adaptive, key) is not None:
             raise ConfigError(
-                f"{fields.at(key)}: {getattr(adaptive, key):g} ends the rounds of an adaptive run, and this run "
-                f"makes every sample; write {fields.at('goal')}=frontier, or a memory"
+                f"{fields.at(key)}: {getattr(adaptive, key):g} ends the rounds of an adaptive run, and this "
+                f"run makes every sample; write {fields.at('goal')}=frontier, or a memory"
             )
 
 
@@ -91,8 +91,8 @@ def check_adaptive(sweep: Sweep) -> None:
         return
     if sweep.samples <= FIRST_LOOK:
         raise ConfigError(
-            f"sweep.samples: {sweep.samples} leaves no sample to save after the first look of {PLACE}, which "
-            f"is after {FIRST_LOOK}; write more, such as 32, or {PLACE}=null"
+            f"sweep.samples: {sweep.samples} leaves no sample to save after the first look of {PLACE}, "
+            f"which is after {FIRST_LOOK}; write more, such as 32, or {PLACE}=null"
         )
     limit, batch = sweep.adaptive.memory_bytes, sweep.adaptive.batch_size
     if limit is None:
@@ -108,8 +108,8 @@ def check_adaptive(sweep: Sweep) -> None:
     if least > limit:
         held = "" if batch == 1 else f" for a batch of {batch}"
         raise ConfigError(
-            f"{PLACE}.memory_gb: no engine fits in {limit / GB:g} GB{held}; the smallest is {name}, which takes "
-            f"more than {least / GB:.6g} GB; allow more, or sweep something smaller"
+            f"{PLACE}.memory_gb: no engine fits in {limit / GB:g} GB{held}; the smallest is {name}, which "
+            f"takes more than {least / GB:.6g} GB; allow more, or sweep something smaller"
         )
 
 

@@ -114,7 +114,7 @@ def _results(reduced: Sequence[Reduced], sweep: Sweep, stopping: Stopping) -> Re
 def _summary(
     reduced: Sequence[Reduced], scenarios: Sequence[Scenario], sweep: Sweep, stopping: Stopping
 ) -> dict[str, Any]:
-    """The counts of samples and scenarios for summary.json. What an adaptive run does not want is not missing."""
+    """The counts of samples and scenarios for summary.json. What is not wanted is not missing."""
     missing = [_samples_missing(one, sweep, stopping) for one in reduced]
     outcomes = np.sum([one.outcomes for one in reduced], axis=0).tolist()
     partitions = sum(not one.engine.control for one in reduced)

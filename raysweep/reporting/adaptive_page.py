@@ -1,4 +1,4 @@
-"""The page's section on an adaptive run: what it asked for, its rounds, what was stopped, saved and promised."""
+"""The page's section on an adaptive run: what it asked for, its rounds, what it stopped and promises."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -86,6 +86,6 @@ def _alone(memory_bytes: float | None) -> str:
     if memory_bytes is None:
         return ""
     return (
-        f"Only the best within {human_bytes(memory_bytes)} was asked for. The frontiers, findings and thresholds "
-        "on this page are those of what was not stopped, and a full run may show others."
+        f"Only the best within {human_bytes(memory_bytes)} was asked for. The frontiers, findings and "
+        "thresholds on this page are those of what was not stopped, and a full run may show others."
     )

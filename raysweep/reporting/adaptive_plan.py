@@ -1,4 +1,4 @@
-"""The plan's lines on an adaptive run: when it decides, what its rounds so far cost, and what it should save."""
+"""The plan's lines on an adaptive run: when it decides, what its rounds cost, what it should save."""
 
 from collections.abc import Iterator
 

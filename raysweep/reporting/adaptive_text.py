@@ -23,12 +23,13 @@ MOST_NAMED = 3
 
 
 def guarantee(adaptive: Adaptive, samples: int, benchmarks: int) -> str:
-    """What an adaptive run whose rounds are all done promises, in a sentence, and what it is no promise of."""
+    """What an adaptive run whose rounds are all done promises, in a sentence, and what it does not."""
     sure = f"With a probability of {100 * (1 - adaptive.delta):.4g}%"
     whose = ", on each benchmark," if benchmarks > 1 else ","
     if adaptive.memory_bytes is None:
         near = f"within {points(adaptive.epsilon)} of" if adaptive.epsilon else "no worse than"
-        said = f"the frontier of these questions is {near} the one that all {samples:,} samples would show"
+        whole = f"the one that all {samples:,} samples would show"
+        said = f"the frontier of these questions is {near} {whole}"
     else:
         batch = f" for {plural(adaptive.batch_size, 'question')} at once"
         where = f"within {human_bytes(adaptive.memory_bytes)}{batch * (adaptive.batch_size > 1)}"
@@ -52,10 +53,11 @@ def never_judged(count: int) -> str:
     """What the guarantee does not speak of; empty if there is nothing."""
     if not count:
         return ""
+    are = "was" if count == 1 else "were"
     their = "its group was" if count == 1 else "their groups were"
     stopped = "it stopped with its engine" if count == 1 else "they stopped with their engines"
     return (
-        f"It does not speak of {plural(count, 'configuration')} that {'was' if count == 1 else 'were'} never "
+        f"It does not speak of {plural(count, 'configuration')} that {are} never "
         f"judged, since {their} larger than half of the samples made by then; {stopped} or at a budget where "
         "all smaller groups were out."
     )
@@ -136,13 +138,13 @@ def saved_lines(adaptive: Mapping[str, Any]) -> Iterator[str]:
     made, full = adaptive["made"], adaptive["full_run"]
     if full["tokens"]:
         share = percent(made["tokens"] / full["tokens"])
-        yield f"{human_count(made['tokens'])} tokens, {share} of the {human_count(full['tokens'])} of a full run"
+        whole = f"the {human_count(full['tokens'])} of a full run"
+        yield f"{human_count(made['tokens'])} tokens, {share} of {whole}"
     if made["gpu_hours"] is not None and full["gpu_hours"]:
         share = percent(made["gpu_hours"] / full["gpu_hours"])
         money = f", ${full['usd'] - made['usd']:,.2f} less" if full["usd"] else ""
-        yield (
-            f"{made['gpu_hours']:,.2f} GPU-hours, {share} of {full['gpu_hours']:,.2f}, by the cost model{money}"
-        )
+        hours = f"{made['gpu_hours']:,.2f} GPU-hours, {share} of {full['gpu_hours']:,.2f}"
+        yield f"{hours}, by the cost model{money}"
 
 
 def course_from(noted: Sequence[Mapping[str, Any]]) -> tuple[BenchmarkCourse, ...]:

@@ -1,4 +1,4 @@
-"""What common random numbers are worth, in words: correlations.parquet by what a pair of engines differs in."""
+"""What common random numbers are worth, in words: correlations.parquet by what two engines differ in."""
 
 from dataclasses import dataclass
 

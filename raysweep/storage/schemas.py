@@ -111,7 +111,7 @@ SCENARIOS = pa.schema(
         "group_size": _int,  # number of samples that vote together
         "n_questions": _int,  # number of questions with samples
         "n_samples": _int,  # smallest number of samples over the questions
-        "complete": pa.bool_(),  # whether every question has all requested samples; false for a stopped one
+        "complete": pa.bool_(),  # whether every question has all requested samples; not if it was stopped
         "stopped_at": _int,  # samples per question after which an adaptive run was sure that nothing is lost
         # without it, by itself or with its engine; 0 if it does not fit the memory asked for; else null. It is
         # compared with nothing. Its accuracy is too low in expectation, since bad luck makes a stop likelier
@@ -121,7 +121,7 @@ SCENARIOS = pa.schema(
         "accuracy_hi": _float,  # upper end of that interval
         "accuracy_se": _float,  # standard error, clustered by question; null for a single question
         "estimate": _float,  # accuracy estimated from all scenarios, by which the frontier is chosen; null
-        # for one that was stopped or measured on fewer questions than others, which is not compared with them
+        # for one that was stopped, or measured on fewer questions than others, so it is not compared with them
         "run_sd": _float,  # standard deviation of a run's accuracy when its questions stay the same
         "pass_at_1": _float,  # share of correct answers
         "pass_at_g": _float,  # probability that at least one answer of the group is correct
@@ -280,8 +280,8 @@ INFLATION = pa.schema(
     }
 )
 
-# How far the luck of two engines agrees, since samples of equal number share their randomness: one row for each
-# benchmark and pair of engines that differ in one choice alone. A difference of the two is that much surer.
+# How far the luck of two engines agrees, since samples of equal number share their randomness: one row for
+# each benchmark and pair of engines that differ in one choice alone. The more, the surer their difference.
 CORRELATIONS = pa.schema(
     {
         "benchmark": _string,
@@ -290,8 +290,8 @@ CORRELATIONS = pa.schema(
         "differ_in": _string,  # kv_policy, precision or model; in the two others they agree
         "token_budget": _int,  # the largest at which both have the same samples
         "n_pairs": _int,  # number of these samples, all questions together
-        "correlation": _float,  # of right and wrong at the same question and sample, beyond the question's mean;
-        # null where one of the two always does the same
+        "correlation": _float,  # of right and wrong at the same question and sample, beyond the question's
+        # mean; null where one of the two always does the same
     }
 )
 

@@ -123,7 +123,7 @@ function start(data) {
     const say = (id, text) => { byId(id).textContent = text; };
     const batch = view.batch === 1 ? "" : `, with weights shared by a batch of ${view.batch}`;
     say("batch-value", number(view.batch));
-    say("memory-caption", `${view.benchmark}${batch}. Each dot is a configuration as measured.${view.rows.some((row) => row.stopped_at !== null) ? " Hollow ones were stopped early, and are compared with nothing." : ""} The stepped line is the frontier${view.isOfAll ? "" : " of those shown (the faint line is that of all)"}. ${shownAs(view)}`);
+    say("memory-caption", `${view.benchmark}${batch}. Each dot is a configuration as measured.${view.rows.some((row) => row.stopped_at !== null) ? " Small hollow dots were stopped early, and are compared with nothing." : ""} The stepped line is the frontier${view.isOfAll ? "" : " of those shown (the faint line is that of all)"}. ${shownAs(view)}`);
     say("frontier-caption", `${view.benchmark}${batch}: ${plural(view.frontier.length, "configuration")} for which no other${view.filtered ? " that is shown" : ""} has as good an estimate with as little memory. ${shownAs(view)}`);
     const many = new Set(view.shown.map((row) => row.id)).size > MOST_LINES;
     const lines = many ? "a line per engine on the frontier (use the filters to see others)" : "a line per engine";
