@@ -56,6 +56,7 @@ class FolderSampling:
         self._grid = {engine.engine_id: engine for engine in self.rounds.engines}
         self._benchmarks = {one.name: one for one in self.config.sweep.benchmarks}
         self._left_out: set[str] = set()
+        self._made: list[Shard] = []  # finished since the folder was listed
 
     @property
     def benchmarks(self) -> Sequence[str]:
@@ -63,6 +64,7 @@ class FolderSampling:
 
     def begin(self) -> None:
         """Decide every look of every benchmark whose samples are all there."""
+        self._look()
         for benchmark in self._benchmarks:
             self.advance(benchmark)
 
@@ -77,7 +79,7 @@ class FolderSampling:
         """Decide each look of a benchmark whose samples are all there. Gives whether there was any."""
         race, before = self.rounds.races[benchmark], len(self.rounds.races[benchmark].looks)
         while not race.done:
-            self.folder.look()
+            self._look()
             plan = self.plan(self._demands(benchmark))
             self.reader.note_plan(plan)
             engines = self.rounds.sampled(benchmark)
@@ -90,11 +92,17 @@ class FolderSampling:
             self.decides(decided(self.rounds, self.store, benchmark, votes, self.tell))
         return len(race.looks) > before
 
+    def _look(self) -> None:
+        self.folder.look()
+        self._made.clear()
+
     def plan(self, demands: Demands, held: Iterable[Shard] = ()) -> Plan:
         """The plan of what is wanted, in which the shards that are `held` count as finished."""
-        return make_plan(self.config, (*self.folder.parts, *map(as_part, held)), demands)
+        there = (*self.folder.parts, *map(as_part, (*self._made, *held)))
+        return make_plan(self.config, there, demands)
 
     def finished(self, shard: Shard) -> None:
+        self._made.append(shard)
         self.reader.note(shard)
 
     def engines_of(self, benchmark: str) -> Collection[str]:
