@@ -12,14 +12,15 @@ from functools import partial
 from types import MappingProxyType
 
 from actors.checked_files import checked_folder
-from actors.engine import Engine, TraceRequest
+from actors.engine import Engine, Trace, TraceRequest
 from actors.engine_metrics import ActorMetrics, gpu_memory
 from actors.environment import take_over
-from actors.sample_rows import Traces, Work, publish
+from actors.lengthening import ended_by_itself, lengthened, shorter_traces
+from actors.sample_rows import Traces, Work, generated_tokens, publish
 from actors.waits import waited_s
 from raysweep import grading
 from raysweep.run_config import Server
-from raysweep.shard import Receipt, Shard, sample_key
+from raysweep.shard import Cell, Receipt, Shard, sample_key
 from raysweep.spec import EngineSpec
 from raysweep.storage.lease import Lease
 from raysweep.storage.store import Store
@@ -73,10 +74,12 @@ class EngineActor:
         """Generate, grade and publish a shard's samples."""
         started = time.perf_counter()
         grading.load_grader(shard.grader).check_place("grader")
+        shorter = await asyncio.to_thread(shorter_traces, self.store, shard) if shard.shorter else {}
         self.generating += 1
-        traces = await self._generate(shard)
+        kept = self._kept(shard, shorter)
+        traces = await self._generate(shard, kept)
         self.generating -= 1
-        work = self._work(shard, traces)
+        work = self._work(shard, traces, kept)
         if not self.generating:
             self.metrics.idle(self.engine.usage, self.gpu_bytes)
         self.unwritten += 1
@@ -89,6 +92,7 @@ class EngineActor:
             time.perf_counter() - started,
             work.engine_s,
             self.engine.warnings,
+            work.kept_tokens,
         )
 
     async def has_capacity(self, spare: int) -> None:
@@ -104,10 +108,25 @@ class EngineActor:
         """What keeps the engine from decoding, in one line; "" if nothing does."""
         return getattr(self.engine, "trouble", "")
 
-    async def _generate(self, shard: Shard) -> Traces:
-        traces: Traces = {}
+    def _kept(self, shard: Shard, shorter: Mapping[Cell, Trace]) -> Traces:
+        """The traces that are known already, given the shard's samples up to fewer token budgets."""
+        budgets = shard.decoding.token_budgets
+        return {
+            (number, index): lengthened(trace, budgets)
+            for number, question in enumerate(shard.questions)
+            for index in shard.indices
+            if (trace := shorter.get((question.question_id, index)))
+            and trace.reproducible == "batch_invariant"
+            and ended_by_itself(trace)
+        }
+
+    async def _generate(self, shard: Shard, kept: Traces) -> Traces:
+        """The kept traces, and those that the engine makes."""
+        traces = dict(kept)
         for number, question in enumerate(shard.questions):
             for index in shard.indices:
+                if (number, index) in kept:
+                    continue
                 key = sample_key(shard.decoding.seed, question.question_id, index)
                 request = TraceRequest(question.rendered, key, shard.decoding)
                 self.engine.add(request, partial(traces.__setitem__, (number, index)))
@@ -124,12 +143,12 @@ class EngineActor:
         self.steps += 1
         self.metrics.stepped(self.engine.usage, self.gpu_bytes)
 
-    def _work(self, shard: Shard, traces: Traces) -> Work:
+    def _work(self, shard: Shard, traces: Traces, kept: Traces) -> Work:
         """A shard's traces, with the engine's time since the previous shard was finished."""
         engine_s, self.counted_s = self.engine_s - self.counted_s, self.engine_s
-        for trace in traces.values():
-            self.metrics.prefix(trace.reused_tokens, trace.recomputed_tokens)
-        return Work(shard, traces, engine_s, self.device)
+        for cell in traces.keys() - kept.keys():
+            self.metrics.prefix(traces[cell].reused_tokens, traces[cell].recomputed_tokens)
+        return Work(shard, traces, engine_s, self.device, sum(map(generated_tokens, kept.values())))
 
 
 def load_engine(

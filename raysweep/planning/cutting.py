@@ -1,13 +1,14 @@
-"""Finds the missing samples of a stream and cuts them into shards.
+"""Finds the missing samples of an engine on a benchmark and cuts them into shards.
 
-A cell is one sample: (question id, sample index). Finished parts cover cells, whatever the shape of their
-shards. Only uncovered cells are cut into new shards. So raising the number of samples, adding questions and
-resuming after a crash are the same operation.
+A cell is one sample: (question id, sample index). Finished parts hold cells, whatever the shape of their
+shards, and up to how many token budgets. Only cells that no part holds as far as is wanted are cut into new
+shards. So raising the number of samples, adding questions, resuming after a crash and lengthening the traces
+of an adaptive run are the same operation.
 """
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from raysweep.shard import Cell, Shard, cells
@@ -23,27 +24,52 @@ class Cut:
     samples: int
 
 
+@dataclass(frozen=True)
+class Piece:
+    """The samples of a finished part that match a stream, as a shard of that stream."""
+
+    part: Part
+    shard: Shard
+
+    @property
+    def budgets(self) -> int:
+        """The number of token budgets up to which its samples go."""
+        return len(self.shard.decoding.token_budgets)
+
+
 def finished_pieces(
-    whole: Shard, parts: Iterable[Part]
-) -> tuple[list[tuple[str, Shard]], set[Cell]]:
-    """The finished pieces of `whole`, as (shard id, the part's matching samples), and the missing cells.
+    made: Iterable[tuple[Shard, Part]],
+) -> tuple[list[Piece], dict[Cell, Piece]]:
+    """The finished pieces, and by which of them each cell of their streams is held.
+
+    made  finished parts with their whole streams, those up to more token budgets first
 
     A part that adds nothing to earlier ones is left out. A part that holds more than is wanted is kept.
     """
-    missing, finished = set(cells(whole)), []
-    for part in parts:
-        piece = _unchanged(whole, part)
-        covered = missing.intersection(cells(piece))
-        if covered:
-            missing -= covered
-            finished.append((part.shard_id, piece))
-    return finished, missing
+    pieces: list[Piece] = []
+    held: dict[Cell, Piece] = {}
+    for stream, part in made:
+        piece = Piece(part, _unchanged(stream, part))
+        new = [cell for cell in cells(piece.shard) if cell not in held and cell[1] in stream.indices]
+        if new:
+            held |= dict.fromkeys(new, piece)
+            pieces.append(piece)
+    return pieces, held
+
+
+def missing_cells(wanted: Shard, held: Mapping[Cell, Piece]) -> set[Cell]:
+    """The cells of a shard that no piece holds up to the shard's token budgets."""
+    if not held:
+        return set(cells(wanted))
+    budgets = len(wanted.decoding.token_budgets)
+    found = ((cell, held.get(cell)) for cell in cells(wanted))
+    return {cell for cell, piece in found if piece is None or piece.budgets < budgets}
 
 
 def missing_shards(whole: Shard, missing: set[Cell], cut: Cut) -> Iterator[Shard]:
     """Cut the `missing` cells of `whole` into shards of the configured size."""
-    for start in range(0, whole.sample_count, cut.samples):
-        indices = range(start, min(start + cut.samples, whole.sample_count))
+    for start in range(whole.indices.start, whole.indices.stop, cut.samples):
+        indices = range(start, min(start + cut.samples, whole.indices.stop))
         for (first, count), questions in _by_run(whole, missing, indices).items():
             for block in _blocks(questions, cut.questions):
                 yield replace(whole, questions=block, sample_start=first, sample_count=count)
