@@ -168,8 +168,8 @@ def test_each_benchmark_goes_on_by_itself(tmp_path):
     sampling = a_sampling(CONFIG, store)
     make_here(sampling.to_do("others", ()), store)
     assert sampling.advance("others") and not sampling.advance("sums")
-    assert {shard.sample_start for shard in sampling.to_do("others", ())} == {4, 6}
-    assert {shard.sample_start for shard in sampling.to_do("sums", ())} == {0, 2}
+    assert {shard.sample_start for shard in sampling.to_do("others", ())} == {4}
+    assert {shard.sample_start for shard in sampling.to_do("sums", ())} == {0}
 
 
 def test_nothing_is_given_again_that_the_schedule_holds(tmp_path):
