@@ -2,15 +2,15 @@
 
     python -m benchmarks.adaptive_schedule        about four minutes
 
-The work is the study's grid (conf/sweep/full.yaml) on 64 H100 GPUs. The decisions are planted: after each look
-an engine lives on by chance, with the shares in SURVIVE, and keeps by chance a number of its token budgets.
+The work is the study's grid (conf/sweep/full.yaml) on 64 H100 GPUs. The decisions are planted: after each
+look an engine lives on by chance, with the shares in SURVIVE, and keeps by chance a number of its budgets.
 Which of them live is the same in all runs. Engines that live to the end are seen to lead before a round is
 whole with the chance SEEN, and others with the chance MISTAKEN: these begin a round in vain.
 """
 
 import argparse
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 from benchmarks.configured import configured
@@ -69,12 +69,12 @@ def leads(seed: int, config: RunConfig, name: str) -> bool:
     return random.Random(repr((seed, "leads", name))).random() < chance
 
 
-def compare(gpus: int, samples: int, seed: int) -> Mapping[str, Clocked]:
+def compare(gpus: int, samples: int, seed: int) -> Iterator[tuple[str, Clocked]]:
     """The full run, and the adaptive one without and with early starts."""
     config = study(gpus, samples)
-    shards, unfit = held(config, make_plan(config, ()).to_do, run_lengths(config))
-    left_out = {shard.engine.engine_id for shard in unfit}
     plan = make_plan(config, ())
+    shards, unfit = held(config, plan.to_do, run_lengths(config))
+    left_out = {shard.engine.engine_id for shard in unfit}
     engines = [one for one in plan.grid if one.engine_id not in left_out]
     nodes = nodes_of(config.cluster)
 
@@ -85,11 +85,9 @@ def compare(gpus: int, samples: int, seed: int) -> Mapping[str, Clocked]:
         decide = partial(planted, seed, last=samples)
         return PlantedRounds(config, engines, decide, partial(leads, seed, config))
 
-    return {
-        "full run": run_whole(config, shards, nodes, world()),
-        "rounds, no early starts": run_in_rounds(rounds(), nodes, world(), begins_early=False),
-        "rounds, early starts": run_in_rounds(rounds(), nodes, world()),
-    }
+    yield "full run", run_whole(config, shards, nodes, world())
+    yield "rounds, no early starts", run_in_rounds(rounds(), nodes, world(), begins_early=False)
+    yield "rounds, early starts", run_in_rounds(rounds(), nodes, world())
 
 
 def main() -> None:
@@ -99,10 +97,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     options = parser.parse_args()
     for seed in range(options.seeds):
-        found = compare(options.gpus, options.samples, seed)
-        full = found["full run"]
         print(f"{options.gpus} GPUs, {options.samples} samples per question, seed {seed}")
-        for name, one in found.items():
+        full = None
+        for name, one in compare(options.gpus, options.samples, seed):
+            full = full or one
             print(
                 f"    {name:25} {one.makespan_s / 3600:7.1f} h ({one.makespan_s / full.makespan_s:5.3f})"
                 f"   {one.gpu_hours:8,.0f} GPU-hours ({one.gpu_hours / full.gpu_hours:5.3f})"

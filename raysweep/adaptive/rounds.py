@@ -139,9 +139,13 @@ def decided(
     later = drop_looks(store, asked, look.n)
     write_look(store, asked, before, look)
     if recorded is not None:
-        tell(f"{benchmark}: the samples have changed since the decision after {look.n}; it is made anew")
+        tell(
+            f"{benchmark}: the samples have changed since the decision after {look.n}; it is made anew"
+        )
     elif later:
-        tell(f"{benchmark}: the decisions after {look.n} samples were made by other rules; made anew")
+        tell(
+            f"{benchmark}: the decisions after {look.n} samples were made by other rules; made anew"
+        )
     return look
 
 

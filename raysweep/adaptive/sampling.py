@@ -131,9 +131,7 @@ class FolderSampling:
         if race.done:
             return set()
         found = [
-            self.reader.votes(
-                self._grid[name], self._benchmarks[benchmark], sampled[name], race.n
-            )
+            self.reader.votes(self._grid[name], self._benchmarks[benchmark], sampled[name], race.n)
             for name in sorted(engines)
         ]
         return race.clear_leaders([votes for votes in found if votes is not None])

@@ -1,4 +1,4 @@
-"""How a session goes from round to round: a look is decided when its round is in, and more work joins at once.
+"""How a session goes from round to round: a look is decided when its round is in, and more work joins.
 
 At a round's end, GPUs would wait for the slowest engine. So engines that clearly lead begin their next round
 early. What they make would be made anyway, and no decision rests on it before its time. If a leader is out
@@ -75,7 +75,9 @@ class SupplyInRounds:
         self.ceiling, self.begins_early = ceiling or Ceiling(), begins_early
         self.exceeded = ""
         self._early: dict[str, set[str]] = {}
-        self._ended: set[str] = set()  # benchmarks of which an engine has ended its round since `idle`
+        self._ended: set[str] = (
+            set()
+        )  # benchmarks of which an engine has ended its round since `idle`
 
     def begin(self, schedule: Schedule, now: float) -> None:
         """Give a schedule the work of the current rounds."""

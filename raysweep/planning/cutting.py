@@ -50,7 +50,9 @@ def finished_pieces(
     held: dict[Cell, Piece] = {}
     for stream, part in made:
         piece = Piece(part, _unchanged(stream, part))
-        new = [cell for cell in cells(piece.shard) if cell not in held and cell[1] in stream.indices]
+        new = [
+            cell for cell in cells(piece.shard) if cell not in held and cell[1] in stream.indices
+        ]
         if new:
             held |= dict.fromkeys(new, piece)
             pieces.append(piece)

@@ -66,7 +66,7 @@ class Schedule:
         self.add(jobs)
 
     def add(self, jobs: Iterable[Job]) -> None:
-        """Take in work, also while other work runs. An engine keeps its history in this run."""
+        """Take in work, also while other work runs."""
         for job in jobs:
             engine_id = job.engine.engine_id
             if engine_id not in self.by_engine:
@@ -298,4 +298,3 @@ class Schedule:
         place.begun, self._held = True, self._held + 1
         self.most_held = max(self.most_held, self._held)
         return Start(place)
-

@@ -35,6 +35,8 @@ def idles(schedule: Schedule) -> bool:
 def tasks_of(schedule: Schedule, benchmark: str) -> Iterator[Task]:
     """The tasks of a benchmark that wait or run."""
     for queue in schedule.queues:
-        yield from (t for t in (*queue.waiting, *queue.quarantine) if t.shard.benchmark == benchmark)
+        yield from (
+            t for t in (*queue.waiting, *queue.quarantine) if t.shard.benchmark == benchmark
+        )
     for place in schedule.places.values():
         yield from (task for task in place.in_flight if task.shard.benchmark == benchmark)

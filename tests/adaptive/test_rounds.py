@@ -15,6 +15,7 @@ from raysweep.planning.plan import make_plan
 from raysweep.run_config import Adaptive
 from raysweep.stages.folder_view import FolderView
 from raysweep.storage.store import Store
+from raysweep.upkeep.verify import check_tables
 
 CONFIG = an_adaptive_config()
 
@@ -193,3 +194,23 @@ def test_an_engine_that_fits_nowhere_takes_no_part(tmp_path):
     with_it = a_sampling(CONFIG, store)
     assert not with_it.advance("sums")
     assert any(s.engine.engine_id == "toy-8.bf16.full" for s in with_it.to_do("sums", ()))
+
+
+def test_verify_checks_every_byte_of_the_records(finished, tmp_path):
+    store = a_copy(finished, tmp_path)
+    assert list(check_tables(store)) == []
+    folder = Path(store.root) / "adaptive"
+    for name in ("sums-00004.parquet", "sums-00008.json"):
+        data = bytearray((folder / name).read_bytes())
+        data[len(data) // 2] ^= 0xFF
+        (folder / name).write_bytes(bytes(data))
+    (folder / "others-00004.parquet").write_bytes((folder / "others-00008.parquet").read_bytes())
+    (folder / "others-00008.parquet").unlink()
+    found = {problem.name: problem.text for problem in check_tables(store)}
+    assert set(found) == {
+        "adaptive/sums-00004.parquet",
+        "adaptive/sums-00008.json",
+        "adaptive/others-00004.parquet",
+        "adaptive/others-00008.json",
+    }
+    assert all(problem.mended for problem in check_tables(store))

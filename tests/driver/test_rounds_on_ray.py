@@ -127,17 +127,16 @@ def test_a_session_that_goes_on_from_another_decides_alike(calm, tmp_path):
     """The first one ends in a later round, as after SIGTERM."""
     store = Store(str(tmp_path))
 
-    class Done(Exception):
-        pass
-
     def watch(schedule, event) -> None:
         if isinstance(event, Finished) and event.task.shard.sample_start >= 4 and records(store):
-            raise Done
+            raise KeyboardInterrupt
 
     sampling = a_sampling(CONFIG, store)
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Done):
+    shards = sampling.coming()
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ray_world, "EngineActor", PlantedActor)
-        make(sampling.coming(), store, CONFIG, run_lengths(CONFIG), watch, sampling=sampling)
+        with pytest.raises(KeyboardInterrupt):
+            make(shards, store, CONFIG, run_lengths(CONFIG), watch, sampling=sampling)
     assert 0 < len(records(store)) < 4
     go_on(store)
     assert_same(store, calm)

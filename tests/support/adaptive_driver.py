@@ -1,4 +1,4 @@
-"""The stage generate of an adaptive run as a process of its own: `python adaptive_driver.py FOLDER [before|after N]`.
+"""The stage generate of an adaptive run as a process: `python adaptive_driver.py FOLDER [before|after N]`.
 
 With `before` or `after`, the process kills itself before or after it writes the record of its Nth decision.
 """
