@@ -14,7 +14,7 @@ vLLM in the actor's process and a server of its own are both asked so.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from actors.engine import BudgetAnswer
 from actors.repetition import loop_end
@@ -61,6 +61,7 @@ class SampleRequests:
     prompt    tokens of the sample's own prompt, with thinking opened
     thinking  tokens between the markers, once thinking has ended
     parts     requests for thoughts that have been answered
+    extended  after how many thoughts an extension took the place of an end
     """
 
     sample: Sample
@@ -68,6 +69,7 @@ class SampleRequests:
     live_bytes: LiveBytes
     thinking: int = 0
     parts: int = 0
+    extended: list[int] = field(default_factory=list)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -133,6 +135,7 @@ class SampleRequests:
         self.thinking, requests = filled, []
         if loop := self._loop_end():
             del sample.tokens[loop:]
+            sample.waits -= sum(place >= loop for place in self.extended)
             self.thinking = filled = loop
             sample.end_thinking("loop", loop)
             requests = [self._forced(loop, LOOP)]
@@ -158,6 +161,7 @@ class SampleRequests:
     def _extend(self) -> None:
         """Put the extension in place of the end, as far as the budget goes."""
         sample = self.sample
+        self.extended.append(len(sample.tokens) - 1)
         extended = sample.tokens[:-1] + list(self.vocabulary.extension)
         sample.tokens = extended[: sample.budgets[-1]]
         sample.waits += 1
