@@ -97,9 +97,14 @@ class SupplyInRounds:
         if not any(self._is_in_round(queue, benchmark) for queue in schedule.queues):
             self._next_round(schedule, benchmark, now)
 
+    @property
+    def can_begin(self) -> bool:
+        """Whether an engine has ended its round since engines last began one early."""
+        return self.begins_early and bool(self._ended)
+
     def idle(self, schedule: Schedule, now: float) -> None:
         ended, self._ended = self._ended, set()
-        for benchmark in sorted(ended) if self.begins_early else ():
+        for benchmark in sorted(ended):
             self._begin_early(schedule, benchmark, now)
 
     def _is_in_round(self, queue: EngineQueue, benchmark: str) -> bool:

@@ -56,7 +56,7 @@ class Schedule:
         self.places: dict[int, Place] = {}
         self.started = 0
         self._held = self.most_held = 0
-        self.gpu_s_of: Counter[str] = Counter()
+        self.gpu_s_of: dict[str, float] = defaultdict(float)
         self.loads: dict[tuple[str, str], LoadTime] = defaultdict(LoadTime)
         self.warnings: set[str] = set()
         self.draining = False
