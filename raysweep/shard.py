@@ -8,10 +8,10 @@ import hashlib
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 from raysweep.spec import Decoding, EngineSpec, Question
-from raysweep.system.content import INCIDENTAL, content_hash
+from raysweep.system.content import INCIDENTAL, canonical, content_hash, hash_of_texts
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class Shard:
     @cached_property
     def stream_id(self) -> str:
         """Name of the endless stream of samples to which the shard belongs."""
-        return _stream_id(self.engine, self.benchmark, self.decoding)
+        texts = self.engine.canonical, canonical(self.benchmark), canonical(self.decoding)
+        return hash_of_texts(*texts)
 
     @property
     def indices(self) -> range:
@@ -53,12 +54,6 @@ class Shard:
     @property
     def samples(self) -> int:
         return len(self.questions) * self.sample_count
-
-
-@lru_cache(maxsize=65_536)
-def _stream_id(engine: EngineSpec, benchmark: str, decoding: Decoding) -> str:
-    """Kept, since an adaptive run plans again after each round, and each plan names thousands of streams."""
-    return content_hash(engine, benchmark, decoding)
 
 
 # One sample: its question's id and its sample index.

@@ -178,7 +178,7 @@ def check_doubles(config: RunConfig, parts: Iterable[Part]) -> Iterator[Problem]
         by_stream[part.stream_id].append(part)
     for stream_id, stream in made_streams(config, _makers(config), by_stream).items():
         seen: dict[Cell, str] = {}
-        for piece in finished_pieces((stream, part) for part in by_stream[stream_id])[0]:
+        for piece, _ in finished_pieces([(stream, part) for part in by_stream[stream_id]]):
             doubled = [cell for cell in cells(piece.shard) if cell in seen]
             if doubled:
                 yield Problem(

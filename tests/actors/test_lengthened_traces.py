@@ -10,7 +10,7 @@ from support.scripted_engines import Script
 
 from actors.engine import Trace
 from actors.kv.full import Full
-from actors.lengthening import ended_by_itself, lengthened
+from actors.lengthening import ended_by_itself, lengthened, was_cut
 from actors.torch_engine.engine import TorchEngine
 from raysweep.spec import Decoding
 
@@ -91,6 +91,38 @@ def test_a_trace_that_ended_by_itself_is_the_one_with_larger_budgets(
                 assert short.answers[-1].thinking_tokens == BUDGETS[count - 1]
                 assert short.answers == whole.answers[:count]
     assert bool(kept) == (way != "wait")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_trace_that_is_continued_is_the_one_that_was_never_cut(way: str):
+    texts, continued = engine().texts, 0
+    closes = WAYS[way].think_close
+    for ends, loop_from, by in itertools.product(ENDS, (40, 10**6), (closes, "<|im_end|>")):
+        choose = script(ends, loop_from, by)
+        whole = scripted_engines.by_vllm(texts, WAYS[way], choose)
+        for count in (1, 3, 4):
+            fewer = replace(WAYS[way], token_budgets=BUDGETS[:count])
+            short = scripted_engines.by_vllm(texts, fewer, choose)
+            assert was_cut(short) != ended_by_itself(short)
+            if was_cut(short):
+                found = scripted_engines.by_vllm(texts, WAYS[way], choose, short)
+                resumed = found.reproducible == "resumed"
+                assert resumed or (WAYS[way].extension and may_end_in("Wait", short))
+                same = replace(found, reproducible=whole.reproducible)
+                assert cached_alike(untimed(same)) == cached_alike(untimed(whole))
+                continued += resumed
+    assert continued
+
+
+def may_end_in(extension: str, trace: Trace) -> bool:
+    """Whether the last thoughts are the first tokens of an extension, but not all of it."""
+    whole = tokens(extension)
+    return any(list(trace.token_ids[-n:]) == whole[:n] for n in range(1, len(whole)))
+
+
+def cached_alike(trace: Trace) -> Trace:
+    """The trace without what its forks found in the cache: an answer that is known needs none."""
+    return replace(trace, reused_tokens=0, recomputed_tokens=0)
 
 
 def untimed(trace: Trace) -> Trace:

@@ -64,6 +64,34 @@ def test_a_sweep_in_short_chaos_ends_as_a_calm_one(tmp_path: Path):
     check(run(tmp_path, 1, SHORT, questions=24), injected=7, kinds=6)
 
 
+@pytest.mark.timeout(300)
+def test_an_adaptive_sweep_in_short_chaos_decides_as_a_calm_one(tmp_path: Path):
+    """Leaders that begin a round early may have more samples, or longer ones, in either of the two."""
+    from sweep_in_chaos import ADAPTIVE, run
+
+    found = run(tmp_path, 2, SHORT, questions=24, changes=ADAPTIVE)
+    assert found["status"] == 0
+    chaotic, calm = found["decisions"]
+    assert chaotic == calm and len(calm) == 4  # after 4 and 8 samples, on two benchmarks
+    assert found["report"].injected.total() >= 7
+    key = ["engine_id", "benchmark", "question_id", "sample_index"]
+    both = pd.merge(*(table_of_answers(one, key) for one in found["samples"]), on=key)
+    assert all(map(begin_alike, both["answers_x"], both["answers_y"]))
+    least = sum(24 * 4 for _ in ("chain", "facts")) * both["engine_id"].nunique()
+    assert len(both) >= least
+
+
+def table_of_answers(samples: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+    """Each sample once, up to the most token budgets."""
+    table = samples.assign(budgets=samples["answers"].map(len)).sort_values("budgets")
+    return table.drop_duplicates(key, keep="last")[[*key, "answers"]]
+
+
+def begin_alike(some, others) -> bool:
+    """Whether answers are the same up to the budgets that both have."""
+    return all(repr(one) == repr(other) for one, other in zip(some, others, strict=False))
+
+
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_sweep_in_long_chaos_ends_as_a_calm_one(tmp_path: Path):
