@@ -84,7 +84,7 @@ def snapshot_of(schedule: Schedule, wall_s: float) -> Snapshot:
 def _progress(queue: EngineQueue, benchmark: str, failed: int) -> EngineProgress:
     engine, done, running = queue.engine, queue.done[benchmark], queue.running[benchmark]
     waiting = queue.to_do[benchmark]
-    left = (waiting.samples + running.samples) * queue.tokens_per_sample(benchmark)
+    left = queue.tokens_of(benchmark, waiting + running)
     return EngineProgress(
         engine_id=engine.engine_id,
         model=engine.model.name,

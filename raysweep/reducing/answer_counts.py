@@ -54,7 +54,7 @@ class Tally:
     thinking_tokens   the sum over the samples: [budgets, questions]
     run_tokens        the tokens of one independent sample of every question: [budgets]
     tokens_generated  in traces and in the answers of forks; an unforced answer is part of its trace
-    finishes          the number of traces by the way they ended
+    finishes          of the traces that were made up to the largest budget, the number by the way they ended
     """
 
     engine: EngineSpec
@@ -141,11 +141,20 @@ def tally(
         longest_prompt_tokens=int(samples["prompt_tokens"].to_numpy().max(initial=0)),
         tokens_generated=_tokens_generated(samples, answers),
         n_samples_read=samples.num_rows,
-        finishes=_finishes(samples["finish"]),
+        finishes=_finishes(samples, token_budgets[-1]),
     )
 
 
-def _finishes(finish: pa.ChunkedArray) -> dict[str, int]:
+def _finishes(samples: pa.Table, largest: int) -> dict[str, int]:
+    """How traces ended. One that was cut at a smaller budget might have ended in any way.
+
+    If those that ended before it were counted without the others, their share would be too large.
+    """
+    lists = samples["answers"].combine_chunks()
+    at_largest = lists.flatten().field("token_budget").to_numpy() == largest
+    whole = np.zeros(len(lists), dtype=np.bool_)
+    whole[lists.value_parent_indices().to_numpy()[at_largest]] = True
+    finish = samples["finish"] if whole.all() else samples["finish"].filter(pa.array(whole))
     counts = finish.drop_null().cast(pa.string()).value_counts().to_pylist()
     return {count["values"]: count["counts"] for count in counts}
 

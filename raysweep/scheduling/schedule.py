@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 
 from raysweep.planning.jobs import Job
 from raysweep.planning.loads import LoadTime
-from raysweep.planning.measured import Learnt
+from raysweep.planning.measured import Learnt, kind_of
 from raysweep.planning.placements import Need, Option
 from raysweep.scheduling.loss_kinds import LossKind
 from raysweep.scheduling.losses import Failure, Loss, Losses
@@ -96,7 +96,7 @@ class Schedule:
         total = Amount()
         for queue in self.queues:
             for amount in queue.done.values():
-                total.add(amount.shards, amount.samples, amount.tokens)
+                total += amount
         return total
 
     @property
@@ -153,9 +153,14 @@ class Schedule:
         self.warnings.update(receipt.warnings)
         place.loaded = True
         self.losses.succeeded(queue)
-        engine_id, device = shard.engine.engine_id, place.spot.need.kind
         self.learnt.note(
-            engine_id, shard.benchmark, task.samples, receipt.tokens, receipt.engine_s, device
+            shard.engine.engine_id,
+            kind_of(shard),
+            task.samples,
+            receipt.tokens,
+            receipt.engine_s,
+            place.spot.need.kind,
+            receipt.kept_tokens,
         )
         if not place.in_flight:
             place.wanted = place.full
