@@ -16,11 +16,15 @@ from raysweep.storage.part import Part
 
 @dataclass(frozen=True)
 class Job:
-    """An engine, the ways to run it (at least one), and its missing shards."""
+    """An engine, the ways to run it (at least one), and its missing shards.
+
+    rank  engines of higher rank start first, those of equal rank by their work
+    """
 
     engine: EngineSpec
     options: tuple[Option, ...]
     shards: tuple[Shard, ...]
+    rank: float = 0.0
 
 
 def jobs_of(

@@ -6,7 +6,7 @@ near the end of an engine's work, and into halves to find a question that kills 
 
 import math
 from collections import defaultdict, deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from raysweep.planning.cutting import split
@@ -73,6 +73,7 @@ class EngineQueue:
 
     quarantine             tasks that run alone, once no other task waits
     quarantined_questions  ids of the questions that were given up
+    rank                   engines of higher rank start first
     actors                 places that hold the engine now
     to_do, running, done   amounts of work, by benchmark
     rows_divisor           doubled each time that the GPU's memory was too small
@@ -88,6 +89,7 @@ class EngineQueue:
     waiting: deque[Task] = field(default_factory=deque)
     quarantine: deque[Task] = field(default_factory=deque)
     quarantined_questions: set[str] = field(default_factory=set)
+    rank: float = 0.0
     actors: int = 0
     to_do: Amounts = field(default_factory=lambda: defaultdict(Amount))
     running: Amounts = field(default_factory=lambda: defaultdict(Amount))
@@ -133,6 +135,15 @@ class EngineQueue:
                 task = queue.popleft()
                 self._count(task, -1)
                 yield task
+
+    def withdraw(self, unwanted: Callable[[Task], bool]) -> None:
+        """Remove waiting tasks that nobody wants any more. Those that run are finished."""
+        self.add([task for task in list(self.clear()) if not unwanted(task)])
+
+    def left(self, benchmark: str) -> int:
+        """Samples of a benchmark that wait or run."""
+        amounts = (self.to_do, self.running)
+        return sum(own[benchmark].samples for own in amounts if benchmark in own)
 
     def drop(self, question_id: str) -> list[Shard]:
         """Give up a question of this engine. Gives the shards that waited for it, which are removed."""

@@ -277,3 +277,21 @@ INFLATION = pa.schema(
         "reference_cut": _float,  # cut of the reference
     }
 )
+
+# What an adaptive run stops: one row for each configuration that is out at a batch size, in a table for each
+# look at a benchmark. Its JSON file beside it says by which rules.
+DECISIONS = pa.schema(
+    {
+        "benchmark": _string,
+        "samples_per_question": _int,  # number of samples of each question on which the decision rests
+        "batch_size": _int,  # number of questions that share the weights' memory
+        "engine_id": _string,
+        "token_budget": _int,
+        "group_size": _int,
+        "by_engine_id": _string,  # the configuration that takes its place: it takes no more memory, or it is
+        # better within the memory asked for
+        "by_token_budget": _int,
+        "by_group_size": _int,
+        "margin": _float,  # the most accuracy by which the one that is out may be better, below epsilon
+    }
+)
