@@ -55,6 +55,8 @@ class Tally:
     run_tokens        the tokens of one independent sample of every question: [budgets]
     tokens_generated  in traces and in the answers of forks; an unforced answer is part of its trace
     finishes          of the traces that were made up to the largest budget, the number by the way they ended
+    right             1 for a sample that is correct, 0 for another, -1 for one that is missing:
+                      [budgets, questions, samples]
     """
 
     engine: EngineSpec
@@ -70,6 +72,7 @@ class Tally:
     tokens_generated: int
     n_samples_read: int
     finishes: Mapping[str, int]
+    right: NDArray[np.int8]
 
     @cached_property
     def samples(self) -> Ints:
@@ -142,7 +145,14 @@ def tally(
         tokens_generated=_tokens_generated(samples, answers),
         n_samples_read=samples.num_rows,
         finishes=_finishes(samples, token_budgets[-1]),
+        right=_right(answers, samples["sample_index"].to_numpy(), shape),
     )
+
+
+def _right(answers: "Answers", sample_index: Ints, shape: tuple[int, int]) -> NDArray[np.int8]:
+    right = np.full((shape[0] * shape[1], int(sample_index.max(initial=-1)) + 1), -1, dtype=np.int8)
+    right[answers.cell, sample_index[answers.sample]] = answers.outcome == CORRECT
+    return right.reshape(*shape, right.shape[1])
 
 
 def _finishes(samples: pa.Table, largest: int) -> dict[str, int]:

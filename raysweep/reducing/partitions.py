@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from raysweep.grading.equivalence import Equivalence
 from raysweep.metrics import Floats
@@ -59,6 +60,8 @@ class Reduced:
     set_aside                         parts that could not be read, by their new paths
     reused_tokens, recomputed_tokens  thinking tokens before answers that were prompts of their own
     seeded_samples                    samples that may change if they run again, in another batch
+    right                             1 for a correct sample, 0 for another, -1 for a missing one:
+                                      [budgets, questions, samples]
     """
 
     engine: EngineSpec
@@ -77,6 +80,7 @@ class Reduced:
     reused_tokens: int
     recomputed_tokens: int
     seeded_samples: int
+    right: NDArray[np.int8]
 
 
 def reduce_here(partitions: Sequence[Partition], sweep: Sweep, store: Store) -> list[Reduced]:
@@ -120,6 +124,7 @@ def reduce_partition(
         reused_tokens=_sum(samples["reused_tokens"]),
         recomputed_tokens=_sum(samples["recomputed_tokens"]),
         seeded_samples=int((positions(samples["reproducible"], MAY_CHANGE) >= 0).sum()),
+        right=votes.right,
     )
 
 

@@ -113,13 +113,17 @@ SCENARIOS = pa.schema(
         "group_size": _int,  # number of samples that vote together
         "n_questions": _int,  # number of questions with samples
         "n_samples": _int,  # smallest number of samples over the questions
-        "complete": pa.bool_(),  # whether every question has all requested samples
+        "complete": pa.bool_(),  # whether every question has all requested samples; not if it was stopped
+        "stopped_at": _int,  # samples per question after which an adaptive run was sure that nothing is lost
+        # without it, by itself or with its engine; 0 if it does not fit the memory asked for; else null. It is
+        # compared with nothing. Its accuracy is too low in expectation, since bad luck makes a stop likelier
         "accuracy": _float,  # expected accuracy of the majority vote, exact over all subsets of samples
-        "accuracy_lo": _float,  # lower end of the 95% interval over questions
-        "accuracy_hi": _float,  # upper end of the 95% interval over questions
+        "accuracy_lo": _float,  # lower end of the 95% interval over questions. Of a stopped one, which holds
+        # at all looks at once (a repeated confidence interval), so it is wider
+        "accuracy_hi": _float,  # upper end of that interval
         "accuracy_se": _float,  # standard error, clustered by question; null for a single question
         "estimate": _float,  # accuracy estimated from all scenarios, by which the frontier is chosen; null
-        # for a scenario that was measured on fewer questions than others, which is not compared with them
+        # for one that was stopped, or measured on fewer questions than others, so it is not compared with them
         "run_sd": _float,  # standard deviation of a run's accuracy when its questions stay the same
         "pass_at_1": _float,  # share of correct answers
         "pass_at_g": _float,  # probability that at least one answer of the group is correct
@@ -275,6 +279,21 @@ INFLATION = pa.schema(
         "given_up": _float,  # share of traces given up as too slow
         "reference_looped": _float,  # looped of the reference
         "reference_cut": _float,  # cut of the reference
+    }
+)
+
+# How far the luck of two engines agrees, since samples of equal number share their randomness: one row for
+# each benchmark and pair of engines that differ in one choice alone. The more, the surer their difference.
+CORRELATIONS = pa.schema(
+    {
+        "benchmark": _string,
+        "engine_id": _string,
+        "other_id": _string,
+        "differ_in": _string,  # kv_policy, precision or model; in the two others they agree
+        "token_budget": _int,  # the largest at which both have the same samples
+        "n_pairs": _int,  # number of these samples, all questions together
+        "correlation": _float,  # of right and wrong at the same question and sample, beyond the question's
+        # mean; null where one of the two always does the same
     }
 )
 
