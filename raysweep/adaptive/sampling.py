@@ -14,7 +14,7 @@ from raysweep.adaptive.rounds import Rounds, Tell, decided, is_whole
 from raysweep.adaptive.vote_reading import VoteReader
 from raysweep.adaptive.votes import Votes
 from raysweep.grading.equivalence import Equivalence
-from raysweep.planning.demand import Demands, everything
+from raysweep.planning.demand import Demands
 from raysweep.planning.plan import Plan, make_plan
 from raysweep.run_config import RunConfig
 from raysweep.shard import Shard
@@ -152,11 +152,7 @@ class FolderSampling:
 
     def coming(self) -> tuple[Shard, ...]:
         """All shards that later rounds may want, as if every live engine lived on."""
-        demands = dict(self.rounds.demands())
-        for name in self._benchmarks:
-            for engine_id in self.rounds.sampled(name):
-                demands[engine_id, name] = everything(self.config.sweep)
-        return tuple(self._of_plan(self.plan(demands)))
+        return tuple(self._of_plan(self.plan(self.rounds.coming())))
 
 
 def as_part(shard: Shard) -> Part:
