@@ -12,15 +12,15 @@ from functools import partial
 from types import MappingProxyType
 
 from actors.checked_files import checked_folder
-from actors.engine import Engine, Trace, TraceRequest
+from actors.engine import Engine, TraceRequest
 from actors.engine_metrics import ActorMetrics, gpu_memory
 from actors.environment import take_over
-from actors.lengthening import ended_by_itself, lengthened, shorter_traces
+from actors.lengthening import Known, known_traces, shorter_traces
 from actors.sample_rows import Traces, Work, generated_tokens, publish
 from actors.waits import waited_s
 from raysweep import grading
 from raysweep.run_config import Server
-from raysweep.shard import Cell, Receipt, Shard, sample_key
+from raysweep.shard import Receipt, Shard, sample_key
 from raysweep.spec import EngineSpec
 from raysweep.storage.lease import Lease
 from raysweep.storage.store import Store
@@ -78,10 +78,10 @@ class EngineActor:
             await asyncio.to_thread(shorter_traces, self.store, shard) if shard.shorter else {}
         )
         self.generating += 1
-        kept = self._kept(shard, shorter)
-        traces = await self._generate(shard, kept)
+        known = known_traces(shard, shorter, self.engine.continues)
+        traces = await self._generate(shard, known)
         self.generating -= 1
-        work = self._work(shard, traces, kept)
+        work = self._work(shard, traces, known)
         if not self.generating:
             self.metrics.idle(self.engine.usage, self.gpu_bytes)
         self.unwritten += 1
@@ -110,28 +110,18 @@ class EngineActor:
         """What keeps the engine from decoding, in one line; "" if nothing does."""
         return getattr(self.engine, "trouble", "")
 
-    def _kept(self, shard: Shard, shorter: Mapping[Cell, Trace]) -> Traces:
-        """The traces that are known already, given the shard's samples up to fewer token budgets."""
-        budgets = shard.decoding.token_budgets
-        return {
-            (number, index): lengthened(trace, budgets)
-            for number, question in enumerate(shard.questions)
-            for index in shard.indices
-            if (trace := shorter.get((question.question_id, index)))
-            and trace.reproducible == "batch_invariant"
-            and ended_by_itself(trace)
-        }
-
-    async def _generate(self, shard: Shard, kept: Traces) -> Traces:
-        """The kept traces, and those that the engine makes."""
-        traces = dict(kept)
+    async def _generate(self, shard: Shard, known: Known) -> Traces:
+        """The traces that are known already, and those that the engine makes."""
+        traces = dict(known.kept)
         for number, question in enumerate(shard.questions):
             for index in shard.indices:
-                if (number, index) in kept:
+                cell = number, index
+                if cell in known.kept:
                     continue
                 key = sample_key(shard.decoding.seed, question.question_id, index)
-                request = TraceRequest(question.rendered, key, shard.decoding)
-                self.engine.add(request, partial(traces.__setitem__, (number, index)))
+                begun = known.begun.get(cell)
+                request = TraceRequest(question.rendered, key, shard.decoding, begun)
+                self.engine.add(request, partial(traces.__setitem__, cell))
         while True:
             await asyncio.sleep(0)  # let the other shards run
             if len(traces) == shard.samples:
@@ -145,12 +135,15 @@ class EngineActor:
         self.steps += 1
         self.metrics.stepped(self.engine.usage, self.gpu_bytes)
 
-    def _work(self, shard: Shard, traces: Traces, kept: Traces) -> Work:
+    def _work(self, shard: Shard, traces: Traces, known: Known) -> Work:
         """A shard's traces, with the engine's time since the previous shard was finished."""
         engine_s, self.counted_s = self.engine_s - self.counted_s, self.engine_s
-        for cell in traces.keys() - kept.keys():
-            self.metrics.prefix(traces[cell].reused_tokens, traces[cell].recomputed_tokens)
-        return Work(shard, traces, engine_s, self.device, sum(map(generated_tokens, kept.values())))
+        used = known.used(traces)
+        for trace in traces.values():
+            self.metrics.prefix(trace.reused_tokens, trace.recomputed_tokens)
+        for trace in used:
+            self.metrics.prefix(-trace.reused_tokens, -trace.recomputed_tokens)
+        return Work(shard, traces, engine_s, self.device, sum(map(generated_tokens, used)))
 
 
 def load_engine(

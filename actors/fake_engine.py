@@ -17,6 +17,7 @@ class FakeEngine:
     """Finishes up to `max_rows` traces per step."""
 
     warnings = ()
+    continues = False
 
     def __init__(self, max_rows: int):
         self.max_rows = max_rows

@@ -1,7 +1,8 @@
 """Samples that finished parts hold already, up to fewer token budgets, and what becomes of them.
 
 A trace that ended its thinking by itself is the trace that a run with larger budgets would have made, and its
-last answer is the answer at all of these. A trace that was cut is made again, or continued.
+last answer is the answer at all of these. A trace that was cut is continued by an engine that can, and
+otherwise made again.
 
 Where a trace that is made again is not the same, because rounding depends on the batch or a server takes no
 seed, no trace is kept unless the cut ones are continued. If those that ended were kept while the others had a
@@ -9,10 +10,12 @@ second chance to end, short traces would be too many.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from actors.engine import BudgetAnswer, Trace
+from actors.sample_requests import RESUMED
+from actors.sample_rows import Traces
 from raysweep.errors import ConfigError
 from raysweep.shard import Cell, Shard, cells
 from raysweep.storage.part import Part, prompt_name
@@ -41,6 +44,50 @@ def shorter_traces(store: Store, shard: Shard) -> dict[Cell, Trace]:
             if cell in held and longer:
                 found[cell] = trace
     return found
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a shard's traces.
+
+    kept   those that are as they will be
+    begun  those that an engine is to continue; it may find that it has to make one anew
+    """
+
+    kept: Traces
+    begun: Traces
+
+    def used(self, traces: Traces) -> list[Trace]:
+        """Those that all the shard's traces, once they are made, have as their beginning or are."""
+        begun = self.begun.items()
+        resumed = (short for cell, short in begun if traces[cell].reproducible == RESUMED)
+        return [*self.kept.values(), *resumed]
+
+
+def known_traces(shard: Shard, shorter: Mapping[Cell, Trace], continues: bool) -> Known:
+    """What becomes of the shard's samples up to fewer budgets.
+
+    continues  whether the engine continues traces that were cut
+    """
+    kept: Traces = {}
+    begun: Traces = {}
+    for number, question in enumerate(shard.questions):
+        for index in shard.indices:
+            trace = shorter.get((question.question_id, index))
+            if trace is None or not (continues or trace.reproducible == "batch_invariant"):
+                continue
+            if ended_by_itself(trace):
+                kept[number, index] = lengthened(trace, shard.decoding.token_budgets)
+            elif continues and was_cut(trace):
+                begun[number, index] = trace
+    return Known(kept, begun)
+
+
+def was_cut(trace: Trace) -> bool:
+    """Whether its thinking filled its largest budget, and all its answers are known."""
+    last = trace.answers[-1]
+    known = not any(answer.given_up for answer in trace.answers)
+    return len(trace.token_ids) == last.thinking_tokens == last.token_budget and known
 
 
 def ended_by_itself(trace: Trace) -> bool:

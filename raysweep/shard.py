@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from raysweep.spec import Decoding, EngineSpec, Question
-from raysweep.system.content import INCIDENTAL, content_hash
+from raysweep.system.content import INCIDENTAL, canonical, content_hash, hash_of_texts
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class Shard:
     @cached_property
     def stream_id(self) -> str:
         """Name of the endless stream of samples to which the shard belongs."""
-        return content_hash(self.engine, self.benchmark, self.decoding)
+        texts = self.engine.canonical, canonical(self.benchmark), canonical(self.decoding)
+        return hash_of_texts(*texts)
 
     @property
     def indices(self) -> range:

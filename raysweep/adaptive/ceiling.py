@@ -4,7 +4,7 @@ What was spent is measured: the places of this session, and what earlier session
 round would take is estimated as in the plan: expected tokens at the measured speeds, and a load per engine.
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -63,14 +63,16 @@ class Ceiling:
         text = f"{self._text(spent)} are spent, and the next round would bring that to"
         return f"{text} about {self._text(whole)}; {self._way_on()}"
 
-    def spent(self, schedule: Schedule, now: float) -> Counter[str]:
+    def spent(self, schedule: Schedule, now: float) -> defaultdict[str, float]:
         """GPU seconds of all sessions so far."""
-        found = Counter(self.earlier) + schedule.gpu_s_of
+        found = defaultdict(float, self.earlier)
+        for kind, seconds in schedule.gpu_s_of.items():
+            found[kind] += seconds
         for place in schedule.places.values():
             found[place.spot.need.kind] += (now - place.since) * place.spot.need.gpus
         return found
 
-    def _with(self, schedule: Schedule, jobs: Sequence[Job], now: float) -> Counter[str]:
+    def _with(self, schedule: Schedule, jobs: Sequence[Job], now: float) -> GpuSeconds:
         """What is spent, what the schedule's work will take, and what some jobs would take."""
         found = self.spent(schedule, now)
         for queue in schedule.queues:
@@ -122,19 +124,19 @@ def spent_before(
     loads: LoadTimes,
     ways: Mapping[str, Sequence[Option]],
     noted_hours: float = 0.0,
-) -> Counter[str]:
+) -> GpuSeconds:
     """GPU seconds of earlier sessions, by kind of GPU: what the parts took, and the loads.
 
     ways         how each engine may run, by its id; one that may run nowhere now took one GPU
     noted_hours  GPU-hours that sessions noted when they ended, with idle ones, if these are more
     """
     gpus = {(name, way.need.kind): way.need.gpus for name, own in ways.items() for way in own}
-    found: Counter[str] = Counter()
+    found: defaultdict[str, float] = defaultdict(float)
     took = [(one.engine_id, one.device, one.engine_s) for one in parts]
     took += [(engine_id, device, time.seconds) for (device, engine_id), time in loads.items()]
     for engine_id, device, seconds in took:
         found[device] += seconds * gpus.get((engine_id, device), 1.0 if device else 0.0)
     whole = sum(found.values())
     if noted_hours * HOUR_S > whole > 0:
-        found = Counter({kind: s * noted_hours * HOUR_S / whole for kind, s in found.items()})
+        return {kind: s * noted_hours * HOUR_S / whole for kind, s in found.items()}
     return found

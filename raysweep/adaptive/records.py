@@ -41,7 +41,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a benchmark's looks decide: which of these engines, budgets and group sizes matter, by which rules.
+    """What a benchmark's looks decide: which engines, budgets and group sizes matter, by which rules.
 
     engines  may have fewer than the sweep, if some fit on no GPU of the cluster
     """
@@ -104,7 +104,7 @@ def write_look(store: Store, asked: Asked, before: Sequence[Look], look: Look) -
         "critical": look.critical,
         "compared": look.compared,
         "budgets": look.budgets,
-        "out": {"rows": table.num_rows, "content": _content(table)},
+        "out": {"rows": table.num_rows, "content": content_of(table)},
     }
     text = json.dumps(document, indent=2) + "\n"
     store.write_text(record_name(look.benchmark, look.n, "json"), text)
@@ -142,7 +142,7 @@ def _read(store: Store, asked: Asked, n: int, before: Sequence[str]) -> Record |
             out=outs_of(table),
             budgets={str(key): int(value) for key, value in document["budgets"].items()},
         )
-        whole = document["out"] == {"rows": table.num_rows, "content": _content(table)}
+        whole = document["out"] == {"rows": table.num_rows, "content": content_of(table)}
     except (DamagedPartError, KeyError, TypeError, ValueError, AttributeError):
         return None
     return Record(look, engines) if whole else None
@@ -173,7 +173,7 @@ def drop_looks(store: Store, asked: Asked, after: int) -> bool:
 
 
 def same(look: Look) -> str:
-    """Names a decision by its samples and by what it decides, without numbers that may be rounded otherwise."""
+    """Names a decision by its samples and by what it decides, but by no number that may be rounded."""
     out = sorted((list(one.place), one.batch_size) for one in look.out)
     return content_hash(look.benchmark, look.n, look.inputs, out, look.budgets)
 
@@ -213,7 +213,7 @@ def outs_of(table: pa.Table) -> tuple[Out, ...]:
     )
 
 
-def _content(table: pa.Table) -> str:
+def content_of(table: pa.Table) -> str:
     return content_hash(table.to_pylist())
 
 

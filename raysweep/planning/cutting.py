@@ -8,7 +8,7 @@ of an adaptive run are the same operation.
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from raysweep.shard import Cell, Shard, cells
@@ -38,34 +38,27 @@ class Piece:
 
 
 def finished_pieces(
-    made: Iterable[tuple[Shard, Part]],
-) -> tuple[list[Piece], dict[Cell, Piece]]:
-    """The finished pieces, and by which of them each cell of their streams is held.
+    made: Sequence[tuple[Shard, Part]],
+) -> Iterator[tuple[Piece, set[Cell]]]:
+    """The finished pieces, each with those of its cells that no earlier piece holds.
 
     made  finished parts with their whole streams, those up to more token budgets first
 
     A part that adds nothing to earlier ones is left out. A part that holds more than is wanted is kept.
     """
-    pieces: list[Piece] = []
-    held: dict[Cell, Piece] = {}
+    left = set(cells(made[0][0])) if made else set()
     for stream, part in made:
         piece = Piece(part, _unchanged(stream, part))
-        new = [
-            cell for cell in cells(piece.shard) if cell not in held and cell[1] in stream.indices
-        ]
-        if new:
-            held |= dict.fromkeys(new, piece)
-            pieces.append(piece)
-    return pieces, held
+        if new := left.intersection(cells(piece.shard)):
+            left -= new
+            yield piece, new
 
 
-def missing_cells(wanted: Shard, held: Mapping[Cell, Piece]) -> set[Cell]:
+def missing_cells(wanted: Shard, pieces: Iterable[Piece]) -> set[Cell]:
     """The cells of a shard that no piece holds up to the shard's token budgets."""
-    if not held:
-        return set(cells(wanted))
     budgets = len(wanted.decoding.token_budgets)
-    found = ((cell, held.get(cell)) for cell in cells(wanted))
-    return {cell for cell, piece in found if piece is None or piece.budgets < budgets}
+    held = (cells(piece.shard) for piece in pieces if piece.budgets >= budgets)
+    return set(cells(wanted)).difference(*held)
 
 
 def missing_shards(whole: Shard, missing: set[Cell], cut: Cut) -> Iterator[Shard]:
@@ -118,9 +111,10 @@ def runs(indices: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 def _unchanged(whole: Shard, part: Part) -> Shard:
     """The part as a shard that keeps only questions that are still asked in the same way."""
+    held = [question for question in whole.questions if question.question_id in part.questions]
     return replace(
         whole,
-        questions=tuple(question for question in whole.questions if part.holds(question)),
+        questions=tuple(question for question in held if part.holds(question)),
         sample_start=part.sample_start,
         sample_count=part.sample_count,
     )

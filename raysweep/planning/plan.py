@@ -95,7 +95,8 @@ def make_plan(config: RunConfig, parts: Iterable[Part], demands: Demands | None 
                 if segment.start < segment.stop
             ]
             cuts = [(shard, cut_of(shard, config.generation, tokens_s)) for shard in wanted]
-            shards += _plan_benchmark(cuts, made.get(key, ()))
+            most = len(config.sweep.token_budgets)
+            shards += _plan_benchmark(cuts, made.get(key, ()), most)
     return Plan(specs, tuple(shards), backends, parts)
 
 
@@ -116,15 +117,23 @@ def _of_segment(stream: Shard, segment: Segment) -> Shard:
 
 
 def _plan_benchmark(
-    wanted: Sequence[tuple[Shard, Cut]], made: Sequence[tuple[Shard, Part]]
+    wanted: Sequence[tuple[Shard, Cut]], made: Sequence[tuple[Shard, Part]], most: int
 ) -> Iterator[PlannedShard]:
-    """The shards of an engine on a benchmark: first the finished ones, then the missing ones."""
-    pieces, held = finished_pieces(made)
+    """The shards of an engine on a benchmark: first the finished ones, then the missing ones.
+
+    most  the number of all token budgets
+    """
+    pieces: list[Piece] = []
+    shorter: dict[Cell, Part] = {}
+    for piece, new in finished_pieces(made):
+        pieces.append(piece)
+        if piece.budgets < most:
+            shorter |= dict.fromkeys(new, piece.part)
     to_do: list[Shard] = []
     again: Counter[str] = Counter()
     for shard, cut in wanted:
-        if missing := missing_cells(shard, held):
-            to_do += (_lengthening(new, held, again) for new in missing_shards(shard, missing, cut))
+        if missing := missing_cells(shard, pieces):
+            to_do += (_lengthening(new, shorter, again) for new in missing_shards(shard, missing, cut))
     for piece in pieces:
         shard_id = piece.part.shard_id
         yield _planned(shard_id, piece.shard, None, again[shard_id])
@@ -132,12 +141,12 @@ def _plan_benchmark(
         yield _planned(shard.shard_id, shard, shard)
 
 
-def _lengthening(shard: Shard, held: Mapping[Cell, Piece], again: Counter[str]) -> Shard:
+def _lengthening(shard: Shard, shorter: Mapping[Cell, Part], again: Counter[str]) -> Shard:
     """A missing shard with the names of the parts that hold its samples up to fewer budgets.
 
     again  where the number of these samples is added, by the finished shard's id
     """
-    found = [held[cell].part for cell in cells(shard) if cell in held] if held else []
+    found = [shorter[cell] for cell in cells(shard) if cell in shorter] if shorter else []
     again.update(part.shard_id for part in found)
     return replace(shard, shorter=tuple(sorted({part.name for part in found}))) if found else shard
 

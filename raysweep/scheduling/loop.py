@@ -106,7 +106,7 @@ def run(
                 for place in schedule.see(nodes, world.now()):
                     world.stop(place)
                 seen = nodes
-            if supply is not None and idles(schedule):
+            if supply is not None and supply.can_begin and idles(schedule):
                 supply.idle(schedule, world.now())
             for action in schedule.decide(world.now()):
                 _do(world, action)

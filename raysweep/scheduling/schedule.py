@@ -56,7 +56,7 @@ class Schedule:
         self.places: dict[int, Place] = {}
         self.started = 0
         self._held = self.most_held = 0
-        self.gpu_s_of: Counter[str] = Counter()
+        self.gpu_s_of: dict[str, float] = defaultdict(float)
         self.loads: dict[tuple[str, str], LoadTime] = defaultdict(LoadTime)
         self.warnings: set[str] = set()
         self.draining = False
@@ -66,16 +66,15 @@ class Schedule:
         self.add(jobs)
 
     def add(self, jobs: Iterable[Job]) -> None:
-        """Take in work, also while other work runs. An engine keeps its history in this run."""
+        """Take in work, also while other work runs."""
         for job in jobs:
             engine_id = job.engine.engine_id
             if engine_id not in self.by_engine:
                 queue = EngineQueue(job.engine, job.options, self.learnt)
                 self.by_engine[engine_id] = queue
                 self.queues.append(queue)
-            queue = self.by_engine[engine_id]
-            queue.rank = job.rank
-            queue.add(Task(shard) for shard in job.shards)
+            self.by_engine[engine_id].rank = job.rank
+            self.by_engine[engine_id].add(Task(shard) for shard in job.shards)
         self.to_feed = dict.fromkeys(self.places.values())
         self._may_start = True
 

@@ -8,7 +8,13 @@ from raysweep.scheduling.schedule import Schedule
 
 
 class Supply(Protocol):
-    """Both may add jobs to the schedule."""
+    """Its methods may add jobs to the schedule.
+
+    can_begin  whether it has anything to say to an idle schedule
+    """
+
+    @property
+    def can_begin(self) -> bool: ...
 
     def finished(self, schedule: Schedule, task: Task, now: float) -> None:
         """Take in that a task is finished. Its samples are in the store."""
@@ -26,10 +32,10 @@ def idles(schedule: Schedule) -> bool:
     if any(not one.in_flight and not one.queue.waiting_samples for one in schedule.to_feed):
         return True
     most = schedule.most_places
-    if (most is not None and len(schedule.places) >= most) or schedule.paying():
+    if most is not None and len(schedule.places) >= most:
         return False
     needs = {queue.options[0].need for queue in schedule.queues}
-    return any(schedule.capacity.find(need) for need in needs)
+    return any(schedule.capacity.find(need) for need in needs) and not schedule.paying()
 
 
 def tasks_of(schedule: Schedule, benchmark: str) -> Iterator[Task]:

@@ -87,8 +87,10 @@ SAMPLES = pa.schema(
         "recomputed_tokens": _int,  # thinking tokens that were computed again for these forks
         "reproducible": _string,  # batch_invariant: the sample does not depend on its batch; seeded: it
         # is drawn with its own seed, but from logits whose rounding may depend on the batch; unseeded: by
-        # a server that takes no seed
-        "wall_s": _float,  # seconds from first to last token, decoded together with the rest of the batch
+        # a server that takes no seed; resumed: a trace up to fewer token budgets was continued from its
+        # tokens, with a seed of its own for what follows them
+        "wall_s": _float,  # seconds from first to last token, decoded together with the rest of the batch;
+        # of a resumed trace, those of its continuation
     }
 )
 

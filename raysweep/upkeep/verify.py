@@ -32,6 +32,7 @@ from raysweep.storage.record import CONFIG, read_record
 from raysweep.storage.store import EPOCH_KEY, Store
 from raysweep.storage.summary import SUMMARY
 from raysweep.upkeep.growing import mixed_prompts
+from raysweep.upkeep.verify_decisions import check_decisions
 
 # The most threads. Parts are in memory while they are read, so more threads would need more memory.
 READERS = 8
@@ -177,7 +178,7 @@ def check_doubles(config: RunConfig, parts: Iterable[Part]) -> Iterator[Problem]
         by_stream[part.stream_id].append(part)
     for stream_id, stream in made_streams(config, _makers(config), by_stream).items():
         seen: dict[Cell, str] = {}
-        for piece in finished_pieces((stream, part) for part in by_stream[stream_id])[0]:
+        for piece, _ in finished_pieces([(stream, part) for part in by_stream[stream_id]]):
             doubled = [cell for cell in cells(piece.shard) if cell in seen]
             if doubled:
                 yield Problem(
@@ -205,7 +206,7 @@ def check_prompts(parts: Iterable[Part]) -> Iterator[Problem]:
 
 
 def check_tables(store: Store) -> Iterator[Problem]:
-    """Check the existing tables against their schemas and each other, and the two text files."""
+    """Check the existing tables against their schemas and each other, the text files, and the decisions."""
     epochs: dict[str, bytes] = {}
     rows: dict[str, int] = {}
     for name, schema in result_files.TABLES.items():
@@ -222,6 +223,7 @@ def check_tables(store: Store) -> Iterator[Problem]:
         rows[name] = table.num_rows
     yield from _mixed(epochs)
     yield from _texts(store, rows)
+    yield from itertools.starmap(Problem, check_decisions(store))
 
 
 def _mixed(epochs: dict[str, bytes]) -> Iterator[Problem]:

@@ -73,6 +73,7 @@ def an_adaptive_config(out: str = "runs", **changes: Any) -> RunConfig:
         "samples": 16,
         "adaptive": Adaptive(epsilon=0.02, delta=0.05),
         "shard_questions": 5,
+        "shard_samples": 4,
     }
     return a_run_config(**{**usual, **changes})
 
