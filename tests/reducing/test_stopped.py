@@ -22,7 +22,7 @@ from raysweep.stages.reduce import reduce_folder
 from raysweep.stages.savings import adaptive_summary, every_sample, stopping_of
 from raysweep.storage.store import Store
 
-CONFIG = an_adaptive_config()
+CONFIG = an_adaptive_config(shard_questions=20, shard_samples=16)
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from raysweep.run_config import Adaptive
 from raysweep.stages.folder_view import FolderView
 from raysweep.storage.store import Store
 
-CONFIG = an_adaptive_config()
+CONFIG = an_adaptive_config(shard_questions=20, shard_samples=16)
 FRONTIER = Adaptive(0.01, 0.05)
 COURSE = BenchmarkCourse(
     benchmark="chain",
