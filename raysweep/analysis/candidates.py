@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from raysweep.analysis.configurations import Configuration, Row
 from raysweep.analysis.uncertainty import mean_score
-from raysweep.frontier import amortised_bytes, frontier_points
+from raysweep.frontier import Bools, amortised_bytes, frontier_points
 from raysweep.metrics import Floats
 
 if TYPE_CHECKING:
@@ -106,9 +106,14 @@ class Candidates:
         return mean_score(self.scores)
 
     @cached_property
+    def stopped(self) -> Bools:
+        """Whether an adaptive run has stopped each: [members]."""
+        return np.array([member.stopped_at is not None for member in self.members], dtype=np.bool_)
+
+    @cached_property
     def may_be_compared(self) -> Indices:
         """The members that were not stopped and met the most questions of these: places in order."""
-        going = np.array([member.stopped_at is None for member in self.members], dtype=np.bool_)
+        going = ~self.stopped
         measured = (~np.isnan(self.scores)).sum(axis=0)
         most = measured[going].max(initial=0)
         return np.flatnonzero(going & (measured == most))

@@ -60,8 +60,10 @@ class Recommendation:
 
     accuracy      expected of the best on new questions, with its interval
     measured      its accuracy on the questions that also chose it
-    considered    how many fit
+    considered    how many fit and may be compared
+    stopped       how many more fit, that an adaptive run has stopped
     compared      how many others it was compared with: all that fit, and those below the next step
+    beyond_unknown  whether all that take more memory were stopped, as where only this memory was asked for
     alternatives  those that are statistically indistinguishable from the best, best estimate first
     """
 
@@ -75,7 +77,9 @@ class Recommendation:
     accuracy_hi: float
     measured: float
     considered: int
+    stopped: int
     compared: int
+    beyond_unknown: bool
     alternatives: tuple[Alternative, ...]
     less: Neighbour | None
     more: Neighbour | None
@@ -111,11 +115,26 @@ def recommend(
         accuracy_hi=float(expected.high[step]),
         measured=float(own.accuracy[best]),
         considered=int((ladder.memory[ladder.members] <= memory_bytes).sum()),
+        stopped=_stopped_within(candidates, memory_bytes, batch_size, max_token_budget),
         compared=len(ladder.compared(step)),
+        beyond_unknown=_beyond_unknown(candidates, memory_bytes, batch_size),
         alternatives=_alternatives(ladder, step, memory_bytes),
         less=_neighbour(ladder, step - 1, step - 1) if step > 0 else None,
         more=_neighbour(ladder, step + 1, step) if step + 1 < len(ladder.steps) else None,
     )
+
+
+def _stopped_within(
+    candidates: Candidates, memory_bytes: float, batch_size: int, max_token_budget: int | None
+) -> int:
+    limit = np.inf if max_token_budget is None else max_token_budget
+    fits = candidates.device_bytes(batch_size) <= memory_bytes
+    return int((fits & (candidates.token_budgets <= limit) & candidates.stopped).sum())
+
+
+def _beyond_unknown(candidates: Candidates, memory_bytes: float, batch_size: int) -> bool:
+    beyond = candidates.device_bytes(batch_size) > memory_bytes
+    return bool(beyond.any() and candidates.stopped[beyond].all())
 
 
 def _all_stopped(candidates: Candidates) -> ConfigError:

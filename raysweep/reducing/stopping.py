@@ -21,18 +21,26 @@ class Stopping:
     looks     how often the run looks at its samples, the last time included
     at        samples per question after which each stopped scenario was out, by its key
     wanted    samples per question so far, by engine id and benchmark; what is missing is wanted whole
-    all_done  whether every decision of the rounds is made; without rounds nothing is to be decided
+    memory_bytes, batch_size  what a configuration must fit into that is asked for; None for any
     """
 
     looks: int = 1
     at: Mapping[Key, int] = field(default_factory=dict)
     wanted: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    all_done: bool = True
+    memory_bytes: float | None = None
+    batch_size: int = 1
 
     @property
     def level(self) -> float:
         """The level of a single interval that makes those of all looks hold at once (Bonferroni)."""
         return 1 - (1 - LEVEL) / self.looks
+
+    def stopped_at(self, scenario: Scenario) -> int | None:
+        """The samples per question after which it was out, 0 if it does not fit, None if it goes on."""
+        row = scenario.row
+        takes = row["weights_bytes"] + self.batch_size * row["kv_bytes"]
+        too_large = self.memory_bytes is not None and takes > self.memory_bytes
+        return self.at.get(scenario.key, 0 if too_large else None)
 
 
 # A run that makes every sample.
@@ -48,7 +56,7 @@ def marked(scenarios: Iterable[Scenario], stopping: Stopping) -> list[Scenario]:
 
 
 def _marked(scenario: Scenario, stopping: Stopping) -> Scenario:
-    stopped_at = stopping.at.get(scenario.key)
+    stopped_at = stopping.stopped_at(scenario)
     if stopped_at is None:
         return scenario
     wider = score_interval(scenario.scores, stopping.level)

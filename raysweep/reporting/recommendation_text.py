@@ -55,6 +55,7 @@ class ServedRecommendation:
             "accuracy_hi": found.accuracy_hi,
             "measured": found.measured,
             "considered": found.considered,
+            "stopped": found.stopped,
             "compared": found.compared,
             "not_told_apart": len(found.alternatives),
             "alternatives": [_alternative(one) for one in found.alternatives[:MOST_KEPT]],
@@ -146,7 +147,7 @@ def _lines(found: Recommendation, served: Serving) -> Iterator[str]:
         f"  takes {human_bytes(found.best_memory_bytes)}; expected accuracy on new questions "
         f"{percent(found.accuracy)}, 95% interval {interval(found.accuracy_lo, found.accuracy_hi)}"
     )
-    yield f"  {measured_in_words(found.measured, found.considered)}"
+    yield f"  {measured_in_words(found.measured, found.considered, found.stopped)}"
     yield from _alternatives(found)
     yield from _neighbours(found)
     yield f"  serve it with {served.backend}:"
@@ -157,9 +158,15 @@ def _lines(found: Recommendation, served: Serving) -> Iterator[str]:
     yield ""
 
 
-def measured_in_words(measured: float, considered: int) -> str:
-    """`measured 68.8%, chosen from 525 that fit`; words.js has a twin."""
-    chosen = "the only one that fits" if considered == 1 else f"chosen from {considered:,} that fit"
+def measured_in_words(measured: float, considered: int, stopped: int = 0) -> str:
+    """`measured 68.8%, chosen from 525 that fit`; words.js has a twin.
+
+    stopped  how many more fit, that were stopped early
+    """
+    fit = considered + stopped
+    chosen = "the only one that fits" if fit == 1 else f"chosen from {fit:,} that fit"
+    if stopped:
+        chosen += f", of which {stopped:,} were stopped early"
     return f"measured {percent(measured)}, {chosen}"
 
 
@@ -196,6 +203,9 @@ def indistinguishable_in_words(count: int, compared: int) -> str:
 def _neighbours(found: Recommendation) -> Iterator[str]:
     if less := found.less:
         yield f"  with less memory, {_expected(less, 'worse')}"
+    if found.beyond_unknown:
+        yield "  with more memory: not asked of this run, which stopped all that take more"
+        return
     if found.more is None:
         yield "  with more memory: no other has a better estimate"
         return

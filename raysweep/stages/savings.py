@@ -30,7 +30,9 @@ def stopping_of(rounds: Rounds | None) -> Stopping:
         for key, segments in rounds.demands().items()
     }
     looks = max(len(race.rules.looks) for race in rounds.races.values())
-    return Stopping(looks, at, wanted, rounds.done)
+    adaptive = rounds.sweep.adaptive
+    assert adaptive is not None  # only such a sweep has rounds
+    return Stopping(looks, at, wanted, adaptive.memory_bytes, adaptive.batch_size)
 
 
 def adaptive_summary(folder: FolderView) -> dict[str, Any]:

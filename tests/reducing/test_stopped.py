@@ -14,6 +14,7 @@ from raysweep.errors import ConfigError
 from raysweep.finished_run import open_run
 from raysweep.planning.plan import make_plan
 from raysweep.reducing.reduce import Reduction
+from raysweep.reducing.scenarios import Scenario
 from raysweep.reducing.stopping import Stopping
 from raysweep.reporting.results import read_candidates, read_results
 from raysweep.run_config import RunConfig
@@ -170,7 +171,23 @@ def test_the_level_of_an_interval_is_shared_by_the_looks():
 def test_a_stopped_rival_wins_nothing_however_good_it_looks():
     better = rival(10, 1, 0.9, stopped_at=4)
     found = recommend(contest(rival(10, 1, 0.5), better), 1e12)
-    assert found.best.accuracy == 0.5 and found.considered == 1
+    assert found.best.accuracy == 0.5
+    assert (found.considered, found.stopped, found.beyond_unknown) == (1, 1, False)
+
+
+def test_a_run_that_asked_for_one_memory_knows_nothing_of_more():
+    larger = rival(1000, 1, 0.9, stopped_at=0)
+    found = recommend(contest(rival(10, 1, 0.5), larger), 100)
+    assert found.beyond_unknown and found.stopped == 0
+
+
+def test_what_does_not_fit_the_memory_asked_for_is_stopped(store, reduction):
+    """Even if nothing recorded says so: how long prompts are is known of samples alone."""
+    row = reduction.scenarios.to_pylist()[0]
+    scenario = Scenario(row, np.zeros(2), 0.0)
+    takes = row["weights_bytes"] + 4 * row["kv_bytes"]
+    assert Stopping(memory_bytes=takes, batch_size=4).stopped_at(scenario) is None
+    assert Stopping(memory_bytes=takes - 1, batch_size=4).stopped_at(scenario) == 0
 
 
 def test_where_all_are_stopped_nothing_can_be_recommended():

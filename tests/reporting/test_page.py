@@ -174,6 +174,8 @@ def test_the_page_recommends_what_python_recommends_at_many_memories_and_batch_s
             "high": close(found.accuracy_hi),
             "measured": close(found.measured),
             "considered": found.considered,
+            "stopped": found.stopped,
+            "beyondUnknown": found.beyond_unknown,
             "compared": found.compared,
             "alternatives": [key(one.candidate) for one in found.alternatives],
             "less": beside(found.less),

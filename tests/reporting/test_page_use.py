@@ -76,8 +76,9 @@ def test_quantities_are_written_as_python_writes_them(page: Page):
 
 @pytest.mark.parametrize("count", [1, 525, 1205])
 def test_a_recommendation_is_described_as_python_describes_it(page: Page, count: int):
-    described = page.evaluate(f"measuredInWords(0.688, {count})")
-    assert described == measured_in_words(0.688, count)
+    for stopped in (0, 1, 2400):
+        described = page.evaluate(f"measuredInWords(0.688, {count}, {stopped})")
+        assert described == measured_in_words(0.688, count, stopped)
     others = page.evaluate(f"indistinguishableInWords({count}, {2 * count - 1})")
     assert others == indistinguishable_in_words(count, 2 * count - 1)
     assert page.evaluate(f"eachIsWorseInWords({count})") == each_is_worse_in_words(count)

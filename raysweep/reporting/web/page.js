@@ -186,11 +186,11 @@ function start(data) {
     expected.className = "expected";
     const title = line("p", inWords(best));
     title.className = "best";
-    const measured = measuredInWords(found.measured, found.considered);
+    const measured = measuredInWords(found.measured, found.considered, found.stopped);
     const fine = line("p", `Takes ${humanBytes(found.memory)}. ${measured[0].toUpperCase()}${measured.slice(1)}.`);
     fine.className = "hint";
     list.append(...[neighbourLine(view, "Less memory", found.less, "worse"), neighbourLine(view, "More memory", found.more, "better")].filter(Boolean));
-    if (!found.more) list.append(line("li", line("b", "More memory: "), "no other has a better estimate."));
+    if (!found.more) list.append(line("li", line("b", "More memory: "), found.beyondUnknown ? "not asked of this run, which stopped all that take more." : "no other has a better estimate."));
     list.append(...alternatives(view, found));
     return [title, expected, fine, list];
   }

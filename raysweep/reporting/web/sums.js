@@ -48,12 +48,13 @@ function recommendation(rows, advice, memory, batch) {
     return { best: null, smallest };
   }
   const [before, step, after] = [steps[within - 2], steps[within - 1], steps[within]];
-  const best = rows[step.local];
+  const best = rows[step.local], beyond = rows.filter((row) => !fits(row));
   const close = Uint8Array.from(atob(step.indistinguishable), (letter) => letter.charCodeAt(0));
   return {
     best, measured: best.accuracy, memory: deviceMemoryOf(best, batch),
     accuracy: step.expected, low: step.low, high: step.high,
-    considered: able.filter(fits).length, compared: step.compared,
+    considered: able.filter(fits).length, stopped: rows.filter((row) => row.stopped_at !== null && fits(row)).length,
+    beyondUnknown: beyond.length > 0 && beyond.every((row) => row.stopped_at !== null), compared: step.compared,
     alternatives: able.filter((row, i) => (close[i >> 3] >> (7 - (i & 7))) & 1 && fits(row))
       .sort((a, b) => b.estimate - a.estimate || deviceMemoryOf(a, batch) - deviceMemoryOf(b, batch)),
     less: before ? { row: rows[before.local], ...before.gain } : null,

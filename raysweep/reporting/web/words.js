@@ -30,9 +30,10 @@ const inWords = (row) =>
   plural(row.group_size, "sample");
 
 // "measured 68.8%, chosen from 525 that fit"
-function measuredInWords(measured, considered) {
-  const from = considered === 1 ? "the only one that fits" : `chosen from ${number(considered)} that fit`;
-  return `measured ${percent(measured)}, ${from}`;
+function measuredInWords(measured, considered, stopped) {
+  const fit = considered + stopped;
+  const from = fit === 1 ? "the only one that fits" : `chosen from ${number(fit)} that fit`;
+  return `measured ${percent(measured)}, ${from}` + (stopped ? `, of which ${number(stopped)} were stopped early` : "");
 }
 // "2 of 524 others are statistically indistinguishable"
 function indistinguishableInWords(count, compared) {
