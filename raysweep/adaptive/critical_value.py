@@ -11,6 +11,7 @@ comparison that a leader wins by as much is not lost by chance.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -69,20 +70,17 @@ class Comparisons:
         rate = self.unseen * -math.log(left) / self.samples
         return (self.ahead + critical * self.error + rate).astype(np.float32)
 
-    def critical_value(self, possible: Bools, epsilon: float, alpha: float) -> float:
+    def critical_value(self, possible: Sequence[Bools], epsilon: float, alpha: float) -> float:
         """For comparisons of a look that may err with probability `alpha`.
 
-        possible  whether the first may take the place of the second: [first, second]
+        possible  for each batch size, whether the first may take the place of the second: [first, second]
         """
-        t = (epsilon - self.ahead) / self.error
-        passed = math.sqrt(math.log(max(2, self.samples)))
-        leads = np.where(possible, t, -np.inf).max(axis=0) <= passed
-        close = possible & (t > -passed)
+        compared = np.any([self._open(own, epsilon) for own in possible], axis=0)
         rng = np.random.default_rng(SEED)
         draws = self.influence @ rng.standard_normal((self.samples, DRAWS), dtype=np.float32)
         largest = np.full(DRAWS, -np.inf, dtype=np.float32)
-        for second in np.flatnonzero(leads & close.any(axis=0)):
-            firsts = np.flatnonzero(close[:, second])
+        for second in np.flatnonzero(compared.any(axis=0)):
+            firsts = np.flatnonzero(compared[:, second])
             ahead = draws[second] - draws[firsts]
             np.maximum(
                 largest, (ahead / self.error[firsts, second][:, None]).max(axis=0), out=largest
@@ -90,3 +88,10 @@ class Comparisons:
         value = float(np.quantile(largest, 1 - alpha, method="higher"))
         least = NormalDist().inv_cdf(1 - alpha)
         return math.ceil(max(value, least) * 10**PLACES) / 10**PLACES
+
+    def _open(self, possible: Bools, epsilon: float) -> Bools:
+        """The comparisons by which a leader could be lost by chance: [first, second]."""
+        t = (epsilon - self.ahead) / self.error
+        passed = math.sqrt(math.log(max(2, self.samples)))
+        leads = np.where(possible, t, -np.inf).max(axis=0) <= passed
+        return possible & (t > -passed) & leads

@@ -182,7 +182,7 @@ class Race:
         comparisons = Comparisons.of(accuracy, influence, 1 - self.n / self.rules.looks[-1])
         at = index(places)
         orders = [self._order(batch, places, accuracy) for batch in self._batches()]
-        possible = self._possible(places, orders)
+        possible = [self._possible(batch, places, order) for batch, order in enumerate(orders)]
         critical = comparisons.critical_value(possible, self.rules.epsilon, self.rules.alpha)
         most_ahead = comparisons.most_ahead(critical)
         out = []
@@ -192,7 +192,7 @@ class Race:
                 pair = (self.grid.place(places[one.out]), self.grid.place(places[one.by]))
                 out.append(Out(pair[0], self.rules.batch_sizes[batch], pair[1], one.margin))
             self.live[batch][at], self.debts[batch][at] = live, debts
-        return tuple(out), critical, int(possible.sum())
+        return tuple(out), critical, int(np.any(possible, axis=0).sum())
 
     def _order(self, batch: int, places: Sequence[Cell], accuracy: Floats) -> Indices:
         """A configuration may take the place of those after it.
@@ -205,19 +205,15 @@ class Race:
             return np.argsort(size, kind="stable")
         return np.lexsort((size, -accuracy))
 
-    def _possible(self, places: Sequence[Cell], orders: Sequence[Indices]) -> Bools:
-        """Whether the first may take the place of the second at some batch size: [first, second]."""
-        count = len(places)
-        possible = np.zeros((count, count), dtype=np.bool_)
-        for batch, order in zip(self._batches(), orders, strict=True):
-            live = self.live[batch][index(places)]
-            rank = np.empty(count, dtype=np.intp)
-            rank[order] = np.arange(count)
-            before = rank[:, None] < rank[None, :]
-            if self.rules.memory_bytes is not None:
-                before = rank[:, None] != rank[None, :]
-            possible |= before & live[:, None] & live[None, :]
-        return possible
+    def _possible(self, batch: int, places: Sequence[Cell], order: Indices) -> Bools:
+        """Whether the first may take the place of the second: [first, second]."""
+        live = self.live[batch][index(places)]
+        rank = np.empty(len(places), dtype=np.intp)
+        rank[order] = np.arange(len(places))
+        # Within a memory, which of two is the better one depends on the samples.
+        any_order = self.rules.memory_bytes is not None
+        before = rank[:, None] != rank if any_order else rank[:, None] < rank
+        return before & live[:, None] & live
 
     def _drop_unjudged(self) -> None:
         """Let larger groups live no longer than their engine, and no higher than its largest live budget."""
