@@ -5,17 +5,17 @@
     python -m benchmarks.adaptive --control              error rates where they are largest
     python -m benchmarks.adaptive --run runs/kv +sweep=kv sweep.samples=32
                                                          a finished run, in other orders of its samples
-    python -m benchmarks.adaptive --csv                  renews raysweep/planning/adaptive_saving.csv, by which
-                                                         `stages=[plan]` says what is saved
+    python -m benchmarks.adaptive --csv                  renews raysweep/planning/adaptive_saving.csv, by
+                                                         which `stages=[plan]` says what is saved
 
 The grid is that of `+sweep=full`: 180 engines, 30 questions as in AIME25 and 198 as in GPQA-Diamond, but 32
 samples. Each seed is a world of `coupled_worlds` with a run of each benchmark. GPU-seconds are those of the
-plan on H100s, with one load of each engine that starts. A trace is as long as the largest token budget that is
-wanted (`forcing: wait`), and each budget has a short answer beside it.
+plan on H100s, with one load of each engine that starts. A trace is as long as the largest token budget that
+is wanted (`forcing: wait`), and each budget has a short answer beside it.
 
-A promise is kept if at every memory, and at every batch size that is asked for, what is left is at most epsilon
-less accurate than the best of the full run, and if nothing is out that leads all that takes less memory by
-more than epsilon. All configurations count, those too whose groups are never judged.
+A promise is kept if at every memory, and at every batch size that is asked for, what is left is at most
+epsilon less accurate than the best of the full run, and if nothing is out that leads all that takes less
+memory by more than epsilon. All configurations count, those too whose groups are never judged.
 """
 
 import argparse
@@ -40,7 +40,7 @@ from raysweep.adaptive.rules import Rules, looks
 
 WORLDS, QUESTIONS, DELTA = 40, (30, 198), 0.05
 FRONTIER, MEMORY, MEMORY_BYTES = "frontier", "memory", 24e9
-EPSILONS = {FRONTIER: (0.005, 0.01, 0.02), MEMORY: (0.01,)}
+GOALS, EPSILONS = (FRONTIER, MEMORY), (0.5, 1.0, 2.0)
 RULES: Mapping[str, Rule] = {
     "racing": racing,
     "racing, unpaired": unpaired,
@@ -135,7 +135,8 @@ def simulate(
 
 
 HEADING = """\
-| world | coupling | goal | epsilon | rule | GPU-seconds | of each benchmark | tokens | promise kept | worst loss |
+| world | coupling | goal | epsilon | rule | GPU-seconds | by benchmark | tokens | promise kept \
+| worst loss |
 | --- | --- | --- | ---: | --- | ---: | --- | ---: | --- | ---: |"""
 
 
@@ -161,13 +162,12 @@ def row(asked: Asked, found: Sequence[Spent]) -> str:
 
 
 def kinds_of(arguments: argparse.Namespace) -> list[tuple[Asked, ...]]:
-    """All that is asked of each kind of world. The plainer rules are put to one epsilon only."""
-    goals = [(goal, epsilon) for goal in arguments.goal for epsilon in EPSILONS[goal]]
+    """All that is asked of each kind of world."""
     asked = [
-        (goal, epsilon, rule)
-        for goal, epsilon in goals
+        (goal, points / 100, rule)
+        for goal in arguments.goal
+        for points in arguments.epsilons
         for rule in arguments.rules
-        if rule in ("racing", "oracle") or epsilon == 0.01
     ]
     kinds = product(arguments.laws, arguments.couplings)
     return [tuple(Asked(*kind, *one) for one in asked) for kind in kinds]
@@ -187,9 +187,8 @@ class Saving:
 def savings(worlds: int, processes: int) -> Iterator[Saving]:
     """In the world of `threshold_power.csv`, with one benchmark of each number of questions."""
     asked = tuple(
-        Asked(STUDY_LIKE, "by loss", goal, epsilon, "racing")
-        for goal, epsilons in EPSILONS.items()
-        for epsilon in (EPSILONS[FRONTIER] if goal == MEMORY else epsilons)
+        Asked(STUDY_LIKE, "by loss", goal, points / 100, "racing")
+        for goal, points in product(GOALS, EPSILONS)
     )
     for questions in CSV_QUESTIONS:
         for one, found in simulate([asked], (questions,), worlds, processes):
@@ -210,8 +209,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--worlds", type=int)
     parser.add_argument("--questions", type=int, nargs=2, default=QUESTIONS)
-    parser.add_argument("--goal", nargs="+", choices=EPSILONS, default=list(EPSILONS))
-    parser.add_argument("--laws", nargs="+", choices=LAWS, default=list(LAWS))
+    parser.add_argument("--goal", nargs="+", choices=GOALS, default=GOALS)
+    parser.add_argument("--epsilons", nargs="+", type=float, default=EPSILONS, help="in points")
+    parser.add_argument("--laws", nargs="+", choices=LAWS, default=LAWS)
     parser.add_argument("--couplings", nargs="+", choices=COUPLINGS, default=["by loss"])
     parser.add_argument("--rules", nargs="+", choices=RULES, default=list(RULES))
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)

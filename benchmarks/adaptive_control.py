@@ -1,7 +1,7 @@
 """How often an adaptive run breaks its promise where that is most likely.
 
-In most worlds few configurations are close to the promised epsilon, so that a rule may look better than it
-is. Here the full run's accuracies are set exactly, for single samples: 1,440 configurations by memory, of which
+In most worlds few configurations are close to the promised epsilon, so a rule may look better than it is.
+Here the full run's accuracies are set exactly, for single samples: 1,440 configurations by memory, which
 
 leaders  rise in steps of just more than epsilon, with many equal ones on each step. Each step's first one
          leads, and must not be lost to any of the step before.

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from benchmarks.adaptive_promise import lost, share
 from benchmarks.adaptive_rules import FullRun, Rule, halving, oracle, racing, unpaired
@@ -21,11 +20,12 @@ from raysweep.adaptive.rules import Rules, looks
 from raysweep.adaptive.votes import NO_VOTE, Votes, numbered, votes_of
 from raysweep.metrics import Floats, Ints, maj_at_k
 from raysweep.planning.grid import engines
-from raysweep.reducing.answer_counts import COLUMNS, CORRECT, flatten
+from raysweep.reducing.answer_counts import CORRECT, flatten, positions
 from raysweep.run_config import RunConfig
 from raysweep.spec import Benchmark
 from raysweep.storage.store import Store
 
+COLUMNS = ("benchmark", "question_id", "sample_index", "prompt_tokens", "answers")
 ORDERS, DELTA, EPSILONS = 20, 0.05, (0.005, 0.01, 0.02)
 RULES: Mapping[str, Rule] = {
     "racing": racing,
@@ -86,14 +86,14 @@ def _accuracy(choice: Ints, groups: Sequence[int]) -> Floats:
 def read(config: RunConfig) -> Iterator[Stored]:
     """Each benchmark of a finished run."""
     store, sweep = Store(f"{config.out}/{config.run}"), config.sweep
-    parts, own = store.parts(), engines(config)
+    parts, own = list(store.parts()), engines(config)
     tables = []
     for engine in own:
         shards = [part.shard_id for part in parts if part.engine_id == engine.engine_id]
-        tables.append(store.read_samples(engine.engine_id, shards, ("benchmark", *COLUMNS)))
+        tables.append(store.read_samples(engine.engine_id, shards, COLUMNS))
     grid = Grid(own, sweep.token_budgets, sweep.group_sizes)
     for benchmark in sweep.benchmarks:
-        of = [table.filter(pc.equal(table["benchmark"], benchmark.name)) for table in tables]
+        of = [_of_benchmark(table, benchmark.name) for table in tables]
         votes = [
             votes_of(table, engine.engine_id, benchmark, sweep.token_budgets, sweep.samples)
             for engine, table in zip(own, of, strict=True)
@@ -107,6 +107,10 @@ def read(config: RunConfig) -> Iterator[Stored]:
             np.stack([_tokens(table, benchmark, config) for table in of]),
             np.array([each.prompt_tokens for each in votes]),
         )
+
+
+def _of_benchmark(table: pa.Table, name: str) -> pa.Table:
+    return table.filter(pa.array(positions(table["benchmark"], [name]) == 0))
 
 
 def _tokens(table: pa.Table, benchmark: Benchmark, config: RunConfig) -> Ints:

@@ -1,12 +1,12 @@
 """Rules that stop engines, put to a full run whose samples are all known.
 
 `racing` is raysweep's own (`raysweep.adaptive.race`). Beside it stand two plainer ones with the same looks:
-racing whose standard errors leave out that samples are paired, and successive halving, which stops the half of
-the engines that is farthest from the frontier and promises nothing. `oracle` knows the full run, and so shows
-what no rule can save.
+racing whose standard errors leave out that samples are paired, and successive halving, which stops the half
+of the engines that is farthest from the frontier and promises nothing. `oracle` knows the full run, and so
+shows what no rule can save.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raysweep.adaptive.critical_value import Bools
-from raysweep.adaptive.grid import Grid
+from raysweep.adaptive.grid import Cell, Grid
 from raysweep.adaptive.race import Race
 from raysweep.adaptive.rules import Rules, judged_groups
 from raysweep.adaptive.votes import Votes
@@ -98,7 +98,9 @@ def racing(rules: Rules, run: FullRun, kind: type[Race] = Race) -> Ended:
 class _UnpairedRace(Race):
     """Racing in which no two configurations share the errors of their samples."""
 
-    def _measured(self, votes, places):
+    def _measured(
+        self, votes: Mapping[str, Votes], places: Sequence[Cell]
+    ) -> tuple[Floats, Floats]:
         accuracy, influence = super()._measured(votes, places)
         own = np.diag(np.sqrt((influence**2).sum(axis=1)))
         # The number of columns says how many samples there are.
@@ -116,7 +118,7 @@ def halving(rules: Rules, run: FullRun) -> Ended:
     An engine counts by its configuration that is nearest to the frontier, or to the best within a memory.
     """
     fits, rounds = run.fits(rules), []
-    live = fits.any(axis=(1, 2))
+    live = np.any(fits, axis=(1, 2))
     for n in rules.looks:
         rounds.append(np.where(live, len(run.grid.token_budgets), 0))
         if n == rules.looks[-1]:
@@ -161,9 +163,9 @@ def oracle(rules: Rules, run: FullRun) -> Ended:
             if best[at] - covered > rules.epsilon:
                 own.ravel()[order[at]] = True
                 covered = best[at]
-    needed = live.any(axis=(0, 3))
+    needed = np.any(live, axis=(0, 3))
     budgets = np.array([_reach(row) for row in needed])
-    first = np.array([_reach(row) for row in fits.any(axis=2)])
+    first = np.array([_reach(row) for row in np.any(fits, axis=2)])
     return Ended(np.array([first, *[budgets] * (len(rules.looks) - 1)]), live)
 
 

@@ -144,13 +144,13 @@ def _measured(grid: Grid, _: Floats, kv: Floats) -> Coupling:
     by_bits = {"full": 1.0, "quantized-8": 1.0, "quantized-4": 0.999, "quantized-2": 0.975}
     falls = {"r_kv": 0.07, "streaming_llm": 0.14}
     shares = np.ones_like(kv)
-    for share, engine in zip(shares, grid.engines, strict=True):
-        policy, _, kept = engine.kv_policy.slug.partition("-")
+    for at, engine in enumerate(grid.engines):
+        policy, kept = engine.kv_policy.slug.partition("-")[::2]
         if policy in falls:
             evicted = np.log2(np.maximum(1, np.array(TOKEN_BUDGETS) / int(kept)))
-            share *= np.exp(-falls[policy] * evicted**2)
+            shares[at] = np.exp(-falls[policy] * evicted**2)
         else:
-            share[:] = by_bits[engine.kv_policy.slug]
+            shares[at] = by_bits[engine.kv_policy.slug]
     precision = grid.column(lambda engine: by_precision[engine.weights.slug])[:, 0]
     return Coupling(precision, shares, 0.35)
 
@@ -274,7 +274,7 @@ def normal_of_logit(logit: Floats) -> Singles:
 
 @lru_cache
 def _quantiles() -> tuple[Floats, Floats]:
-    logits = np.linspace(-16, 16, 3_201)
+    logits = np.linspace(-16, 16, 3_201, dtype=np.float64)
     chances = 1 / (1 + np.exp(-logits))
     return logits, np.array([NormalDist().inv_cdf(chance) for chance in chances])
 
