@@ -32,7 +32,7 @@ import numpy as np
 
 import raysweep.planning
 from benchmarks import adaptive_control, adaptive_replay
-from benchmarks.adaptive_planted import LAWS, STUDY_LIKE, drawn, prices
+from benchmarks.adaptive_planted import LAWS, STUDY_LIKE, count_by_tables, drawn, prices
 from benchmarks.adaptive_promise import lost, share
 from benchmarks.adaptive_rules import FullRun, Rule, halving, oracle, racing, unpaired
 from benchmarks.coupled_worlds import COUPLINGS, SAMPLES
@@ -117,6 +117,7 @@ World = tuple[tuple[Asked, ...], tuple[int, ...], int]
 def of_world(world: World) -> list[Spent]:
     """What is asked of one kind of world, with its numbers of questions and its seed."""
     asked, questions, seed = world
+    count_by_tables()
     runs = drawn(asked[0].law, asked[0].coupling, questions, seed)
     return [spent(one, runs) for one in asked]
 

@@ -17,9 +17,10 @@ from benchmarks.planted_worlds import (
     study_grid,
     wins_of_counts,
 )
+from raysweep.adaptive import race
 from raysweep.adaptive.grid import Grid
 from raysweep.adaptive.votes import Votes
-from raysweep.metrics import Floats
+from raysweep.metrics import Floats, Ints
 from raysweep.planning.grid import is_full
 from raysweep.planning.lengths import run_lengths
 from raysweep.planning.placements import placements
@@ -68,6 +69,27 @@ def drawn(law: str, coupling: str, questions: Sequence[int], seed: int) -> list[
         full_run(name, world, coupled_worlds.draw(world, count, 1_000 * at + seed))
         for at, ((name, world), count) in enumerate(zip(own, questions, strict=False))
     ]
+
+
+def count_by_tables() -> None:
+    """Let races of this process count votes by `tabulated`, which takes a third of the time."""
+    race.accuracy_and_influence = tabulated
+
+
+def tabulated(choice: Ints, groups: Sequence[int], samples: int) -> tuple[Floats, Floats]:
+    """`influence.accuracy_and_influence` of planted answers, from tables of what votes win.
+
+    A planted answer is right (0), the question's common wrong one (1), or like no other.
+    """
+    n = choice.shape[2]
+    right, common = choice == 0, choice == 1
+    cell = right.sum(axis=2), common.sum(axis=2)
+    scores = wins_of_counts(n, tuple(groups))[cell]
+    fewer = cell[0][..., None] - right, cell[1][..., None] - common
+    without = wins_of_counts(n - 1, tuple(groups))[fewer]
+    scale = np.sqrt((n - 1) / n * (1 - n / samples)) / choice.shape[1]
+    influence = scale * (without.mean(axis=2, keepdims=True) - without)
+    return scores.mean(axis=1), np.moveaxis(influence, -1, 1)
 
 
 def full_run(

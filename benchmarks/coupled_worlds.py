@@ -119,9 +119,11 @@ def like_the_study(coupling: str = "by loss") -> CoupledWorld:
     return CoupledWorld(world, COUPLINGS[coupling](world.grid, loss, kv_losses(world.grid)))
 
 
-def like_published(benchmark: str, coupling: str = "by loss") -> CoupledWorld:
+def like_published(
+    benchmark: str, coupling: str = "by loss", grid: Grid | None = None
+) -> CoupledWorld:
     """A law by which Qwen3 at full precision is as accurate as its report says, with all its tokens."""
-    grid, law = study_grid(), LAWS[benchmark]
+    grid, law = grid or study_grid(), LAWS[benchmark]
     known = accuracies(benchmark)
     base = grid.column(lambda engine: ability_of(known[engine.model.name]))
     precision = grid.column(lambda engine: law.loss_of(engine.model.name, engine.weights.slug))
