@@ -18,11 +18,14 @@ class TraceRequest:
 
     prompt  as the model reads it (`Question.rendered`)
     key     seeds the randomness of this sample alone (see `sampling`)
+    begun   the same sample up to fewer token budgets, cut at the largest of them, for an engine that
+            continues it
     """
 
     prompt: str
     key: int
     decoding: Decoding
+    begun: "Trace | None" = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,8 @@ class Trace:
     recomputed_tokens  tokens of thinking before answers that were computed again
     reproducible       `batch_invariant`: the trace does not depend on what runs beside it; `seeded`: it
                        is drawn with its own seed, but rounding of its logits may depend on the batch;
-                       `unseeded`: a server has drawn it, which takes no seed
+                       `unseeded`: a server has drawn it, which takes no seed; `resumed`: it was continued
+                       from a trace up to fewer budgets, and its continuation has a seed of its own
     waits              how often an early end of thinking was replaced by an extension
     """
 
@@ -95,11 +99,13 @@ class Usage:
 class Engine(Protocol):
     """Continuous batching behind two calls. Not thread-safe.
 
-    warnings  what a user should know about the loaded engine
-    waiting   samples that have no row yet
+    warnings   what a user should know about the loaded engine
+    continues  whether it goes on with a trace that was begun (`TraceRequest`); others make it anew
+    waiting    samples that have no row yet
     """
 
     warnings: tuple[str, ...]
+    continues: bool
 
     @property
     def waiting(self) -> Sized: ...

@@ -15,7 +15,8 @@ from actors.checked_files import checked_folder
 from actors.engine import Engine, TraceRequest
 from actors.engine_metrics import ActorMetrics, gpu_memory
 from actors.environment import take_over
-from actors.sample_rows import Traces, Work, publish
+from actors.lengthening import Known, known_traces, shorter_traces
+from actors.sample_rows import Traces, Work, generated_tokens, publish
 from actors.waits import waited_s
 from raysweep import grading
 from raysweep.run_config import Server
@@ -73,10 +74,14 @@ class EngineActor:
         """Generate, grade and publish a shard's samples."""
         started = time.perf_counter()
         grading.load_grader(shard.grader).check_place("grader")
+        shorter = (
+            await asyncio.to_thread(shorter_traces, self.store, shard) if shard.shorter else {}
+        )
         self.generating += 1
-        traces = await self._generate(shard)
+        known = known_traces(shard, shorter, self.engine.continues)
+        traces = await self._generate(shard, known)
         self.generating -= 1
-        work = self._work(shard, traces)
+        work = self._work(shard, traces, known)
         if not self.generating:
             self.metrics.idle(self.engine.usage, self.gpu_bytes)
         self.unwritten += 1
@@ -89,6 +94,7 @@ class EngineActor:
             time.perf_counter() - started,
             work.engine_s,
             self.engine.warnings,
+            work.kept_tokens,
         )
 
     async def has_capacity(self, spare: int) -> None:
@@ -104,13 +110,18 @@ class EngineActor:
         """What keeps the engine from decoding, in one line; "" if nothing does."""
         return getattr(self.engine, "trouble", "")
 
-    async def _generate(self, shard: Shard) -> Traces:
-        traces: Traces = {}
+    async def _generate(self, shard: Shard, known: Known) -> Traces:
+        """The traces that are known already, and those that the engine makes."""
+        traces = dict(known.kept)
         for number, question in enumerate(shard.questions):
             for index in shard.indices:
+                cell = number, index
+                if cell in known.kept:
+                    continue
                 key = sample_key(shard.decoding.seed, question.question_id, index)
-                request = TraceRequest(question.rendered, key, shard.decoding)
-                self.engine.add(request, partial(traces.__setitem__, (number, index)))
+                begun = known.begun.get(cell)
+                request = TraceRequest(question.rendered, key, shard.decoding, begun)
+                self.engine.add(request, partial(traces.__setitem__, cell))
         while True:
             await asyncio.sleep(0)  # let the other shards run
             if len(traces) == shard.samples:
@@ -124,12 +135,15 @@ class EngineActor:
         self.steps += 1
         self.metrics.stepped(self.engine.usage, self.gpu_bytes)
 
-    def _work(self, shard: Shard, traces: Traces) -> Work:
+    def _work(self, shard: Shard, traces: Traces, known: Known) -> Work:
         """A shard's traces, with the engine's time since the previous shard was finished."""
         engine_s, self.counted_s = self.engine_s - self.counted_s, self.engine_s
+        used = known.used(traces)
         for trace in traces.values():
             self.metrics.prefix(trace.reused_tokens, trace.recomputed_tokens)
-        return Work(shard, traces, engine_s, self.device)
+        for trace in used:
+            self.metrics.prefix(-trace.reused_tokens, -trace.recomputed_tokens)
+        return Work(shard, traces, engine_s, self.device, sum(map(generated_tokens, used)))
 
 
 def load_engine(

@@ -1,6 +1,6 @@
 """An engine without a model, to test everything around one: the same contract, answers from a hash.
 
-A trace thinks for a number of tokens that its key determines. Its answer at a budget is a digit, the same
+A trace thinks for a number of tokens that its key alone determines. Its answer at a budget is a digit, the same
 at every budget at which it finishes. Nothing here resembles a measurement.
 """
 
@@ -10,12 +10,14 @@ from collections.abc import Callable
 from actors.engine import BudgetAnswer, Trace, TraceRequest, Usage
 
 ANSWER_TOKENS = 2
+DOUBLINGS = 10
 
 
 class FakeEngine:
     """Finishes up to `max_rows` traces per step."""
 
     warnings = ()
+    continues = False
 
     def __init__(self, max_rows: int):
         self.max_rows = max_rows
@@ -34,9 +36,10 @@ class FakeEngine:
 
 
 def fake_trace(request: TraceRequest) -> Trace:
-    """Thinks for 1 token to twice the largest budget, which therefore closes about half of the traces."""
+    """Thinks for 1 token to 1023, each doubling of the length being as likely, unless a budget closes it."""
     budgets = request.decoding.token_budgets
-    thinking = 1 + request.key % (2 * budgets[-1])
+    shortest = 1 << request.key % DOUBLINGS
+    thinking = shortest + request.key // DOUBLINGS % shortest
     stops = thinking < budgets[-1]
     tokens = thinking + 1 + ANSWER_TOKENS if stops else budgets[-1]
     return Trace(

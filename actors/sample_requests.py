@@ -14,9 +14,9 @@ vLLM in the actor's process and a server of its own are both asked so.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from actors.engine import BudgetAnswer
+from actors.engine import BudgetAnswer, Trace
 from actors.repetition import loop_end
 from actors.tokenization import Vocabulary
 from actors.trace_assembly import NO_BUDGET, Sample, no_answer
@@ -25,6 +25,9 @@ from raysweep.shard import sample_key
 # The purposes of a request besides a budget's answer: the thoughts, and the answers after the trace closed
 # its thinking itself, after a loop was ended, and after the end of the text.
 THINK, NATURAL, LOOP, END = "think", "natural", "loop", "end"
+
+# What a continued trace says of itself (`Trace.reproducible`).
+RESUMED = "resumed"
 
 # Seconds after which a request is given up, and more for each of its tokens: far more than one needs that
 # makes progress.
@@ -61,6 +64,8 @@ class SampleRequests:
     prompt    tokens of the sample's own prompt, with thinking opened
     thinking  tokens between the markers, once thinking has ended
     parts     requests for thoughts that have been answered
+    extended  after how many thoughts an extension took the place of an end
+    begun     thoughts of the trace that is continued; 0 for one that begins anew
     """
 
     sample: Sample
@@ -68,6 +73,8 @@ class SampleRequests:
     live_bytes: LiveBytes
     thinking: int = 0
     parts: int = 0
+    extended: list[int] = field(default_factory=list)
+    begun: int = 0
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -80,6 +87,23 @@ class SampleRequests:
         stop = self.vocabulary.end | close.stop_tokens
         request = self._request(THINK, tuple(tokens), most, stop, self.parts)
         return replace(request, stop_text=close.stop_text)
+
+    def go_on(self, begun: Trace) -> None:
+        """Continue a trace that was cut at its largest budget: its thoughts and its answers stay.
+
+        One that may have been cut within an extension begins anew, since the rest would have to follow.
+        """
+        if self._ends_in_extension(begun.token_ids):
+            return
+        sample, self.begun = self.sample, len(begun.token_ids)
+        sample.tokens, sample.waits = list(begun.token_ids), begun.waits
+        sample.at_budgets = {answer.token_budget: answer for answer in begun.answers}
+        sample.reused_tokens, sample.recomputed_tokens = begun.reused_tokens, begun.recomputed_tokens
+        sample.reproducible = RESUMED
+
+    def _ends_in_extension(self, tokens: tuple[int, ...]) -> bool:
+        extension = tuple(self.vocabulary.extension)
+        return any(tokens[-n:] == extension[:n] for n in range(1, len(extension)))
 
     def take(self, request: Request, tokens: list[int], cached: int | None) -> list[Request]:
         """Take in the output of a request, and how much of its prompt was cached; the requests that follow.
@@ -133,6 +157,7 @@ class SampleRequests:
         self.thinking, requests = filled, []
         if loop := self._loop_end():
             del sample.tokens[loop:]
+            sample.waits -= sum(place >= loop for place in self.extended)
             self.thinking = filled = loop
             sample.end_thinking("loop", loop)
             requests = [self._forced(loop, LOOP)]
@@ -143,7 +168,8 @@ class SampleRequests:
         elif ended:
             requests = self._after_the_end()
         full = [budget for budget in reversed(sample.budgets) if budget <= filled]
-        return requests + [self._forced(budget) for budget in full]
+        known = sample.at_budgets
+        return requests + [self._forced(budget) for budget in full if budget not in known]
 
     def _after_the_end(self) -> list[Request]:
         """The text ended during thinking: the request for its answer, if the end closes thinking."""
@@ -158,6 +184,7 @@ class SampleRequests:
     def _extend(self) -> None:
         """Put the extension in place of the end, as far as the budget goes."""
         sample = self.sample
+        self.extended.append(len(sample.tokens) - 1)
         extended = sample.tokens[:-1] + list(self.vocabulary.extension)
         sample.tokens = extended[: sample.budgets[-1]]
         sample.waits += 1
@@ -188,9 +215,11 @@ class SampleRequests:
     ) -> Request:
         """A request to continue prompt and `prefix`.
 
-        Each has a seed of its own: an answer must not be drawn with the same numbers as the thoughts.
+        Each has a seed of its own: an answer must not be drawn with the same numbers as the thoughts, nor
+        thoughts that continue a trace with those of its beginning.
         """
-        seed = sample_key(self.sample.request.key, str(purpose), part)
+        resumed = f" from {self.begun}" if purpose == THINK and self.begun else ""
+        seed = sample_key(self.sample.request.key, f"{purpose}{resumed}", part)
         return Request(purpose, self.prompt + prefix, most, stop, seed)
 
     def _note_cache(self, request: Request, cached: int) -> None:

@@ -25,16 +25,21 @@ Traces = dict[tuple[int, int], Trace]  # by question number and sample index
 
 @dataclass(frozen=True)
 class Work:
-    """The traces of a shard, with the engine's time in seconds and the kind of GPU."""
+    """The traces of a shard, with the engine's time in seconds and the kind of GPU.
+
+    kept_tokens  tokens of these traces that were decoded for earlier parts
+    """
 
     shard: Shard
     traces: Traces
     engine_s: float = 0.0
     device: str = ""
+    kept_tokens: int = 0
 
     @cached_property
     def tokens(self) -> int:
-        return sum(generated_tokens(trace) for trace in self.traces.values())
+        """Tokens that were decoded for this shard."""
+        return sum(map(generated_tokens, self.traces.values())) - self.kept_tokens
 
 
 def generated_tokens(trace: Trace) -> int:
@@ -112,4 +117,5 @@ def _part(work: Work) -> Part:
         tokens=work.tokens,
         engine_s=work.engine_s,
         device=work.device,
+        kept_tokens=work.kept_tokens,
     )

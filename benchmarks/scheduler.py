@@ -52,11 +52,11 @@ DECISIONS = 100_000
 class FirstCome(Schedule):
     """Engines in the order of the grid, one actor each."""
 
-    def _paying(self) -> list[EngineQueue]:
+    def paying(self) -> list[EngineQueue]:
         return [queue for queue in self.queues if queue.waiting_samples and not queue.actors]
 
     def _next(self, avoid: set[str]) -> tuple[EngineQueue, Option, Spot] | None:
-        for queue in self._paying():
+        for queue in self.paying():
             spot = self.capacity.find(queue.options[0].need, avoid)
             if spot:
                 return queue, queue.options[0], spot
@@ -66,7 +66,7 @@ class FirstCome(Schedule):
 class RoundRobin(FirstCome):
     """All engines get the same number of actors, as far as there are GPUs."""
 
-    def _paying(self) -> list[EngineQueue]:
+    def paying(self) -> list[EngineQueue]:
         waiting = [queue for queue in self.queues if queue.waiting_samples > 2 * queue.actors]
         return sorted(waiting, key=lambda queue: queue.actors)
 

@@ -10,10 +10,11 @@ a line `name  what it is`. Tests hold the committed pages to this program.
 
 import dataclasses
 import inspect
+import itertools
 import re
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,15 @@ TYPES: dict[Any, str] = {
     spec.Forcing: "[forcing](#forcing)",
     kv_policy.KVPolicy: "[kv_policy](#kv_policy)",
     run_config.Gpu: "[gpu](#gpu)",
+    run_config.Adaptive: "[mapping](#adaptive-runs)",
     recipe.Calibration: "[calibration](#calibration)",
 }
 # Keys that are not fields of their section's noun.
-OTHER_TYPES = {"memory_gb": "number, or null", "gpu": "[gpu](#gpu), or null"}
+OTHER_TYPES = {
+    "memory_gb": "number, or null",
+    "gpu": "[gpu](#gpu), or null",
+    "goal": "`frontier`, or null",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,16 +101,27 @@ def pages() -> dict[str, str]:
 
 
 def section(name: str, noun: str) -> str:
-    """The keys of a section of config.yaml, "" for those of the top."""
+    """The keys of a section of config.yaml: "" for those of the top, or a path such as `sweep.adaptive`."""
     keys = read_keys(conf_folder() / "config.yaml")
     hints = getattr(run_config, noun)
     if not name:
         fields = {field.name for field in dataclasses.fields(hints)}
         plain_keys = [key for key in keys if not key.indent and key.name in fields and key.value]
         return key_table(plain_keys, hints)
-    start = next(i for i, key in enumerate(keys) if (key.indent, key.name) == (0, name))
-    end = next(i for i, key in enumerate(keys) if i > start and key.indent == 0)
-    return key_table(keys[start + 1 : end], hints, f"{name}.")
+    parts = name.split(".")
+    for part in parts:
+        keys = below(keys, part)
+    indent = 2 * len(parts)
+    return key_table([key for key in keys if key.indent == indent], hints, f"{name}.")
+
+
+def below(keys: Sequence[Key], name: str) -> list[Key]:
+    """The keys below the least indented one of this name."""
+    start, own = min(
+        ((i, key.indent) for i, key in enumerate(keys) if key.name == name), key=lambda at: at[1]
+    )
+    rest = keys[start + 1 :]
+    return list(itertools.takewhile(lambda key: key.indent > own, rest))
 
 
 def cluster() -> str:

@@ -73,6 +73,11 @@ class FinishedRun:
         return self._table(result_files.INFLATION)
 
     @cached_property
+    def correlations(self) -> pd.DataFrame:
+        """How far the luck of engines that differ in one choice alone agrees."""
+        return self._table(result_files.CORRELATIONS)
+
+    @cached_property
     def engines(self) -> pd.DataFrame:
         return self._table(result_files.ENGINES)
 

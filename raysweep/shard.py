@@ -11,12 +11,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from raysweep.spec import Decoding, EngineSpec, Question
-from raysweep.system.content import INCIDENTAL, content_hash
+from raysweep.system.content import INCIDENTAL, canonical, content_hash, hash_of_texts
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One actor call and one Parquet part: some questions, and the same sample indices of each."""
+    """One actor call and one Parquet part: some questions, and the same sample indices of each.
+
+    shorter  names of parts with the same samples up to fewer token budgets, whose traces may be lengthened
+    """
 
     engine: EngineSpec
     benchmark: str
@@ -25,6 +28,7 @@ class Shard:
     questions: tuple[Question, ...]
     sample_start: int
     sample_count: int
+    shorter: tuple[str, ...] = field(default=(), metadata=INCIDENTAL)
 
     @cached_property
     def shard_id(self) -> str:
@@ -39,7 +43,8 @@ class Shard:
     @cached_property
     def stream_id(self) -> str:
         """Name of the endless stream of samples to which the shard belongs."""
-        return content_hash(self.engine, self.benchmark, self.decoding)
+        texts = self.engine.canonical, canonical(self.benchmark), canonical(self.decoding)
+        return hash_of_texts(*texts)
 
     @property
     def indices(self) -> range:
@@ -55,11 +60,15 @@ class Shard:
 Cell = tuple[str, int]
 
 
-def est_tokens(shard: Shard) -> int:
-    """The most tokens: every trace fills the largest budget, and every budget has a forced answer."""
-    decoding = shard.decoding
+def most_tokens(decoding: Decoding) -> int:
+    """The most tokens of a sample: its trace fills the largest budget, and each budget has an answer."""
     budgets = decoding.token_budgets
-    return shard.samples * (budgets[-1] + len(budgets) * decoding.answer_tokens)
+    return budgets[-1] + len(budgets) * decoding.answer_tokens
+
+
+def est_tokens(shard: Shard) -> int:
+    """The most tokens of a shard."""
+    return shard.samples * most_tokens(shard.decoding)
 
 
 def cells(shard: Shard) -> Iterator[Cell]:
@@ -70,10 +79,11 @@ def cells(shard: Shard) -> Iterator[Cell]:
 class Receipt:
     """Confirms that a shard's part is published.
 
-    tokens    tokens decoded for the shard, forks included
-    wall_s    seconds from the shard's start to its part
-    engine_s  seconds that its engine decoded since the previous receipt
-    warnings  warnings about the engine that made the samples
+    tokens       tokens decoded for the shard, forks included
+    wall_s       seconds from the shard's start to its part
+    engine_s     seconds that its engine decoded since the previous receipt
+    warnings     warnings about the engine that made the samples
+    kept_tokens  tokens of its samples that an earlier part had already
     """
 
     shard_id: str
@@ -82,6 +92,7 @@ class Receipt:
     wall_s: float
     engine_s: float = 0.0
     warnings: tuple[str, ...] = ()
+    kept_tokens: int = 0
 
 
 def sample_key(seed: int, question_id: str, sample_index: int) -> int:

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from raysweep.kv_policy import KVPolicy
-from raysweep.system.content import ADDED, INCIDENTAL, content_hash
+from raysweep.system.content import ADDED, INCIDENTAL, canonical, content_hash
 
 # A slug leaves out this group size.
 USUAL_GROUP = 128
@@ -170,6 +170,11 @@ class EngineSpec:
     @cached_property
     def content(self) -> str:
         return content_hash(self)
+
+    @cached_property
+    def canonical(self) -> str:
+        """Its content as text, of which the names of its many streams are made."""
+        return canonical(self)
 
     @cached_property
     def engine_id(self) -> str:

@@ -49,6 +49,8 @@ class ServerEngine:
     longest   tokens of the longest sequence; None means the model's context
     """
 
+    continues = False
+
     def __init__(self, spec: EngineSpec, server: Server, max_rows: int, longest: int | None = None):
         context = longest or spec.model.architecture.context
         self.texts = Texts(tokenizer_folder(spec.checkpoint), context)

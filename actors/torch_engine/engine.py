@@ -54,6 +54,8 @@ class TorchEngine:
     lag      1 if a step is launched before the host reads the tokens of the last one, otherwise 0
     """
 
+    continues = False
+
     def __init__(
         self,
         path: str,

@@ -45,7 +45,12 @@ class VllmEngine:
     """An `Engine` over the checkpoint of a spec.
 
     dtype  in which vLLM computes; `auto` is the checkpoint's
+
+    A trace that was begun is continued: all its tokens are computed at once, which by the cost model never
+    takes longer than to decode them again (`raysweep.planning.speed.prefill_s`).
     """
+
+    continues = True
 
     def __init__(self, spec: EngineSpec, limits: Limits, dtype: str = "auto"):
         loaded = load(spec, limits, dtype)
@@ -67,7 +72,10 @@ class VllmEngine:
         vocabulary = self.texts.vocabulary(request.decoding)
         prompt = self.texts.encode_prompt(request)
         sample = Sample(request, vocabulary, len(prompt), done, self.reproducible)
-        self.waiting.append(SampleRequests(sample, prompt, self.live_bytes))
+        requests = SampleRequests(sample, prompt, self.live_bytes)
+        if request.begun is not None:
+            requests.go_on(request.begun)
+        self.waiting.append(requests)
 
     def step(self) -> None:
         while self.waiting and len(self.running) < self.max_rows:

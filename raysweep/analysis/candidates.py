@@ -1,8 +1,10 @@
 """The configurations of one benchmark that compete for memory, with each question's score. Pure: no I/O.
 
 Those that were measured on fewer questions than others are unfinished, and may so far have met only easy
-questions. So whatever compares configurations takes the `comparable` ones. Their frontier is chosen by an
-estimate from all of them (`shrinkage`), since the best of many measured accuracies is mostly the luckiest.
+questions. Those that an adaptive run has stopped were stopped for doing badly, so their means are too low in
+expectation (Nie et al. 2018). So whatever compares configurations takes the `comparable` ones. Their
+frontier is chosen by an estimate from all of them (`shrinkage`), since the best of many measured accuracies
+is mostly the luckiest.
 """
 
 from collections.abc import Iterable
@@ -33,6 +35,8 @@ class Candidate:
 
     prompt_tokens  of the longest prompt, which is part of every KV cache
     complete       every question has all the samples that were asked for
+    stopped_at     samples per question after which an adaptive run was sure that it need not be compared;
+                   None if it may be
     """
 
     configuration: Configuration
@@ -46,11 +50,14 @@ class Candidate:
     accuracy_lo: float
     accuracy_hi: float
     complete: bool
+    stopped_at: int | None = None
 
     @classmethod
     def of_row(cls, row: Row) -> "Candidate":
         """From a row of scenarios.parquet."""
-        return cls(Configuration.of_row(row), **{name: row[name] for name in OWN_COLUMNS})
+        # A run of an older version has no column that says what was stopped.
+        own = {"stopped_at": None, **row}
+        return cls(Configuration.of_row(row), **{name: own[name] for name in OWN_COLUMNS})
 
     @property
     def key(self) -> tuple[str, str, int, int]:
@@ -99,15 +106,17 @@ class Candidates:
         return mean_score(self.scores)
 
     @cached_property
-    def most_measured(self) -> Indices:
-        """The members that were measured on the most questions: places in order."""
+    def may_be_compared(self) -> Indices:
+        """The members that were not stopped and met the most questions of these: places in order."""
+        going = np.array([member.stopped_at is None for member in self.members], dtype=np.bool_)
         measured = (~np.isnan(self.scores)).sum(axis=0)
-        return np.flatnonzero(measured == measured.max(initial=0))
+        most = measured[going].max(initial=0)
+        return np.flatnonzero(going & (measured == most))
 
     @cached_property
     def comparable(self) -> "Candidates":
-        """The candidates that may be compared with each other: the `most_measured`."""
-        chosen = self.most_measured
+        """The candidates that may be compared with each other."""
+        chosen = self.may_be_compared
         return self if len(chosen) == len(self) else self.take(chosen.tolist())
 
     @cached_property

@@ -92,6 +92,8 @@ def recommend(
     Raises ConfigError where none fits; it names the smallest that exists.
     """
     own = candidates.comparable
+    if not len(own):
+        raise _all_stopped(candidates)
     (ladder,) = ladders(own, [batch_size], _within_the_limit(own, max_token_budget))
     step = ladder.step_within(memory_bytes)
     if step is None:
@@ -113,6 +115,14 @@ def recommend(
         alternatives=_alternatives(ladder, step, memory_bytes),
         less=_neighbour(ladder, step - 1, step - 1) if step > 0 else None,
         more=_neighbour(ladder, step + 1, step) if step + 1 < len(ladder.steps) else None,
+    )
+
+
+def _all_stopped(candidates: Candidates) -> ConfigError:
+    name = candidates.members[0].benchmark
+    return ConfigError(
+        f"recommend.benchmark: everything of {name} was stopped, since nothing fits the memory of "
+        "sweep.adaptive with the prompts that there are; allow more, or sweep something smaller"
     )
 
 

@@ -10,28 +10,27 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from raysweep.configuration import definitions as read
+from raysweep.configuration.adaptive import check_adaptive, check_ceilings, read_adaptive
 from raysweep.configuration.cluster import CLUSTER_KEYS, read_cluster
 from raysweep.configuration.definitions import Definitions
 from raysweep.configuration.fields import MOST_WORK, Fields, refuse_duplicates
 from raysweep.configuration.grid_checks import check_backend, check_leave_out, check_packing
 from raysweep.configuration.models import check_families, read_model
 from raysweep.configuration.preparation import read_prepare
+from raysweep.configuration.requirements import REQUIREMENT_KEYS, read_requirements
 from raysweep.configuration.servers import SERVER_KEYS, check_servers, read_servers
 from raysweep.configuration.token_checks import check_tokens
 from raysweep.errors import ConfigError, shown, unknown
-from raysweep.memory import CONTEXT_BYTES
 from raysweep.planning.backends import BACKENDS
 from raysweep.run_config import (
     Generation,
     Prepare,
-    Requirements,
     RunConfig,
     Show,
     Simulate,
     Sweep,
     Verify,
 )
-from raysweep.system.quantities import GB
 from raysweep.system.safe_text import printable
 
 # The stages in the order in which they run.
@@ -72,7 +71,7 @@ SECTIONS = {
     "show": keys(Show),
     "verify": keys(Verify),
     "simulate": keys(Simulate),
-    "recommend": ("memory_gb", "gpu", "batch_size", "benchmark", "max_token_budget"),
+    "recommend": REQUIREMENT_KEYS,
 }
 
 
@@ -80,9 +79,10 @@ def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConf
     """Validate the composed configuration. Definitions are looked up in `folders`."""
     top = Fields("", composed).only(SECTIONS[""])
     out, run, seed = read_out(top), top.name("run"), top.integer("seed", least=0)
-    stages = read_stages(top)
-    definitions = Definitions(tuple(folders), stand_in=PLANNING.issuperset(stages))
+    asked = read_stages(top)
+    definitions = Definitions(tuple(folders), stand_in=PLANNING.issuperset(asked))
     sweep = read_sweep(top.below("sweep"), definitions)
+    stages = ending_in_an_answer(asked, sweep)
     prepare = read_prepare(top.below("prepare"), sweep, definitions, stages)
     generation = read_generation(top.below("generation"))
     cluster = read_cluster(top.below("cluster"), definitions)
@@ -110,6 +110,7 @@ def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConf
     check_tokens(config.sweep)
     check_backend(config)
     check_servers(config.server, config.sweep)
+    check_ceilings(config)
     return config
 
 
@@ -130,6 +131,14 @@ def read_stages(top: Fields) -> tuple[str, ...]:
     if stages != ordered:
         raise ConfigError(f"stages: {shown(stages)} is out of order; write {shown(ordered)}")
     return tuple(stages)
+
+
+def ending_in_an_answer(stages: tuple[str, ...], sweep: Sweep) -> tuple[str, ...]:
+    """The stages, with `recommend` if they end a run that asks for the best within a memory."""
+    asks = sweep.adaptive is not None and sweep.adaptive.memory_bytes is not None
+    if not asks or "reduce" not in stages:
+        return stages
+    return tuple(sorted({*stages, "recommend"}, key=STAGES.index))
 
 
 def read_sweep(fields: Fields, definitions: Definitions) -> Sweep:
@@ -153,10 +162,12 @@ def read_sweep(fields: Fields, definitions: Definitions) -> Sweep:
         control=fields.flag("control"),
         leave_out=read_patterns(fields),
         unfit=fields.choice("unfit", "way with engines that fit nowhere", UNFIT),
+        adaptive=read_adaptive(fields, definitions),
     )
     check_leave_out(sweep, fields.at("leave_out"))
     check_families(sweep.models)
     check_packing(sweep)
+    check_adaptive(sweep)
     for (place, _), size in zip(fields.entries("group_sizes"), sweep.group_sizes, strict=True):
         if size > sweep.samples:
             raise ConfigError(
@@ -244,39 +255,3 @@ def chosen(fields: Fields, key: str, names: Sequence[str]) -> str | None:
     if value is not None and str(value) not in names:
         raise unknown(fields.at(key), value, f"{key} of the sweep", names)
     return None if value is None else str(value)
-
-
-def read_requirements(
-    fields: Fields, sweep: Sweep, definitions: Definitions, wanted: bool
-) -> Requirements:
-    """What to recommend a configuration for; the memory must be given if the stage is to be run."""
-    fields.only(SECTIONS["recommend"])
-    benchmark, budget = fields.value("benchmark"), fields.value("max_token_budget")
-    names = [one.name for one in sweep.benchmarks]
-    return Requirements(
-        memory_bytes=read_memory_bytes(fields, definitions, wanted),
-        batch_size=fields.integer("batch_size"),
-        benchmark=None if benchmark is None else fields.choice("benchmark", "benchmark", names),
-        max_token_budget=None if budget is None else fields.integer("max_token_budget"),
-    )
-
-
-def read_memory_bytes(fields: Fields, definitions: Definitions, wanted: bool) -> float | None:
-    """The memory to recommend for: so many GB, or what a GPU has beside CUDA's own."""
-    memory_gb, gpu = fields.value("memory_gb"), fields.value("gpu")
-    if memory_gb is not None and gpu is not None:
-        raise ConfigError(
-            f"{fields.at('gpu')}: {shown(gpu)} is given together with memory_gb = {shown(memory_gb)}; "
-            "keep one of the two"
-        )
-    if memory_gb is not None:
-        return fields.number("memory_gb") * GB
-    if gpu is not None:
-        found = read.read_gpu(definitions, gpu, fields.at("gpu"))
-        return float(found.memory_bytes - CONTEXT_BYTES)
-    if wanted:
-        raise ConfigError(
-            f"{fields.at('memory_gb')}: missing, and the stage 'recommend' needs it; give the memory in "
-            f"GB (1e9 bytes), as in {fields.at('memory_gb')}=24, or {fields.at('gpu')}=a100-80"
-        )
-    return None

@@ -4,13 +4,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from raysweep import memory
+from raysweep.adaptive.ceiling import Ceiling, spent_before
+from raysweep.adaptive.sampling import FolderSampling
+from raysweep.adaptive.supply import SupplyInRounds
 from raysweep.driver.preflight import preflight
 from raysweep.driver.ray_nodes import check_room, live_nodes, with_sizes_of
 from raysweep.driver.ray_session import ray_session
 from raysweep.driver.ray_world import RayWorld
-from raysweep.planning.jobs import jobs_of, learnt_from
+from raysweep.planning.jobs import Job, jobs_of, learnt_from
 from raysweep.planning.lengths import Lengths, longest, shard_lengths
 from raysweep.planning.loads import NO_LOADS, Loads, LoadTimes
 from raysweep.planning.unfit import held
@@ -23,6 +27,7 @@ from raysweep.scheduling.schedule import Schedule
 from raysweep.shard import Shard
 from raysweep.storage.part import Part
 from raysweep.storage.store import Store
+from raysweep.storage.summary import read_summary
 from raysweep.system.machine import affordable_actors, bytes_per_multiplied_number
 from raysweep.system.sigterm import Terminated, drained
 
@@ -72,9 +77,11 @@ def generate(
     parts: Iterable[Part] = (),
     loads: Loads = NO_LOADS,
     tell: Callable[[str], None] = lambda line: None,
+    sampling: FolderSampling | None = None,
 ) -> Outcome:
     """Run all shards on the cluster of a configuration.
 
+    shards   in an adaptive run all that may be wanted; the rounds say which are
     lengths  of the run's sequences, by which the plan has given each engine its GPUs; a prompt that its chat
              template makes longer than the plan knew makes them longer
     watch    called with each event, and with None after a moment without one
@@ -82,6 +89,7 @@ def generate(
     parts    finished parts, from which trace lengths and speeds are measured
     loads    of earlier sessions
     tell     called with each line on a node that joins later and cannot be used
+    sampling  the rounds of an adaptive run
 
     Raises ConfigError if a node cannot be used, or if no node can ever hold an engine that the sweep does not
     skip; LeaseLost if another driver took over, ClusterLost if the cluster is gone, and Terminated once the
@@ -99,7 +107,18 @@ def generate(
         jobs = jobs_of(shards, generation, cluster, lengths, loads)
         check_room(jobs, nodes, cluster)
         learnt = learnt_from(parts, jobs)
-        schedule = Schedule(jobs, learnt, generation.max_attempts, cluster.actors)
+        schedule = Schedule(
+            () if sampling else jobs, learnt, generation.max_attempts, cluster.actors
+        )
+        supply = None
+        if sampling is not None:
+            sampling.leave_out({shard.engine.engine_id for shard in unfit})
+            make = partial(
+                jobs_of, generation=generation, cluster=cluster, lengths=lengths, loads=loads
+            )
+            ceiling = ceiling_of(config, store, parts, jobs, loads)
+            supply = SupplyInRounds(sampling, make, ceiling)
+            supply.begin(schedule, now=0.0)
         with (
             preflight(jobs, store.absolute, cluster, nodes, tell) as checked,
             closing(
@@ -108,7 +127,19 @@ def generate(
             drained() as since_sigterm,
         ):
             drain = Drain(since_sigterm, generation.grace_s)
-            return _run(schedule, world, watch, ended, drain, unfit)
+            return _run(schedule, world, supply, watch, ended, drain, unfit)
+
+
+def ceiling_of(
+    config: RunConfig, store: Store, parts: Iterable[Part], jobs: Iterable[Job], loads: Loads
+) -> Ceiling:
+    """The ceiling of an adaptive run, and what earlier sessions have spent of it."""
+    own = config.sweep.adaptive
+    if own is None:
+        return Ceiling()
+    ways = {job.engine.engine_id: job.options for job in jobs}
+    noted_hours = read_summary(store).get("gpu_hours", 0.0)
+    return Ceiling.of(own, config.cluster, spent_before(parts, loads.times, ways, noted_hours))
 
 
 def _largest_actor(shards: Iterable[Shard], generation: Generation, lengths: Lengths) -> int:
@@ -158,6 +189,7 @@ class Drain:
 def _run(
     schedule: Schedule,
     world: RayWorld,
+    supply: SupplyInRounds | None,
     watch: Watch,
     ended: Callable[[Outcome], None],
     drain: Drain,
@@ -171,10 +203,12 @@ def _run(
         drain(schedule)
 
     try:
-        loop.run(schedule, world, hear)
+        loop.run(schedule, world, hear, supply)
         drain.check()
     finally:
         outcome = outcome_of(schedule, world.now() - started, unfit)
+        if supply is not None and supply.exceeded:
+            outcome = replace(outcome, stopped=outcome.stopped or supply.exceeded)
         ended(outcome)
     return outcome
 
@@ -191,7 +225,7 @@ def outcome_of(schedule: Schedule, wall_s: float, unfit: Sequence[Shard] = ()) -
         failures=tuple(schedule.failures),
         warnings=tuple(sorted(schedule.warnings)),
         left=sum(queue.waiting_samples for queue in schedule.queues),
-        stopped=schedule.losses.stopped,
+        stopped=schedule.stopped,
         unfit=tuple(unfit),
         loads=dict(schedule.loads),
     )

@@ -15,6 +15,7 @@ class EngineProgress:
     """One engine on one benchmark.
 
     model, weights, kv_policy  the name and slugs that make up the engine's id
+    samples_left               samples that are running or waiting; an adaptive run adds more after each round
     tokens                     decoded tokens of the samples written
     tokens_left                estimated tokens of the samples that are running or waiting
     """
@@ -29,6 +30,7 @@ class EngineProgress:
     shards_failed: int = 0
     shards_waiting: int = 0
     samples: int = 0
+    samples_left: int = 0
     tokens: int = 0
     tokens_left: int = 0
 

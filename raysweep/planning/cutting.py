@@ -1,8 +1,9 @@
-"""Finds the missing samples of a stream and cuts them into shards.
+"""Finds the missing samples of an engine on a benchmark and cuts them into shards.
 
-A cell is one sample: (question id, sample index). Finished parts cover cells, whatever the shape of their
-shards. Only uncovered cells are cut into new shards. So raising the number of samples, adding questions and
-resuming after a crash are the same operation.
+A cell is one sample: (question id, sample index). Finished parts hold cells, whatever the shape of their
+shards, and up to how many token budgets. Only cells that no part holds as far as is wanted are cut into new
+shards. So raising the number of samples, adding questions, resuming after a crash and lengthening the traces
+of an adaptive run are the same operation.
 """
 
 import itertools
@@ -23,27 +24,47 @@ class Cut:
     samples: int
 
 
+@dataclass(frozen=True)
+class Piece:
+    """The samples of a finished part that match a stream, as a shard of that stream."""
+
+    part: Part
+    shard: Shard
+
+    @property
+    def budgets(self) -> int:
+        """The number of token budgets up to which its samples go."""
+        return len(self.shard.decoding.token_budgets)
+
+
 def finished_pieces(
-    whole: Shard, parts: Iterable[Part]
-) -> tuple[list[tuple[str, Shard]], set[Cell]]:
-    """The finished pieces of `whole`, as (shard id, the part's matching samples), and the missing cells.
+    made: Sequence[tuple[Shard, Part]],
+) -> Iterator[tuple[Piece, set[Cell]]]:
+    """The finished pieces, each with those of its cells that no earlier piece holds.
+
+    made  finished parts with their whole streams, those up to more token budgets first
 
     A part that adds nothing to earlier ones is left out. A part that holds more than is wanted is kept.
     """
-    missing, finished = set(cells(whole)), []
-    for part in parts:
-        piece = _unchanged(whole, part)
-        covered = missing.intersection(cells(piece))
-        if covered:
-            missing -= covered
-            finished.append((part.shard_id, piece))
-    return finished, missing
+    left = set(cells(made[0][0])) if made else set()
+    for stream, part in made:
+        piece = Piece(part, _unchanged(stream, part))
+        if new := left.intersection(cells(piece.shard)):
+            left -= new
+            yield piece, new
+
+
+def missing_cells(wanted: Shard, pieces: Iterable[Piece]) -> set[Cell]:
+    """The cells of a shard that no piece holds up to the shard's token budgets."""
+    budgets = len(wanted.decoding.token_budgets)
+    held = (cells(piece.shard) for piece in pieces if piece.budgets >= budgets)
+    return set(cells(wanted)).difference(*held)
 
 
 def missing_shards(whole: Shard, missing: set[Cell], cut: Cut) -> Iterator[Shard]:
     """Cut the `missing` cells of `whole` into shards of the configured size."""
-    for start in range(0, whole.sample_count, cut.samples):
-        indices = range(start, min(start + cut.samples, whole.sample_count))
+    for start in range(whole.indices.start, whole.indices.stop, cut.samples):
+        indices = range(start, min(start + cut.samples, whole.indices.stop))
         for (first, count), questions in _by_run(whole, missing, indices).items():
             for block in _blocks(questions, cut.questions):
                 yield replace(whole, questions=block, sample_start=first, sample_count=count)
@@ -90,9 +111,10 @@ def runs(indices: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 def _unchanged(whole: Shard, part: Part) -> Shard:
     """The part as a shard that keeps only questions that are still asked in the same way."""
+    held = [question for question in whole.questions if question.question_id in part.questions]
     return replace(
         whole,
-        questions=tuple(question for question in whole.questions if part.holds(question)),
+        questions=tuple(question for question in held if part.holds(question)),
         sample_start=part.sample_start,
         sample_count=part.sample_count,
     )

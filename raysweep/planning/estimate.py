@@ -10,14 +10,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from raysweep.planning.grid import whole_stream
+from raysweep.planning.grid import made_streams
 from raysweep.planning.lengths import run_lengths
 from raysweep.planning.loads import NO_LOADS, Loads
-from raysweep.planning.measured import Learnt, learnt_of
+from raysweep.planning.measured import Kind, Learnt, kind_of, learnt_of
 from raysweep.planning.placements import Placement, modelled, placements
 from raysweep.planning.plan import Plan, PlannedShard
 from raysweep.run_config import RunConfig
 from raysweep.spec import EngineSpec
+from raysweep.storage.part import Part
 
 HOUR_S = 3600
 
@@ -67,8 +68,8 @@ def estimates(config: RunConfig, plan: Plan, loads: Loads = NO_LOADS) -> tuple[E
         for engine in plan.engines
     }
     ways = {key: [place.option(cluster) for place in places] for key, places in options.items()}
-    benchmarks = benchmarks_of(config, plan.engines) if plan.parts else {}
-    learnt = learnt_of(plan.parts, benchmarks, modelled(ways))
+    kinds = kinds_of(config, plan.engines, plan.parts)
+    learnt = learnt_of(plan.parts, kinds, modelled(ways))
     whole, to_do = tokens_of(config, plan.shards, learnt)
     return tuple(
         Estimate(
@@ -83,31 +84,27 @@ def estimates(config: RunConfig, plan: Plan, loads: Loads = NO_LOADS) -> tuple[E
     )
 
 
-def benchmarks_of(config: RunConfig, engines: Iterable[EngineSpec]) -> dict[str, str]:
-    """The benchmark of each stream of samples, by the stream's id."""
-    return {
-        whole_stream(config, engine, benchmark).stream_id: benchmark.name
-        for engine in engines
-        for benchmark in config.sweep.benchmarks
-    }
+def kinds_of(
+    config: RunConfig, engines: Iterable[EngineSpec], parts: Iterable[Part]
+) -> dict[str, Kind]:
+    """What the samples of each of the engines' streams are, by the stream's id, of which there are parts."""
+    made = made_streams(config, engines, {part.stream_id for part in parts})
+    return {stream_id: kind_of(stream) for stream_id, stream in made.items()}
 
 
 def tokens_of(
     config: RunConfig, shards: Iterable[PlannedShard], learnt: Learnt
 ) -> tuple[Mapping[str, Tokens], Mapping[str, Tokens]]:
     """The tokens of all shards and of the unfinished ones, by engine."""
-    at_most: dict[tuple[str, str, bool], int] = defaultdict(int)
-    samples: dict[tuple[str, str, bool], int] = defaultdict(int)
+    samples: dict[tuple[str, Kind, bool], int] = defaultdict(int)
     for shard in shards:
-        key = (shard.engine_id, shard.benchmark, shard.shard is not None)
-        at_most[key] += shard.est_tokens
-        samples[key] += shard.samples
+        kind = Kind(shard.benchmark, shard.est_tokens / shard.samples)
+        samples[shard.engine_id, kind, shard.shard is not None] += shard.samples
     whole: dict[str, Tokens] = defaultdict(Tokens)
     to_do: dict[str, Tokens] = defaultdict(Tokens)
-    for key, limit in at_most.items():
-        engine_id, benchmark, missing = key
-        each = learnt.tokens_per_sample(engine_id, benchmark, limit / samples[key])
-        tokens = Tokens(limit, samples[key] * each)
+    for (engine_id, kind, missing), count in samples.items():
+        each = learnt.tokens_per_sample(engine_id, kind)
+        tokens = Tokens(count * kind.at_most, count * each)
         whole[engine_id] += tokens
         if missing:
             to_do[engine_id] += tokens

@@ -5,7 +5,8 @@ control is `full` on torch: it differs from its engine by the backend alone. It 
 no result but the difference of the two rests on it.
 """
 
-from collections.abc import Collection, Iterable
+import itertools
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
 from raysweep.checkpoints.engine_files import engine_checkpoint
@@ -92,19 +93,53 @@ def _has_made(
 ) -> bool:
     maker = replace(engine, backend=backend)
     return any(
-        whole_stream(config, maker, benchmark).stream_id in streams
+        stream.stream_id in streams
         for benchmark in config.sweep.benchmarks
+        for stream in streams_of(config, maker, benchmark)
     )
 
 
-def whole_stream(config: RunConfig, engine: EngineSpec, benchmark: Benchmark) -> Shard:
-    """All wanted samples of one engine on one benchmark, as a single shard."""
+def whole_stream(
+    config: RunConfig, engine: EngineSpec, benchmark: Benchmark, budgets: int | None = None
+) -> Shard:
+    """All samples of one engine on one benchmark, as a single shard.
+
+    budgets  how many token budgets they go up to, the smallest first; None stands for all
+    """
+    decoding = config.decoding(engine.model, benchmark)
     return Shard(
         engine=engine,
         benchmark=benchmark.name,
         grader=benchmark.grader,
-        decoding=config.decoding(engine.model, benchmark),
+        decoding=replace(decoding, token_budgets=decoding.token_budgets[:budgets]),
         questions=benchmark.questions,
         sample_start=0,
         sample_count=config.sweep.samples,
     )
+
+
+def streams_of(config: RunConfig, engine: EngineSpec, benchmark: Benchmark) -> Iterator[Shard]:
+    """The streams of one engine on one benchmark: up to all token budgets, then up to fewer and fewer."""
+    for budgets in range(len(config.sweep.token_budgets), 0, -1):
+        yield whole_stream(config, engine, benchmark, budgets)
+
+
+def made_streams(
+    config: RunConfig, engines: Iterable[EngineSpec], made: Iterable[str]
+) -> dict[str, Shard]:
+    """Those streams of the engines that are among `made`, by id: the ones up to more budgets first.
+
+    Only an adaptive run makes others than the whole streams, so these are looked for only where some of
+    `made` are no whole streams.
+    """
+    left, found = set(made), {}
+    pairs = tuple(itertools.product(engines, config.sweep.benchmarks))
+    for budgets in range(len(config.sweep.token_budgets), 0, -1):
+        if not left:
+            break
+        for engine, benchmark in pairs:
+            stream = whole_stream(config, engine, benchmark, budgets)
+            if stream.stream_id in left:
+                left.remove(stream.stream_id)
+                found[stream.stream_id] = stream
+    return found

@@ -1,12 +1,12 @@
 """Groups missing shards into jobs: an engine, its shards, and the ways to run it on the cluster."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from raysweep.planning.lengths import Lengths
 from raysweep.planning.loads import NO_LOADS, Loads
-from raysweep.planning.measured import Learnt, learnt_of
+from raysweep.planning.measured import Kind, Learnt, kind_of, learnt_of
 from raysweep.planning.placements import Option, modelled, placements, seen_by
 from raysweep.run_config import Cluster, Generation
 from raysweep.shard import Shard
@@ -16,11 +16,15 @@ from raysweep.storage.part import Part
 
 @dataclass(frozen=True)
 class Job:
-    """An engine, the ways to run it (at least one), and its missing shards."""
+    """An engine, the ways to run it (at least one), and its missing shards.
+
+    rank  engines of higher rank start first, those of equal rank by their work
+    """
 
     engine: EngineSpec
     options: tuple[Option, ...]
     shards: tuple[Shard, ...]
+    rank: float = 0.0
 
 
 def jobs_of(
@@ -63,8 +67,19 @@ def _job(
     return Job(engine, options, tuple(shards))
 
 
-def learnt_from(parts: Iterable[Part], jobs: Sequence[Job]) -> Learnt:
-    """What finished parts tell about the jobs that remain."""
-    firsts = [{shard.benchmark: shard for shard in job.shards} for job in jobs]
-    streams = {shard.stream_id: name for by_name in firsts for name, shard in by_name.items()}
-    return learnt_of(parts, streams, modelled({job.engine.engine_id: job.options for job in jobs}))
+def learnt_from(
+    parts: Iterable[Part], jobs: Sequence[Job], kinds: Mapping[str, Kind] | None = None
+) -> Learnt:
+    """What finished parts tell about the jobs that remain.
+
+    kinds  those of all streams of the run (`estimate.kinds_of`); None stands for those of the jobs' shards,
+           which are all of them unless the run is adaptive
+    """
+    if kinds is None:
+        streams = {
+            (job.engine.engine_id, shard.benchmark, shard.decoding.token_budgets): shard
+            for job in jobs
+            for shard in job.shards
+        }
+        kinds = {shard.stream_id: kind_of(shard) for shard in streams.values()}
+    return learnt_of(parts, kinds, modelled({job.engine.engine_id: job.options for job in jobs}))

@@ -1,27 +1,31 @@
 """From a configuration to the missing work: engines, shards, and their cost in tokens.
 
 The plan keeps finished parts that hold wanted samples and cuts the rest into new shards (`cutting`). It is a
-function of the configuration and the folder's parts, and of nothing else.
+function of the configuration, the folder's parts and what is wanted (`demand`), and of nothing else.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from raysweep.planning.backends import Choice
-from raysweep.planning.cutting import Cut, finished_pieces, missing_shards
-from raysweep.planning.grid import planned_engines, whole_stream
+from raysweep.planning.cutting import Cut, Piece, finished_pieces, missing_cells, missing_shards
+from raysweep.planning.demand import Demands, Segment, everything
+from raysweep.planning.grid import made_streams, planned_engines, whole_stream
 from raysweep.planning.lengths import Lengths, run_lengths
 from raysweep.planning.placements import has_known_gpus, placements
 from raysweep.run_config import Generation, RunConfig
-from raysweep.shard import Shard, est_tokens
+from raysweep.shard import Cell, Shard, cells, est_tokens
 from raysweep.spec import EngineSpec
 from raysweep.storage.part import Part
 
 
 @dataclass(frozen=True)
 class PlannedShard:
-    """A shard as a row of plan.parquet. `shard` is None if the shard is finished."""
+    """A shard as a row of plan.parquet. `shard` is None if the shard is finished.
+
+    again  how many samples of a finished shard are made again in missing ones, up to more token budgets
+    """
 
     shard_id: str
     engine_id: str
@@ -31,6 +35,7 @@ class PlannedShard:
     sample_count: int
     est_tokens: int
     shard: Shard | None
+    again: int = 0
 
     @property
     def samples(self) -> int:
@@ -66,32 +71,84 @@ class Plan:
         return tuple(engine for engine in self.engines if not engine.control)
 
 
-def make_plan(config: RunConfig, parts: Iterable[Part]) -> Plan:
-    """The run's plan, given the finished parts."""
+# Finished parts with their whole streams, those up to more token budgets first, by engine id and benchmark.
+Made = Mapping[tuple[str, str], Sequence[tuple[Shard, Part]]]
+
+
+def make_plan(config: RunConfig, parts: Iterable[Part], demands: Demands | None = None) -> Plan:
+    """The run's plan, given the finished parts.
+
+    demands  what is wanted; None stands for every sample up to the largest token budget
+    """
     parts = tuple(parts)
-    finished: dict[str, list[Part]] = defaultdict(list)
-    for part in parts:
-        finished[part.stream_id].append(part)
-    specs, backends = planned_engines(config, finished)
+    specs, backends = planned_engines(config, {part.stream_id for part in parts})
+    made = _made(config, specs, parts)
     shards: list[PlannedShard] = []
-    lengths = run_lengths(config)
+    lengths, whole = run_lengths(config), everything(config.sweep)
     for engine in specs:
         tokens_s = _tokens_s(config, engine, lengths)
         for benchmark in config.sweep.benchmarks:
-            whole = whole_stream(config, engine, benchmark)
-            cut = cut_of(whole, config.generation, tokens_s)
-            shards += _plan_stream(whole, finished[whole.stream_id], cut)
+            key = engine.engine_id, benchmark.name
+            wanted = [
+                _of_segment(whole_stream(config, engine, benchmark, segment.budgets), segment)
+                for segment in (demands or {}).get(key, whole)
+                if segment.start < segment.stop
+            ]
+            cuts = [(shard, cut_of(shard, config.generation, tokens_s)) for shard in wanted]
+            most = len(config.sweep.token_budgets)
+            shards += _plan_benchmark(cuts, made.get(key, ()), most)
     return Plan(specs, tuple(shards), backends, parts)
 
 
-def _plan_stream(whole: Shard, parts: list[Part], cut: Cut) -> Iterator[PlannedShard]:
-    """The shards of one stream: first the finished ones, then the missing ones."""
-    finished, missing = finished_pieces(whole, parts)
-    for shard_id, piece in finished:
-        yield _planned(shard_id, piece, None)
-    if missing:
-        for shard in missing_shards(whole, missing, cut):
-            yield _planned(shard.shard_id, shard, shard)
+def _made(config: RunConfig, engines: Iterable[EngineSpec], parts: Sequence[Part]) -> Made:
+    by_stream: dict[str, list[Part]] = defaultdict(list)
+    for part in parts:
+        by_stream[part.stream_id].append(part)
+    made: dict[tuple[str, str], list[tuple[Shard, Part]]] = defaultdict(list)
+    for stream_id, stream in made_streams(config, engines, by_stream).items():
+        key = stream.engine.engine_id, stream.benchmark
+        made[key] += [(stream, part) for part in by_stream[stream_id]]
+    return made
+
+
+def _of_segment(stream: Shard, segment: Segment) -> Shard:
+    count = segment.stop - segment.start
+    return replace(stream, sample_start=segment.start, sample_count=count)
+
+
+def _plan_benchmark(
+    wanted: Sequence[tuple[Shard, Cut]], made: Sequence[tuple[Shard, Part]], most: int
+) -> Iterator[PlannedShard]:
+    """The shards of an engine on a benchmark: first the finished ones, then the missing ones.
+
+    most  the number of all token budgets
+    """
+    pieces: list[Piece] = []
+    shorter: dict[Cell, Part] = {}
+    for piece, new in finished_pieces(made):
+        pieces.append(piece)
+        if piece.budgets < most:
+            shorter |= dict.fromkeys(new, piece.part)
+    to_do: list[Shard] = []
+    again: Counter[str] = Counter()
+    for shard, cut in wanted:
+        if missing := missing_cells(shard, pieces):
+            to_do += (_lengthening(new, shorter, again) for new in missing_shards(shard, missing, cut))
+    for piece in pieces:
+        shard_id = piece.part.shard_id
+        yield _planned(shard_id, piece.shard, None, again[shard_id])
+    for shard in to_do:
+        yield _planned(shard.shard_id, shard, shard)
+
+
+def _lengthening(shard: Shard, shorter: Mapping[Cell, Part], again: Counter[str]) -> Shard:
+    """A missing shard with the names of the parts that hold its samples up to fewer budgets.
+
+    again  where the number of these samples is added, by the finished shard's id
+    """
+    found = [shorter[cell] for cell in cells(shard) if cell in shorter] if shorter else []
+    again.update(part.shard_id for part in found)
+    return replace(shard, shorter=tuple(sorted({part.name for part in found}))) if found else shard
 
 
 def _tokens_s(config: RunConfig, engine: EngineSpec, lengths: Lengths) -> float | None:
@@ -117,7 +174,7 @@ def cut_of(whole: Shard, generation: Generation, tokens_s: float | None) -> Cut:
     return Cut(max(1, min(generation.shard_questions, within // samples)), samples)
 
 
-def _planned(shard_id: str, piece: Shard, to_do: Shard | None) -> PlannedShard:
+def _planned(shard_id: str, piece: Shard, to_do: Shard | None, again: int = 0) -> PlannedShard:
     return PlannedShard(
         shard_id=shard_id,
         engine_id=piece.engine.engine_id,
@@ -127,4 +184,5 @@ def _planned(shard_id: str, piece: Shard, to_do: Shard | None) -> PlannedShard:
         sample_count=piece.sample_count,
         est_tokens=est_tokens(piece),
         shard=to_do,
+        again=again,
     )

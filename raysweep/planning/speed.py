@@ -90,6 +90,16 @@ def speed(engine: EngineSpec, gpu: Gpu | None, fit: "Fit", tokens: int) -> Speed
     )
 
 
+def prefill_s(engine: EngineSpec, gpu: Gpu | None, fit: "Fit", tokens: int) -> float:
+    """Seconds in which an actor computes so many known tokens of a trace, to continue it after them.
+
+    All are computed at once, so the weights are read once for all of them, which is left out. No FLOPs are
+    saved, but to decode the same tokens takes as many and more bytes, so it never takes less time.
+    """
+    a = share(engine.model.architecture, max(1, int(fit.gpus)))
+    return tokens * _token_flops(a, engine, tokens // 2) / _rates(gpu, fit.gpus).flops
+
+
 def _rates(gpu: Gpu | None, gpus: float) -> Work:
     """What one GPU, or a fraction of one, does in a second in effect."""
     if gpu is None:

@@ -21,7 +21,10 @@ TEXT_WIDTH = 88
 
 @contextmanager
 def show_progress(console: Console, samples: int) -> Iterator[Callable[[Snapshot], None]]:
-    """Show progress for the duration of the context. Gives the function to call with each snapshot."""
+    """Show progress for the duration of the context. Gives the function to call with each snapshot.
+
+    samples  those that are to be made; a snapshot may know of more
+    """
     shown = bar(console, samples) if console.is_terminal else print_lines(console, samples)
     with shown as show:
         yield show
@@ -39,7 +42,9 @@ def bar(console: Console, samples: int) -> Iterator[Callable[[Snapshot], None]]:
         task = progress.add_task("", total=samples, state="waiting for actors")
 
         def show(snapshot: Snapshot) -> None:
-            progress.update(task, completed=samples_done(snapshot), state=snapshot_text(snapshot))
+            whole = samples_in_all(snapshot, samples)
+            state = snapshot_text(snapshot)
+            progress.update(task, completed=samples_done(snapshot), total=whole, state=state)
 
         yield show
 
@@ -53,7 +58,7 @@ def print_lines(
     unprinted: Snapshot | None = None
 
     def print_line(snapshot: Snapshot) -> None:
-        done = f"{samples_done(snapshot):,}/{samples:,} samples"
+        done = f"{samples_done(snapshot):,}/{samples_in_all(snapshot, samples):,} samples"
         line = f"generate  {done} · {snapshot_text(snapshot)}"
         console.print(line, soft_wrap=True, highlight=False, markup=False)
 
@@ -73,6 +78,12 @@ def print_lines(
 
 def samples_done(snapshot: Snapshot) -> int:
     return sum(engine.samples for engine in snapshot.engines)
+
+
+def samples_in_all(snapshot: Snapshot, at_first: int) -> int:
+    """Samples that are done, running or waiting; at least those that there were at first."""
+    left = sum(engine.samples_left for engine in snapshot.engines)
+    return max(at_first, samples_done(snapshot) + left)
 
 
 def snapshot_text(snapshot: Snapshot) -> str:

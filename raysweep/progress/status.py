@@ -75,7 +75,9 @@ def by_engine(planned: Plan) -> Iterator[EngineStatus]:
     for engine in planned.engines:
         own = shards[engine.engine_id]
         left = [shard for shard in own if shard.shard is not None]
-        wanted, missing = (sum(shard.samples for shard in each) for each in (own, left))
+        # A sample that is made again, up to more token budgets, counts as missing alone.
+        wanted = sum(shard.samples - shard.again for shard in own)
+        missing = sum(shard.samples for shard in left)
         yield EngineStatus(engine.engine_id, engine.backend, wanted - missing, wanted, len(left))
 
 

@@ -5,7 +5,7 @@ All of them use the same `Snapshot`, which is taken from the schedule once per s
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -18,7 +18,6 @@ from raysweep.scheduling.loop import Event
 from raysweep.scheduling.loss_kinds import LossKind
 from raysweep.scheduling.queues import EngineQueue
 from raysweep.scheduling.schedule import Schedule
-from raysweep.shard import Shard
 from raysweep.storage.lease import LOOK_EVERY_S
 from raysweep.storage.store import Store
 
@@ -27,13 +26,15 @@ SHOW_EVERY_S, WRITE_EVERY_S = 1.0, 15.0
 
 @contextmanager
 def watching(
-    store: Store, console: Console, shards: Sequence[Shard]
+    store: Store, console: Console, samples: int = 0
 ) -> Iterator[Callable[[Schedule, Event | None], None]]:
     """Show how far a schedule is, for the duration of the context.
 
+    samples  those that are to be made; more may come later
+
     Gives the function to call with each event, which raises LeaseLost once another driver has taken over.
     """
-    with show_progress(console, sum(shard.samples for shard in shards)) as show:
+    with show_progress(console, samples) as show:
         exporter, started = Exporter(), time.monotonic()
         shown = written = 0.0
         noted: dict[LossKind, int] = {}
@@ -84,7 +85,7 @@ def snapshot_of(schedule: Schedule, wall_s: float) -> Snapshot:
 def _progress(queue: EngineQueue, benchmark: str, failed: int) -> EngineProgress:
     engine, done, running = queue.engine, queue.done[benchmark], queue.running[benchmark]
     waiting = queue.to_do[benchmark]
-    left = (waiting.samples + running.samples) * queue.tokens_per_sample(benchmark)
+    left = queue.tokens_of(benchmark, waiting + running)
     return EngineProgress(
         engine_id=engine.engine_id,
         model=engine.model.name,
@@ -96,6 +97,7 @@ def _progress(queue: EngineQueue, benchmark: str, failed: int) -> EngineProgress
         shards_failed=failed,
         shards_waiting=waiting.shards,
         samples=done.samples,
+        samples_left=waiting.samples + running.samples,
         tokens=done.tokens,
         tokens_left=round(left),
     )

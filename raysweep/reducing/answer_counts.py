@@ -54,7 +54,9 @@ class Tally:
     thinking_tokens   the sum over the samples: [budgets, questions]
     run_tokens        the tokens of one independent sample of every question: [budgets]
     tokens_generated  in traces and in the answers of forks; an unforced answer is part of its trace
-    finishes          the number of traces by the way they ended
+    finishes          of the traces that were made up to the largest budget, the number by the way they ended
+    right             1 for a sample that is correct, 0 for another, -1 for one that is missing:
+                      [budgets, questions, samples]
     """
 
     engine: EngineSpec
@@ -70,6 +72,7 @@ class Tally:
     tokens_generated: int
     n_samples_read: int
     finishes: Mapping[str, int]
+    right: NDArray[np.int8]
 
     @cached_property
     def samples(self) -> Ints:
@@ -141,11 +144,27 @@ def tally(
         longest_prompt_tokens=int(samples["prompt_tokens"].to_numpy().max(initial=0)),
         tokens_generated=_tokens_generated(samples, answers),
         n_samples_read=samples.num_rows,
-        finishes=_finishes(samples["finish"]),
+        finishes=_finishes(samples, token_budgets[-1]),
+        right=_right(answers, samples["sample_index"].to_numpy(), shape),
     )
 
 
-def _finishes(finish: pa.ChunkedArray) -> dict[str, int]:
+def _right(answers: "Answers", sample_index: Ints, shape: tuple[int, int]) -> NDArray[np.int8]:
+    right = np.full((shape[0] * shape[1], int(sample_index.max(initial=-1)) + 1), -1, dtype=np.int8)
+    right[answers.cell, sample_index[answers.sample]] = answers.outcome == CORRECT
+    return right.reshape(*shape, right.shape[1])
+
+
+def _finishes(samples: pa.Table, largest: int) -> dict[str, int]:
+    """How traces ended. One that was cut at a smaller budget might have ended in any way.
+
+    If those that ended before it were counted without the others, their share would be too large.
+    """
+    lists = samples["answers"].combine_chunks()
+    at_largest = lists.flatten().field("token_budget").to_numpy() == largest
+    whole = np.zeros(len(lists), dtype=np.bool_)
+    whole[lists.value_parent_indices().to_numpy()[at_largest]] = True
+    finish = samples["finish"] if whole.all() else samples["finish"].filter(pa.array(whole))
     counts = finish.drop_null().cast(pa.string()).value_counts().to_pylist()
     return {count["values"]: count["counts"] for count in counts}
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from raysweep.grading.equivalence import Equivalence
 from raysweep.metrics import Floats
@@ -29,7 +31,7 @@ from raysweep.storage.store import Store
 from raysweep.system.workers import Workers
 
 # The samples of these may change if they run again (`schemas.SAMPLES`).
-MAY_CHANGE = ("seeded", "unseeded")
+MAY_CHANGE = ("seeded", "unseeded", "resumed")
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,14 @@ class Reduced:
     """The scenarios of a partition, and how much was read.
 
     outcomes                          the number of answers of each outcome, in the order of OUTCOMES
-    finishes                          the number of traces by the way they ended
+    samples_missing                   those that are missing, or go up to fewer token budgets
+    finishes                          traces up to the largest budget by the way they ended
     lengths                           mean thinking tokens of each question at the largest budget: [questions]
     set_aside                         parts that could not be read, by their new paths
     reused_tokens, recomputed_tokens  thinking tokens before answers that were prompts of their own
     seeded_samples                    samples that may change if they run again, in another batch
+    right                             1 for a correct sample, 0 for another, -1 for a missing one:
+                                      [budgets, questions, samples]
     """
 
     engine: EngineSpec
@@ -75,6 +80,7 @@ class Reduced:
     reused_tokens: int
     recomputed_tokens: int
     seeded_samples: int
+    right: NDArray[np.int8]
 
 
 def reduce_here(partitions: Sequence[Partition], sweep: Sweep, store: Store) -> list[Reduced]:
@@ -108,7 +114,7 @@ def reduce_partition(
         shards=len(partition.finished) + partition.shards_missing,
         shards_missing=partition.shards_missing + len(read.set_aside),
         samples=votes.n_samples_read,
-        samples_missing=len(benchmark.questions) * sweep.samples - votes.n_samples_read,
+        samples_missing=len(benchmark.questions) * sweep.samples - int(votes.samples[-1].sum()),
         tokens_generated=votes.tokens_generated,
         outcomes=votes.outcomes.sum(axis=0),
         finishes=votes.finishes,
@@ -118,6 +124,7 @@ def reduce_partition(
         reused_tokens=_sum(samples["reused_tokens"]),
         recomputed_tokens=_sum(samples["recomputed_tokens"]),
         seeded_samples=int((positions(samples["reproducible"], MAY_CHANGE) >= 0).sum()),
+        right=votes.right,
     )
 
 
@@ -167,13 +174,16 @@ def _wanted(samples: pa.Table, benchmark: Benchmark, n_samples: int) -> pa.Table
     """The samples that the run asks for, each once, by question and index.
 
     Parts may hold more than is asked for, and two attempts may have generated the same sample twice. It
-    must not vote twice.
+    must not vote twice. Of one that parts hold up to different token budgets, the longest is taken, whose
+    answers at the smaller budgets are the same.
     """
     samples = samples.unify_dictionaries()
     question_ids = [question.question_id for question in benchmark.questions]
     question = positions(samples["question_id"], question_ids)
     index = samples["sample_index"].to_numpy()
     chosen = np.flatnonzero((question >= 0) & (index < n_samples))
+    answers = pc.call_function("list_value_length", [samples["answers"]]).to_numpy()[chosen]
+    chosen = chosen[np.argsort(-answers, kind="stable")]
     _, first = np.unique(question[chosen] * n_samples + index[chosen], return_index=True)
     if len(first) == samples.num_rows:
         return samples

@@ -3,8 +3,9 @@
 The one idea: a scenario is computed, not run. A partition is the samples of one engine on one benchmark.
 Partition by partition, samples shrink to votes (`tally`), and votes become scenarios, so the samples of
 two partitions are never in memory together. A missing shard makes a result incomplete, never wrong: the
-samples that exist are reduced, and the scenarios that lack samples are counted. Controls are reduced
-like all engines, but only the table of controls holds what comes of them.
+samples that exist are reduced, and the scenarios that lack samples are counted. What an adaptive run has
+stopped keeps its rows and is compared with nothing. Controls are reduced like all engines, but only the table
+of controls holds what comes of them.
 """
 
 from collections import Counter
@@ -20,6 +21,7 @@ from raysweep.analysis.uncertainty import bootstrap_weights
 from raysweep.grading.outcomes import OUTCOMES
 from raysweep.reducing.caches_as_full import caches_as_full
 from raysweep.reducing.control_table import control_table
+from raysweep.reducing.correlations import correlation_table
 from raysweep.reducing.finding_table import finding_table
 from raysweep.reducing.frontier_tables import frontier_tables
 from raysweep.reducing.inflation_table import (
@@ -36,6 +38,7 @@ from raysweep.reducing.result_tables import (
     thresholds_found,
 )
 from raysweep.reducing.scenarios import Scenario, by_benchmark
+from raysweep.reducing.stopping import NOTHING_STOPPED, Stopping, marked
 from raysweep.run_config import Sweep
 from raysweep.storage import result_files
 from raysweep.storage.store import Store
@@ -63,23 +66,26 @@ class Reduction:
         return self.tables[result_files.FRONTIER]
 
 
-def write_results(reduced: Sequence[Reduced], sweep: Sweep, store: Store) -> Reduction:
+def write_results(
+    reduced: Sequence[Reduced], sweep: Sweep, store: Store, stopping: Stopping = NOTHING_STOPPED
+) -> Reduction:
     """Write the result tables of the partitions' scenarios, and add to summary.json."""
-    reduction = _results(reduced, sweep)
+    reduction = _results(reduced, sweep, stopping)
     for name, table in reduction.tables.items():
         store.write_table(name, table)
     add_to_summary(store, reduction.summary)
     return reduction
 
 
-def _results(reduced: Sequence[Reduced], sweep: Sweep) -> Reduction:
-    scenarios = [s for one in reduced if not one.engine.control for s in one.scenarios]
+def _results(reduced: Sequence[Reduced], sweep: Sweep, stopping: Stopping) -> Reduction:
+    found = (s for one in reduced if not one.engine.control for s in one.scenarios)
+    scenarios = marked(found, stopping)
     benchmarks = by_benchmark(scenarios)
     weights = {
         benchmark.name: bootstrap_weights(len(benchmark.questions), BOOTSTRAP_DRAWS, BOOTSTRAP_SEED)
         for benchmark in sweep.benchmarks
     }
-    # Of a run that has not finished, only what was measured on the most questions is compared.
+    # Only what was measured on the most questions, and was not stopped, is compared.
     comparable = {name: candidates.comparable for name, candidates in benchmarks.items()}
     frontier, frontiers = frontier_tables(comparable, sweep.batch_sizes, weights)
     thresholds = find_thresholds(comparable, sweep.batch_sizes, BOOTSTRAP_SEED)
@@ -94,20 +100,22 @@ def _results(reduced: Sequence[Reduced], sweep: Sweep) -> Reduction:
         result_files.FINDINGS: finding_table(comparable, thresholds),
         result_files.CONTROLS: control_table(reduced),
         result_files.INFLATION: inflation_table(pairs, most),
+        result_files.CORRELATIONS: correlation_table(reduced, sweep),
     }
-    found = {
+    facts = {
         "thresholds": thresholds_found(thresholds),
         "inflation": inflation_found(pairs, most),
         # Where an extension fills every budget, nobody can ask how long models think.
         "thinking_fills_budgets": bool(sweep.forcing.extension),
     }
-    return Reduction(tables, {**_summary(reduced, scenarios, sweep), **found})
+    return Reduction(tables, {**_summary(reduced, scenarios, sweep, stopping), **facts})
 
 
 def _summary(
-    reduced: Sequence[Reduced], scenarios: Sequence[Scenario], sweep: Sweep
+    reduced: Sequence[Reduced], scenarios: Sequence[Scenario], sweep: Sweep, stopping: Stopping
 ) -> dict[str, Any]:
-    """The counts of samples and scenarios for summary.json."""
+    """The counts of samples and scenarios for summary.json. What is not wanted is not missing."""
+    missing = [_samples_missing(one, sweep, stopping) for one in reduced]
     outcomes = np.sum([one.outcomes for one in reduced], axis=0).tolist()
     partitions = sum(not one.engine.control for one in reduced)
     wanted = partitions * len(sweep.token_budgets) * len(sweep.group_sizes)
@@ -116,15 +124,16 @@ def _summary(
         "shards": sum(one.shards for one in reduced),
         "shards_missing": sum(one.shards_missing for one in reduced),
         "samples": sum(one.samples for one in reduced),
-        "samples_missing": sum(one.samples_missing for one in reduced),
+        "samples_missing": sum(missing),
         "incomplete": {
-            f"{one.engine.engine_id} on {one.benchmark}": one.samples_missing
-            for one in reduced
-            if one.samples_missing
+            f"{one.engine.engine_id} on {one.benchmark}": count
+            for one, count in zip(reduced, missing, strict=True)
+            if count
         },
         "parts_set_aside": [name for one in reduced for name in one.set_aside],
         "scenarios": len(scenarios),
-        "scenarios_skipped": wanted - len(scenarios),
+        "scenarios_skipped": wanted - len({one.key for one in scenarios} | stopping.at.keys()),
+        "scenarios_stopped": len(stopping.at),
         "tokens_generated": sum(one.tokens_generated for one in reduced),
         "tokens_one_run_per_scenario": round(sum(one.run_tokens for one in scenarios)),
         "outcomes": dict(zip(OUTCOMES, outcomes, strict=True)),
@@ -133,6 +142,13 @@ def _summary(
         "samples_that_a_batch_may_change": sum(one.seeded_samples for one in reduced),
         "caches_as_full": caches_as_full(reduced, sweep),
     }
+
+
+def _samples_missing(one: Reduced, sweep: Sweep, stopping: Stopping) -> int:
+    """The samples that the run wants by now and lacks."""
+    wanted = stopping.wanted.get((one.engine.engine_id, one.benchmark), sweep.samples)
+    unwanted = len(one.lengths) * (sweep.samples - wanted)
+    return max(0, one.samples_missing - unwanted)
 
 
 def _prefix_cache(reduced: Sequence[Reduced]) -> dict[str, Any]:

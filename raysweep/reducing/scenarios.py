@@ -111,6 +111,7 @@ def _budget_columns(tally: Tally, at: int, samples: int) -> dict[str, Any]:
         "n_questions": int(tally.n_questions[at]),
         "n_samples": int(tally.n_samples[at]),
         "complete": bool((tally.samples[at] >= samples).all()),
+        "stopped_at": None,
         "unanswered": share["unanswered"],
         "cut_off": share["cut_off"],
         "errors": share["error"],

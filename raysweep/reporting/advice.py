@@ -49,7 +49,7 @@ class Advice:
 
 def advise(candidates: Candidates, batch_sizes: Sequence[int]) -> Advice:
     """Everything that `recommend.recommend` answers for these, without a limit on tokens."""
-    able = candidates.most_measured
+    able = candidates.may_be_compared
     found = ladders(candidates.comparable, batch_sizes)
     return Advice(tuple(able.tolist()), {one.batch_size: _steps(one, able) for one in found})
 

@@ -50,6 +50,9 @@ from raysweep.reporting.inflation_figure import inflation_figure
 from raysweep.reporting.results import Point, Results, points_of, weights_column, where
 from raysweep.system.content import content_hash
 
+# The legend's entry for what an adaptive run has stopped.
+HOLLOW = Line2D([], [], color=GREY, marker="o", mfc="none", ls="", ms=4, label="stopped early")
+
 # More dots than this are drawn as an image within the SVG and PDF.
 MANY_DOTS = 3000
 
@@ -102,15 +105,26 @@ def memory_figure(own: Results, batch_size: int) -> Figure:
     many = len(scenarios) > MANY_DOTS
     for model, policy in itertools.product(colours, styles):
         rows = where(scenarios, model=model, kv_policy=policy)
-        marker, x = styles[policy].marker.matplotlib, memory[rows.index]
-        look = {"color": colours[model], "alpha": 0.35, "lw": 0, "rasterized": many}
-        axes.scatter(x, rows.accuracy, s=13, marker=marker, **look)
+        marker, colour = styles[policy].marker.matplotlib, colours[model]
+        for chosen, look in (
+            (rows[rows.stopped_at.isna()], {"color": colour, "lw": 0}),
+            (
+                rows[rows.stopped_at.notna()],
+                {"facecolors": "none", "edgecolors": colour, "lw": 0.7},
+            ),
+        ):
+            x = memory[chosen.index]
+            look = {**look, "alpha": 0.35, "rasterized": many}
+            axes.scatter(x, chosen.accuracy, s=13, marker=marker, **look)
     _draw_frontier(axes, points, colours, styles)
     accuracy_axis(axes, scenarios.accuracy_hi)
     axes.set_ylabel("Accuracy (dots: measured, line: on new questions)")
     shared = "" if batch_size == 1 else f" / {batch_size}"
     bytes_axis(axes, f"Memory (weights{shared} + KV cache)")
-    outside_legend(figure, memory_handles(colours, styles, scenarios))
+    handles = memory_handles(colours, styles, scenarios)
+    if scenarios.stopped_at.notna().any():
+        handles += [heading("Hollow"), HOLLOW]
+    outside_legend(figure, handles)
     return figure
 
 
@@ -179,7 +193,10 @@ def _draw_lines(axes: Axes, rows: pd.DataFrame, x: str, colours: dict[str, str])
         if dash == LINES[0]:
             bounds = (line.accuracy_lo, line.accuracy_hi)
             axes.fill_between(line[x], *bounds, color=colour, alpha=0.1, lw=0)
-        axes.plot(line[x], line.accuracy, color=colour, ls=dash, marker="o", ms=4, lw=1.6)
+        axes.plot(line[x], line.accuracy, color=colour, ls=dash, lw=1.6)
+        going = line.stopped_at.isna()
+        for chosen, face in ((line[going], colour), (line[~going], "white")):
+            axes.plot(chosen[x], chosen.accuracy, color=colour, ls="", marker="o", ms=4, mfc=face)
 
 
 def kv_policy_figure(own: Results, batch_size: int) -> Figure | None:

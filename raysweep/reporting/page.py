@@ -14,7 +14,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from raysweep.reporting.adaptive_page import adaptive_section
 from raysweep.reporting.controls import comparisons, overview
+from raysweep.reporting.correlation_text import shared_luck
 from raysweep.reporting.doubts import doubts
 from raysweep.reporting.figures import all_figures
 from raysweep.reporting.findings import find
@@ -60,6 +62,8 @@ def render(results: Results) -> str:
         how_verdicts=HOW,
         gaps=gaps(results.summary),
         doubts=doubts(results.scenarios),
+        adaptive=adaptive_section(results.summary),
+        luck=shared_luck(results.correlations),
         quality_notes=notes(results.summary),
         comparisons=compared,
         comparisons_say=overview(compared),

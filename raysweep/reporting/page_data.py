@@ -179,6 +179,7 @@ def _scenarios(scenarios: pd.DataFrame, engine_ids: Sequence[str]) -> dict[str, 
         **{name: list(map(_json_value, scenarios[name].tolist())) for name in ACCURACIES},
         **shown,
         "complete": scenarios.complete.astype(int).tolist(),
+        "stopped_at": list(map(_json_value, scenarios.stopped_at.astype(float).tolist())),
     }
 
 

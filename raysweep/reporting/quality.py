@@ -18,7 +18,7 @@ class Quality:
     """How far one model's answers on one benchmark can be trusted.
 
     shares      the mean and the worst share of all answers over engines and budgets, in words
-    incomplete  scenarios in which some question lacks samples
+    incomplete  scenarios in which some question lacks samples, though nothing has stopped them
     """
 
     benchmark: str
@@ -51,7 +51,7 @@ def _quality(rows: pd.DataFrame) -> Quality:
             name: _mean_and_worst(answers[name].tolist())
             for name in ("unanswered", "cut_off", "errors")
         },
-        int((~rows.complete).sum()),
+        int((~rows.complete & rows.stopped_at.isna()).sum()),
         len(rows),
     )
 

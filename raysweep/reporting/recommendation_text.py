@@ -29,7 +29,7 @@ FILE = "recommendation.json"
 MOST_SHOWN, MOST_KEPT = 3, 20
 
 # The columns of a candidate that recommendation.json leaves out.
-LEFT_OUT = ("benchmark", "kv_kind", "prompt_tokens", "complete")
+LEFT_OUT = ("benchmark", "kv_kind", "prompt_tokens", "complete", "stopped_at")
 ACCURACY = ("accuracy", "accuracy_lo", "accuracy_hi")
 
 

@@ -15,7 +15,7 @@ from raysweep.analysis.configurations import WEIGHT_COLUMNS, Configuration, Row,
 from raysweep.errors import ConfigError
 from raysweep.spec import WeightSpec
 from raysweep.storage import result_files
-from raysweep.storage.schemas import CONTROLS, FINDINGS, INFLATION, THRESHOLDS
+from raysweep.storage.schemas import CONTROLS, CORRELATIONS, FINDINGS, INFLATION, THRESHOLDS
 from raysweep.storage.store import Store
 from raysweep.storage.summary import read_summary
 
@@ -25,6 +25,7 @@ OPTIONAL = {
     result_files.CONTROLS: CONTROLS,
     result_files.INFLATION: INFLATION,
     result_files.FINDINGS: FINDINGS,
+    result_files.CORRELATIONS: CORRELATIONS,
 }
 
 
@@ -53,6 +54,7 @@ class Results:
     controls: pd.DataFrame = field(default_factory=partial(_none, result_files.CONTROLS))
     inflation: pd.DataFrame = field(default_factory=partial(_none, result_files.INFLATION))
     findings: pd.DataFrame = field(default_factory=partial(_none, result_files.FINDINGS))
+    correlations: pd.DataFrame = field(default_factory=partial(_none, result_files.CORRELATIONS))
 
     def of(self, benchmark: str) -> "Results":
         """The results of one benchmark alone."""
@@ -65,6 +67,7 @@ class Results:
             where(self.controls, benchmark=benchmark),
             where(self.inflation, benchmark=benchmark),
             where(self.findings, benchmark=benchmark),
+            where(self.correlations, benchmark=benchmark),
         )
 
     @property
@@ -110,6 +113,8 @@ def read_results(store: Store) -> Results:
             "run the stage 'reduce' again"
         )
     scenarios = table.to_pandas()
+    if "stopped_at" not in scenarios:  # of an older version, which stopped nothing
+        scenarios["stopped_at"] = np.nan
     return Results(
         scenarios,
         with_weights(store.read_table(result_files.FRONTIER).to_pandas(), scenarios),

@@ -12,6 +12,7 @@ from raysweep.scheduling.nodes import Node
 from raysweep.scheduling.places import Place, RunTask, Start, Stop
 from raysweep.scheduling.queues import Task
 from raysweep.scheduling.schedule import Schedule
+from raysweep.scheduling.supply import Supply, idles
 from raysweep.shard import Receipt
 
 
@@ -86,8 +87,13 @@ class World(Protocol):
         ...
 
 
-def run(schedule: Schedule, world: World, watch: Callable[[Schedule, Event | None], None]) -> None:
-    """Run a schedule to its end.
+def run(
+    schedule: Schedule,
+    world: World,
+    watch: Callable[[Schedule, Event | None], None],
+    supply: Supply | None = None,
+) -> None:
+    """Run a schedule to its end, which has come when all is finished and `supply` has brought no more.
 
     watch  is called after each event of a place that is held, and with None after a wait without events.
            Events of places that were given back are ignored.
@@ -100,6 +106,8 @@ def run(schedule: Schedule, world: World, watch: Callable[[Schedule, Event | Non
                 for place in schedule.see(nodes, world.now()):
                     world.stop(place)
                 seen = nodes
+            if supply is not None and supply.can_begin and idles(schedule):
+                supply.idle(schedule, world.now())
             for action in schedule.decide(world.now()):
                 _do(world, action)
             if not schedule.places and not (schedule.waits and world.goes_on(schedule)):
@@ -108,6 +116,8 @@ def run(schedule: Schedule, world: World, watch: Callable[[Schedule, Event | Non
             for event in events:
                 if event.place.number in schedule.places:
                     _take_in(schedule, world, event)
+                    if supply is not None and isinstance(event, Finished):
+                        supply.finished(schedule, event.task, world.now())
                     watch(schedule, event)
             if not events:
                 watch(schedule, None)

@@ -6,13 +6,13 @@ near the end of an engine's work, and into halves to find a question that kills 
 
 import math
 from collections import defaultdict, deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from raysweep.planning.cutting import split
-from raysweep.planning.measured import Learnt
+from raysweep.planning.measured import Kind, Learnt
 from raysweep.planning.placements import Option
-from raysweep.shard import Shard, est_tokens
+from raysweep.shard import Shard, est_tokens, most_tokens
 from raysweep.spec import EngineSpec
 
 
@@ -37,16 +37,31 @@ class Task:
 
 @dataclass
 class Amount:
-    """Work on one benchmark."""
+    """Work on one benchmark.
+
+    tokens  those that were decoded
+    most    the most tokens that the samples may take
+    """
 
     shards: int = 0
     samples: int = 0
     tokens: int = 0
+    most: int = 0
 
-    def add(self, shards: int, samples: int, tokens: int = 0) -> None:
-        self.shards += shards
-        self.samples += samples
+    def add(self, shard: Shard, sign: int = +1, tokens: int = 0) -> None:
+        """Add a shard, or take it away (-1)."""
+        self.shards += sign
+        self.samples += sign * shard.samples
         self.tokens += tokens
+        self.most += sign * est_tokens(shard)
+
+    def __add__(self, other: "Amount") -> "Amount":
+        return Amount(
+            self.shards + other.shards,
+            self.samples + other.samples,
+            self.tokens + other.tokens,
+            self.most + other.most,
+        )
 
 
 Amounts = dict[str, Amount]  # by benchmark
@@ -58,6 +73,7 @@ class EngineQueue:
 
     quarantine             tasks that run alone, once no other task waits
     quarantined_questions  ids of the questions that were given up
+    rank                   engines of higher rank start first
     actors                 places that hold the engine now
     to_do, running, done   amounts of work, by benchmark
     rows_divisor           doubled each time that the GPU's memory was too small
@@ -73,6 +89,7 @@ class EngineQueue:
     waiting: deque[Task] = field(default_factory=deque)
     quarantine: deque[Task] = field(default_factory=deque)
     quarantined_questions: set[str] = field(default_factory=set)
+    rank: float = 0.0
     actors: int = 0
     to_do: Amounts = field(default_factory=lambda: defaultdict(Amount))
     running: Amounts = field(default_factory=lambda: defaultdict(Amount))
@@ -84,7 +101,7 @@ class EngineQueue:
     losses_in_a_row: int = 0
 
     def __post_init__(self) -> None:
-        self._at_most: dict[str, float] = {}
+        self._longest = 0.0
 
     def add(self, tasks: Iterable[Task], first: bool = False) -> None:
         """Queue tasks at the end, or at the front if `first`."""
@@ -118,6 +135,15 @@ class EngineQueue:
                 task = queue.popleft()
                 self._count(task, -1)
                 yield task
+
+    def withdraw(self, unwanted: Callable[[Task], bool]) -> None:
+        """Remove waiting tasks that nobody wants any more. Those that run are finished."""
+        self.add([task for task in list(self.clear()) if not unwanted(task)])
+
+    def left(self, benchmark: str) -> int:
+        """Samples of a benchmark that wait or run."""
+        amounts = (self.to_do, self.running)
+        return sum(own[benchmark].samples for own in amounts if benchmark in own)
 
     def drop(self, question_id: str) -> list[Shard]:
         """Give up a question of this engine. Gives the shards that waited for it, which are removed."""
@@ -154,13 +180,14 @@ class EngineQueue:
         return self._tokens_of(self.running)
 
     def _tokens_of(self, amounts: Amounts) -> float:
-        return sum(
-            amount.samples * self.tokens_per_sample(name) for name, amount in amounts.items()
-        )
+        return sum(self.tokens_of(name, amount) for name, amount in amounts.items())
 
-    def tokens_per_sample(self, benchmark: str) -> float:
-        at_most = self._at_most[benchmark]
-        return self.learnt.tokens_per_sample(self.engine.engine_id, benchmark, at_most)
+    def tokens_of(self, benchmark: str, amount: Amount) -> float:
+        """Estimated tokens of some work on a benchmark."""
+        if not amount.samples:
+            return 0.0
+        kind = Kind(benchmark, amount.most / amount.samples)
+        return amount.samples * self.learnt.tokens_per_sample(self.engine.engine_id, kind)
 
     def waiting_s(self, option: Option) -> float:
         """Seconds that one actor with a full batch needs for the waiting work."""
@@ -172,7 +199,7 @@ class EngineQueue:
 
     def longest_s(self, option: Option) -> float:
         """Seconds that the longest possible trace takes in a full batch."""
-        tokens = max(self._at_most.values(), default=0.0)
+        tokens = self._longest
         return tokens * option.speed.rows / option.speed.tokens_s() * self._slowness
 
     @property
@@ -180,17 +207,15 @@ class EngineQueue:
         return self.learnt.slowness(self.engine.engine_id)
 
     def begin(self, task: Task) -> None:
-        self.running[task.shard.benchmark].add(1, task.samples)
+        self.running[task.shard.benchmark].add(task.shard)
 
     def end(self, task: Task) -> None:
         """Note that a task has stopped running, finished or not."""
-        self.running[task.shard.benchmark].add(-1, -task.samples)
+        self.running[task.shard.benchmark].add(task.shard, -1)
 
     def finish(self, task: Task, tokens: int) -> None:
-        self.done[task.shard.benchmark].add(1, task.samples, tokens)
+        self.done[task.shard.benchmark].add(task.shard, tokens=tokens)
 
     def _count(self, task: Task, sign: int) -> None:
-        name = task.shard.benchmark
-        self.to_do[name].add(sign, sign * task.samples)
-        if name not in self._at_most:
-            self._at_most[name] = est_tokens(task.shard) / task.samples
+        self.to_do[task.shard.benchmark].add(task.shard, sign)
+        self._longest = max(self._longest, most_tokens(task.shard.decoding))

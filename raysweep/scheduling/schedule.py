@@ -13,33 +13,32 @@ from collections.abc import Iterable, Iterator
 
 from raysweep.planning.jobs import Job
 from raysweep.planning.loads import LoadTime
-from raysweep.planning.measured import Learnt
+from raysweep.planning.measured import Learnt, kind_of
 from raysweep.planning.placements import Need, Option
 from raysweep.scheduling.loss_kinds import LossKind
 from raysweep.scheduling.losses import Failure, Loss, Losses
 from raysweep.scheduling.nodes import Capacity, Node, Spot
 from raysweep.scheduling.places import Action, Place, RunTask, Start, Stop, spare
+from raysweep.scheduling.priority import pays, priority
 from raysweep.scheduling.queues import Amount, EngineQueue, Task
 from raysweep.shard import Receipt
 
 # Seconds for which a node gets no actor after one was lost with it. Ray takes 15 s to call a node dead.
 COOL_DOWN_S = 20.0
 
-# Time for this many longest traces is reserved at the end of an engine's work (tuned with
-# benchmarks.scheduler).
-TAIL = 3.0
-
 
 class Schedule:
     """All engines with work, the places they hold, and the free capacity.
 
     most_places  places held at a time at most, None for as many as the nodes hold
-    gpu_s        GPU seconds of the places that were given back
+    gpu_s_of     GPU seconds of the places that were given back, by kind of GPU
     loads        how long actors took to load, by kind of GPU and engine id
     draining     no more work is started
+    stopped      why no more work may start, or "" if it may
 
-    A node that is cooling down gets no actor until the time that is kept with its id. Places to feed may get
-    work, or are given back if there is none for them.
+    to_feed      places that may get work, or are given back if there is none for them
+
+    A node that is cooling down gets no actor until the time that is kept with its id.
     """
 
     def __init__(
@@ -51,33 +50,50 @@ class Schedule:
     ):
         self.learnt, self.most_places = learnt, most_places
         self.queues: list[EngineQueue] = []
-        for job in jobs:
-            queue = EngineQueue(job.engine, job.options, learnt)
-            queue.add(Task(shard) for shard in job.shards)
-            self.queues.append(queue)
+        self.by_engine: dict[str, EngineQueue] = {}
         self.losses = Losses(max_attempts)
         self.capacity = Capacity()
         self.places: dict[int, Place] = {}
         self.started = 0
         self._held = self.most_held = 0
-        self.gpu_s = 0.0
+        self.gpu_s_of: dict[str, float] = defaultdict(float)
         self.loads: dict[tuple[str, str], LoadTime] = defaultdict(LoadTime)
         self.warnings: set[str] = set()
         self.draining = False
         self._cooling_down: dict[str, float] = {}
-        self._to_feed: dict[Place, None] = {}
+        self.to_feed: dict[Place, None] = {}
+        self._stopped = ""
+        self.add(jobs)
+
+    def add(self, jobs: Iterable[Job]) -> None:
+        """Take in work, also while other work runs."""
+        for job in jobs:
+            engine_id = job.engine.engine_id
+            if engine_id not in self.by_engine:
+                queue = EngineQueue(job.engine, job.options, self.learnt)
+                self.by_engine[engine_id] = queue
+                self.queues.append(queue)
+            queue = self.by_engine[engine_id]
+            queue.rank = job.rank
+            queue.add(Task(shard) for shard in job.shards)
+        self.to_feed = dict.fromkeys(self.places.values())
         self._may_start = True
+
+    def stop(self, why: str) -> None:
+        """Start no more work. What runs is finished."""
+        self._stopped = self._stopped or why
+        self.draining = True
 
     # Decisions.
 
     def decide(self, now: float) -> Iterator[Action]:
         """The actions to carry out now. Each counts as done once it is yielded."""
         self._end_cool_downs(now)
-        while self._may_start or self._to_feed:
+        while self._may_start or self.to_feed:
             if self._may_start:
                 self._may_start = False
                 self._take_places(now)
-            to_feed, self._to_feed = self._to_feed, {}
+            to_feed, self.to_feed = self.to_feed, {}
             for place in to_feed:
                 yield from self._feed(place)
                 if not place.in_flight:
@@ -91,12 +107,21 @@ class Schedule:
         return not self.draining and any(queue.waiting_samples for queue in self.queues)
 
     @property
+    def stopped(self) -> str:
+        return self.losses.stopped or self._stopped
+
+    @property
+    def gpu_s(self) -> float:
+        """GPU seconds of the places that were given back."""
+        return sum(self.gpu_s_of.values())
+
+    @property
     def done(self) -> Amount:
         """The finished work of all engines."""
         total = Amount()
         for queue in self.queues:
             for amount in queue.done.values():
-                total.add(amount.shards, amount.samples, amount.tokens)
+                total += amount
         return total
 
     @property
@@ -142,7 +167,7 @@ class Schedule:
     def has_capacity(self, place: Place) -> None:
         """A place has started nearly all of its samples."""
         place.wanted = max(place.wanted, spare(place.rows))
-        self._to_feed[place] = None
+        self.to_feed[place] = None
 
     def finished(self, place: Place, task: Task, receipt: Receipt) -> None:
         """A place has finished a task, so its engine works."""
@@ -153,13 +178,18 @@ class Schedule:
         self.warnings.update(receipt.warnings)
         place.loaded = True
         self.losses.succeeded(queue)
-        engine_id, device = shard.engine.engine_id, place.spot.need.kind
         self.learnt.note(
-            engine_id, shard.benchmark, task.samples, receipt.tokens, receipt.engine_s, device
+            shard.engine.engine_id,
+            kind_of(shard),
+            task.samples,
+            receipt.tokens,
+            receipt.engine_s,
+            place.spot.need.kind,
+            receipt.kept_tokens,
         )
         if not place.in_flight:
             place.wanted = place.full
-        self._to_feed[place] = None
+        self.to_feed[place] = None
 
     def lost(self, place: Place, kind: LossKind, reason: str, now: float) -> None:
         """A place was lost, and `losses` decides on its tasks."""
@@ -172,18 +202,19 @@ class Schedule:
         self.draining |= bool(self.losses.stopped)
         for other in self.places.values():
             if other.queue is place.queue:
-                self._to_feed[other] = None
+                self.to_feed[other] = None
 
     def leave(self, place: Place, now: float) -> None:
         """Give back a place. The caller keeps what it was running."""
         del self.places[place.number]
         self._held -= place.begun
-        self._to_feed.pop(place, None)
+        self.to_feed.pop(place, None)
         place.queue.actors -= 1
         for task in place.in_flight:
             place.queue.end(task)
         place.in_flight.clear()
-        self.gpu_s += (now - place.since) * place.spot.need.gpus
+        need = place.spot.need
+        self.gpu_s_of[need.kind] += (now - place.since) * need.gpus
         self.capacity.give(place.spot)
         self._may_start = True
 
@@ -209,13 +240,13 @@ class Schedule:
             self.started += 1
             place = Place(self.started, queue, option, spot, queue.rows_divisor, now)
             self.places[place.number] = place
-            self._to_feed[place] = None
+            self.to_feed[place] = None
 
     def _next(self, avoid: set[str]) -> tuple[EngineQueue, Option, Spot] | None:
         """The engine that starts next, its option, and its spot. None if no engine can start."""
         reserved: set[str] = set()
         unmet: set[Need] = set()
-        for queue in sorted(self._paying(), key=priority, reverse=True):
+        for queue in sorted(self.paying(), key=priority, reverse=True):
             for option in queue.options:
                 if option.need in unmet:
                     continue
@@ -233,19 +264,12 @@ class Schedule:
         spot = self.capacity.find(option.need, avoid | queue.bad_nodes)
         return spot or (self.capacity.find(option.need, avoid) if queue.bad_nodes else None)
 
-    def _paying(self) -> list[EngineQueue]:
+    def paying(self) -> list[EngineQueue]:
+        """The engines for which one more place would pay."""
         return [queue for queue in self.queues if self._pays(queue, queue.actors)]
 
     def _pays(self, queue: EngineQueue, places: int) -> bool:
-        """Whether one more place, beside so many, would load before they finish the waiting work."""
-        if not queue.waiting_samples or not places:
-            return queue.waiting_samples > 0
-        option = queue.options[0]
-        if queue.waiting:
-            unfed = queue.waiting_samples > places * spare(option.speed.rows)
-        else:
-            unfed = len(queue.quarantine) > places - self._busy_places(queue)
-        return unfed and queue.waiting_s(option) > places * option.speed.load_s
+        return pays(queue, places, lambda: self._busy_places(queue))
 
     def _busy_places(self, queue: EngineQueue) -> int:
         return sum(place.queue is queue and bool(place.in_flight) for place in self.places.values())
@@ -274,10 +298,3 @@ class Schedule:
         place.begun, self._held = True, self._held + 1
         self.most_held = max(self.most_held, self._held)
         return Start(place)
-
-
-def priority(queue: EngineQueue) -> tuple[bool, float]:
-    """The key by which engines start: those without a place first, then those that would finish last."""
-    option = queue.options[0]
-    left_s = queue.waiting_s(option) / (queue.actors + 1)
-    return queue.actors == 0, left_s + TAIL * queue.longest_s(option)

@@ -117,13 +117,21 @@ def _nodes_of(pool: Pool) -> Iterator[Node]:
 
 
 def measured_lengths(plan: Plan, store: Store) -> dict[Stream, list[int]]:
-    """Tokens of finished traces, their forks included, by engine and benchmark."""
-    benchmarks = {planned.shard_id: planned.benchmark for planned in plan.shards}
-    by_stream: dict[Stream, list[Part]] = defaultdict(list)
+    """Tokens of finished traces, their forks included, by engine and benchmark.
+
+    Of an engine that has samples up to several numbers of token budgets, only those up to the most are used,
+    since the others are cut short.
+    """
+    planned = {one.shard_id: one for one in plan.shards if one.shard is None}
+    by_stream: dict[Stream, dict[float, list[Part]]] = defaultdict(lambda: defaultdict(list))
     for part in plan.parts:
-        if part.tokens and part.shard_id in benchmarks:
-            by_stream[part.engine_id, benchmarks[part.shard_id]].append(part)
-    return {stream: _lengths(parts[:MOST_PARTS], store) for stream, parts in by_stream.items()}
+        if part.tokens + part.kept_tokens and (one := planned.get(part.shard_id)):
+            at_most = one.est_tokens / one.samples
+            by_stream[part.engine_id, one.benchmark][at_most].append(part)
+    return {
+        stream: _lengths(parts[max(parts)][:MOST_PARTS], store)
+        for stream, parts in by_stream.items()
+    }
 
 
 def _lengths(parts: Sequence[Part], store: Store) -> list[int]:
@@ -132,6 +140,6 @@ def _lengths(parts: Sequence[Part], store: Store) -> list[int]:
     for part in parts:
         table = store.read_part(part.engine_id, part.shard_id, ["trace_tokens"])
         traces: list[int] = table["trace_tokens"].to_pylist()
-        forks = (part.tokens - sum(traces)) / len(traces)
+        forks = (part.tokens + part.kept_tokens - sum(traces)) / len(traces)
         lengths += [round(tokens + forks) for tokens in traces]
     return lengths

@@ -10,7 +10,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from raysweep.shard import Shard
+from raysweep.shard import Shard, most_tokens
 from raysweep.spec import Decoding
 
 # An answer is assumed to use this share of the tokens that it may have.
@@ -32,7 +32,7 @@ class TraceLengths:
     spread: float
     seed: int = 0
     measured: Mapping[Stream, Sequence[int]] = field(default_factory=dict)
-    _drawn: dict[tuple[str, str, str], list[int]] = field(default_factory=dict)
+    _drawn: dict[tuple[str, str, str, int], list[int]] = field(default_factory=dict)
 
     def __call__(self, shard: Shard) -> list[int]:
         first, end = shard.indices.start, shard.indices.stop
@@ -45,16 +45,17 @@ class TraceLengths:
     def _of_question(self, shard: Shard, question_id: str, count: int) -> list[int]:
         """The lengths of a question's first `count` samples, or more."""
         key = (shard.engine.engine_id, shard.benchmark, question_id)
-        drawn = self._drawn.get(key)
+        named = (*key, len(shard.decoding.token_budgets))
+        drawn = self._drawn.get(named)
         if drawn is None or len(drawn) < count:
             dice = random.Random(repr((self.seed, *key)))
-            drawn = self._drawn[key] = [self._draw(shard, dice) for _ in range(count)]
+            drawn = self._drawn[named] = [self._draw(shard, dice) for _ in range(count)]
         return drawn
 
     def _draw(self, shard: Shard, dice: random.Random) -> int:
         measured = self.measured.get((shard.engine.engine_id, shard.benchmark))
         if measured:
-            return dice.choice(measured)
+            return min(dice.choice(measured), most_tokens(shard.decoding))
         largest, forks = shard.decoding.token_budgets[-1], fork_tokens(shard.decoding)
         if shard.decoding.extension:
             return largest + forks

@@ -1,12 +1,15 @@
 """What a run's folder holds and what is left to do, read once for all stages of a command.
 
 The footer of each part is read once. A later look lists the folder again and reads only the footers of new
-parts. The plan and its cost follow from the parts, and are made again only if the parts have changed.
+parts. The plan and its cost follow from the parts, and from the records of decisions if the run is adaptive.
+They are made again only if these have changed.
 """
 
 from collections.abc import Callable
 
+from raysweep.adaptive.rounds import Rounds, restored
 from raysweep.planning.estimate import Estimate, estimates
+from raysweep.planning.grid import planned_engines
 from raysweep.planning.loads import loads_of, noted_loads
 from raysweep.planning.plan import Plan, make_plan
 from raysweep.planning.plan_tables import write_plan
@@ -25,12 +28,13 @@ class FolderView:
         """`tell` hears the new path of each damaged part that was set aside."""
         self.config, self.store, self.tell = config, store, tell
         self._notes: dict[str, Part] | None = None  # what each footer says, by file name
+        self._rounds: Rounds | None = None
         self._plan: Plan | None = None
         self._costs: tuple[Estimate, ...] | None = None
         self._written: Plan | None = None
 
     def look(self) -> None:
-        """List the folder and read the footers of new parts.
+        """List the folder, and read the footers of new parts and the records of an adaptive run.
 
         A damaged part is renamed, so that it no longer counts, and told. Raises ConfigError for a part of
         another schema version.
@@ -44,6 +48,14 @@ class FolderView:
                 self.tell(self.store.path(set_aside(self.store.folder, name)))
         if notes != self._notes:
             self._notes, self._plan, self._costs = notes, None, None
+        self._look_at_records()
+
+    def _look_at_records(self) -> None:
+        if self.config.sweep.adaptive is None:
+            return
+        found = restored(self.config, self.store, planned_engines(self.config, self._streams)[0])
+        if self._rounds is None or found.looks != self._rounds.looks:
+            self._rounds, self._plan, self._costs = found, None, None
 
     def forget(self) -> None:
         """Read every footer again at the next look, because parts were rewritten under their names."""
@@ -58,11 +70,22 @@ class FolderView:
         return tuple(self._notes.values())
 
     @property
+    def _streams(self) -> set[str]:
+        return {part.stream_id for part in self.parts}
+
+    @property
+    def rounds(self) -> Rounds | None:
+        """The rounds of an adaptive run, as the records tell of them. None if the run is not adaptive."""
+        if self._notes is None:
+            self.look()
+        return self._rounds
+
+    @property
     def plan(self) -> Plan:
-        """Every shard of the run, finished or missing."""
-        parts = self.parts
+        """Every shard that the run wants so far, finished or missing."""
+        parts, rounds = self.parts, self.rounds
         if self._plan is None:
-            self._plan = make_plan(self.config, parts)
+            self._plan = make_plan(self.config, parts, rounds.demands() if rounds else None)
         return self._plan
 
     @property

@@ -17,6 +17,7 @@ from raysweep.shard import Shard
 from raysweep.stages.context import RED, Context
 from raysweep.stages.folder import note_origin
 from raysweep.stages.grading_checks import check_golds, check_graders_work
+from raysweep.stages.sampling import sampling_of
 from raysweep.storage.summary import add_to_summary
 from raysweep.system.exit_status import DONE, WORK_REMAINS
 from raysweep.system.quantities import plural
@@ -24,17 +25,26 @@ from raysweep.upkeep.growing import check_growing
 from raysweep.upkeep.regrade import check_graders
 
 if TYPE_CHECKING:
+    from raysweep.adaptive.sampling import FolderSampling
     from raysweep.driver.generate import Outcome
 
 
 def run_stage(run: Context) -> int:
     """Make the missing samples on Ray actors."""
-    config = run.config
     run.folder.look()  # Another command may have set a part aside while checkpoints were made.
-    parts = run.folder.parts
-    check_graders(config, parts)
-    planned = run.folder.plan
-    shards = planned.to_do
+    check_graders(run.config, run.folder.parts)
+    if run.config.sweep.adaptive is None:
+        return _generate(run, None)
+    with sampling_of(run) as sampling:
+        sampling.begin()
+        return _generate(run, sampling)
+
+
+def _generate(run: Context, sampling: "FolderSampling | None") -> int:
+    """Make what is missing: all of it, or what the rounds of an adaptive run want."""
+    config = run.config
+    parts, planned = run.folder.parts, run.folder.plan
+    shards = sampling.coming() if sampling else planned.to_do
     prompts = rendered_prompts(config, shards, fetch=True)
     if shards:
         check_growing(config, parts, prompts)
@@ -47,6 +57,9 @@ def run_stage(run: Context) -> int:
     lengths = run_lengths(config)
     shards, unfit = held(config, shards, lengths, run.known_gpus)
     show_unfit(run, unfit)
+    if sampling is not None:
+        sampling.rendered = lambda them: with_prompts(ready_shards(config, them)[0], prompts)
+        sampling.leave_out({engine.engine_id for engine in engines_of(unfit)})
     shards, waiting = ready_shards(config, shards)
     if waiting:
         run.say(
@@ -69,7 +82,8 @@ def run_stage(run: Context) -> int:
     note_killed_session(run.store)
     note_origin(run.store, run.document)
     run.say("generate", "starting Ray")
-    with watching(run.store, run.console, shards) as watch:
+    samples = 0 if sampling else sum(shard.samples for shard in shards)
+    with watching(run.store, run.console, samples) as watch:
         outcome = make(
             with_prompts(shards, prompts),
             run.store,
@@ -80,11 +94,16 @@ def run_stage(run: Context) -> int:
             parts=parts,
             tell=lambda line: run.say("refused", line, RED),
             loads=loads_of(noted_loads(run.store), planned.engines),
+            sampling=sampling,
         )
     run.folder.look()
     show_unfit(run, outcome.unfit)
-    show_outcome(run, outcome, len(shards))
+    planned = run.folder.plan
+    whole = outcome.shards + len(planned.to_do) if sampling else len(shards)
+    show_outcome(run, outcome, whole)
     remains = outcome.failures or outcome.left or outcome.unfit or unfit or waiting
+    if sampling is not None:
+        remains = remains or planned.to_do or not sampling.rounds.done
     return WORK_REMAINS if remains else DONE
 
 
@@ -111,6 +130,8 @@ def show_outcome(run: Context, outcome: "Outcome", shards: int) -> None:
     if outcome.left:
         why = outcome.stopped or "no node had capacity for their engine"
         run.say("", f"{plural(outcome.left, 'sample')} never started: {why}", RED)
+    elif outcome.stopped:
+        run.say("stopped", outcome.stopped, RED)
     if outcome.failures or outcome.left:
         run.say("", f"some of {shards:,} shards remain; repeat the same command to continue")
 

@@ -2,9 +2,11 @@
 
 from raysweep.configuration.prompts import rendered_prompts
 from raysweep.planning.placements import has_known_gpus
+from raysweep.reporting.adaptive_plan import rounds_lines
 from raysweep.reporting.plan_text import engines_table, plan_lines
 from raysweep.stages.context import RED, Context
 from raysweep.stages.grading_checks import check_golds
+from raysweep.stages.savings import full_run, so_far
 from raysweep.system.exit_status import DONE
 from raysweep.upkeep.growing import check_growing
 
@@ -19,7 +21,10 @@ def run_stage(run: Context) -> int:
         check_golds(run.config)
     unplaced = any(cost.placement is None for cost in costs)
     known = run.known_gpus if unplaced else ()
-    for line in plan_lines(run.config, planned, costs, known):
+    lines = [*plan_lines(run.config, planned, costs, known)]
+    if run.config.sweep.adaptive is not None:
+        lines += rounds_lines(run.config, so_far(run.folder), full_run(run.folder))
+    for line in lines:
         run.say(line.label, line.text, RED if line.urgent else "bold")
     if has_known_gpus(run.config.cluster):
         run.console.print(engines_table(run.config, costs))

@@ -9,11 +9,13 @@ from raysweep.planning.plan import Plan, PlannedShard
 from raysweep.planning.plan_tables import described
 from raysweep.reducing.partitions import Partition
 from raysweep.reducing.reduce import Reduction, write_results
+from raysweep.reporting.adaptive_text import adaptive_lines
 from raysweep.run_config import RunConfig
 from raysweep.spec import Benchmark, EngineSpec
 from raysweep.stages.context import RED, Context
 from raysweep.stages.folder import origin
 from raysweep.stages.folder_view import FolderView
+from raysweep.stages.savings import adaptive_summary, stopping_of
 from raysweep.storage.schemas import SCHEMA_VERSION
 from raysweep.storage.summary import add_to_summary
 from raysweep.system.exit_status import DONE, WORK_REMAINS
@@ -30,6 +32,8 @@ def run_stage(run: Context) -> int:
     check_graders(run.config, run.folder.parts)
     check_one_prompt(run.folder.parts)
     summary = reduce_folder(run.folder).summary
+    adaptive = adaptive_summary(run.folder)
+    add_to_summary(run.store, adaptive)
     graders = {b.name: grading.tag(b.grader) for b in run.config.sweep.benchmarks}
     add_to_summary(run.store, {**origin(run.store, run.config), "graders": graders})
     run.say("reduce", f"{summary['scenarios']:,} scenarios from {summary['samples']:,} samples")
@@ -39,8 +43,11 @@ def run_stage(run: Context) -> int:
             f"{path} cannot be read; it was set aside, and its samples count as missing",
             RED,
         )
+    if adaptive["adaptive"]:
+        for line in adaptive_lines(adaptive["adaptive"]):
+            run.say(line.label, line.text)
     if not summary["shards_missing"]:
-        return DONE
+        return WORK_REMAINS if undecided(run) else DONE
     run.say(
         "",
         f"{summary['shards_missing']:,} of {summary['shards']:,} shards are missing, so "
@@ -48,6 +55,12 @@ def run_stage(run: Context) -> int:
     )
     run.say("", _incomplete(summary["incomplete"]))
     return WORK_REMAINS
+
+
+def undecided(run: Context) -> bool:
+    """Whether an adaptive run has decisions to make, after which it may want more samples."""
+    rounds = run.folder.rounds
+    return rounds is not None and not rounds.done
 
 
 def _way_out(run: Context) -> str:
@@ -72,7 +85,7 @@ def reduce_folder(folder: FolderView) -> Reduction:
     if any(one.set_aside for one in reduced):  # The shards of damaged parts are missing now.
         folder.look()
         folder.write_plan()
-    return write_results(reduced, config.sweep, store)
+    return write_results(reduced, config.sweep, store, stopping_of(folder.rounds))
 
 
 def partitions(config: RunConfig, planned: Plan) -> list[Partition]:

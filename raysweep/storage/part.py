@@ -32,6 +32,7 @@ class Part:
     former_golds  the gold answer before its last correction, by question id
     prompts       hash of the prompt as the model read it (`prompt_name`), by question id
     version       the schema version of its file; parts of version 1 have no prompts
+    kept_tokens   tokens of its samples that a part up to fewer token budgets had already, forks included
     """
 
     engine_id: str
@@ -49,6 +50,7 @@ class Part:
     former_golds: dict[str, str] = field(default_factory=dict)
     prompts: dict[str, str] = field(default_factory=dict)
     version: int = SCHEMA_VERSION
+    kept_tokens: int = 0
 
     def holds(self, question: Question) -> bool:
         """Whether it has samples of that question, asked as the question is now."""
@@ -114,7 +116,8 @@ def decoded(data: bytes) -> Part:
 EXPECTED: dict[str, type] = {
     **dict.fromkeys(("engine_id", "shard_id", "stream_id", "device"), str),
     **dict.fromkeys(("questions", "graders", "golds", "former_golds", "prompts"), dict),
-    **dict.fromkeys(("sample_start", "sample_count", "tokens", "epoch", "version"), int),
+    **dict.fromkeys(("sample_start", "sample_count", "tokens", "kept_tokens"), int),
+    **dict.fromkeys(("epoch", "version"), int),
     "engine_s": float,
 }
 

@@ -17,6 +17,7 @@ THRESHOLDS = "thresholds.parquet"
 FINDINGS = "findings.parquet"
 CONTROLS = "controls.parquet"
 INFLATION = "inflation.parquet"
+CORRELATIONS = "correlations.parquet"
 
 PLANNED = {ENGINES: schemas.ENGINES, PLAN: schemas.PLAN}
 REDUCED = {
@@ -29,6 +30,7 @@ REDUCED = {
     FINDINGS: schemas.FINDINGS,
     CONTROLS: schemas.CONTROLS,
     INFLATION: schemas.INFLATION,
+    CORRELATIONS: schemas.CORRELATIONS,
 }
 TABLES = {**PLANNED, **REDUCED}
 

@@ -87,8 +87,10 @@ SAMPLES = pa.schema(
         "recomputed_tokens": _int,  # thinking tokens that were computed again for these forks
         "reproducible": _string,  # batch_invariant: the sample does not depend on its batch; seeded: it
         # is drawn with its own seed, but from logits whose rounding may depend on the batch; unseeded: by
-        # a server that takes no seed
-        "wall_s": _float,  # seconds from first to last token, decoded together with the rest of the batch
+        # a server that takes no seed; resumed: a trace up to fewer token budgets was continued from its
+        # tokens, with a seed of its own for what follows them
+        "wall_s": _float,  # seconds from first to last token, decoded together with the rest of the batch;
+        # of a resumed trace, those of its continuation
     }
 )
 
@@ -111,13 +113,17 @@ SCENARIOS = pa.schema(
         "group_size": _int,  # number of samples that vote together
         "n_questions": _int,  # number of questions with samples
         "n_samples": _int,  # smallest number of samples over the questions
-        "complete": pa.bool_(),  # whether every question has all requested samples
+        "complete": pa.bool_(),  # whether every question has all requested samples; not if it was stopped
+        "stopped_at": _int,  # samples per question after which an adaptive run was sure that nothing is lost
+        # without it, by itself or with its engine; 0 if it does not fit the memory asked for; else null. It is
+        # compared with nothing. Its accuracy is too low in expectation, since bad luck makes a stop likelier
         "accuracy": _float,  # expected accuracy of the majority vote, exact over all subsets of samples
-        "accuracy_lo": _float,  # lower end of the 95% interval over questions
-        "accuracy_hi": _float,  # upper end of the 95% interval over questions
+        "accuracy_lo": _float,  # lower end of the 95% interval over questions. Of a stopped one, which holds
+        # at all looks at once (a repeated confidence interval), so it is wider
+        "accuracy_hi": _float,  # upper end of that interval
         "accuracy_se": _float,  # standard error, clustered by question; null for a single question
         "estimate": _float,  # accuracy estimated from all scenarios, by which the frontier is chosen; null
-        # for a scenario that was measured on fewer questions than others, which is not compared with them
+        # for one that was stopped, or measured on fewer questions than others, so it is not compared with them
         "run_sd": _float,  # standard deviation of a run's accuracy when its questions stay the same
         "pass_at_1": _float,  # share of correct answers
         "pass_at_g": _float,  # probability that at least one answer of the group is correct
@@ -273,5 +279,38 @@ INFLATION = pa.schema(
         "given_up": _float,  # share of traces given up as too slow
         "reference_looped": _float,  # looped of the reference
         "reference_cut": _float,  # cut of the reference
+    }
+)
+
+# How far the luck of two engines agrees, since samples of equal number share their randomness: one row for
+# each benchmark and pair of engines that differ in one choice alone. The more, the surer their difference.
+CORRELATIONS = pa.schema(
+    {
+        "benchmark": _string,
+        "engine_id": _string,
+        "other_id": _string,
+        "differ_in": _string,  # kv_policy, precision or model; in the two others they agree
+        "token_budget": _int,  # the largest at which both have the same samples
+        "n_pairs": _int,  # number of these samples, all questions together
+        "correlation": _float,  # of right and wrong at the same question and sample, beyond the question's
+        # mean; null where one of the two always does the same
+    }
+)
+
+# What an adaptive run stops: one row for each configuration that is out at a batch size, in a table for each
+# look at a benchmark. Its JSON file beside it says by which rules.
+DECISIONS = pa.schema(
+    {
+        "benchmark": _string,
+        "samples_per_question": _int,  # number of samples of each question on which the decision rests
+        "batch_size": _int,  # number of questions that share the weights' memory
+        "engine_id": _string,
+        "token_budget": _int,
+        "group_size": _int,
+        "by_engine_id": _string,  # the configuration that takes its place: it takes no more memory, or it is
+        # better within the memory asked for
+        "by_token_budget": _int,
+        "by_group_size": _int,
+        "margin": _float,  # the most accuracy by which the one that is out may be better, below epsilon
     }
 )

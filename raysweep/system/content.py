@@ -18,8 +18,17 @@ ADDED = {"added": True}
 
 def content_hash(*parts: Any) -> str:
     """Hash (16 hex digits) of the content of `parts`: dataclasses, tuples, dicts and plain values."""
-    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=_plain)
-    return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
+    return hash_of_texts(*map(canonical, parts))
+
+
+def canonical(part: Any) -> str:
+    """The content of a part as text. Equal content has equal text."""
+    return json.dumps(part, sort_keys=True, separators=(",", ":"), default=_plain)
+
+
+def hash_of_texts(*texts: str) -> str:
+    """`content_hash` of parts whose content is given as text (`canonical`)."""
+    return hashlib.blake2b(f"[{','.join(texts)}]".encode(), digest_size=8).hexdigest()
 
 
 def _plain(value: Any) -> Any:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from raysweep import grading
 from raysweep.errors import ConfigError
-from raysweep.planning.grid import planned_engines, whole_stream
+from raysweep.planning.grid import made_streams, planned_engines
 from raysweep.run_config import RunConfig
 from raysweep.spec import Benchmark, EngineSpec, Question
 from raysweep.storage.lease import LOOK_EVERY_S
@@ -84,16 +84,13 @@ def wanted_parts(config: RunConfig, parts: Iterable[Part]) -> Iterator[Wanted]:
     parts = tuple(parts)
     made = {part.stream_id for part in parts}
     makers, _ = planned_engines(config, made)
-    streams = {
-        whole_stream(config, engine, benchmark).stream_id: (engine, benchmark)
-        for engine in makers
-        for benchmark in config.sweep.benchmarks
-    }
+    streams = made_streams(config, makers, made)
+    benchmarks = {benchmark.name: benchmark for benchmark in config.sweep.benchmarks}
     for part in parts:
         if stream := streams.get(part.stream_id):
-            asked = tuple(question for question in stream[1].questions if part.holds(question))
+            asked = tuple(question for question in stream.questions if part.holds(question))
             if asked:
-                yield Wanted(part, *stream, asked)
+                yield Wanted(part, stream.engine, benchmarks[stream.benchmark], asked)
 
 
 def check_graders(config: RunConfig, parts: Iterable[Part]) -> None:

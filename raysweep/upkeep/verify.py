@@ -21,9 +21,10 @@ from raysweep.errors import ConfigError, StorageError
 from raysweep.grading.outcomes import OUTCOMES
 from raysweep.planning.backends import AUTO
 from raysweep.planning.cutting import finished_pieces
-from raysweep.planning.grid import control_of, engines, is_full, whole_stream
+from raysweep.planning.grid import control_of, engines, is_full, made_streams
 from raysweep.run_config import RunConfig
 from raysweep.shard import Cell, cells, sample_key
+from raysweep.spec import EngineSpec
 from raysweep.storage import result_files, schemas
 from raysweep.storage.damaged import DamagedPartError
 from raysweep.storage.part import Part
@@ -31,6 +32,7 @@ from raysweep.storage.record import CONFIG, read_record
 from raysweep.storage.store import EPOCH_KEY, Store
 from raysweep.storage.summary import SUMMARY
 from raysweep.upkeep.growing import mixed_prompts
+from raysweep.upkeep.verify_decisions import check_decisions
 
 # The most threads. Parts are in memory while they are read, so more threads would need more memory.
 READERS = 8
@@ -121,13 +123,13 @@ def part_problems(config: RunConfig, part: Part, table: pa.Table) -> Iterator[st
         yield "it has traces whose number of tokens differs from trace_tokens"
     if part.version > 1 and set(part.prompts) != set(part.questions):
         yield "it does not name the prompt of each question"
-    yield from _answer_problems(config, table)
+    yield from _answer_problems(config, part, table)
 
 
-def _answer_problems(config: RunConfig, table: pa.Table) -> Iterator[str]:
-    budgets = list(config.sweep.token_budgets)
+def _answer_problems(config: RunConfig, part: Part, table: pa.Table) -> Iterator[str]:
     lists = table["answers"].combine_chunks()
     answers = lists.flatten()
+    budgets = _budgets(config, part, len(answers) // max(1, len(lists)))
     per_sample = len(answers) == len(lists) * len(budgets) and not lists.null_count
     if not per_sample or answers.field("token_budget").to_pylist() != budgets * len(lists):
         yield f"it has samples without exactly one answer for each token budget, {budgets}"
@@ -140,6 +142,16 @@ def _answer_problems(config: RunConfig, table: pa.Table) -> Iterator[str]:
         for a, b in zip(answers.field("thinking_tokens").to_pylist(), itertools.cycle(budgets))
     ):
         yield "it has answers with more thinking tokens than their token budget"
+
+
+def _budgets(config: RunConfig, part: Part, given: int) -> list[int]:
+    """The token budgets at which a part should have answers, where it has `given` for each sample."""
+    budgets = list(config.sweep.token_budgets)
+    if 0 < given < len(budgets):
+        own = [engine for engine in _makers(config) if engine.engine_id == part.engine_id]
+        for stream in made_streams(config, own, {part.stream_id}).values():
+            return budgets[: len(stream.decoding.token_budgets)]
+    return budgets
 
 
 def _schema_problem(
@@ -157,26 +169,34 @@ def _schema_problem(
 
 
 def check_doubles(config: RunConfig, parts: Iterable[Part]) -> Iterator[Problem]:
-    """Samples that count in two parts of the run. The problem names the second part."""
+    """Samples that are in two parts of a stream. The problem names the second part.
+
+    Two streams up to different token budgets may have the same samples, since traces may be lengthened.
+    """
     by_stream: dict[str, list[Part]] = defaultdict(list)
     for part in parts:
         by_stream[part.stream_id].append(part)
+    for stream_id, stream in made_streams(config, _makers(config), by_stream).items():
+        seen: dict[Cell, str] = {}
+        for piece, _ in finished_pieces([(stream, part) for part in by_stream[stream_id]]):
+            doubled = [cell for cell in cells(piece.shard) if cell in seen]
+            if doubled:
+                yield Problem(
+                    piece.part.name,
+                    f"{len(doubled):,} of its samples are also in {seen[doubled[0]]}",
+                )
+            seen |= dict.fromkeys(cells(piece.shard), piece.part.name)
+
+
+def _makers(config: RunConfig) -> list[EngineSpec]:
+    """The engines and controls of the run, with each backend that may have made their samples."""
     grid = engines(config)
     controls = [control_of(engine) for engine in grid if is_full(engine)]
-    for engine, benchmark in itertools.product((*grid, *controls), config.sweep.benchmarks):
-        for backend in AUTO if engine.backend == "auto" else (engine.backend,):
-            whole = whole_stream(config, replace(engine, backend=backend), benchmark)
-            own = by_stream[whole.stream_id]
-            named = {part.shard_id: part.name for part in own}
-            seen: dict[Cell, str] = {}
-            for shard_id, piece in finished_pieces(whole, own)[0]:
-                doubled = [cell for cell in cells(piece) if cell in seen]
-                if doubled:
-                    first = named[seen[doubled[0]]]
-                    yield Problem(
-                        named[shard_id], f"{len(doubled):,} of its samples are also in {first}"
-                    )
-                seen |= dict.fromkeys(cells(piece), shard_id)
+    return [
+        replace(engine, backend=backend)
+        for engine in (*grid, *controls)
+        for backend in (AUTO if engine.backend == "auto" else (engine.backend,))
+    ]
 
 
 def check_prompts(parts: Iterable[Part]) -> Iterator[Problem]:
@@ -186,7 +206,7 @@ def check_prompts(parts: Iterable[Part]) -> Iterator[Problem]:
 
 
 def check_tables(store: Store) -> Iterator[Problem]:
-    """Check the existing tables against their schemas and each other, and the two text files."""
+    """Check the existing tables against their schemas and each other, the text files, and the decisions."""
     epochs: dict[str, bytes] = {}
     rows: dict[str, int] = {}
     for name, schema in result_files.TABLES.items():
@@ -203,6 +223,7 @@ def check_tables(store: Store) -> Iterator[Problem]:
         rows[name] = table.num_rows
     yield from _mixed(epochs)
     yield from _texts(store, rows)
+    yield from itertools.starmap(Problem, check_decisions(store))
 
 
 def _mixed(epochs: dict[str, bytes]) -> Iterator[Problem]:

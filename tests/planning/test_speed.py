@@ -16,7 +16,7 @@ from raysweep.configuration.models import read_model
 from raysweep.memory import kv_bytes, weights_bytes
 from raysweep.planning.fit import Fit, fit_on, placed
 from raysweep.planning.lengths import Lengths
-from raysweep.planning.speed import speed
+from raysweep.planning.speed import prefill_s, speed
 from raysweep.run_config import Gpu
 from raysweep.spec import EngineSpec, WeightSpec
 
@@ -127,3 +127,19 @@ def test_more_rows_never_make_fewer_tokens_and_no_memory_is_read_faster_than_it_
     assert rates == sorted(rates)
     least = 0.9 * weights_bytes(spec.model, spec.weights) / 2  # the embedding is less than half
     assert found.step_s > least / (gpu.bandwidth_bytes_s * max(found.gpus, 1))
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(["qwen3-0.6b", "qwen3-8b", "qwen3-32b"]),
+    st.sampled_from([16, 4]),
+    st.sampled_from([H100, L4, None]),
+    st.integers(1, TOKENS),
+)
+def test_to_compute_a_begun_trace_at_once_takes_no_longer_than_to_decode_it_again(
+    name: str, bits: int, gpu: Gpu | None, tokens: int
+):
+    spec = engine(name, bits)
+    fit = Fit(1, weights_bytes(spec.model, spec.weights), 0, 64)
+    again_s = tokens / speed(spec, gpu, fit, tokens).tokens_s()
+    assert 0 < prefill_s(spec, gpu, fit, tokens) <= again_s

@@ -102,6 +102,7 @@ def valid_configuration() -> dict[str, Any]:
             "control": False,
             "leave_out": [],
             "unfit": "refuse",
+            "adaptive": None,
         },
         "prepare": {"checkpoints": "checkpoints", "calibration": "embedded"},
         "generation": {
@@ -137,7 +138,7 @@ def valid_configuration() -> dict[str, Any]:
         "recommend": {
             "memory_gb": None,
             "gpu": None,
-            "batch_size": 1,
+            "batch_size": None,
             "benchmark": None,
             "max_token_budget": None,
         },

@@ -100,17 +100,22 @@ def results(**changes: str) -> Results:
         found = score_interval(own)
         bounds = np.stack([found.mean, found.low, found.high], axis=1)
         rows.loc[rows.benchmark == name, ["accuracy", "accuracy_lo", "accuracy_hi"]] = bounds
-        own_rows = where(rows, benchmark=name).to_dict("records")
+        own_rows = records(where(rows, benchmark=name))
         rows.loc[rows.benchmark == name, "estimate"] = Candidates.of_rows(own_rows, own).estimate
     rows = rows.assign(**changes)
     candidates = {}
     for name, own in scores.items():
         named = changes.get("benchmark", name)
-        own_rows = where(rows, benchmark=named).to_dict("records")
+        own_rows = records(where(rows, benchmark=named))
         candidates[named] = Candidates.of_rows(own_rows, own)
     weights = {name: bootstrap_weights(40, 50, 1) for name in candidates}
     points, _ = frontier_tables(candidates, BATCH_SIZES, weights)
     return Results(rows, points.to_pandas().assign(**changes), SUMMARY, candidates, thresholds())
+
+
+def records(rows: pd.DataFrame) -> list[dict]:
+    """The rows as Parquet gives them: what is missing is None, where pandas has NaN."""
+    return pa.Table.from_pandas(rows, preserve_index=False).to_pylist()
 
 
 def scores_around(accuracy: pd.Series, seed: int) -> np.ndarray:
@@ -194,6 +199,7 @@ def _scenario(params: int, policy: str, benchmark: str, budget: int, group: int)
         "n_questions": QUESTIONS,
         "n_samples": 16,
         "complete": not (params == 755_000 and policy == "full" and benchmark == "facts"),
+        "stopped_at": None,
         "accuracy": voted,
         "accuracy_lo": max(0.0, voted - spread),
         "accuracy_hi": min(1.0, voted + spread),

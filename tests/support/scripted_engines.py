@@ -50,13 +50,20 @@ def by_torch(
         return tiny_models.run(ours, {0: request})[0]
 
 
-def by_vllm(texts: Texts, way: Decoding, choose: Script) -> Trace:
-    """The requests answered as vLLM does: token by token, up to a token or text to stop at or the limit."""
+def by_vllm(
+    texts: Texts, way: Decoding, choose: Script, begun: Trace | None = None
+) -> Trace:
+    """The requests answered as vLLM does: token by token, up to a token or text to stop at or the limit.
+
+    begun  a trace that is continued
+    """
     done: list[Trace] = []
     request = TraceRequest(tiny_models.rendered("1+1?"), 5, way)
     prompt = texts.encode_prompt(request)
     sample = Sample(request, texts.vocabulary(way), len(prompt), done.append)
     requests = SampleRequests(sample, prompt, lambda n: n)
+    if begun is not None:
+        requests.go_on(begun)
     pending = [requests.first()]
     while pending:
         asked = pending.pop(0)

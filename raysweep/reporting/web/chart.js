@@ -93,11 +93,18 @@ function ticksOf({ ticks, domain: [low, high] }, length) {
 // ---- layers: each draws its points in the given order ----
 const at = (chart, point) => `${chart.x(point.x).toFixed(1)} ${chart.y(point.y).toFixed(1)}`;
 const LAYERS = {
-  // Many points, in one path per look. A stroke of length 0 draws only its round cap.
+  // Many points, in one path per look. A stroke of length 0 draws only its round cap. Hollow ones lie below.
   dots({ points }, chart) {
-    const group = svg("g", { class: "dots" }), paths = new Map();
-    for (const point of points) paths.set(point.look, (paths.get(point.look) ?? "") + `M${at(chart, point)}h0`);
-    for (const [look, d] of paths) group.append(svg("path", { d }, look));
+    const group = svg("g", { class: "dots" });
+    const draw = (chosen, kind) => {
+      const paths = new Map();
+      for (const point of chosen) paths.set(point.look, (paths.get(point.look) ?? "") + `M${at(chart, point)}h0`);
+      for (const [look, d] of paths) group.append(svg("path", { d, class: kind }, look));
+      return [...paths.values()].join("");
+    };
+    const holes = draw(points.filter((point) => point.hollow), "rim");
+    if (holes) group.append(svg("path", { d: holes, class: "hole" }));
+    draw(points.filter((point) => !point.hollow), "dot");
     return group;
   },
   line({ points, look, dash = "none", step = false, kind = "" }, chart) {

@@ -77,14 +77,15 @@ function describeScenario(row, view) {
     `pass@1 ${percent(row.pass_at_1)}, pass@${row.group_size} ${percent(row.pass_at_g)}`,
     `unanswered ${percent(row.unanswered)}, cut off ${percent(row.cut_off)}, errors ${percent(row.errors)}`,
     `${number(Math.round(row.mean_trace_tokens))} thinking tokens on average`,
-    `${plural(row.n_questions, "question")}, ${plural(row.n_samples, "sample")} per question` + (row.complete ? "" : " (incomplete)"),
+    `${plural(row.n_questions, "question")}, ${plural(row.n_samples, "sample")} per question` + (row.complete || row.stopped_at !== null ? "" : " (incomplete)"),
+    ...(row.stopped_at === null ? [] : [stoppedInWords(row.stopped_at)]),
     ...(stays === undefined ? [] : [`on the frontier in ${percent(stays)} of the bootstrap draws`]),
   ];
 }
 const expectedInWords = ({ mean, lo, hi }) =>
   (lo !== undefined ? [`expected ${percent(mean)} on new questions, 95% interval ${interval(lo, hi)}`] : []);
 const pointOf = (row, x, view, more = {}) =>
-  ({ x, y: row.accuracy, look: view.lookOf(row), lines: () => describeScenario(row, view), ...more });
+  ({ x, y: row.accuracy, look: view.lookOf(row), hollow: row.stopped_at !== null, lines: () => describeScenario(row, view), ...more });
 const marked = (row, view) => ({ path: view.looks.policy.get(row.policy).path, fill: view.looks.weights.get(row.weights).fill });
 // A point of the frontier is drawn at the accuracy that is expected of it, with its interval where that is known.
 function chosenAt(row, view) {

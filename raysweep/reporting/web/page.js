@@ -32,8 +32,9 @@ const ALL_COLUMNS = [
   share("unanswered", "Unanswered"), share("cut_off", "Cut off"), share("errors", "Errors"),
   { name: "mean_trace_tokens", title: "Thinking tokens", value: (row) => row.mean_trace_tokens, text: (row) => number(Math.round(row.mean_trace_tokens)) },
   bytes("weights_bytes", "Weight bytes"), bytes("kv_bytes", "KV bytes"),
-  { name: "n_samples", title: "Samples", value: (row) => row.n_samples, text: (row) => number(row.n_samples), mood: (row) => (row.complete ? "" : "warn") },
+  { name: "n_samples", title: "Samples", value: (row) => row.n_samples, text: (row) => number(row.n_samples), mood: (row) => (row.complete || row.stopped_at !== null ? "" : "warn") },
 ];
+const STOPPED_COLUMN = { name: "stopped_at", title: "Stopped at", value: (row) => row.stopped_at, text: (row) => (row.stopped_at === null ? "–" : number(row.stopped_at)) };
 
 const form = document.querySelector(".controls");
 const byId = (id) => document.getElementById(id);
@@ -47,7 +48,7 @@ function start(data) {
   const colours = { serial: { light: "#0072b2", dark: "#56b4e9" }, parallel: { light: "#c84e00", dark: "#ff8c42" } };
   const tables = {
     frontier: dataTable(byId("frontier-table"), FRONTIER_COLUMNS),
-    scenarios: dataTable(byId("scenarios-table"), ALL_COLUMNS, { most: MOST_ROWS, sortedBy: 6, sign: -1 }),
+    scenarios: dataTable(byId("scenarios-table"), rows.some((row) => row.stopped_at !== null) ? [...ALL_COLUMNS, STOPPED_COLUMN] : ALL_COLUMNS, { most: MOST_ROWS, sortedBy: 6, sign: -1 }),
   };
 
   // ---- the user's choices ----
@@ -122,7 +123,7 @@ function start(data) {
     const say = (id, text) => { byId(id).textContent = text; };
     const batch = view.batch === 1 ? "" : `, with weights shared by a batch of ${view.batch}`;
     say("batch-value", number(view.batch));
-    say("memory-caption", `${view.benchmark}${batch}. Each dot is a configuration as measured. The stepped line is the frontier${view.isOfAll ? "" : " of those shown (the faint line is that of all)"}. ${shownAs(view)}`);
+    say("memory-caption", `${view.benchmark}${batch}. Each dot is a configuration as measured.${view.rows.some((row) => row.stopped_at !== null) ? " Small hollow dots were stopped early, and are compared with nothing." : ""} The stepped line is the frontier${view.isOfAll ? "" : " of those shown (the faint line is that of all)"}. ${shownAs(view)}`);
     say("frontier-caption", `${view.benchmark}${batch}: ${plural(view.frontier.length, "configuration")} for which no other${view.filtered ? " that is shown" : ""} has as good an estimate with as little memory. ${shownAs(view)}`);
     const many = new Set(view.shown.map((row) => row.id)).size > MOST_LINES;
     const lines = many ? "a line per engine on the frontier (use the filters to see others)" : "a line per engine";

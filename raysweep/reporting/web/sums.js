@@ -25,7 +25,7 @@ const deviceMemoryOf = (row, batch) => memoryOf(row, batch) * batch;
 
 // The rows for which no other has as good an estimate at as little cost, least cost first. Of equal rows the first
 // is kept. An estimate is the accuracy by which configurations are chosen (analysis/shrinkage.py). Rows without one
-// were measured on fewer questions than others, and are not compared with them.
+// were stopped early or measured on fewer questions than others, and are not compared with them.
 function pareto(rows, costOf) {
   const sorted = rows.filter((row) => row.estimate !== null).map((row) => [costOf(row), row])
     .sort(([a, one], [b, other]) => a - b || other.estimate - one.estimate || one.index - other.index);

@@ -49,3 +49,7 @@ function expectedToBe({ ahead, low, high }, judgement) {
 // "each of the 524 others is significantly worse"
 const eachIsWorseInWords = (compared) => (compared === 1
   ? "the other configuration is significantly worse" : `each of the ${number(compared)} others is significantly worse`);
+// why a configuration is compared with nothing in an adaptive run
+const stoppedInWords = (samples) => (samples === 0
+  ? "does not fit the memory that was asked for, so it is compared with nothing"
+  : `out after ${plural(samples, "sample")} per question: compared with nothing, and too low in expectation`);
