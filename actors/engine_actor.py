@@ -74,7 +74,9 @@ class EngineActor:
         """Generate, grade and publish a shard's samples."""
         started = time.perf_counter()
         grading.load_grader(shard.grader).check_place("grader")
-        shorter = await asyncio.to_thread(shorter_traces, self.store, shard) if shard.shorter else {}
+        shorter = (
+            await asyncio.to_thread(shorter_traces, self.store, shard) if shard.shorter else {}
+        )
         self.generating += 1
         known = known_traces(shard, shorter, self.engine.continues)
         traces = await self._generate(shard, known)

@@ -71,7 +71,9 @@ class Learnt:
     """
 
     modelled: Modelled = lambda engine_id, device: 0.0
-    _lengths: dict[tuple[str, str], Lengths] = field(default_factory=lambda: defaultdict(_no_lengths))
+    _lengths: dict[tuple[str, str], Lengths] = field(
+        default_factory=lambda: defaultdict(_no_lengths)
+    )
     _of_benchmark: dict[str, Lengths] = field(default_factory=lambda: defaultdict(_no_lengths))
     _times: dict[str, Sum] = field(default_factory=dict)
     _ratios: list[float] = field(default_factory=list)  # the engines' slowness, in increasing order

@@ -109,7 +109,9 @@ def test_finished_rows_hold_all_that_was_made_and_none_of_them_is_in_vain(draws,
     assert most_budgets([by_id[row.shard_id] for row in rows]) == held
     for row in rows:
         others = [by_id[other.shard_id] for other in rows if other is not row]
-        longer = most_budgets([s for s in others if budgets_of(s) > budgets_of(by_id[row.shard_id])])
+        longer = most_budgets(
+            [s for s in others if budgets_of(s) > budgets_of(by_id[row.shard_id])]
+        )
         assert any(cell not in longer for cell in row_cells(row))
 
 
