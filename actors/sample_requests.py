@@ -98,7 +98,10 @@ class SampleRequests:
         sample, self.begun = self.sample, len(begun.token_ids)
         sample.tokens, sample.waits = list(begun.token_ids), begun.waits
         sample.at_budgets = {answer.token_budget: answer for answer in begun.answers}
-        sample.reused_tokens, sample.recomputed_tokens = begun.reused_tokens, begun.recomputed_tokens
+        sample.reused_tokens, sample.recomputed_tokens = (
+            begun.reused_tokens,
+            begun.recomputed_tokens,
+        )
         sample.reproducible = RESUMED
 
     def _ends_in_extension(self, tokens: tuple[int, ...]) -> bool:

@@ -133,7 +133,9 @@ def _plan_benchmark(
     again: Counter[str] = Counter()
     for shard, cut in wanted:
         if missing := missing_cells(shard, pieces):
-            to_do += (_lengthening(new, shorter, again) for new in missing_shards(shard, missing, cut))
+            to_do += (
+                _lengthening(new, shorter, again) for new in missing_shards(shard, missing, cut)
+            )
     for piece in pieces:
         shard_id = piece.part.shard_id
         yield _planned(shard_id, piece.shard, None, again[shard_id])

@@ -20,9 +20,7 @@ PLAIN = tiny_models.decoding(token_budgets=BUDGETS)
 WAYS = {
     "plain": PLAIN,
     "wait": replace(PLAIN, extension="Wait"),
-    "in several tokens": replace(
-        PLAIN, end_closes=True, think_close="QZ", forced_closing=" QZ so"
-    ),
+    "in several tokens": replace(PLAIN, end_closes=True, think_close="QZ", forced_closing=" QZ so"),
     "reopened": replace(PLAIN, end_closes=True),
     "as it is": replace(PLAIN, end_closes=True, text_is_answer=True),
     "loops": replace(PLAIN, loop_tokens=24),

@@ -50,9 +50,7 @@ def by_torch(
         return tiny_models.run(ours, {0: request})[0]
 
 
-def by_vllm(
-    texts: Texts, way: Decoding, choose: Script, begun: Trace | None = None
-) -> Trace:
+def by_vllm(texts: Texts, way: Decoding, choose: Script, begun: Trace | None = None) -> Trace:
     """The requests answered as vLLM does: token by token, up to a token or text to stop at or the limit.
 
     begun  a trace that is continued
