@@ -88,6 +88,7 @@ def compare(gpus: int, samples: int, seed: int) -> Iterator[tuple[str, Clocked]]
     yield "full run", run_whole(config, shards, nodes, world())
     yield "rounds, no early starts", run_in_rounds(rounds(), nodes, world(), begins_early=False)
     yield "rounds, early starts", run_in_rounds(rounds(), nodes, world())
+    yield "early, longest first", run_in_rounds(rounds(), nodes, world(), ranks=False)
 
 
 def main() -> None:

@@ -82,6 +82,9 @@ class PlantedRounds:
         there = [one for one in (*self._made, *held) if one.sample_start >= start]
         return make_plan(self.config, map(as_part, there), demands).to_do
 
+    def chance(self, engine_id: str) -> float:
+        return 1.0
+
     def leaders(self, benchmark: str, engines: Collection[str]) -> set[str]:
         look, _ = self.rounds[benchmark]
         last = look == len(self.looks) - 1
@@ -103,6 +106,7 @@ def run_in_rounds(
     nodes: Sequence[Node],
     world: SimulatedWorld,
     begins_early: bool = True,
+    ranks: bool = True,
 ) -> Clocked:
     """Run planted rounds to their end under the virtual clock."""
     config = rounds.config
@@ -113,7 +117,7 @@ def run_in_rounds(
         lengths=run_lengths(config),
     )
     schedule = Schedule((), Learnt(), config.generation.max_attempts, config.cluster.actors)
-    supply = SupplyInRounds(rounds, jobs, begins_early=begins_early)
+    supply = SupplyInRounds(rounds, jobs, begins_early=begins_early, ranks=ranks)
     supply.begin(schedule, world.now())
     loop.run(schedule, world, lambda schedule, event: None, supply)
     return clocked(schedule, nodes, world)

@@ -12,7 +12,7 @@ from raysweep.adaptive.race import Race
 from raysweep.adaptive.records import Asked, agree, drop_looks, read_looks, write_look
 from raysweep.adaptive.rules import rules_of
 from raysweep.adaptive.votes import Votes
-from raysweep.planning.demand import Demands, Segment
+from raysweep.planning.demand import Demands, Segment, everything
 from raysweep.planning.grid import control_of
 from raysweep.planning.plan import Plan
 from raysweep.run_config import RunConfig, Sweep
@@ -63,6 +63,14 @@ class Rounds:
                 found[engine.engine_id, name] = segments
                 found[control_of(engine).engine_id, name] = segments
         return found
+
+    def coming(self) -> Demands:
+        """What may still be wanted: everything of the engines of the current rounds."""
+        demands = dict(self.demands())
+        for name in self.races:
+            for engine_id in self.sampled(name):
+                demands[engine_id, name] = everything(self.sweep)
+        return demands
 
     def _segments(self, race: Race, engine: EngineSpec, ahead: bool) -> tuple[Segment, ...]:
         """One that takes no part has at least its first round, which is not decided by others."""

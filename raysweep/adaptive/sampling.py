@@ -4,15 +4,17 @@ The folder is the truth: a round is whole when every sample that it wants is in 
 it. Then its look is decided, and compared with the record of it.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from raysweep.adaptive.chances import chances
 from raysweep.adaptive.decisions import Look
 from raysweep.adaptive.rounds import Rounds, Tell, decided, is_whole
 from raysweep.adaptive.vote_reading import VoteReader
+from raysweep.adaptive.votes import Votes
 from raysweep.grading.equivalence import Equivalence
-from raysweep.planning.demand import Demands, everything
+from raysweep.planning.demand import Demands
 from raysweep.planning.plan import Plan, make_plan
 from raysweep.run_config import RunConfig
 from raysweep.shard import Shard
@@ -57,6 +59,7 @@ class FolderSampling:
         self._benchmarks = {one.name: one for one in self.config.sweep.benchmarks}
         self._left_out: set[str] = set()
         self._made: list[Shard] = []  # finished since the folder was listed
+        self._chances: dict[str, dict[str, float]] = {}
 
     @property
     def benchmarks(self) -> Sequence[str]:
@@ -90,11 +93,22 @@ class FolderSampling:
             if votes is None:  # A damaged part was set aside, so the round is not whole after all.
                 break
             self.decides(decided(self.rounds, self.store, benchmark, votes, self.tell))
+            self._chances[benchmark] = self._chances_by(votes)
         return len(race.looks) > before
 
     def _look(self) -> None:
         self.folder.look()
         self._made.clear()
+
+    def _chances_by(self, votes: Mapping[str, Votes]) -> dict[str, float]:
+        sweep = self.config.sweep
+        return chances(votes, self.rounds.engines, sweep.token_budgets, sweep.batch_sizes)
+
+    def chance(self, engine_id: str) -> float:
+        found = [
+            by_engine[engine_id] for by_engine in self._chances.values() if engine_id in by_engine
+        ]
+        return max(found, default=1.0)
 
     def plan(self, demands: Demands, held: Iterable[Shard] = ()) -> Plan:
         """The plan of what is wanted, in which the shards that are `held` count as finished."""
@@ -138,11 +152,7 @@ class FolderSampling:
 
     def coming(self) -> tuple[Shard, ...]:
         """All shards that later rounds may want, as if every live engine lived on."""
-        demands = dict(self.rounds.demands())
-        for name in self._benchmarks:
-            for engine_id in self.rounds.sampled(name):
-                demands[engine_id, name] = everything(self.config.sweep)
-        return tuple(self._of_plan(self.plan(demands)))
+        return tuple(self._of_plan(self.plan(self.rounds.coming())))
 
 
 def as_part(shard: Shard) -> Part:

@@ -9,9 +9,10 @@ the virtual clock.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
-from raysweep.adaptive.ceiling import Ceiling
+from raysweep.adaptive.ceiling import Ceiling, seconds_of
 from raysweep.planning.jobs import Job
 from raysweep.scheduling.queues import EngineQueue, Task
 from raysweep.scheduling.schedule import Schedule
@@ -51,6 +52,10 @@ class Sampling(Protocol):
         """
         ...
 
+    def chance(self, engine_id: str) -> float:
+        """The chance that an engine matters. It orders the work."""
+        ...
+
     def leaders(self, benchmark: str, engines: Collection[str]) -> set[str]:
         """Those of some engines that have ended the current round which will surely live on."""
         ...
@@ -61,6 +66,7 @@ class SupplyInRounds:
 
     jobs          makes jobs of shards
     begins_early  whether engines that lead begin rounds early
+    ranks         whether cheap information comes first within a round, else the longest work
     exceeded      why a round was not started, or "" if none exceeded the ceiling
     """
 
@@ -70,10 +76,11 @@ class SupplyInRounds:
         jobs: Callable[[Iterable[Shard]], Sequence[Job]],
         ceiling: Ceiling | None = None,
         begins_early: bool = True,
+        ranks: bool = True,
     ):
         self.sampling, self.jobs = sampling, jobs
         self.ceiling, self.begins_early = ceiling or Ceiling(), begins_early
-        self.exceeded = ""
+        self.ranks, self.exceeded = ranks, ""
         self._early: dict[str, set[str]] = {}
         self._ended: set[str] = (
             set()
@@ -135,9 +142,15 @@ class SupplyInRounds:
             if self.add(schedule, self.sampling.to_do(benchmark, held, leaders), now):
                 early |= leaders
 
+    def _ranked(self, job: Job, schedule: Schedule) -> Job:
+        """A job whose rank is the chance that its engine matters, per GPU-second."""
+        gpu_s = seconds_of(job, schedule, loaded=False) * (job.options[0].need.gpus or 1.0)
+        chance = self.sampling.chance(job.engine.engine_id)
+        return replace(job, rank=chance / max(gpu_s, 1e-9) if self.ranks else 0.0)
+
     def add(self, schedule: Schedule, shards: Sequence[Shard], now: float) -> bool:
         """Give a schedule the jobs of some shards, unless they would exceed the ceiling."""
-        jobs = self.jobs(shards)
+        jobs = [self._ranked(job, schedule) for job in self.jobs(shards)]
         if jobs and not self.ceiling.allows(schedule, jobs, now):
             self.exceeded = self.ceiling.exceeded(schedule, jobs, now)
             return False

@@ -73,9 +73,8 @@ class Schedule:
                 queue = EngineQueue(job.engine, job.options, self.learnt)
                 self.by_engine[engine_id] = queue
                 self.queues.append(queue)
-            queue = self.by_engine[engine_id]
-            queue.rank = job.rank
-            queue.add(Task(shard) for shard in job.shards)
+            self.by_engine[engine_id].rank = job.rank
+            self.by_engine[engine_id].add(Task(shard) for shard in job.shards)
         self.to_feed = dict.fromkeys(self.places.values())
         self._may_start = True
 

@@ -3,6 +3,7 @@
 import json
 
 from raysweep.planning.lengths import run_lengths
+from raysweep.planning.plan import make_plan
 from raysweep.planning.unfit import held
 from raysweep.reporting.figures import encoded
 from raysweep.reporting.gantt import gantt_figure
@@ -18,7 +19,10 @@ def run_stage(run: Context) -> int:
     """Simulate the missing shards, print the result, and write simulation.json and the Gantt figure."""
     config = run.config
     nodes_of(config.cluster)
-    planned = run.folder.plan
+    planned, rounds = run.folder.plan, run.folder.rounds
+    if rounds is not None:
+        planned = make_plan(config, run.folder.parts, rounds.coming())
+        run.say("", "simulated as if no look stopped any more; an adaptive run takes less")
     shards, unfit = held(config, planned.to_do, run_lengths(config), run.known_gpus)
     if unfit:
         run.say("", f"{plural(len(unfit), 'shard')} left out, whose engines fit on no GPU", RED)

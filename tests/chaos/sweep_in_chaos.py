@@ -29,6 +29,8 @@ SWEEP = (
     *("generation.shard_questions=4", "generation.shard_samples=2", "generation.max_rows=2"),
     *("generation.max_attempts=1000", "generation.hang_minutes=0.1", "generation.grace_s=12"),
 )
+# In rounds after 4, 8 and 16 samples of each question. Some engines are out after the first.
+ADAPTIVE = ("sweep.adaptive.goal=frontier", "sweep.samples=16")
 ORDERS = (
     "killed_loading",
     "killed_writing",
@@ -44,8 +46,15 @@ HANG_S = 11.0
 class Chaos:
     """A cluster, a driver on it, and functions that inject faults."""
 
-    def __init__(self, folder: Path, seed: int, questions: int, nodes: int = 3):
-        self.folder, self.random = folder, random.Random(seed)
+    def __init__(
+        self,
+        folder: Path,
+        seed: int,
+        questions: int,
+        nodes: int = 3,
+        changes: tuple[str, ...] = (),
+    ):
+        self.folder, self.random, self.changes = folder, random.Random(seed), changes
         self.report = Report()
         for name in ("orders", "taken", "work", "pids", "logs"):
             (folder / name).mkdir(parents=True)
@@ -85,7 +94,7 @@ class Chaos:
         script = str(HERE / "ordered_driver.py")
         grid = f"sweep.benchmarks=[{benchmarks}]"
         cluster = [f"cluster.address={self.cluster.address}", "cluster.actors=null"]
-        return [sys.executable, script, *SWEEP, grid, *cluster, *changes]
+        return [sys.executable, script, *SWEEP, grid, *cluster, *self.changes, *changes]
 
     def start_driver(self) -> subprocess.Popen:
         self.started += 1
@@ -242,6 +251,11 @@ class Chaos:
         self.cluster.shutdown()
 
 
+def decisions(run: Path) -> dict[str, str]:
+    """The records of an adaptive run's decisions."""
+    return {file.name: file.read_text() for file in sorted(run.glob("adaptive/*.json"))}
+
+
 class Missed(Exception):  # noqa: N818 - it is no fault
     """A fault could not be injected."""
 
@@ -251,18 +265,26 @@ class Finished(Exception):  # noqa: N818 - nor this
 
 
 @contextmanager
-def chaos(folder: Path, seed: int, questions: int) -> Iterator[Chaos]:
-    made = Chaos(folder, seed, questions)
+def chaos(
+    folder: Path, seed: int, questions: int, changes: tuple[str, ...] = ()
+) -> Iterator[Chaos]:
+    made = Chaos(folder, seed, questions, changes=changes)
     try:
         yield made
     finally:
         made.close()
 
 
-def run(folder: Path, seed: int, plan: dict[str, int], questions: int) -> dict:
+def run(
+    folder: Path,
+    seed: int,
+    plan: dict[str, int],
+    questions: int,
+    changes: tuple[str, ...] = (),
+) -> dict:
     """Inject the planned faults, a count per kind, and compare with a calm run."""
     started = time.monotonic()
-    with chaos(folder, seed, questions) as made:
+    with chaos(folder, seed, questions, changes) as made:
         kinds = [kind for kind, count in plan.items() for _ in range(count)]
         made.random.shuffle(kinds)
         made.generates_since(0.0)
@@ -288,4 +310,5 @@ def run(folder: Path, seed: int, plan: dict[str, int], questions: int) -> dict:
                 for name in ("runs", "calm")
             ),
             "summaries": tuple(summaries),
+            "decisions": tuple(decisions(folder / name / "test") for name in ("runs", "calm")),
         }

@@ -64,6 +64,32 @@ def test_a_sweep_in_short_chaos_ends_as_a_calm_one(tmp_path: Path):
     check(run(tmp_path, 1, SHORT, questions=24), injected=7, kinds=6)
 
 
+@pytest.mark.timeout(300)
+def test_an_adaptive_sweep_in_short_chaos_decides_as_a_calm_one(tmp_path: Path):
+    """Leaders that begin a round early may have more samples, or longer ones, in either of the two."""
+    from sweep_in_chaos import ADAPTIVE, run
+
+    found = run(tmp_path, 2, SHORT, questions=24, changes=ADAPTIVE)
+    assert found["status"] == 0
+    chaotic, calm = found["decisions"]
+    assert chaotic == calm and len(calm) == 4  # after 4 and 8 samples, on two benchmarks
+    assert found["report"].injected.total() >= 7
+    some, others = map(answers, found["samples"])
+    both = some.keys() & others.keys()
+    for key in both:
+        assert all(map(str.__eq__, some[key], others[key])), key  # up to the budgets that both have
+    assert len(both) >= len({engine for engine, *_ in both}) * 2 * 24 * 4
+
+
+def answers(samples: pd.DataFrame) -> dict[tuple, list[str]]:
+    """The answers of each sample, up to the most token budgets that there are of it."""
+    found: dict[tuple, list[str]] = {}
+    for row in samples.to_dict("records"):
+        key = row["engine_id"], row["benchmark"], row["question_id"], row["sample_index"]
+        found[key] = max(found.get(key, []), list(map(repr, row["answers"])), key=len)
+    return found
+
+
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_sweep_in_long_chaos_ends_as_a_calm_one(tmp_path: Path):
