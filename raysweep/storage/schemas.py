@@ -82,8 +82,9 @@ SAMPLES = pa.schema(
         # unless the forcing closes thinking there (`direct`); deadline: given up as too slow
         "waits": _int,  # how often an early end of thinking was replaced by the extension
         "token_ids": pa.list_(pa.int32()),  # tokens of the trace, without forced closings
-        "answers": pa.list_(ANSWER),  # one answer for each token budget, smallest first; in an adaptive run
-        # perhaps only for the first of them: if another part has the same sample with more, that one counts
+        "answers": pa.list_(ANSWER),  # one answer for each token budget, smallest first; of an
+        # adaptive run perhaps only for the first ones, and if another part has the same sample with more
+        # of them, that one counts
         "reused_tokens": _int,  # thinking tokens that forks for answers found in the KV cache
         "recomputed_tokens": _int,  # thinking tokens that were computed again for these forks
         "reproducible": _string,  # batch_invariant: the sample does not depend on its batch; seeded: it

@@ -116,9 +116,9 @@ def test_rows_are_those_of_a_run_that_made_them_at_once(way: str, backend: str, 
         assert actor.asked == sum(fills(row, first.decoding.token_budgets[-1]) for row in expected)
         assert receipt.samples == shard.samples
         assert receipt.tokens + receipt.kept_tokens == tokens_in(expected)
+        kept = bool(receipt.kept_tokens)
     finishes = {row["finish"] for row in expected}
     assert finishes == ({"budget"} if way == "wait" else {"budget", "stop"})
-        kept = bool(receipt.kept_tokens)
     assert kept == (way != "wait")
 
 
