@@ -115,7 +115,7 @@ def _summary(
     reduced: Sequence[Reduced], scenarios: Sequence[Scenario], sweep: Sweep, stopping: Stopping
 ) -> dict[str, Any]:
     """The counts of samples and scenarios for summary.json. What is not wanted is not missing."""
-    missing = [_samples_missing(one, sweep, stopping) for one in reduced]
+    missing = [_samples_missing(one, stopping) for one in reduced]
     outcomes = np.sum([one.outcomes for one in reduced], axis=0).tolist()
     partitions = sum(not one.engine.control for one in reduced)
     wanted = partitions * len(sweep.token_budgets) * len(sweep.group_sizes)
@@ -144,11 +144,12 @@ def _summary(
     }
 
 
-def _samples_missing(one: Reduced, sweep: Sweep, stopping: Stopping) -> int:
+def _samples_missing(one: Reduced, stopping: Stopping) -> int:
     """The samples that the run wants by now and lacks."""
-    wanted = stopping.wanted.get((one.engine.engine_id, one.benchmark), sweep.samples)
-    unwanted = len(one.lengths) * (sweep.samples - wanted)
-    return max(0, one.samples_missing - unwanted)
+    wanted = stopping.wanted.get((one.engine.engine_id, one.benchmark))
+    if wanted is None:
+        return one.samples_missing
+    return max(0, len(one.lengths) * wanted - one.samples)
 
 
 def _prefix_cache(reduced: Sequence[Reduced]) -> dict[str, Any]:

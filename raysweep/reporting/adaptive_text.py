@@ -9,7 +9,7 @@ from typing import Any
 from raysweep.adaptive.course import BenchmarkCourse, Decision, StoppedEngine
 from raysweep.adaptive.decisions import Place
 from raysweep.reporting.terminal_lines import Line
-from raysweep.run_config import Adaptive
+from raysweep.run_config import Adaptive, RunConfig
 from raysweep.system.quantities import (
     human_bytes,
     human_count,
@@ -47,6 +47,17 @@ def guarantee(adaptive: Adaptive, samples: int, benchmarks: int) -> str:
 def points(share: float) -> str:
     """`1 point`, `0.5 points`: a difference of accuracies in percentage points."""
     return f"{100 * share:g} point" + ("" if share == 0.01 else "s")
+
+
+def other_than_sampled(config: RunConfig) -> str:
+    """What to know of a recommendation for other requirements than those that the run sampled for."""
+    adaptive, wish = config.sweep.adaptive, config.recommend
+    if adaptive is None or adaptive.memory_bytes is None:
+        return ""
+    if (wish.memory_bytes, wish.batch_size) == (adaptive.memory_bytes, adaptive.batch_size):
+        return ""
+    wanted = (adaptive.memory_bytes, adaptive.batch_size, adaptive.epsilon, adaptive.delta)
+    return f"the run sampled for {asked_for(*wanted)}; for other requirements the best may have been stopped"
 
 
 def never_judged(count: int) -> str:

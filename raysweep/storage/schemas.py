@@ -117,15 +117,15 @@ SCENARIOS = pa.schema(
         "n_samples": _int,  # smallest number of samples over the questions
         "complete": pa.bool_(),  # whether every question has all requested samples; not if it was stopped
         "stopped_at": _int,  # samples per question after which an adaptive run was sure that nothing is lost
-        # without it, by itself or with its engine; 0 if it does not fit the memory asked for; else null. It is
-        # compared with nothing. Its accuracy is too low in expectation, since bad luck makes a stop likelier
+        # without it, by itself or with its engine; 0 if it does not fit the memory asked for; else null. It
+        # is compared with nothing. Its accuracy is too low in expectation: bad luck makes a stop likelier
         "accuracy": _float,  # expected accuracy of the majority vote, exact over all subsets of samples
-        "accuracy_lo": _float,  # lower end of the 95% interval over questions. Of a stopped one, which holds
-        # at all looks at once (a repeated confidence interval), so it is wider
+        "accuracy_lo": _float,  # lower end of the 95% interval over questions. Of a stopped one it is wider,
+        # to hold at all looks at once (a repeated confidence interval)
         "accuracy_hi": _float,  # upper end of that interval
         "accuracy_se": _float,  # standard error, clustered by question; null for a single question
         "estimate": _float,  # accuracy estimated from all scenarios, by which the frontier is chosen; null
-        # for one that was stopped, or measured on fewer questions than others, so it is not compared with them
+        # for one that was stopped, or measured on fewer questions than others: it is not compared with them
         "run_sd": _float,  # standard deviation of a run's accuracy when its questions stay the same
         "pass_at_1": _float,  # share of correct answers
         "pass_at_g": _float,  # probability that at least one answer of the group is correct

@@ -1,4 +1,4 @@
-"""What an adaptive run has stopped, in the results: marked, with a wider interval, and compared with nothing."""
+"""What an adaptive run has stopped, in its results: marked, less certain, and compared with nothing."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from raysweep.stages.reduce import reduce_folder
 from raysweep.stages.savings import adaptive_summary, every_sample, stopping_of
 from raysweep.storage.store import Store
 
-CONFIG = an_adaptive_config()
+CONFIG = an_adaptive_config(shard_questions=20, shard_samples=16)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,9 @@ def stopped_rows(reduction: Reduction) -> list[dict]:
 
 
 def test_each_stopped_configuration_says_after_how_many_samples_it_was_out(store, reduction):
-    races = FolderView(CONFIG, store).rounds.races
+    rounds = FolderView(CONFIG, store).rounds
+    assert rounds is not None
+    races = rounds.races
     said = {
         (row["benchmark"], row["engine_id"], row["token_budget"], row["group_size"]): row[
             "stopped_at"

@@ -21,14 +21,15 @@ from raysweep.reporting.adaptive_text import (
     course_lines,
     guarantee,
     never_judged,
+    other_than_sampled,
     stopped_in_words,
 )
 from raysweep.reporting.page import render
-from raysweep.run_config import Adaptive
+from raysweep.run_config import Adaptive, Requirements
 from raysweep.stages.folder_view import FolderView
 from raysweep.storage.store import Store
 
-CONFIG = an_adaptive_config()
+CONFIG = an_adaptive_config(shard_questions=20, shard_samples=16)
 FRONTIER = Adaptive(0.01, 0.05)
 COURSE = BenchmarkCourse(
     benchmark="chain",
@@ -196,6 +197,15 @@ def test_the_page_has_the_rounds_the_guarantee_and_what_was_stopped():
     assert "What was stopped early" in html and "With a probability of 95%" in html
     assert "25 of 40" in html and "huge.full never starts" in html
     assert "What was stopped early" not in render(RESULTS)
+
+
+def test_a_recommendation_for_another_memory_says_what_was_sampled_for():
+    memory = Adaptive(0.01, 0.05, memory_bytes=24e9)
+    config = replace(CONFIG, sweep=replace(CONFIG.sweep, adaptive=memory))
+    same = replace(config, recommend=Requirements(24e9, 1, None, None))
+    assert other_than_sampled(same) == "" == other_than_sampled(CONFIG)
+    said = other_than_sampled(replace(config, recommend=Requirements(8e9, 1, None, None)))
+    assert said.startswith("the run sampled for the best within 24 GB up to 1 point")
 
 
 def test_a_memorys_page_says_that_its_frontier_is_not_a_full_runs():
