@@ -1,7 +1,7 @@
 """The nouns of a sweep: frozen dataclasses that describe what to compute, and their identities.
 
-Everything that a result depends on is a field of one of these. Work is named by the hash of what determines
-it (`system.content`). There is no I/O, Hydra or torch here, so nouns pass unchanged from driver to actors.
+Everything that a result depends on is a field of one of these. Work is named by a hash of it (`system.content`).
+There is no I/O, Hydra or torch here, so nouns pass unchanged from driver to actors.
 """
 
 from collections.abc import Mapping
