@@ -1,6 +1,6 @@
 """The nouns of a sweep: frozen dataclasses that describe what to compute, and their identities.
 
-Everything that a result depends on is a field of one of these. Work is named by a hash of it (`system.content`).
+Everything that a result depends on is a field of one of these. Work is named by a hash (`system.content`).
 There is no I/O, Hydra or torch here, so nouns pass unchanged from driver to actors.
 """
 
@@ -122,9 +122,8 @@ class Family:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model with its own files (`path`, `revision`, as in `Checkpoint`).
+    """A model with its own files of the precision `weights` (`path`, `revision`, as in `Checkpoint`).
 
-    weights    the precision of these files
     quantized  published files at other precisions
     """
 
