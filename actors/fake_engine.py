@@ -1,7 +1,7 @@
 """An engine without a model, to test everything around one: the same contract, answers from a hash.
 
-A trace thinks for a number of tokens that its key alone determines. Its answer at a budget is a digit, the same
-at every budget at which it finishes. Nothing here resembles a measurement.
+A trace thinks for a number of tokens that its key alone determines. Its answer at a budget is a digit, the
+same at every budget at which it finishes. Nothing here resembles a measurement.
 """
 
 from collections import deque

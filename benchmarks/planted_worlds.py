@@ -183,7 +183,7 @@ def drawn(world: World, questions: int, seed: int, samples: int = SAMPLES) -> Ca
     interaction = rng.normal(0, world.interaction, (n_engines, questions))
     groups = tuple(group for group in GROUP_SIZES if group <= samples)
     members = tuple(m for m in world.grid.members if m.configuration.group_size <= samples)
-    wins = _wins_of_counts(samples, groups)
+    wins = wins_of_counts(samples, groups)
     shape = (n_engines, questions, samples)
     luck, kind = rng.random(shape, dtype=np.float32), rng.random(shape, dtype=np.float32)
     scores = np.empty((questions, n_engines, n_budgets, len(groups)))
@@ -225,7 +225,7 @@ def _logistic(logit: Floats) -> Floats:
 
 
 @lru_cache
-def _wins_of_counts(samples: int, groups: Sequence[int] = GROUP_SIZES) -> Floats:
+def wins_of_counts(samples: int, groups: Sequence[int] = GROUP_SIZES) -> Floats:
     """maj@G by the number of right answers and of common wrong ones: [samples + 1, samples + 1, groups]."""
     cells = [(c, m) for c in range(samples + 1) for m in range(samples + 1 - c)]
     right = [c for c, _ in cells]
@@ -247,7 +247,7 @@ def _wins_of_chances() -> Floats:
     right, common = np.meshgrid(steps, steps, indexing="ij")
     tables = np.zeros((*right.shape, len(GROUP_SIZES)))
     for at, group in enumerate(GROUP_SIZES):
-        wins = _wins_of_counts(group, (group,))[:, :, 0]
+        wins = wins_of_counts(group, (group,))[:, :, 0]
         by_right = _binomial(group, right)
         for c in range(group + 1):
             by_common = _binomial(group - c, common)

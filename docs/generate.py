@@ -1,7 +1,7 @@
 """Writes the two references that would otherwise go stale: `make docs`.
 
 docs/configuration.md   every key, from the typed schema, and from the values and comments in conf/
-docs/data-contract.md   every file and column, from the schemas in raysweep/storage/schemas.py
+docs/data-contract.md   every file and column, from the schemas in raysweep/storage/*schemas.py
 
 The prose is in the templates beside them (`*.md.j2`), the tables are made here. A description stands once,
 where the thing itself is: in the comment beside a value or a column, or in the docstring of a dataclass, as
@@ -25,7 +25,7 @@ import yaml
 from raysweep import grading, kv_policy, recipe, run_config, spec
 from raysweep.benchmarks import LOADERS
 from raysweep.configuration.config import conf_folder
-from raysweep.storage import schemas
+from raysweep.storage import comparison_schemas, schemas
 from raysweep.storage.part import Part
 
 FOLDER = Path(__file__).parent
@@ -263,8 +263,8 @@ def module_of(thing: Any) -> types.ModuleType:
 
 
 def schema_table(name: str) -> str:
-    """The columns of a schema of raysweep/storage/schemas.py."""
-    schema: Any = getattr(schemas, name)
+    """The columns of a schema of raysweep/storage/*schemas.py."""
+    schema: Any = getattr(schemas, name, None) or getattr(comparison_schemas, name)
     described = column_comments()[name] if name != "FRONTIERS" else {}
     rows = [
         (f"`{field.name}`", arrow_type(field.type), described.get(field.name, ""))
@@ -274,10 +274,11 @@ def schema_table(name: str) -> str:
 
 
 def column_comments() -> Mapping[str, Mapping[str, str]]:
-    """The comments beside the columns in raysweep/storage/schemas.py, by schema and column."""
+    """The comments beside the columns in raysweep/storage/*schemas.py, by schema and column."""
     found: dict[str, dict[str, str]] = {}
     schema = column = ""
-    for line in inspect.getsource(schemas).splitlines():
+    sources = inspect.getsource(schemas) + inspect.getsource(comparison_schemas)
+    for line in sources.splitlines():
         if opening := SCHEMA.match(line):
             schema, column = opening[1], ""
             found[schema] = {}

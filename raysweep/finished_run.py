@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from raysweep.reporting.results import Results
 
 
+# Columns that name a sample of an engine.
+SAMPLE = ("benchmark", "question_id", "sample_index")
+
+
 @dataclass(frozen=True)
 class FinishedRun:
     """A run's folder. raysweep/storage/schemas.py describes the columns of its tables."""
@@ -116,9 +120,19 @@ class FinishedRun:
         return dict(read_record(self.store))
 
     def samples(self, engine_id: str, columns: Sequence[str] = SAMPLES.names) -> pd.DataFrame:
-        """The samples of an engine on all benchmarks. Leave out the large `token_ids` if you can."""
+        """The samples of an engine on all benchmarks. Leave out the large `token_ids` if you can.
+
+        Of a sample that was made up to several token budgets, the one with the most answers counts.
+        """
         shards = [part.shard_id for part in self.store.parts() if part.engine_id == engine_id]
-        return self.store.read_samples(engine_id, shards, columns).to_pandas()
+        found = self.store.read_samples(engine_id, shards, columns).to_pandas()
+        names = self.store.read_samples(engine_id, shards, SAMPLE).to_pandas()
+        if not names.duplicated().any():
+            return found
+        answers = self.store.read_samples(engine_id, shards, ("answers",))["answers"]
+        most = names.assign(most=[-len(given) for given in answers.to_pylist()])
+        kept = most.sort_values("most", kind="stable").drop_duplicates(list(SAMPLE)).index
+        return found.loc[kept.sort_values()].reset_index(drop=True)
 
     @cached_property
     def _candidates(self) -> dict[str, Candidates]:

@@ -1,8 +1,7 @@
 """The nouns of a sweep: frozen dataclasses that describe what to compute, and their identities.
 
-Everything that a result depends on is a field of one of these. Work is named by the hash of everything that
-determines it (`raysweep.system.content`). There is no I/O, Hydra or torch here, so the nouns pass unchanged
-between the driver and the actors.
+Everything that a result depends on is a field of one of these. Work is named by a hash (`system.content`).
+There is no I/O, Hydra or torch here, so nouns pass unchanged from driver to actors.
 """
 
 from collections.abc import Mapping
@@ -13,8 +12,7 @@ from typing import Any
 from raysweep.kv_policy import KVPolicy
 from raysweep.system.content import ADDED, INCIDENTAL, canonical, content_hash
 
-# A slug leaves out this group size.
-USUAL_GROUP = 128
+USUAL_GROUP = 128  # which a slug leaves out
 
 
 @dataclass(frozen=True)
@@ -124,9 +122,8 @@ class Family:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model with its own files (`path`, `revision`, as in `Checkpoint`).
+    """A model with its own files of the precision `weights` (`path`, `revision`, as in `Checkpoint`).
 
-    weights    the precision of these files
     quantized  published files at other precisions
     """
 
@@ -173,8 +170,7 @@ class EngineSpec:
 
     @cached_property
     def canonical(self) -> str:
-        """Its content as text, of which the names of its many streams are made."""
-        return canonical(self)
+        return canonical(self)  # of which the names of its many streams are made
 
     @cached_property
     def engine_id(self) -> str:
@@ -219,8 +215,7 @@ class Benchmark:
     grader          a name in `raysweep.grading`; it does not change the samples
     sources         the files that the questions were read from, each with its SHA-256
     stands_in       whether its questions are placeholders for missing files, which suffices for a plan
-    text_is_answer  what a forcing with `end_closes` grades if the text ends during thinking: this text as it
-                    is, or (false) an answer that the opener opens. `Decoding` carries it
+    text_is_answer  whether `end_closes` grades a text that ends during thinking as it is, or an opened answer
     """
 
     name: str

@@ -12,6 +12,7 @@ from raysweep import memory
 from raysweep.adaptive.decisions import Look, Out, Place
 from raysweep.adaptive.race import Race
 from raysweep.adaptive.rounds import Rounds
+from raysweep.adaptive.rules import judged_groups
 
 # Of the engines that were stopped, those with the largest saving are described, in this number.
 MOST_DESCRIBED = 20
@@ -120,8 +121,10 @@ def _course(race: Race) -> BenchmarkCourse:
         configurations=whole,
         decisions=decisions,
         done=race.done,
-        # A group of G is judged from 2 G samples on.
-        never_judged=sum(0 < n < 2 * group for (_, _, group), n in stopped.items()),
+        never_judged=sum(
+            n > 0 and group not in judged_groups(race.grid.group_sizes, n)
+            for (_, _, group), n in stopped.items()
+        ),
         stopped_engines=len(engines),
         largest=tuple(engines[:MOST_DESCRIBED]),
     )

@@ -5,9 +5,15 @@ beyond the critical value. That goes wrong only for a leader: a configuration th
 more than all those that might take its place. So the critical value is the quantile of the largest t, over
 the comparisons of every possible leader, in draws of a multiplier bootstrap of the samples' contributions.
 
-Which comparisons could go wrong is told by the data (generalised moment selection; Andrews and Soares 2010):
-a configuration that another one passes by more than sqrt(ln(samples)) standard errors is no leader, and a
-comparison that a leader wins by as much is not lost by chance.
+At first every configuration may be a leader. Those that are out by the critical value of all of them are
+none, so the others have a smaller one, and so on until nothing changes (Romano and Wolf 2005). A fixed bound,
+such as sqrt(ln(samples)) standard errors, would be passed by chance where a leader has many comparisons. A
+comparison that a leader wins by as much is not lost by chance, and is left out (Andrews and Soares 2010).
+
+The t of a comparison takes the variance that it would have if the difference were epsilon, and the bound of a
+difference follows from it. This is Tango's score interval of paired proportions (1998), for differences that
+are rare and a finite number of samples. So two configurations whose samples all agree may still differ: after
+M samples by up to c^2/M times the unseen share.
 """
 
 import math
@@ -63,35 +69,58 @@ class Comparisons:
     def most_ahead(self, critical: float) -> Singles:
         """The most by which the second may be more accurate than the first: [first, second].
 
-        Two configurations whose samples all agree may still differ in those to come. So a rate is added at
-        which none of the samples would differ with the probability that the critical value leaves.
+        The bound is `ahead` + y with y^3 = y (c^2 error^2 + g^2) + ahead g^2, where g is the bound of two
+        configurations that agree. This is its first order in `ahead`, which below 0 is left out.
         """
-        left = NormalDist().cdf(-critical)
-        rate = self.unseen * -math.log(left) / self.samples
-        return (self.ahead + critical * self.error + rate).astype(np.float32)
+        agreeing = np.float32(critical**2 * self.unseen / self.samples)
+        squared = np.square(np.float32(critical) * self.error) + agreeing**2
+        skewed = np.maximum(self.ahead, 0) * agreeing**2 / (2 * squared)
+        return (self.ahead + np.sqrt(squared) + skewed).astype(np.float32)
+
+    def statistic(self, epsilon: float) -> Singles:
+        """By how many standard errors the second is less than epsilon ahead: [first, second]."""
+        short, variance = np.float32(epsilon) - self.ahead, np.square(self.error)
+        one = np.float32(self.unseen / self.samples)
+        rare = np.maximum(np.square(variance) + 4 * np.float32(epsilon) * short * one**2, 0)
+        return (short / np.sqrt((variance + np.sqrt(rare)) / 2)).astype(np.float32)
 
     def critical_value(self, possible: Sequence[Bools], epsilon: float, alpha: float) -> float:
         """For comparisons of a look that may err with probability `alpha`.
 
         possible  for each batch size, whether the first may take the place of the second: [first, second]
         """
-        compared = np.any([self._open(own, epsilon) for own in possible], axis=0)
+        t, compared = self.statistic(epsilon), sum(int(own.sum()) for own in possible)
+        won = math.sqrt(math.log(max(2, self.samples)))
+        # Bonferroni's bound is at least the critical value of all comparisons.
+        most = NormalDist().inv_cdf(1 - alpha / max(2, compared))
         rng = np.random.default_rng(SEED)
         draws = self.influence @ rng.standard_normal((self.samples, DRAWS), dtype=np.float32)
-        largest = np.full(DRAWS, -np.inf, dtype=np.float32)
-        for second in np.flatnonzero(compared.any(axis=0)):
-            firsts = np.flatnonzero(compared[:, second])
-            ahead = draws[second] - draws[firsts]
-            np.maximum(
-                largest, (ahead / self.error[firsts, second][:, None]).max(axis=0), out=largest
-            )
-        value = float(np.quantile(largest, 1 - alpha, method="higher"))
-        least = NormalDist().inv_cdf(1 - alpha)
-        return math.ceil(max(value, least) * 10**PLACES) / 10**PLACES
+        reached, largest = [], []
+        for own in possible:
+            highest = np.where(own, t, -np.inf).max(axis=0)
+            close = own & (t > -won)
+            for second in np.flatnonzero((highest <= most) & close.any(axis=0)):
+                firsts = np.flatnonzero(close[:, second])
+                drawn = (draws[second] - draws[firsts]) / self.error[firsts, second][:, None]
+                largest.append(drawn.max(axis=0))
+                reached.append(highest[second])
+        value = _stepped_down(np.array(reached), largest, alpha)
+        return math.ceil(value * 10**PLACES) / 10**PLACES
 
-    def _open(self, possible: Bools, epsilon: float) -> Bools:
-        """The comparisons by which a leader could be lost by chance: [first, second]."""
-        t = (epsilon - self.ahead) / self.error
-        passed = math.sqrt(math.log(max(2, self.samples)))
-        leads = np.where(possible, t, -np.inf).max(axis=0) <= passed
-        return possible & (t > -passed) & leads
+
+def _stepped_down(reached: Singles, largest: Sequence[Singles], alpha: float) -> float:
+    """The critical value of those leaders that are not out by it.
+
+    reached  the largest t of each: [leaders]
+    largest  the largest t of each in the draws: [leaders, draws]
+    """
+    value, leads = math.inf, np.ones(len(reached), dtype=np.bool_)
+    least = NormalDist().inv_cdf(1 - alpha)
+    while np.any(leads):
+        highest = np.max([largest[at] for at in np.flatnonzero(leads)], axis=0)
+        value = max(least, float(np.quantile(highest, 1 - alpha, method="higher")))
+        left = leads & (reached <= value)
+        if left.sum() == leads.sum():
+            return value
+        leads = left
+    return least

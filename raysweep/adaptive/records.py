@@ -19,8 +19,8 @@ from raysweep.adaptive.decisions import Look, Out
 from raysweep.adaptive.rules import Rules
 from raysweep.run_config import Sweep
 from raysweep.spec import Benchmark, EngineSpec
+from raysweep.storage.comparison_schemas import DECISIONS
 from raysweep.storage.damaged import DamagedPartError
-from raysweep.storage.schemas import DECISIONS
 from raysweep.storage.store import Store
 from raysweep.system.content import content_hash
 

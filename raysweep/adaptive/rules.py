@@ -6,6 +6,9 @@ from raysweep.run_config import Sweep
 
 FIRST_LOOK = 4
 
+# The smallest group in which two samples that agree outvote a third.
+SMALL_GROUP = 3
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -54,8 +57,9 @@ def looks(samples: int) -> tuple[int, ...]:
 
 
 def judged_groups(group_sizes: tuple[int, ...], n: int) -> tuple[int, ...]:
-    """The group sizes that are judged after n samples.
+    """The group sizes that are judged after n samples: up to SMALL_GROUP, and up to half of n.
 
-    A larger group has too few subsets for its error to be known. It lives as long as its engine does.
+    A larger group has too few subsets for its error to be known well. It lives as long as its engine does. A
+    small one shows what an engine gains by votes, so none goes out at the first look by single samples alone.
     """
-    return tuple(size for size in group_sizes if 2 * size <= n)
+    return tuple(size for size in group_sizes if size < n and size <= max(SMALL_GROUP, n // 2))

@@ -14,6 +14,7 @@ from raysweep.driver.preflight import preflight
 from raysweep.driver.ray_nodes import check_room, live_nodes, with_sizes_of
 from raysweep.driver.ray_session import ray_session
 from raysweep.driver.ray_world import RayWorld
+from raysweep.planning.estimate import kinds_of
 from raysweep.planning.jobs import Job, jobs_of, learnt_from
 from raysweep.planning.lengths import Lengths, longest, shard_lengths
 from raysweep.planning.loads import NO_LOADS, Loads, LoadTimes
@@ -74,7 +75,7 @@ def generate(
     lengths: Lengths,
     watch: Watch = lambda schedule, event: None,
     ended: Callable[[Outcome], None] = lambda outcome: None,
-    parts: Iterable[Part] = (),
+    parts: Sequence[Part] = (),
     loads: Loads = NO_LOADS,
     tell: Callable[[str], None] = lambda line: None,
     sampling: FolderSampling | None = None,
@@ -106,7 +107,8 @@ def generate(
         shards, unfit = held(replace(config, cluster=cluster), shards, lengths)
         jobs = jobs_of(shards, generation, cluster, lengths, loads)
         check_room(jobs, nodes, cluster)
-        learnt = learnt_from(parts, jobs)
+        kinds = kinds_of(config, [job.engine for job in jobs], parts)
+        learnt = learnt_from(parts, jobs, kinds)
         schedule = Schedule(
             () if sampling else jobs, learnt, generation.max_attempts, cluster.actors
         )

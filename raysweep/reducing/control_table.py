@@ -13,7 +13,7 @@ import pyarrow as pa
 from raysweep.analysis.uncertainty import mean_score, paired_difference
 from raysweep.reducing.partitions import Reduced
 from raysweep.reducing.scenarios import Scenario
-from raysweep.storage.schemas import CONTROLS
+from raysweep.storage.comparison_schemas import CONTROLS
 
 
 def control_table(reduced: Sequence[Reduced]) -> pa.Table:

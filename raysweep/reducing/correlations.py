@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from raysweep.reducing.partitions import Reduced
 from raysweep.run_config import Sweep
-from raysweep.storage.schemas import CORRELATIONS
+from raysweep.storage.comparison_schemas import CORRELATIONS
 
 CHOICES = ("kv_policy", "precision", "model")
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 from raysweep.analysis.candidates import Candidates
 from raysweep.analysis.verdicts import FINDINGS, Verdict, find_verdicts
 from raysweep.reducing.result_tables import Thresholds
-from raysweep.storage import schemas
+from raysweep.storage import comparison_schemas
 
 
 def finding_table(benchmarks: Mapping[str, Candidates], thresholds: Thresholds) -> pa.Table:
@@ -19,7 +19,7 @@ def finding_table(benchmarks: Mapping[str, Candidates], thresholds: Thresholds) 
         if benchmark in benchmarks
         for verdict in find_verdicts(benchmarks[benchmark], batch_size, threshold)
     ]
-    return pa.Table.from_pylist(rows, schema=schemas.FINDINGS)
+    return pa.Table.from_pylist(rows, schema=comparison_schemas.FINDINGS)
 
 
 def _row(verdict: Verdict) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from raysweep.analysis.inflation import Ratio, decided, length_ratio
 from raysweep.kv_policy import kind_of
 from raysweep.reducing.partitions import Reduced
 from raysweep.run_config import Sweep
-from raysweep.storage.schemas import INFLATION
+from raysweep.storage.comparison_schemas import INFLATION
 
 # A column for each way in which a trace's thinking ends: see `finish` in storage/schemas.py.
 ENDINGS = {

@@ -69,7 +69,7 @@ def never_judged(count: int) -> str:
     stopped = "it stopped with its engine" if count == 1 else "they stopped with their engines"
     return (
         f"It does not speak of {plural(count, 'configuration')} that {are} never "
-        f"judged, since {their} larger than half of the samples made by then; {stopped} or at a budget where "
+        f"judged, since {their} too large for the samples made by then; {stopped} or at a budget where "
         "all smaller groups were out."
     )
 

@@ -15,7 +15,8 @@ from raysweep.analysis.configurations import WEIGHT_COLUMNS, Configuration, Row,
 from raysweep.errors import ConfigError
 from raysweep.spec import WeightSpec
 from raysweep.storage import result_files
-from raysweep.storage.schemas import CONTROLS, CORRELATIONS, FINDINGS, INFLATION, THRESHOLDS
+from raysweep.storage.comparison_schemas import CONTROLS, CORRELATIONS, FINDINGS, INFLATION
+from raysweep.storage.schemas import THRESHOLDS
 from raysweep.storage.store import Store
 from raysweep.storage.summary import read_summary
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from raysweep.errors import ConfigError
+from raysweep.planning.estimate import kinds_of
 from raysweep.planning.jobs import jobs_of, learnt_from
 from raysweep.planning.lengths import run_lengths
 from raysweep.planning.loads import loads_of, noted_loads
@@ -78,7 +79,7 @@ def simulate(config: RunConfig, plan: Plan, shards: Sequence[Shard], store: Stor
     lengths = TraceLengths(assumed.mean_length, assumed.length_spread, assumed.seed, measured)
     luck = Luck(assumed.seed, assumed.faults, LOAD_SPREAD, SPEED_SPREAD)
     world = SimulatedWorld(nodes, lengths, luck)
-    learnt = learnt_from(plan.parts, jobs)
+    learnt = learnt_from(plan.parts, jobs, kinds_of(config, plan.engines, plan.parts))
     schedule = Schedule(jobs, learnt, config.generation.max_attempts, config.cluster.actors)
     loop.run(schedule, world, lambda schedule, event: None)
     gpus = sum(node.gpus for node in nodes)

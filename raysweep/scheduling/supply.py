@@ -26,16 +26,18 @@ class Supply(Protocol):
 
 
 def idles(schedule: Schedule) -> bool:
-    """Whether a place is about to be given back, or there is free capacity that no engine takes."""
+    """Whether no engine would take one more place, though there is one or a place is to be given back."""
     if schedule.draining:
         return False
-    if any(not one.in_flight and not one.queue.waiting_samples for one in schedule.to_feed):
-        return True
-    most = schedule.most_places
-    if most is not None and len(schedule.places) >= most:
+    ends = any(not one.in_flight and not one.queue.waiting_samples for one in schedule.to_feed)
+    return (ends or _has_room(schedule)) and not schedule.paying()
+
+
+def _has_room(schedule: Schedule) -> bool:
+    if schedule.most_places is not None and len(schedule.places) >= schedule.most_places:
         return False
     needs = {queue.options[0].need for queue in schedule.queues}
-    return any(schedule.capacity.find(need) for need in needs) and not schedule.paying()
+    return any(schedule.capacity.find(need) for need in needs)
 
 
 def tasks_of(schedule: Schedule, benchmark: str) -> Iterator[Task]:

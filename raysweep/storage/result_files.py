@@ -4,7 +4,7 @@ The stage plan writes the tables PLANNED, for readers only. The stage reduce wri
 of them each time. The stage report writes the page, and the stage compare the comparison.
 """
 
-from raysweep.storage import schemas
+from raysweep.storage import comparison_schemas, schemas
 
 ENGINES = "engines.parquet"
 PLAN = "plan.parquet"
@@ -27,10 +27,10 @@ REDUCED = {
     FRONTIER: schemas.FRONTIER,
     FRONTIERS: schemas.FRONTIERS,
     THRESHOLDS: schemas.THRESHOLDS,
-    FINDINGS: schemas.FINDINGS,
-    CONTROLS: schemas.CONTROLS,
-    INFLATION: schemas.INFLATION,
-    CORRELATIONS: schemas.CORRELATIONS,
+    FINDINGS: comparison_schemas.FINDINGS,
+    CONTROLS: comparison_schemas.CONTROLS,
+    INFLATION: comparison_schemas.INFLATION,
+    CORRELATIONS: comparison_schemas.CORRELATIONS,
 }
 TABLES = {**PLANNED, **REDUCED}
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from raysweep.adaptive.records import FOLDER, RECORD_NAME, content_of, read_document
 from raysweep.errors import ConfigError, StorageError
+from raysweep.storage.comparison_schemas import DECISIONS
 from raysweep.storage.damaged import DamagedPartError
-from raysweep.storage.schemas import DECISIONS
 from raysweep.storage.store import Store
 
 # A record's JSON file has these entries.

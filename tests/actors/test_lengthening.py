@@ -107,7 +107,7 @@ def test_rows_are_those_of_a_run_that_made_them_at_once(way: str, backend: str, 
     Actor(tmp_path / "whole", shard).run(shard)
     expected = rows_of(tmp_path / "whole", shard)
     actor = Actor(tmp_path, shard)
-    shorter = [up_to(1, shard), up_to(3, shard)]
+    shorter, kept = [up_to(1, shard), up_to(3, shard)], False
     actor.run(*shorter)
     for first in shorter:
         actor.asked = 0
@@ -116,9 +116,10 @@ def test_rows_are_those_of_a_run_that_made_them_at_once(way: str, backend: str, 
         assert actor.asked == sum(fills(row, first.decoding.token_budgets[-1]) for row in expected)
         assert receipt.samples == shard.samples
         assert receipt.tokens + receipt.kept_tokens == tokens_in(expected)
+        kept = bool(receipt.kept_tokens)
     finishes = {row["finish"] for row in expected}
     assert finishes == ({"budget"} if way == "wait" else {"budget", "stop"})
-    assert bool(receipt.kept_tokens) == (way != "wait")
+    assert kept == (way != "wait")
 
 
 def test_only_traces_that_were_cut_are_decoded_again_and_counted(tmp_path: Path):
@@ -229,3 +230,21 @@ def test_a_trace_that_was_given_up_or_found_in_a_loop_at_its_end_is_not_over():
     assert not ended_by_itself(replace(over, finish="deadline"))
     late = (*over.answers[:-1], replace(over.answers[-1], given_up=True))
     assert not ended_by_itself(replace(over, answers=late))
+
+
+def test_of_a_continued_trace_only_the_continuation_counts_as_decoded(tmp_path: Path):
+    shard = a_shard(backend="fake")
+    actor, first = Actor(tmp_path, shard), up_to(3, shard)
+    (before,) = actor.run(first)
+    add = actor.engine.add
+
+    def continued(request, done) -> None:
+        how = "resumed" if request.begun else "batch_invariant"
+        add(request, lambda trace: done(replace(trace, reproducible=how)))
+
+    actor.engine.add, actor.engine.continues = continued, True
+    (after,) = actor.run(replace(shard, shorter=(name_of(first),)))
+    rows = rows_of(tmp_path, shard)
+    assert {row["reproducible"] for row in rows} == {"batch_invariant", "resumed"}
+    assert before.tokens + after.tokens == tokens_in(rows)
+    assert after.kept_tokens == before.tokens

@@ -91,7 +91,8 @@ def test_whatever_is_lost_each_wanted_sample_is_made_once(seed, early):
 
 
 def test_leaders_that_begin_early_save_time_and_make_the_same_samples():
-    worlds = {early: RoughWorld(NODES, lengths, 0, losses=0) for early in (False, True)}
+    nodes = nodes_of(8)
+    worlds = {early: RoughWorld(nodes, lengths, 0, losses=0) for early in (False, True)}
     for early, world in worlds.items():
         run(some_rounds(), world, begins_early=early)
     assert worlds[True].now() < 0.95 * worlds[False].now()

@@ -21,7 +21,7 @@ from raysweep.planning import backends
 from raysweep.reducing.reduce import Reduction
 from raysweep.run_config import RunConfig
 from raysweep.storage import result_files
-from raysweep.storage.schemas import CONTROLS
+from raysweep.storage.comparison_schemas import CONTROLS
 from raysweep.storage.store import Store
 
 QUESTIONS = benchmark("sums", 4)

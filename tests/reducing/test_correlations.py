@@ -11,7 +11,7 @@ from actors.kv.full import Full
 from actors.kv.streaming_llm import StreamingLLM
 from raysweep.reducing.correlations import correlation
 from raysweep.storage import result_files
-from raysweep.storage.schemas import CORRELATIONS
+from raysweep.storage.comparison_schemas import CORRELATIONS
 from raysweep.storage.store import Store
 
 

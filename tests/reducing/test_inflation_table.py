@@ -29,7 +29,7 @@ from raysweep.reducing.reduce import Reduction
 from raysweep.run_config import RunConfig
 from raysweep.spec import BF16, Checkpoint, Forcing, WeightSpec
 from raysweep.storage import result_files
-from raysweep.storage.schemas import INFLATION
+from raysweep.storage.comparison_schemas import INFLATION
 from raysweep.storage.store import Store
 
 QUESTIONS = benchmark("sums", 12)

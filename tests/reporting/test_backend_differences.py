@@ -8,7 +8,7 @@ from support import result_tables
 
 from raysweep.reporting.controls import comparisons, overview
 from raysweep.reporting.page import render
-from raysweep.storage.schemas import CONTROLS
+from raysweep.storage.comparison_schemas import CONTROLS
 
 
 def controls(*intervals: tuple[float, float], **changes) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from raysweep.reporting.figures import draw
 from raysweep.reporting.findings import find
 from raysweep.reporting.inflation_text import inflation_notes, inflations
 from raysweep.reporting.page import render
-from raysweep.storage.schemas import INFLATION
+from raysweep.storage.comparison_schemas import INFLATION
 
 RESULTS = result_tables.results()
 

@@ -35,6 +35,7 @@ from with_vllm.engines import LONG_BUDGETS, QUESTIONS, MakeEngine, VllmEngine, a
 from actors import sample_requests
 from actors.engine import Trace
 from actors.kv.full import Full
+from actors.lengthening import was_cut
 from actors.torch_engine.engine import TorchEngine
 from benchmarks.subject import ARCHITECTURE, make_model
 from raysweep import memory
@@ -131,6 +132,26 @@ def test_a_small_models_sample_is_the_same_in_wide_and_narrow_batches_in_any_ord
     for key, trace in wide.items():
         assert untimed(trace) == untimed(narrow[key]), key
     assert len({trace.token_ids for trace in wide.values()}) > len(QUESTIONS)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_trace_that_was_cut_goes_on_after_its_tokens(temperature: float, make_engine: MakeEngine):
+    vllm = make_engine(smallest(), dtype="float32")
+    way = decoding(temperature, token_budgets=LONG_BUDGETS)
+    wanted = requests(QUESTIONS, way)
+    whole, few = run(vllm, wanted), replace(way, token_budgets=LONG_BUDGETS[:2])
+    short = run(vllm, requests(QUESTIONS, few))
+    cut = {key: trace for key, trace in short.items() if was_cut(trace)}
+    found = run(vllm, {key: replace(wanted[key], begun=trace) for key, trace in cut.items()})
+    assert len(found) > len(wanted) / 2
+    for key, trace in found.items():
+        assert trace.reproducible == "resumed"
+        assert trace.token_ids[: LONG_BUDGETS[1]] == cut[key].token_ids
+        assert trace.answers[:2] == cut[key].answers
+        assert [answer.token_budget for answer in trace.answers] == list(LONG_BUDGETS)
+    other = [key for key, trace in found.items() if decoded(trace) != decoded(whole[key])]
+    # Drawn without chance a trace goes on as it would have; otherwise by a seed of its own.
+    assert len(other) <= 0.05 * len(found) if temperature == 0 else len(other) > 0.5 * len(found)
 
 
 def test_a_fork_at_a_budget_equals_a_run_with_that_budget(make_engine: MakeEngine):
