@@ -6,6 +6,7 @@ of those of other engines that take no more memory, at some budget and batch siz
 """
 
 from collections.abc import Mapping, Sequence
+from statistics import NormalDist
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from raysweep.analysis.configurations import Configuration
 from raysweep.metrics import Floats
 from raysweep.reducing.answer_counts import CORRECT
 from raysweep.spec import EngineSpec
+
+NORMAL = np.vectorize(NormalDist().cdf, otypes=[np.float64])
 
 
 def chances(
@@ -44,7 +47,7 @@ def chances(
         size = grid.memory_bytes(prompts, batch_size)[engine, budget, 0]
         rivals = (size[None, :] <= size[:, None]) & (engine[None, :] != engine[:, None])
         best = np.where(rivals, estimate[None, :], -np.inf).max(axis=1)
-        np.maximum.at(found, engine, _normal_cdf((estimate - best) / (np.sqrt(2) * error)))
+        np.maximum.at(found, engine, NORMAL((estimate - best) / (np.sqrt(2) * error)))
     return {one.engine_id: float(chance) for one, chance in zip(own, found, strict=True)}
 
 
@@ -63,13 +66,3 @@ def _sampling_error(right: Floats, samples: int) -> Floats:
     """
     share = (right + 1) / (samples + 2)
     return np.sqrt((share * (1 - share)).mean(axis=1) / (right.shape[1] * samples))
-
-
-def _normal_cdf(z: Floats) -> Floats:
-    """The normal distribution function (Abramowitz and Stegun 7.1.26; the error is below 1e-6)."""
-    x = np.abs(z) / np.sqrt(2)
-    t = 1 / (1 + 0.3275911 * x)
-    weights = (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)
-    series = sum(weight * t ** (power + 1) for power, weight in enumerate(weights))
-    tail = series * np.exp(-(x**2)) / 2
-    return np.where(z >= 0, 1 - tail, tail)

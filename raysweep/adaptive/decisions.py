@@ -28,6 +28,7 @@ class Look:
     compared  the number of comparisons that were made
     out       what is out from now on
     budgets   of each engine that lives on, the number of its token budgets up to the largest live one
+    prompts   tokens of the longest prompt of each engine that was looked at
     """
 
     benchmark: str
@@ -37,3 +38,4 @@ class Look:
     compared: int
     out: tuple[Out, ...]
     budgets: dict[str, int]
+    prompts: dict[str, int]

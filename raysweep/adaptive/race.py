@@ -88,21 +88,23 @@ class Race:
         if self.done:
             raise ValueError(f"{self.benchmark}: every decision is made")
         own = self._checked(votes)
-        for engine_id, theirs in own.items():
-            self._prompts[self.grid.number[engine_id]] = theirs.prompt_tokens
+        prompts = {engine_id: theirs.prompt_tokens for engine_id, theirs in own.items()}
         before = np.any(self.live, axis=0)
-        self.live &= self._fits()
+        self._take_prompts(prompts)
         places = self._judged()
         out, critical, compared = self._compared(own, places)
         inputs = content_hash(self.n, sorted((key, one.content) for key, one in own.items()))
         self._drop_unjudged()
-        look = Look(self.benchmark, self.n, inputs, critical, compared, out, self._budgets())
+        look = Look(
+            self.benchmark, self.n, inputs, critical, compared, out, self._budgets(), prompts
+        )
         self._take_in(look, before)
         return look
 
     def restore(self, look: Look) -> None:
         """Take over a decision that was made before."""
         before = np.any(self.live, axis=0)
+        self._take_prompts(look.prompts)
         batches = {size: at for at, size in enumerate(self.rules.batch_sizes)}
         for out in look.out:
             batch, by = batches[out.batch_size], self.grid.cell(out.by)
@@ -111,6 +113,12 @@ class Race:
         for engine_id, at in self.grid.number.items():
             self.live[:, at, look.budgets.get(engine_id, 0) :] = False
         self._take_in(look, before)
+
+    def _take_prompts(self, prompts: Mapping[str, int]) -> None:
+        """Note the longest prompts. What does not fit with them is live no more."""
+        for engine_id, tokens in prompts.items():
+            self._prompts[self.grid.number[engine_id]] = tokens
+        self.live &= self._fits()
 
     def _take_in(self, look: Look, before: Bools) -> None:
         """Note a decision, and what has stopped with it of the cells that were live `before`."""

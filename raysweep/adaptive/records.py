@@ -104,6 +104,7 @@ def write_look(store: Store, asked: Asked, before: Sequence[Look], look: Look) -
         "critical": look.critical,
         "compared": look.compared,
         "budgets": look.budgets,
+        "prompts": look.prompts,
         "out": {"rows": table.num_rows, "content": content_of(table)},
     }
     text = json.dumps(document, indent=2) + "\n"
@@ -140,12 +141,17 @@ def _read(store: Store, asked: Asked, n: int, before: Sequence[str]) -> Record |
             critical=float(document["critical"]),
             compared=int(document["compared"]),
             out=outs_of(table),
-            budgets={str(key): int(value) for key, value in document["budgets"].items()},
+            budgets=_counts(document["budgets"]),
+            prompts=_counts(document["prompts"]),
         )
         whole = document["out"] == {"rows": table.num_rows, "content": content_of(table)}
     except (DamagedPartError, KeyError, TypeError, ValueError, AttributeError):
         return None
     return Record(look, engines) if whole else None
+
+
+def _counts(found: Mapping[str, Any]) -> dict[str, int]:
+    return {str(key): int(value) for key, value in found.items()}
 
 
 def read_document(store: Store, name: str) -> Mapping[str, Any]:

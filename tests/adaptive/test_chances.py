@@ -1,12 +1,9 @@
 """How likely engines still matter: an order of the work."""
 
-from statistics import NormalDist
-
 import numpy as np
-import pytest
 from support.adaptive_votes import drawn_votes, engines_of_sizes
 
-from raysweep.adaptive.chances import _normal_cdf, chances
+from raysweep.adaptive.chances import chances
 
 SMALL, MIDDLE, LARGE = ENGINES = engines_of_sizes((1, 4, 8))
 BUDGETS = (8, 16)
@@ -35,8 +32,3 @@ def test_engines_without_votes_have_no_chance_here():
     votes = drawn_votes([SMALL], {SMALL.engine_id: np.array([0.5, 0.5])}, questions=9, n=4)
     assert set(chances(votes, ENGINES, BUDGETS, (1,))) == {SMALL.engine_id}
     assert chances({}, ENGINES, BUDGETS, (1,)) == {}
-
-
-def test_the_normal_law():
-    z = np.linspace(-5, 5, 41)
-    assert _normal_cdf(z) == pytest.approx([NormalDist().cdf(x) for x in z], abs=1e-6)

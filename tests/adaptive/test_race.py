@@ -128,6 +128,17 @@ def test_a_restored_race_goes_on_as_the_one_that_decided():
     assert other.decide(first(votes, 8)) == one.decide(first(votes, 8))
 
 
+def test_a_restored_race_knows_what_fits_with_the_prompts():
+    size = a_race().grid.memory_bytes(np.full(3, 10), 1)
+    memory = float(size[1, 1, 2]) - 1  # without the prompt it would fit
+    votes = first(drawn_votes(ENGINES, chances(), 100, 16), 4)
+    one, other = a_race(memory_bytes=memory), a_race(memory_bytes=memory)
+    assert one.live[0, 1, 1, 2]
+    other.restore(one.decide(votes))
+    assert not one.live[0, 1, 1, 2]
+    np.testing.assert_array_equal(other.live, one.live)
+
+
 def test_clear_leaders_are_on_the_frontier_of_what_is_known():
     race, votes = a_race(), first(drawn_votes(ENGINES, chances(), 100, 16), 4)
     leaders = race.clear_leaders(votes.values())
