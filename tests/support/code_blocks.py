@@ -32,6 +32,7 @@ RAYSWEEP = "python -m raysweep"
 
 # Blocks of the README that are not run. A block there is for everybody to read: it carries no marks.
 README_NOT_RUN = {
+    "python -m raysweep +sweep=full sweep.adaptive.gpu": "wants a GPU, for days",
     "RAY_ADDRESS=auto": "wants a Ray cluster with GPUs",
     "# Your own model": "wants a package from PyPI; `make test-real` installs it and runs the sweep",
     "make demo": "installs into .venv; what it runs is run by tests/test_embedded_default.py",
