@@ -31,9 +31,7 @@ class Simulated:
 
 @cache
 def simulated() -> tuple[Simulated, ...]:
-    """The rows of adaptive_saving.csv. None before it has been made."""
-    if not TABLE.exists():
-        return ()
+    """The rows of adaptive_saving.csv."""
     with TABLE.open(encoding="utf-8", newline="") as lines:
         return tuple(
             Simulated(
