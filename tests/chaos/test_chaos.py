@@ -64,7 +64,8 @@ def test_a_sweep_in_short_chaos_ends_as_a_calm_one(tmp_path: Path):
     check(run(tmp_path, 1, SHORT, questions=24), injected=7, kinds=6)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.long
+@pytest.mark.timeout(600)
 def test_an_adaptive_sweep_in_short_chaos_decides_as_a_calm_one(tmp_path: Path):
     """Leaders that begin a round early may have more samples, or longer ones, in either of the two."""
     from sweep_in_chaos import ADAPTIVE, run
