@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raysweep.adaptive.critical_value import Bools
-from raysweep.adaptive.grid import Cell, Grid
+from raysweep.adaptive.grid import Cell, Grid, reach
 from raysweep.adaptive.race import Race
 from raysweep.adaptive.rules import Rules, judged_groups
 from raysweep.adaptive.votes import Votes
@@ -52,10 +52,8 @@ class FullRun:
 
     def fits(self, rules: Rules) -> Bools:
         """Whether each configuration is asked for: [engines, budgets, groups]."""
-        if rules.memory_bytes is None:
-            return np.ones(self.grid.shape, dtype=np.bool_)
-        (batch,) = rules.batch_sizes
-        return self.grid.memory_bytes(self.prompts, batch) * batch <= rules.memory_bytes
+        # A memory is asked for at a single batch size.
+        return self.grid.fits(self.prompts, rules.batch_sizes[0], rules.memory_bytes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,12 +162,6 @@ def oracle(rules: Rules, run: FullRun) -> Ended:
                 own.ravel()[order[at]] = True
                 covered = best[at]
     needed = np.any(live, axis=(0, 3))
-    budgets = np.array([_reach(row) for row in needed])
-    first = np.array([_reach(row) for row in np.any(fits, axis=2)])
+    budgets = np.array([reach(row) for row in needed])
+    first = np.array([reach(row) for row in np.any(fits, axis=2)])
     return Ended(np.array([first, *[budgets] * (len(rules.looks) - 1)]), live)
-
-
-def _reach(live: Bools) -> int:
-    """The number of budgets up to the largest live one."""
-    at = np.flatnonzero(live)
-    return int(at[-1]) + 1 if at.size else 0

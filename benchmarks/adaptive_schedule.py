@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 
 from benchmarks.configured import configured
-from raysweep.adaptive.planted_rounds import Clocked, PlantedRounds, run_in_rounds, run_whole
+from benchmarks.planted_rounds import Clocked, PlantedRounds, run_in_rounds, run_whole
 from raysweep.adaptive.rules import looks
 from raysweep.planning.lengths import run_lengths
 from raysweep.planning.plan import make_plan

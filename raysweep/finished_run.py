@@ -125,14 +125,14 @@ class FinishedRun:
         Of a sample that was made up to several token budgets, the one with the most answers counts.
         """
         shards = [part.shard_id for part in self.store.parts() if part.engine_id == engine_id]
-        found = self.store.read_samples(engine_id, shards, columns).to_pandas()
-        names = self.store.read_samples(engine_id, shards, SAMPLE).to_pandas()
-        if not names.duplicated().any():
-            return found
-        answers = self.store.read_samples(engine_id, shards, ("answers",))["answers"]
-        most = names.assign(most=[-len(given) for given in answers.to_pylist()])
-        kept = most.sort_values("most", kind="stable").drop_duplicates(list(SAMPLE)).index
-        return found.loc[kept.sort_values()].reset_index(drop=True)
+        wanted = list(dict.fromkeys((*columns, *SAMPLE)))
+        found = self.store.read_samples(engine_id, shards, wanted).to_pandas()
+        if found.duplicated(list(SAMPLE)).any():
+            answers = self.store.read_samples(engine_id, shards, ("answers",))["answers"]
+            longest = np.argsort([-len(given) for given in answers.to_pylist()], kind="stable")
+            kept = found.iloc[longest].drop_duplicates(list(SAMPLE)).index
+            found = found.loc[kept.sort_values()].reset_index(drop=True)
+        return found[list(columns)]
 
     @cached_property
     def _candidates(self) -> dict[str, Candidates]:

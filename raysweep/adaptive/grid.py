@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from raysweep import memory
-from raysweep.adaptive.critical_value import Indices
+from raysweep.adaptive.critical_value import Bools, Indices
 from raysweep.adaptive.decisions import Place
 from raysweep.frontier import amortised_bytes
 from raysweep.metrics import Floats, Ints
@@ -58,6 +58,24 @@ class Grid:
             weights = np.full_like(caches, memory.weights_bytes(engine.model, engine.weights))
             rows.append(amortised_bytes(weights, caches, batch_size))
         return np.stack(rows)
+
+    def fits(self, prompts: Ints, batch_size: int, memory_bytes: float | None) -> Bools:
+        """Whether each configuration fits a memory for a whole batch: [engines, budgets, groups].
+
+        memory_bytes  None for any
+        """
+        if memory_bytes is None:
+            return np.ones(self.shape, dtype=np.bool_)
+        return self.memory_bytes(prompts, batch_size) * batch_size <= memory_bytes
+
+
+def reach(live: Bools) -> int:
+    """The number of token budgets up to the largest live one.
+
+    live  [budgets]
+    """
+    at = np.flatnonzero(live)
+    return int(at[-1]) + 1 if at.size else 0
 
 
 def index(cells: Sequence[Cell]) -> tuple[Indices, Indices, Indices]:

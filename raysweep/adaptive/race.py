@@ -7,7 +7,7 @@ import numpy as np
 from raysweep.adaptive.critical_value import Bools, Comparisons, Indices
 from raysweep.adaptive.decisions import Look, Out, Place
 from raysweep.adaptive.elimination import eliminate
-from raysweep.adaptive.grid import Cell, Grid, index
+from raysweep.adaptive.grid import Cell, Grid, index, reach
 from raysweep.adaptive.influence import accuracy_and_influence
 from raysweep.adaptive.rules import Rules, judged_groups
 from raysweep.adaptive.votes import Votes
@@ -228,32 +228,25 @@ class Race:
         groups = judged_groups(self.grid.group_sizes, self.n)
         judged = np.any(self.live & np.isin(self.grid.group_sizes, groups), axis=(0, 3))
         for engine, budgets in enumerate(judged):
-            self.live[:, engine, _reach(budgets) :] = False
+            self.live[:, engine, reach(budgets) :] = False
 
     def _budgets(self) -> dict[str, int]:
         """Of each live engine, the number of its token budgets up to the largest live one."""
-        reach = {
-            engine.engine_id: _reach(np.any(self.live[:, at], axis=(0, 2)))
+        found = {
+            engine.engine_id: reach(np.any(self.live[:, at], axis=(0, 2)))
             for at, engine in enumerate(self.grid.engines)
         }
-        return {engine_id: budgets for engine_id, budgets in reach.items() if budgets}
+        return {engine_id: budgets for engine_id, budgets in found.items() if budgets}
 
     def _batches(self) -> range:
         return range(len(self.rules.batch_sizes))
 
     def _fits(self) -> Bools:
         """Whether each configuration fits the memory that is asked for, if there is one."""
-        if self.rules.memory_bytes is None:
-            return np.ones(self.live.shape, dtype=np.bool_)
-        sizes = [self._memory(at) * size for at, size in enumerate(self.rules.batch_sizes)]
-        return np.stack(sizes) <= self.rules.memory_bytes
+        limit = self.rules.memory_bytes
+        own = [self.grid.fits(self._prompts, size, limit) for size in self.rules.batch_sizes]
+        return np.stack(own)
 
     def _memory(self, batch: int) -> Floats:
         """Bytes per question of a batch: [engines, budgets, groups]."""
         return self.grid.memory_bytes(self._prompts, self.rules.batch_sizes[batch])
-
-
-def _reach(budgets: Bools) -> int:
-    """The number of budgets up to the largest live one."""
-    live = np.flatnonzero(budgets)
-    return int(live[-1]) + 1 if live.size else 0

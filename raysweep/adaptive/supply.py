@@ -82,9 +82,8 @@ class SupplyInRounds:
         self.ceiling, self.begins_early = ceiling or Ceiling(), begins_early
         self.ranks, self.exceeded = ranks, ""
         self._early: dict[str, set[str]] = {}
-        self._ended: set[str] = (
-            set()
-        )  # benchmarks of which an engine has ended its round since `idle`
+        # Benchmarks of which an engine has ended its round since engines last began one early.
+        self._ended: set[str] = set()
 
     def begin(self, schedule: Schedule, now: float) -> None:
         """Give a schedule the work of the current rounds."""

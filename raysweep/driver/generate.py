@@ -82,14 +82,14 @@ def generate(
 ) -> Outcome:
     """Run all shards on the cluster of a configuration.
 
-    shards   in an adaptive run all that may be wanted; the rounds say which are
-    lengths  of the run's sequences, by which the plan has given each engine its GPUs; a prompt that its chat
-             template makes longer than the plan knew makes them longer
-    watch    called with each event, and with None after a moment without one
-    ended    called once with the outcome, also when an interruption or a fault ends the work early
-    parts    finished parts, from which trace lengths and speeds are measured
-    loads    of earlier sessions
-    tell     called with each line on a node that joins later and cannot be used
+    shards    in an adaptive run all that may be wanted; the rounds say which are
+    lengths   of the run's sequences, by which the plan has given each engine its GPUs; a prompt that its chat
+              template makes longer than the plan knew makes them longer
+    watch     called with each event, and with None after a moment without one
+    ended     called once with the outcome, also when an interruption or a fault ends the work early
+    parts     finished parts, from which trace lengths and speeds are measured
+    loads     of earlier sessions
+    tell      called with each line on a node that joins later and cannot be used
     sampling  the rounds of an adaptive run
 
     Raises ConfigError if a node cannot be used, or if no node can ever hold an engine that the sweep does not
@@ -105,7 +105,10 @@ def generate(
         nodes = live_nodes(cluster)
         cluster = with_sizes_of(nodes, cluster)
         shards, unfit = held(replace(config, cluster=cluster), shards, lengths)
-        jobs = jobs_of(shards, generation, cluster, lengths, loads)
+        make_jobs = partial(
+            jobs_of, generation=generation, cluster=cluster, lengths=lengths, loads=loads
+        )
+        jobs = make_jobs(shards)
         check_room(jobs, nodes, cluster)
         kinds = kinds_of(config, [job.engine for job in jobs], parts)
         learnt = learnt_from(parts, jobs, kinds)
@@ -115,11 +118,8 @@ def generate(
         supply = None
         if sampling is not None:
             sampling.leave_out({shard.engine.engine_id for shard in unfit})
-            make = partial(
-                jobs_of, generation=generation, cluster=cluster, lengths=lengths, loads=loads
-            )
             ceiling = ceiling_of(config, store, parts, jobs, loads)
-            supply = SupplyInRounds(sampling, make, ceiling)
+            supply = SupplyInRounds(sampling, make_jobs, ceiling)
             supply.begin(schedule, now=0.0)
         with (
             preflight(jobs, store.absolute, cluster, nodes, tell) as checked,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from raysweep.planning.lengths import Lengths
 from raysweep.planning.loads import NO_LOADS, Loads
-from raysweep.planning.measured import Kind, Learnt, kind_of, learnt_of
+from raysweep.planning.measured import Kind, Learnt, learnt_of
 from raysweep.planning.placements import Option, modelled, placements, seen_by
 from raysweep.run_config import Cluster, Generation
 from raysweep.shard import Shard
@@ -67,19 +67,9 @@ def _job(
     return Job(engine, options, tuple(shards))
 
 
-def learnt_from(
-    parts: Iterable[Part], jobs: Sequence[Job], kinds: Mapping[str, Kind] | None = None
-) -> Learnt:
+def learnt_from(parts: Iterable[Part], jobs: Iterable[Job], kinds: Mapping[str, Kind]) -> Learnt:
     """What finished parts tell about the jobs that remain.
 
-    kinds  those of all streams of the run (`estimate.kinds_of`); None stands for those of the jobs' shards,
-           which are all of them unless the run is adaptive
+    kinds  of all streams of the run that have parts (`estimate.kinds_of`)
     """
-    if kinds is None:
-        streams = {
-            (job.engine.engine_id, shard.benchmark, shard.decoding.token_budgets): shard
-            for job in jobs
-            for shard in job.shards
-        }
-        kinds = {shard.stream_id: kind_of(shard) for shard in streams.values()}
     return learnt_of(parts, kinds, modelled({job.engine.engine_id: job.options for job in jobs}))

@@ -10,8 +10,8 @@ from support.adaptive_runs import an_adaptive_config
 from support.nouns import a_cluster
 from support.scheduling_cases import RoughWorld, an_option, lengths_of, nodes_of
 
+from benchmarks.planted_rounds import PlantedRounds, run_in_rounds, run_whole
 from raysweep.adaptive.ceiling import Ceiling, spent_before
-from raysweep.adaptive.planted_rounds import PlantedRounds, run_in_rounds, run_whole
 from raysweep.adaptive.supply import SupplyInRounds
 from raysweep.planning.grid import engines
 from raysweep.planning.jobs import Job, jobs_of
