@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import pyarrow as pa
 import yaml
 
+from docs.markdown_table import markdown
+from docs.schema_tables import schema_table
 from raysweep import grading, kv_policy, recipe, run_config, spec
 from raysweep.benchmarks import LOADERS
 from raysweep.configuration.config import conf_folder
-from raysweep.storage import comparison_schemas, schemas
+from raysweep.storage import schemas
 from raysweep.storage.part import Part
 
 FOLDER = Path(__file__).parent
@@ -33,9 +34,6 @@ PAGES = ("configuration.md", "data-contract.md")
 
 KEY = re.compile(r"^( *)([a-z_]\w*):(?:\s+((?:[^#]|(?<!\s)#)*?))?(?:\s+#\s?(.*))?$")
 FIELD = re.compile(r"^(\w[\w, ]*?)  +(\S.*)$")  # of a dataclass's docstring
-SCHEMA = re.compile(r"^([A-Z]+) = pa\.")
-COLUMN = re.compile(r'^\s*"(\w+)": [^#]*(?:#\s?(.*))?$')
-COMMENT = re.compile(r"^\s+#\s?(.*)$")
 
 # What a type of the schema is called on the page; a noun is a definition of its kind.
 TYPES: dict[Any, str] = {
@@ -262,41 +260,6 @@ def module_of(thing: Any) -> types.ModuleType:
 # The data contract
 
 
-def schema_table(name: str) -> str:
-    """The columns of a schema of raysweep/storage/*schemas.py."""
-    schema: Any = getattr(schemas, name, None) or getattr(comparison_schemas, name)
-    described = column_comments()[name] if name != "FRONTIERS" else {}
-    rows = [
-        (f"`{field.name}`", arrow_type(field.type), described.get(field.name, ""))
-        for field in schema
-    ]
-    return markdown(("column", "type", "what it is"), rows)
-
-
-def column_comments() -> Mapping[str, Mapping[str, str]]:
-    """The comments beside the columns in raysweep/storage/*schemas.py, by schema and column."""
-    found: dict[str, dict[str, str]] = {}
-    schema = column = ""
-    sources = inspect.getsource(schemas) + inspect.getsource(comparison_schemas)
-    for line in sources.splitlines():
-        if opening := SCHEMA.match(line):
-            schema, column = opening[1], ""
-            found[schema] = {}
-        if match := COLUMN.match(line.partition("schema({")[2] or line):
-            column = match[1]
-            found[schema][column] = match[2] or ""
-        elif column and (more := COMMENT.match(line)):
-            found[schema][column] = f"{found[schema][column]} {more[1]}".strip()
-    return found
-
-
-def arrow_type(kind: pa.DataType) -> str:
-    if not pa.types.is_list(kind):
-        return str(kind)
-    inner = kind.value_type
-    return "list of [answers](#an-answer)" if pa.types.is_struct(inner) else f"list of {inner}"
-
-
 def part_table() -> str:
     """What a part of samples says of itself."""
     described = field_docs(Part)
@@ -304,14 +267,6 @@ def part_table() -> str:
         (f"`{field.name}`", described.get(field.name, "")) for field in dataclasses.fields(Part)
     ]
     return markdown(("field", "what it is"), rows)
-
-
-def markdown(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    """A table; a bar in a cell would end it."""
-    lines = [head, ("---",) * len(head), *rows]
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in lines
-    )
 
 
 if __name__ == "__main__":

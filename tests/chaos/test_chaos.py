@@ -68,7 +68,8 @@ def test_a_sweep_in_short_chaos_ends_as_a_calm_one(tmp_path: Path):
 @pytest.mark.timeout(600)
 def test_an_adaptive_sweep_in_short_chaos_decides_as_a_calm_one(tmp_path: Path):
     """Leaders that begin a round early may have more samples, or longer ones, in either of the two."""
-    from sweep_in_chaos import ADAPTIVE, run
+    from cluster_in_chaos import ADAPTIVE
+    from sweep_in_chaos import run
 
     found = run(tmp_path, 2, SHORT, questions=24, changes=ADAPTIVE)
     assert found["status"] == 0
