@@ -86,15 +86,19 @@ def known_traces(shard: Shard, shorter: Mapping[Cell, Trace], continues: bool) -
 def was_cut(trace: Trace) -> bool:
     """Whether its thinking filled its largest budget, and all its answers are known."""
     last = trace.answers[-1]
-    known = not any(answer.given_up for answer in trace.answers)
-    return len(trace.token_ids) == last.thinking_tokens == last.token_budget and known
+    cut = len(trace.token_ids) == last.thinking_tokens == last.token_budget
+    return cut and _all_answered(trace)
 
 
 def ended_by_itself(trace: Trace) -> bool:
     """Whether its thinking ended before its largest budget, and all its answers are known."""
     last = trace.answers[-1]
-    known = not any(answer.given_up for answer in trace.answers)
-    return trace.finish in BY_ITSELF and last.thinking_tokens < last.token_budget and known
+    ended = trace.finish in BY_ITSELF and last.thinking_tokens < last.token_budget
+    return ended and _all_answered(trace)
+
+
+def _all_answered(trace: Trace) -> bool:
+    return not any(answer.given_up for answer in trace.answers)
 
 
 def lengthened(trace: Trace, token_budgets: Sequence[int]) -> Trace:
