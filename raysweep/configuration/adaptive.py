@@ -10,7 +10,6 @@ from raysweep.configuration.definitions import Definitions
 from raysweep.configuration.fields import Fields
 from raysweep.configuration.requirements import read_memory_bytes
 from raysweep.errors import ConfigError, shown
-from raysweep.planning.placements import has_known_gpus
 from raysweep.run_config import Adaptive, RunConfig, Sweep
 from raysweep.spec import engine_name
 from raysweep.system.quantities import GB
@@ -120,7 +119,7 @@ def check_ceilings(config: RunConfig) -> None:
     if not given:
         return
     place, value = f"{PLACE}.{given[0]}", getattr(adaptive, given[0])
-    if not has_known_gpus(config.cluster) or sweep.backend == "server":
+    if not config.cluster.kinds or sweep.backend == "server":
         raise ConfigError(
             f"{place}: {value:g} cannot be kept, since what a round costs is known for named kinds of GPU "
             "only; name yours, as in cluster.gpu=a100-80, or leave the ceiling out"

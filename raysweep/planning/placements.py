@@ -67,7 +67,7 @@ def placements(
     rows, cluster = generation.max_rows, seen_by(engine, cluster)
     fits = (
         [(pool.gpu, fit_of(engine, pool, cluster, rows, lengths)) for pool in cluster.pools]
-        if has_known_gpus(cluster)
+        if cluster.kinds
         else [(None, placed(engine, None, rows, lengths))]
     )
     found = [
@@ -88,11 +88,6 @@ def _loading(speed: Speed, engine: EngineSpec, gpu: Gpu | None, loads: Loads) ->
     """The speed with the time to load as it was measured, if it was."""
     device = gpu.accelerator_type if gpu else ""
     return replace(speed, load_s=loads.seconds(engine, device, speed.load_s))
-
-
-def has_known_gpus(cluster: Cluster) -> bool:
-    """Whether actors run on GPUs of named kinds."""
-    return bool(cluster.kinds)
 
 
 def modelled(options: Mapping[str, Iterable[Option]]) -> Modelled:

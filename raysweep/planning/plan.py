@@ -13,7 +13,7 @@ from raysweep.planning.cutting import Cut, Piece, finished_pieces, missing_cells
 from raysweep.planning.demand import Demands, Segment, everything
 from raysweep.planning.grid import made_streams, planned_engines, whole_stream
 from raysweep.planning.lengths import Lengths, run_lengths
-from raysweep.planning.placements import has_known_gpus, placements
+from raysweep.planning.placements import placements
 from raysweep.run_config import Generation, RunConfig
 from raysweep.shard import Cell, Shard, cells, est_tokens
 from raysweep.spec import EngineSpec
@@ -158,7 +158,7 @@ def _tokens_s(config: RunConfig, engine: EngineSpec, lengths: Lengths) -> float 
 
     The speed of a nominal CPU core is no estimate for this machine's cores.
     """
-    if not has_known_gpus(config.cluster):
+    if not config.cluster.kinds:
         return None
     places = placements(engine, config.generation, config.cluster, lengths)
     return places[0].speed.tokens_s() if places else None

@@ -9,7 +9,7 @@ import pyarrow as pa
 from raysweep import memory
 from raysweep.kv_policy import kind_of, parameters
 from raysweep.planning.estimate import Estimate
-from raysweep.planning.placements import has_known_gpus, seen_by
+from raysweep.planning.placements import seen_by
 from raysweep.planning.plan import Plan
 from raysweep.run_config import RunConfig
 from raysweep.spec import EngineSpec
@@ -40,7 +40,7 @@ def plan_table(config: RunConfig, plan: Plan, costs: Iterable[Estimate]) -> pa.T
 def gpus_of(config: RunConfig, cost: Estimate) -> float | None:
     """GPUs per actor of the engine, or its share of one. None if it fits on no GPU of the cluster."""
     cluster = seen_by(cost.engine, config.cluster)
-    if not has_known_gpus(cluster):
+    if not cluster.kinds:
         return cluster.gpus_per_actor
     return None if cost.placement is None else cost.placement.fit.gpus
 

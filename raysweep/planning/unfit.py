@@ -6,7 +6,7 @@ from raysweep.errors import ConfigError
 from raysweep.planning.fit import ONE_GPU, fit_of, least_fit
 from raysweep.planning.jobs import engines_of
 from raysweep.planning.lengths import Lengths
-from raysweep.planning.placements import has_known_gpus, seen_by
+from raysweep.planning.placements import seen_by
 from raysweep.run_config import Cluster, Gpu, Pool, RunConfig
 from raysweep.shard import Shard
 from raysweep.spec import Checkpoint, EngineSpec
@@ -24,7 +24,7 @@ def unfit_engines(
     def is_unfit(engine: EngineSpec) -> bool:
         cluster = seen_by(engine, config.cluster)
         _check_count(engine, cluster.gpus_per_actor)
-        if not has_known_gpus(cluster):
+        if not cluster.kinds:
             return False
         return not any(fit_of(engine, pool, cluster, rows, lengths) for pool in cluster.pools)
 

@@ -10,7 +10,6 @@ from raysweep.memory import kv_peak_bytes, weights_bytes
 from raysweep.planning.estimate import Estimate
 from raysweep.planning.grid import without_peer
 from raysweep.planning.lengths import Lengths, run_lengths
-from raysweep.planning.placements import has_known_gpus
 from raysweep.planning.plan import Plan
 from raysweep.planning.speed import BANDWIDTH_EFFICIENCY, FLOPS_EFFICIENCY
 from raysweep.planning.unfit import unused_checkpoints
@@ -49,7 +48,7 @@ def plan_lines(
     yield from control_lines(plan)
     yield from same_cache_lines(config)
     yield from power_lines(config, plan)
-    if has_known_gpus(config.cluster):
+    if config.cluster.kinds:
         yield from cost_lines(config, costs)
         yield from without_bf16_lines(config.cluster, (cost.engine for cost in costs))
         yield from unfit_lines(config, costs, known)

@@ -1,7 +1,6 @@
 """The stage plan: what the run consists of, what it costs, and what is already finished."""
 
 from raysweep.configuration.prompts import rendered_prompts
-from raysweep.planning.placements import has_known_gpus
 from raysweep.reporting.adaptive_plan import rounds_lines
 from raysweep.reporting.plan_text import engines_table, plan_lines
 from raysweep.stages.context import RED, Context
@@ -26,6 +25,6 @@ def run_stage(run: Context) -> int:
         lines += rounds_lines(run.config, so_far(run.folder), full_run(run.folder))
     for line in lines:
         run.say(line.label, line.text, RED if line.urgent else "bold")
-    if has_known_gpus(run.config.cluster):
+    if run.config.cluster.kinds:
         run.console.print(engines_table(run.config, costs))
     return DONE

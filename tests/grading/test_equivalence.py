@@ -123,9 +123,15 @@ def test_a_vote_counts_equal_wrong_answers_together(workers: Workers):
     benchmark = a_benchmark(count=2, grader="mathematics")
     said = {"sums-0": ["x+1", "1+x", "2x", "x + 1"], "sums-1": ["x+x", "2x", "5", "5"]}
     rows = [
-        {"question_id": question, "prompt_tokens": 1, "trace_tokens": 1, "answers": [wrong(text)]}
+        {
+            "question_id": question,
+            "sample_index": index,
+            "prompt_tokens": 1,
+            "trace_tokens": 1,
+            "answers": [wrong(text)],
+        }
         for question, texts in said.items()
-        for text in texts
+        for index, text in enumerate(texts)
     ]
     samples = pa.Table.from_pylist(rows, schema=SAMPLES)
     votes = tally(samples, an_engine(), benchmark, [8], Equivalence(workers))
