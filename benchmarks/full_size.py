@@ -1,12 +1,13 @@
 """Draws the finished folder of `+sweep=full`, and measures each stage on it. No model runs.
 
-    python -m benchmarks.full_size draw runs/drawn        33,829 parts, a few minutes
+    python -m benchmarks.full_size draw runs/drawn        40,182 parts, a few minutes
     python -m benchmarks.full_size measure runs/drawn     each stage in a process of its own
 
 The plan is that of 64 GPUs. Answers come from worlds in which Qwen3 is as accurate as its report says
 (`coupled_worlds`), on invented questions in the forms of AIME25 and GPQA-Diamond. A trace has 64 token ids
-instead of some 30,000, so what reads all bytes (verify, regrade) takes longer on a real folder, and what reads
-notes or answers does not. `--times 10` draws ten times the samples per question, and so ten times the parts.
+instead of some 30,000, so what reads all bytes (verify, regrade) takes longer on a real folder, and what
+reads notes or answers does not. `--times 10` draws ten times the samples per question, and so ten times the
+parts.
 """
 
 import argparse
@@ -47,10 +48,14 @@ STAGES = ("plan", "status", "reduce", "reduce", "report", "recommend", "plan,gen
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(
+        description="The finished folder of +sweep=full, drawn and measured."
+    )
     parser.add_argument("what", choices=("draw", "measure"))
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--times", type=int, default=1, help="how often as many samples per question")
+    parser.add_argument(
+        "--times", type=int, default=1, help="how often as many samples per question"
+    )
     parser.add_argument("--every", type=int, default=1, help="draw only each n-th part")
     parser.add_argument("--stages", nargs="+", default=STAGES, help="what is measured")
     given = parser.parse_args()
@@ -65,7 +70,8 @@ def overrides(folder: Path, times: int) -> list[str]:
     """The command's arguments for the drawn run."""
     sources = {"aime25": "aime25.jsonl", "gpqa-diamond": "gpqa_diamond.csv"}
     benchmarks = ", ".join(
-        f"{{name: {name}, source: {{path: {(folder / file).resolve()}}}}}" for name, file in sources.items()
+        f"{{name: {name}, source: {{path: {(folder / file).resolve()}}}}}"
+        for name, file in sources.items()
     )
     return [
         *("+sweep=full", "sweep.backend=fake", "cluster.gpus=64", f"out={folder.resolve()}"),
@@ -84,14 +90,21 @@ def draw(folder: Path, times: int, every: int) -> None:
     for number, shard in enumerate(shards, 1):
         store.write_part(_part(shard), drawn.table(shard))
         if number % 2_000 == 0:
-            print(f"{number:,} of {len(shards):,} parts, {time.monotonic() - started:.0f} s", flush=True)
+            print(
+                f"{number:,} of {len(shards):,} parts, {time.monotonic() - started:.0f} s",
+                flush=True,
+            )
     print(f"{len(shards):,} parts, {sum(shard.samples for shard in shards):,} samples")
 
 
 def write_questions(folder: Path) -> None:
     with (folder / "aime25.jsonl").open("w") as lines:
         for i in range(30):
-            row = {"id": f"aime25-{i}", "problem": f"What is {i} plus {3 * i}?", "answer": str(4 * i)}
+            row = {
+                "id": f"aime25-{i}",
+                "problem": f"What is {i} plus {3 * i}?",
+                "answer": str(4 * i),
+            }
             print(json.dumps(row), file=lines)
     with (folder / "gpqa_diamond.csv").open("w", newline="") as lines:
         rows = csv.writer(lines)
@@ -153,19 +166,26 @@ class _Answers:
     def table(self, shard: Shard) -> pa.Table:
         """The samples of a shard."""
         own, n = self._of[shard.benchmark], shard.samples
-        questions = np.repeat([own.places[q.question_id] for q in shard.questions], shard.sample_count)
+        questions = np.repeat(
+            [own.places[q.question_id] for q in shard.questions], shard.sample_count
+        )
         indices = np.tile(shard.sample_start + np.arange(shard.sample_count), len(shard.questions))
         at = self._engines[_key(shard.engine)]
         # [samples, budgets]
         choice = own.choices[at][:, questions, indices % SAMPLES_A_QUESTION].T
-        names = [question.question_id for question in shard.questions for _ in range(shard.sample_count)]
+        names = [
+            question.question_id for question in shard.questions for _ in range(shard.sample_count)
+        ]
         columns = {
             "engine_id": pa.array([shard.engine.engine_id] * n),
             "benchmark": pa.array([shard.benchmark] * n),
             "question_id": pa.array(names),
             "sample_index": indices,
             "seed": np.array(
-                [sample_key(self._seed, *cell) for cell in zip(names, indices.tolist(), strict=True)],
+                [
+                    sample_key(self._seed, *cell)
+                    for cell in zip(names, indices.tolist(), strict=True)
+                ],
                 dtype=np.int64,
             ),
             "prompt_tokens": self._rng.integers(120, 200, n),
@@ -200,7 +220,9 @@ def _answers(shard: Shard, choice: np.ndarray) -> pa.StructArray:
     tokens = np.tile(TOKEN_BUDGETS, n)
     cache = (shard.engine.model.architecture, shard.engine.kv_policy)
     kv_bytes = [memory.kv_bytes(*cache, budget + 150) for budget in TOKEN_BUDGETS]
-    outcome = np.where(choice.ravel() == 0, "correct", np.where(choice.ravel() < 9, "wrong", "cut_off"))
+    outcome = np.where(
+        choice.ravel() == 0, "correct", np.where(choice.ravel() < 9, "wrong", "cut_off")
+    )
     columns = [
         *(tokens, tokens, np.ones(n * budgets, bool)),
         pa.array(np.char.add(np.char.add(TEXT, answer), "} This follows from the steps above.")),

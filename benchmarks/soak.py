@@ -4,8 +4,8 @@
 
 The engine is fake, and everything around it is real: Ray, two actors, the driver, its metrics and the agent
 that exports them. The sweep is the part of `+sweep=full` that needs no quantised checkpoints. A process's
-memory is what it alone has (USS), so that Ray's shared memory is not counted with each. The program prints how
-fast each kind grew in the second half, in MiB per hour, by a line through its points.
+memory is what it alone has (USS), so that Ray's shared memory is not counted with each. The program prints
+how fast each kind grew in the second half, in MiB per hour, by a line through its points.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -41,7 +41,7 @@ KINDS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(description="The memory of a sweep over time.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--minutes", type=float, default=60.0)
     given = parser.parse_args()
@@ -55,7 +55,7 @@ def main() -> None:
 
 def command(folder: Path) -> list[str]:
     """A sweep of 54,720 shards on two actors."""
-    own = ["sweep.weights=[bf16]", "generation.shard_questions=1", "generation.shard_samples=4", "sweep.unfit=refuse"]
+    own = ["sweep.weights=[bf16]", "generation.shard_questions=1", "generation.shard_samples=4"]
     here = ["cluster=local", "cluster.actors=2", "stages=[generate]"]
     wanted = [one for one in overrides(folder, 1) if not one.startswith("cluster.")]
     return [sys.executable, "-m", "raysweep", *wanted, *own, *here]
@@ -89,7 +89,7 @@ def _write(table, rows: Sequence[Mapping[str, float]]) -> None:  # pyright: igno
 
 def memory_by_kind(pid: int) -> dict[str, float]:
     """The MiB that the processes of each kind have for themselves, for a command and its descendants."""
-    found: Counter[str] = Counter()
+    found: defaultdict[str, float] = defaultdict(float)
     try:
         command = psutil.Process(pid)
         for process in (command, *command.children(recursive=True)):
@@ -118,7 +118,8 @@ def lines(rows: Sequence[Mapping[str, float]]) -> list[str]:
 
 
 def _kinds(rows: Sequence[Mapping[str, float]]) -> list[str]:
-    return [name for name in dict.fromkeys(n for row in rows for n in row) if name not in ("minutes", "shards")]
+    names = dict.fromkeys(name for row in rows for name in row)
+    return [name for name in names if name not in ("minutes", "shards")]
 
 
 def draw(rows: Sequence[Mapping[str, float]], path: Path) -> None:
