@@ -16,6 +16,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -29,9 +30,11 @@ MIB = 1 << 20
 
 # The first text that is found in a process's command line names its kind.
 KINDS = {
-    "ray::": "actors",
+    "DashboardAgent": "metrics agent",
     "dashboard/agent": "metrics agent",
+    "RuntimeEnvAgent": "runtime-environment agent",
     "runtime_env": "runtime-environment agent",
+    "ray::": "actors",
     "gcs_server": "GCS",
     "raylet": "raylet",
     "dashboard": "dashboard",
@@ -90,13 +93,13 @@ def _write(table, rows: Sequence[Mapping[str, float]]) -> None:  # pyright: igno
 def memory_by_kind(pid: int) -> dict[str, float]:
     """The MiB that the processes of each kind have for themselves, for a command and its descendants."""
     found: defaultdict[str, float] = defaultdict(float)
-    try:
+    with suppress(psutil.NoSuchProcess):
         command = psutil.Process(pid)
         for process in (command, *command.children(recursive=True)):
-            kind = "driver" if process.pid == pid else _kind(process)
-            found[kind] += process.memory_full_info().uss / MIB
-    except psutil.NoSuchProcess:
-        pass  # It ended while it was looked at, and the next look shows that.
+            # A process may end while it is looked at.
+            with suppress(psutil.NoSuchProcess):
+                kind = "driver" if process.pid == pid else _kind(process)
+                found[kind] += process.memory_full_info().uss / MIB
     return dict(found)
 
 
