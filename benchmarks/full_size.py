@@ -74,7 +74,13 @@ def overrides(folder: Path, times: int) -> list[str]:
         for name, file in sources.items()
     )
     return [
-        *("+sweep=full", "sweep.backend=fake", "cluster.gpus=64", f"out={folder.resolve()}"),
+        *(
+            "+sweep=full",
+            "sweep.backend=fake",
+            "cluster.gpus=64",
+            "cluster.address=local",
+            f"out={folder.resolve()}",
+        ),
         *(f"sweep.samples={SAMPLES_A_QUESTION * times}", f"sweep.benchmarks=[{benchmarks}]"),
     ]
 
