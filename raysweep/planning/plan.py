@@ -16,11 +16,11 @@ from raysweep.planning.lengths import Lengths, run_lengths
 from raysweep.planning.placements import placements
 from raysweep.run_config import Generation, RunConfig
 from raysweep.shard import Cell, Shard, cells, est_tokens
-from raysweep.spec import EngineSpec
+from raysweep.spec import EngineSpec, Question
 from raysweep.storage.part import Part
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PlannedShard:
     """A shard as a row of plan.parquet. `shard` is None if the shard is finished.
 
@@ -125,22 +125,32 @@ def _plan_benchmark(
     """
     pieces: list[Piece] = []
     shorter: dict[Cell, Part] = {}
+    longest = 0  # samples up to all token budgets
     for piece, new in finished_pieces(made):
         pieces.append(piece)
+        longest += len(new) if piece.budgets == most else 0
         if piece.budgets < most:
             shorter |= dict.fromkeys(new, piece.part)
     to_do: list[Shard] = []
     again: Counter[str] = Counter()
-    for shard, cut in wanted:
+    complete = bool(made) and longest == made[0][0].samples
+    for shard, cut in () if complete else wanted:
         if missing := missing_cells(shard, pieces):
             to_do += (
                 _lengthening(new, shorter, again) for new in missing_shards(shard, missing, cut)
             )
+    names: dict[int, tuple[str, ...]] = {}  # of the questions, by the id of their tuple
     for piece in pieces:
-        shard_id = piece.part.shard_id
-        yield _planned(shard_id, piece.shard, None, again[shard_id])
+        shard_id, questions = piece.part.shard_id, piece.shard.questions
+        if id(questions) not in names:
+            names[id(questions)] = _names(questions)
+        yield _planned(shard_id, piece.shard, None, names[id(questions)], again[shard_id])
     for shard in to_do:
-        yield _planned(shard.shard_id, shard, shard)
+        yield _planned(shard.shard_id, shard, shard, _names(shard.questions))
+
+
+def _names(questions: Iterable[Question]) -> tuple[str, ...]:
+    return tuple(question.question_id for question in questions)
 
 
 def _lengthening(shard: Shard, shorter: Mapping[Cell, Part], again: Counter[str]) -> Shard:
@@ -176,12 +186,14 @@ def cut_of(whole: Shard, generation: Generation, tokens_s: float | None) -> Cut:
     return Cut(max(1, min(generation.shard_questions, within // samples)), samples)
 
 
-def _planned(shard_id: str, piece: Shard, to_do: Shard | None, again: int = 0) -> PlannedShard:
+def _planned(
+    shard_id: str, piece: Shard, to_do: Shard | None, question_ids: tuple[str, ...], again: int = 0
+) -> PlannedShard:
     return PlannedShard(
         shard_id=shard_id,
         engine_id=piece.engine.engine_id,
         benchmark=piece.benchmark,
-        question_ids=tuple(question.question_id for question in piece.questions),
+        question_ids=question_ids,
         sample_start=piece.sample_start,
         sample_count=piece.sample_count,
         est_tokens=est_tokens(piece),

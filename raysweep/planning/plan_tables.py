@@ -33,8 +33,13 @@ def engines_table(config: RunConfig, costs: Iterable[Estimate]) -> pa.Table:
 def plan_table(config: RunConfig, plan: Plan, costs: Iterable[Estimate]) -> pa.Table:
     """plan.parquet."""
     gpus = {cost.engine.engine_id: gpus_of(config, cost) for cost in costs}
-    rows = [{**vars(planned), "gpus": gpus[planned.engine_id]} for planned in plan.shards]
-    return pa.Table.from_pylist(rows, schema=PLAN)
+    columns = {
+        name: [getattr(planned, name) for planned in plan.shards]
+        for name in PLAN.names
+        if name != "gpus"
+    }
+    columns["gpus"] = [gpus[planned.engine_id] for planned in plan.shards]
+    return pa.table({name: columns[name] for name in PLAN.names}, schema=PLAN)
 
 
 def gpus_of(config: RunConfig, cost: Estimate) -> float | None:
