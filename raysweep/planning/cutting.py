@@ -129,7 +129,9 @@ def _places(questions: Iterable[Question]) -> Places:
 def _unchanged(places: Places, part: Part) -> tuple[Question, ...]:
     """The stream's questions that the part holds and that are still asked in the same way, in their order."""
     held = (places[name] for name in part.questions if name in places)
-    return tuple(question for _, question in sorted(held, key=itemgetter(0)) if part.holds(question))
+    return tuple(
+        question for _, question in sorted(held, key=itemgetter(0)) if part.holds(question)
+    )
 
 
 def _as_shard(whole: Shard, part: Part, questions: tuple[Question, ...]) -> Shard:

@@ -15,9 +15,10 @@ from raysweep.planning.grid import made_streams, planned_engines, whole_stream
 from raysweep.planning.lengths import Lengths, run_lengths
 from raysweep.planning.placements import placements
 from raysweep.run_config import Generation, RunConfig
-from raysweep.shard import Cell, Shard, cells, est_tokens
+from raysweep.shard import Cell, Place, Shard, cells, est_tokens
 from raysweep.spec import EngineSpec, Question
 from raysweep.storage.part import Part
+from raysweep.storage.part_file import place_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class PlannedShard:
     """A shard as a row of plan.parquet. `shard` is None if the shard is finished.
 
     again  how many samples of a finished shard are made again in missing ones, up to more token budgets
+    place  where the part of a finished shard lies
     """
 
     shard_id: str
@@ -36,6 +38,7 @@ class PlannedShard:
     est_tokens: int
     shard: Shard | None
     again: int = 0
+    place: Place | None = None
 
     @property
     def samples(self) -> int:
@@ -141,12 +144,12 @@ def _plan_benchmark(
             )
     names: dict[int, tuple[str, ...]] = {}  # of the questions, by the id of their tuple
     for piece in pieces:
-        shard_id, questions = piece.part.shard_id, piece.shard.questions
+        part, questions = piece.part, piece.shard.questions
         if id(questions) not in names:
             names[id(questions)] = _names(questions)
-        yield _planned(shard_id, piece.shard, None, names[id(questions)], again[shard_id])
+        yield _planned(piece.shard, names[id(questions)], part, again[part.shard_id])
     for shard in to_do:
-        yield _planned(shard.shard_id, shard, shard, _names(shard.questions))
+        yield _planned(shard, _names(shard.questions))
 
 
 def _names(questions: Iterable[Question]) -> tuple[str, ...]:
@@ -154,13 +157,13 @@ def _names(questions: Iterable[Question]) -> tuple[str, ...]:
 
 
 def _lengthening(shard: Shard, shorter: Mapping[Cell, Part], again: Counter[str]) -> Shard:
-    """A missing shard with the names of the parts that hold its samples up to fewer budgets.
+    """A missing shard with the places of the parts that hold its samples up to fewer budgets.
 
     again  where the number of these samples is added, by the finished shard's id
     """
     found = [shorter[cell] for cell in cells(shard) if cell in shorter] if shorter else []
     again.update(part.shard_id for part in found)
-    return replace(shard, shorter=tuple(sorted({part.name for part in found}))) if found else shard
+    return replace(shard, shorter=tuple(sorted({*map(place_of, found)}))) if found else shard
 
 
 def _tokens_s(config: RunConfig, engine: EngineSpec, lengths: Lengths) -> float | None:
@@ -187,16 +190,18 @@ def cut_of(whole: Shard, generation: Generation, tokens_s: float | None) -> Cut:
 
 
 def _planned(
-    shard_id: str, piece: Shard, to_do: Shard | None, question_ids: tuple[str, ...], again: int = 0
+    shard: Shard, question_ids: tuple[str, ...], part: Part | None = None, again: int = 0
 ) -> PlannedShard:
+    """A shard as a row of plan.parquet; `part` has its samples if it is finished."""
     return PlannedShard(
-        shard_id=shard_id,
-        engine_id=piece.engine.engine_id,
-        benchmark=piece.benchmark,
+        shard_id=part.shard_id if part else shard.shard_id,
+        engine_id=shard.engine.engine_id,
+        benchmark=shard.benchmark,
         question_ids=question_ids,
-        sample_start=piece.sample_start,
-        sample_count=piece.sample_count,
-        est_tokens=est_tokens(piece),
-        shard=to_do,
+        sample_start=shard.sample_start,
+        sample_count=shard.sample_count,
+        est_tokens=est_tokens(shard),
+        shard=None if part else shard,
         again=again,
+        place=place_of(part) if part else None,
     )

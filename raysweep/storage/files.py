@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import fs
 
 from raysweep.errors import ConfigError, shown
@@ -234,6 +235,12 @@ class Folder:
                         file.unlink()
 
         self._do(below, act)
+
+
+def places_in(listing: pa.Table, names: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The place of each of these names in a listing. Null where it is not listed."""
+    options = pc.SetLookupOptions(value_set=listing["file"])
+    return pc.call_function("index_in", [names], options)
 
 
 def _is_file(filesystem: fs.FileSystem, path: str) -> bool:

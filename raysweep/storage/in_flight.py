@@ -1,8 +1,8 @@
 """How many requests to a storage are in flight at once, and work done side by side.
 
 The width of a storage has nothing to do with the number of cores: a request to an object store is mostly
-waiting. `Gate` starts narrow and grows with each success. When the storage throttles, it halves and then grows
-slowly, as TCP does. All folders of a process on the same storage share one gate.
+waiting. `Gate` starts narrow and grows with each success. When the storage throttles, it halves, and then
+grows slowly, as TCP does. All folders of a process on the same storage share one gate.
 """
 
 import threading

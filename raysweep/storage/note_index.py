@@ -18,10 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from raysweep.errors import ConfigError
-from raysweep.storage.files import Folder
+from raysweep.storage.files import Folder, places_in
 from raysweep.storage.note_rows import ROWS, together
 
 INDEX = "index"
@@ -55,7 +54,7 @@ def read_index(folder: Folder, listing: pa.Table) -> Index:
     tables, names = [], []
     for name, rows, settled_ns in _read(folder):
         names.append(name)
-        place = pc.index_in(rows["file"], value_set=listing["file"])
+        place = places_in(listing, rows["file"])
         found = place.is_valid().to_numpy()
         place = place.fill_null(0).to_numpy()
         if listing.num_rows:
@@ -75,7 +74,9 @@ def _read(folder: Folder) -> Iterator[tuple[str, pa.Table, int]]:
         return
     written = dict(zip(listing["file"].to_pylist(), listing["modified"].to_pylist(), strict=True))
     names = [name for name in written if NAME.fullmatch(name)]
-    for name, rows in zip(names, folder.side_by_side(lambda name: _rows(folder, name), names), strict=True):
+    for name, rows in zip(
+        names, folder.side_by_side(lambda name: _rows(folder, name), names), strict=True
+    ):
         if rows is not None:
             age_ns = int(rows.schema.metadata[LISTED_KEY]) + int(SETTLED_S * 1e9)
             yield name, rows.replace_schema_metadata(None), written[name] - age_ns

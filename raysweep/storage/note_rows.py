@@ -1,7 +1,7 @@
 """Notes of parts as the rows of a table, which tens of thousands of notes are read from in a moment.
 
-Many parts share questions, graders, gold answers and prompts. So each of these mappings is stored once, as JSON
-in a dictionary, and parts that are read from a table share them. They must not be changed.
+Many parts share questions, graders, gold answers and prompts. So each of these mappings is stored once, as
+JSON in a dictionary, and parts that are read from a table share them. They must not be changed.
 """
 
 import json
@@ -38,7 +38,12 @@ def _type(name: str) -> pa.DataType:
 
 
 # A row per part: the fields of Part, then the size of its file and when that was written.
-ROWS = pa.schema([*((name, _type(name)) for name in NAMES), *dict.fromkeys(("size", "modified"), pa.int64()).items()])
+ROWS = pa.schema(
+    [
+        *((name, _type(name)) for name in NAMES),
+        *dict.fromkeys(("size", "modified"), pa.int64()).items(),
+    ]
+)
 
 
 def rows_of(found: Iterable[Noted]) -> pa.Table:

@@ -1,4 +1,4 @@
-"""What the parts of a run's folder say of themselves: from a listing, the index, and the footers of new parts.
+"""What the parts of a folder say of themselves: from a listing, the index, and the footers of new parts.
 
 Footers are read side by side, and what they say is added to the index if it is much. A look that follows
 another reads only what has changed since.
@@ -6,18 +6,17 @@ another reads only what has changed since.
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import islice
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from raysweep.errors import ConfigError
 from raysweep.storage.damaged import DamagedPartError
-from raysweep.storage.files import LISTING, MissingFileError
+from raysweep.storage.files import LISTING, MissingFileError, places_in
 from raysweep.storage.note_index import read_index, write_index
 from raysweep.storage.note_rows import Noted, parts_of, rows_of, together
 from raysweep.storage.part import Part
@@ -43,6 +42,17 @@ class Notes:
     listing: pa.Table = field(default_factory=LISTING.empty_table)
     by_file: dict[str, tuple[Part, ...]] = field(default_factory=dict)
     damaged: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> Iterator[Part]:
+        """All parts. While a file is compacted, a part may be in two files."""
+        return (part for parts in self.by_file.values() for part in parts)
+
+    @property
+    def newest(self) -> datetime | None:
+        """When the newest file was written. None if there is none."""
+        newest = max(self.listing["modified"].to_pylist(), default=None)
+        return None if newest is None else datetime.fromtimestamp(newest / 1e9, UTC)
 
 
 def look(store: Store, before: Notes) -> Notes:
@@ -71,7 +81,7 @@ def _look(store: Store, before: Notes) -> Notes:
 
 def _unchanged(listing: pa.Table, before: Notes) -> Iterator[str]:
     """The files that are listed as they were before, and were whole."""
-    place = pc.index_in(listing["file"], value_set=before.listing["file"])
+    place = places_in(before.listing, listing["file"])
     there = place.is_valid()
     now, then = listing.filter(there), before.listing.take(place.filter(there))
     same = np.ones(now.num_rows, bool)
@@ -81,7 +91,9 @@ def _unchanged(listing: pa.Table, before: Notes) -> Iterator[str]:
     return (name for name in names if name in before.by_file)
 
 
-def _read(store: Store, listing: pa.Table, of: int, listed: float) -> tuple[pa.Table, tuple[str, ...]]:
+def _read(
+    store: Store, listing: pa.Table, of: int, listed: float
+) -> tuple[pa.Table, tuple[str, ...]]:
     """The rows of the listed files by the index and by their footers, and the damaged files.
 
     of  the number of files in the whole listing
