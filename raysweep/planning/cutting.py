@@ -38,16 +38,20 @@ class Piece:
         return len(self.shard.decoding.token_budgets)
 
 
+# Samples of questions: a number for each question's id, whose bit i stands for the sample with index i.
+Samples = dict[str, int]
+
+
 def finished_pieces(
     made: Sequence[tuple[Shard, Part]],
-) -> Iterator[tuple[Piece, set[Cell]]]:
-    """The finished pieces, each with those of its cells that no earlier piece holds.
+) -> Iterator[tuple[Piece, Samples]]:
+    """The finished pieces, each with those of its samples that no earlier piece holds.
 
     made  finished parts with their whole streams, those up to more token budgets first
 
     A part that adds nothing to earlier ones is left out. A part that holds more than is wanted is kept.
     """
-    left = set(cells(made[0][0])) if made else set()
+    left = _samples(made[0][0].questions, made[0][0]) if made else {}
     places: dict[int, Places] = {}  # by the id of a stream's questions
     # Many parts share one mapping of questions (`storage.note_rows`).
     held: dict[tuple[int, int], tuple[Question, ...]] = {}
@@ -57,10 +61,29 @@ def finished_pieces(
             if key[0] not in places:
                 places[key[0]] = _places(stream.questions)
             held[key] = _unchanged(places[key[0]], part)
-        piece = Piece(part, _as_shard(stream, part, held[key]))
-        if new := left.intersection(cells(piece.shard)):
-            left -= new
-            yield piece, new
+        new: Samples = {}
+        for name, samples in _samples(held[key], part).items():
+            if first := samples & left.get(name, 0):
+                new[name] = first
+                left[name] ^= first
+        if new:
+            yield Piece(part, _as_shard(stream, part, held[key])), new
+
+
+def _samples(questions: Iterable[Question], whose: Shard | Part) -> Samples:
+    samples = ((1 << whose.sample_count) - 1) << whose.sample_start
+    return {question.question_id: samples for question in questions}
+
+
+def count(samples: Samples) -> int:
+    """The number of samples."""
+    return sum(map(int.bit_count, samples.values()))
+
+
+def cells_of(samples: Samples) -> Iterator[Cell]:
+    """The samples as cells."""
+    for name, bits in samples.items():
+        yield from ((name, index) for index in range(bits.bit_length()) if bits >> index & 1)
 
 
 def missing_cells(wanted: Shard, pieces: Iterable[Piece]) -> set[Cell]:

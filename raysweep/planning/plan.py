@@ -9,7 +9,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from raysweep.planning.backends import Choice
-from raysweep.planning.cutting import Cut, Piece, finished_pieces, missing_cells, missing_shards
+from raysweep.planning.cutting import (
+    Cut,
+    Piece,
+    cells_of,
+    count,
+    finished_pieces,
+    missing_cells,
+    missing_shards,
+)
 from raysweep.planning.demand import Demands, Segment, everything
 from raysweep.planning.grid import made_streams, planned_engines, whole_stream
 from raysweep.planning.lengths import Lengths, run_lengths
@@ -131,9 +139,9 @@ def _plan_benchmark(
     longest = 0  # samples up to all token budgets
     for piece, new in finished_pieces(made):
         pieces.append(piece)
-        longest += len(new) if piece.budgets == most else 0
+        longest += count(new) if piece.budgets == most else 0
         if piece.budgets < most:
-            shorter |= dict.fromkeys(new, piece.part)
+            shorter |= dict.fromkeys(cells_of(new), piece.part)
     to_do: list[Shard] = []
     again: Counter[str] = Counter()
     complete = bool(made) and longest == made[0][0].samples

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyarrow import fs
 
 from raysweep.errors import ConfigError, shown
 from raysweep.storage.address import is_local, unfolded
 from raysweep.storage.in_flight import MOST, Gate, side_by_side
+from raysweep.storage.listing import LISTING, file_names, file_rows
 from raysweep.storage.publishing import publish
 from raysweep.storage.trouble import persistently
 
@@ -34,8 +34,6 @@ Result = TypeVar("Result")
 WHOLE_BELOW = 4_000_000
 # Work on files of a disk or of NFS that is done at once.
 LOCAL_WIDTH = 8
-# What a listing tells of each file: its name, its size in bytes, and when it was written, in nanoseconds.
-LISTING = pa.schema([("file", pa.string()), ("size", pa.int64()), ("modified", pa.int64())])
 
 
 class MissingFileError(ConfigError):
@@ -175,20 +173,19 @@ class Folder:
 
     def names(self, below: str) -> list[str]:
         """The files at any depth in the folder `below`, sorted. Empty if the folder is missing."""
-        return self.listing(below)["file"].to_pylist()
+
+        def act(filesystem: fs.FileSystem, path: str) -> list[str]:
+            return [f"{below}{file.removeprefix(path)}" for file in file_names(filesystem, path)]
+
+        return self._do(below, act)
 
     def listing(self, below: str) -> pa.Table:
         """The files at any depth in the folder `below`, with the columns of LISTING, sorted by name."""
 
         def act(filesystem: fs.FileSystem, path: str) -> pa.Table:
-            selector = fs.FileSelector(path, allow_not_found=True, recursive=True)
-            found = filesystem.get_file_info(selector)
-            rows = sorted(
-                (f"{below}{info.path.removeprefix(path)}", info.size, info.mtime_ns or 0)
-                for info in found
-                if info.type == fs.FileType.File
-            )
-            return pa.table([*zip(*rows, strict=True)] or [[], [], []], schema=LISTING)
+            rows = file_rows(filesystem, path)
+            named = [(f"{below}{file.removeprefix(path)}", *facts) for file, *facts in rows]
+            return pa.table([*zip(*named, strict=True)] or [[], [], []], schema=LISTING)
 
         return self._do(below, act)
 
@@ -235,12 +232,6 @@ class Folder:
                         file.unlink()
 
         self._do(below, act)
-
-
-def places_in(listing: pa.Table, names: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The place of each of these names in a listing. Null where it is not listed."""
-    options = pc.SetLookupOptions(value_set=listing["file"])
-    return pc.call_function("index_in", [names], options)
 
 
 def _is_file(filesystem: fs.FileSystem, path: str) -> bool:

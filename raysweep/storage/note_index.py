@@ -20,7 +20,8 @@ import numpy as np
 import pyarrow as pa
 
 from raysweep.errors import ConfigError
-from raysweep.storage.files import Folder, places_in
+from raysweep.storage.files import Folder
+from raysweep.storage.listing import places_in
 from raysweep.storage.note_rows import ROWS, together
 
 INDEX = "index"
@@ -49,7 +50,7 @@ class Index:
 
 
 def read_index(folder: Folder, listing: pa.Table) -> Index:
-    """What the index knows of the files of a listing (`files.LISTING`)."""
+    """What the index knows of the files of a listing (`listing.LISTING`)."""
     known = np.zeros(listing.num_rows, bool)
     tables, names = [], []
     for name, rows, settled_ns in _read(folder):

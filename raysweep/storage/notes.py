@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 
 from raysweep.storage.damaged import DamagedPartError
-from raysweep.storage.files import LISTING, MissingFileError, places_in
+from raysweep.storage.files import MissingFileError
+from raysweep.storage.listing import LISTING, places_in
 from raysweep.storage.note_index import read_index, write_index
 from raysweep.storage.note_rows import Noted, parts_of, rows_of, together
 from raysweep.storage.part import Part
@@ -34,7 +35,7 @@ MOST_LOOKS = 5
 class Notes:
     """What was found at a look.
 
-    listing  the files with parts (`files.LISTING`)
+    listing  the files with parts (`listing.LISTING`)
     by_file  the parts in each file that is whole
     damaged  the names of files that are not
     """
@@ -72,7 +73,9 @@ def _look(store: Store, before: Notes) -> Notes:
     if listing.equals(before.listing):
         return before
     by_file = {name: before.by_file[name] for name in _unchanged(listing, before)}
-    rest = listing.filter(pa.array([name not in by_file for name in listing["file"].to_pylist()]))
+    rest = listing.filter(
+        pa.array([name not in by_file for name in listing["file"].to_pylist()], pa.bool_())
+    )
     found, damaged = _read(store, rest, listing.num_rows, listed)
     by_file |= _by_file(found)
     ordered = {name: by_file[name] for name in listing["file"].to_pylist() if name in by_file}

@@ -247,22 +247,17 @@ class Store:
         return _names(self.part_files())
 
     def part_files(self) -> pa.Table:
-        """All files that should hold parts, as they are listed (`files.LISTING`).
+        """All files that should hold parts, as they are listed (`listing.LISTING`).
 
         A compacted file is published before the files that it replaces are removed. A listing that takes
         long may miss both, so the folder is listed again until no compacted file has come or gone.
         """
-        files = self._listed()
         while True:
-            before, files = files, self._listed()
-            if list(filter(is_compacted, _names(before))) == list(
-                filter(is_compacted, _names(files))
-            ):
+            files = self.folder.listing("samples")
+            files = files.filter(pa.array(map(_is_part, _names(files)), pa.bool_()))
+            now = list(filter(is_compacted, self.folder.names("samples")))
+            if now == list(filter(is_compacted, _names(files))):
                 return files
-
-    def _listed(self) -> pa.Table:
-        files = self.folder.listing("samples")
-        return files.filter(pa.array([bool(PART_NAME.search(name)) for name in _names(files)]))
 
     def read_notes(self, name: str, size: int | None = None) -> tuple[Part, ...]:
         """The parts that a file's metadata describe.
@@ -311,6 +306,10 @@ class Store:
                 tables.append(self._at(place, lambda found: self._read_part(found, columns)))
         # Parts that are older than a column have nulls in it.
         return pa.concat_tables(tables, promote_options="default")
+
+
+def _is_part(name: str) -> bool:
+    return PART_NAME.search(name) is not None
 
 
 def _names(files: pa.Table) -> list[str]:
