@@ -88,6 +88,13 @@ class Store:
     def read_text(self, name: str) -> str:
         return self.read_bytes(name).decode()
 
+    def text_if_there(self, name: str) -> str | None:
+        """The text of a file. None if it is missing. `exists` first would be a request more."""
+        try:
+            return self.read_text(name)
+        except MissingFileError:
+            return None
+
     def write_text(self, name: str, text: str) -> None:
         self.write_bytes(name, text.encode())
 
@@ -95,6 +102,12 @@ class Store:
         """Publish a whole file and replace any file of that name."""
         self.fence()
         self.folder.write(name, data)
+
+    def write_all(self, files: Iterable[tuple[str, bytes]]) -> None:
+        """Publish whole files, given by name and content, side by side."""
+        self.fence()
+        for _ in self.folder.side_by_side(lambda file: self.folder.write(*file), files):
+            self.fence(LOOK_EVERY_S)
 
     def write_table(self, name: str, table: pa.Table) -> None:
         """Publish a whole Parquet file. It carries the schema version and the lease's epoch."""
