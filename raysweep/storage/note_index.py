@@ -49,38 +49,60 @@ class Index:
     files: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class IndexFile:
+    """A file of the index.
+
+    rows    those of its rows that hold for listed files; None if the file cannot be read as one of the index
+    places  the place of each row's file in the listing
+    """
+
+    name: str
+    rows: pa.Table | None
+    places: np.ndarray
+
+
 def read_index(folder: Folder, listing: pa.Table) -> Index:
     """What the index knows of the files of a listing (`listing.LISTING`)."""
     known = np.zeros(listing.num_rows, bool)
     tables, names = [], []
-    for name, rows, settled_ns in _read(folder):
-        names.append(name)
-        place = places_in(listing, rows["file"])
-        found = place.is_valid().to_numpy()
-        place = place.fill_null(0).to_numpy()
-        if listing.num_rows:
-            for column in ("size", "modified"):
-                found &= rows[column].to_numpy() == listing[column].to_numpy()[place]
-            found &= (rows["modified"].to_numpy() <= settled_ns) & ~known[place]
-        known[place[found]] = True
-        tables.append(rows.filter(pa.array(found)))
+    for file in index_files(folder, listing):
+        if file.rows is not None:
+            names.append(file.name)
+            new = ~known[file.places]
+            known[file.places] = True
+            tables.append(file.rows.filter(pa.array(new)))
     return Index(together(tables), known, tuple(names))
 
 
-def _read(folder: Folder) -> Iterator[tuple[str, pa.Table, int]]:
-    """Name and rows of each of the index's files, and until when a file must have been written to count."""
+def index_files(folder: Folder, listing: pa.Table) -> Iterator[IndexFile]:
+    """The files of the index, with what holds for the files of a listing."""
     try:
-        listing = folder.listing(INDEX)
+        there = folder.listing(INDEX)
     except ConfigError:  # no right to read it
         return
-    written = dict(zip(listing["file"].to_pylist(), listing["modified"].to_pylist(), strict=True))
+    written = dict(zip(there["file"].to_pylist(), there["modified"].to_pylist(), strict=True))
     names = [name for name in written if NAME.fullmatch(name)]
-    for name, rows in zip(
-        names, folder.side_by_side(lambda name: _rows(folder, name), names), strict=True
-    ):
-        if rows is not None:
-            age_ns = int(rows.schema.metadata[LISTED_KEY]) + int(SETTLED_S * 1e9)
-            yield name, rows.replace_schema_metadata(None), written[name] - age_ns
+    read = folder.side_by_side(lambda name: _rows(folder, name), names)
+    for name, rows in zip(names, read, strict=True):
+        if rows is None:
+            yield IndexFile(name, None, np.zeros(0, int))
+            continue
+        age_ns = int(rows.schema.metadata[LISTED_KEY]) + int(SETTLED_S * 1e9)
+        holds, places = _holding(rows, listing, written[name] - age_ns)
+        valid = rows.replace_schema_metadata(None).filter(pa.array(holds))
+        yield IndexFile(name, valid, places[holds])
+
+
+def _holding(rows: pa.Table, listing: pa.Table, settled_ns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each row holds for a listed file that was written until `settled_ns`, and the file's place."""
+    place = places_in(listing, rows["file"])
+    holds = place.is_valid().to_numpy() & (rows["modified"].to_numpy() <= settled_ns)
+    places = place.fill_null(0).to_numpy()
+    if listing.num_rows:
+        for column in ("size", "modified"):
+            holds &= rows[column].to_numpy() == listing[column].to_numpy()[places]
+    return holds, places
 
 
 def _rows(folder: Folder, name: str) -> pa.Table | None:
