@@ -6,7 +6,7 @@ small file takes one of them once its size is known.
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -98,7 +98,7 @@ class Folder:
         act: Callable[[Item], Result],
         items: Iterable[Item],
         bytes_of: Callable[[Item], int] = lambda item: 0,
-    ) -> Iterator[Result]:
+    ) -> Generator[Result]:
         """The results of `act`, which reads or writes files of this folder, in the order of the items.
 
         bytes_of  the bytes that an item has in memory (`in_flight.side_by_side`)

@@ -7,7 +7,7 @@ grows slowly, as TCP does. All folders of a process on the same storage share on
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
@@ -70,7 +70,7 @@ def side_by_side(
     items: Iterable[Item],
     most: int,
     bytes_of: Callable[[Item], int] = lambda item: 0,
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """The results of `act`, in the order of the items, of which several are worked on at once.
 
     most      how many items are worked on at once; twice as many may have been begun and not been taken

@@ -6,6 +6,7 @@ from raysweep.storage.note_index import index_files
 from raysweep.storage.note_rows import parts_of
 from raysweep.storage.part import Part
 from raysweep.storage.store import Store
+from raysweep.system.quantities import plural
 
 
 def check_index(store: Store, parts: Iterable[Part]) -> Iterator[tuple[str, str]]:
@@ -22,7 +23,8 @@ def check_index(store: Store, parts: Iterable[Part]) -> Iterator[tuple[str, str]
             (part, by_place.get((part.file, part.shard_id), part)) for part in parts_of(file.rows)
         )
         if wrong := [part for part, true in said if part != true]:
+            count = plural(len(wrong), "part")
             yield (
                 file.name,
-                f"it says of {wrong[0].file} and {len(wrong) - 1:,} others what they do not say",
+                f"it does not say what {count} say, of which {wrong[0].file} is the first",
             )
