@@ -34,7 +34,7 @@ class PlannedShard:
     """A shard as a row of plan.parquet. `shard` is None if the shard is finished.
 
     again  how many samples of a finished shard are made again in missing ones, up to more token budgets
-    place  where the part of a finished shard lies
+    part   that of a finished shard
     """
 
     shard_id: str
@@ -46,11 +46,16 @@ class PlannedShard:
     est_tokens: int
     shard: Shard | None
     again: int = 0
-    place: Place | None = None
+    part: Part | None = None
 
     @property
     def samples(self) -> int:
         return len(self.question_ids) * self.sample_count
+
+    @property
+    def place(self) -> Place | None:
+        """Where the part of a finished shard lies."""
+        return place_of(self.part) if self.part else None
 
 
 @dataclass(frozen=True)
@@ -211,5 +216,5 @@ def _planned(
         est_tokens=est_tokens(shard),
         shard=None if part else shard,
         again=again,
-        place=place_of(part) if part else None,
+        part=part,
     )

@@ -8,6 +8,8 @@ adaptive. They are made again only if these have changed.
 from collections.abc import Callable
 from datetime import datetime
 
+import pyarrow as pa
+
 from raysweep.adaptive.rounds import Rounds, restored
 from raysweep.planning.estimate import Estimate, estimates
 from raysweep.planning.grid import planned_engines
@@ -20,6 +22,7 @@ from raysweep.storage.notes import Notes, look
 from raysweep.storage.part import Part
 from raysweep.storage.part_file import once
 from raysweep.storage.store import Store
+from raysweep.system.collecting import rare_collections
 
 
 class FolderView:
@@ -43,10 +46,12 @@ class FolderView:
         A damaged part is renamed, so that it no longer counts, and told. Raises ConfigError for a part of
         another schema version.
         """
-        notes = look(self.store, self._notes or Notes())
+        with rare_collections():
+            notes = look(self.store, self._notes or Notes())
+        pa.default_memory_pool().release_unused()
         for name in notes.damaged:
             self.tell(self.store.path(set_aside(self.store.folder, name)))
-        if self._notes is None or notes.by_file != self._notes.by_file:
+        if self._notes is None or not _same(notes, self._notes):
             self._parts, self._plan, self._costs = tuple(once(notes.parts)), None, None
         self._notes = notes
         self._look_at_records()
@@ -92,7 +97,8 @@ class FolderView:
         """Every shard that the run wants so far, finished or missing."""
         parts, rounds = self.parts, self.rounds
         if self._plan is None:
-            self._plan = make_plan(self.config, parts, rounds.demands() if rounds else None)
+            with rare_collections():
+                self._plan = make_plan(self.config, parts, rounds.demands() if rounds else None)
         return self._plan
 
     @property
@@ -109,3 +115,11 @@ class FolderView:
         if self._written is not self.plan:
             write_plan(self.config, self.plan, self.costs, self.store)
             self._written = self.plan
+
+
+def _same(notes: Notes, before: Notes) -> bool:
+    """Whether the same parts lie in the same files."""
+    if notes is before:
+        return True
+    files = ([part.file for part in one.parts] for one in (notes, before))
+    return notes.parts == before.parts and next(files) == next(files)

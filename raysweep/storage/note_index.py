@@ -71,7 +71,7 @@ def read_index(folder: Folder, listing: pa.Table) -> Index:
             names.append(file.name)
             new = ~known[file.places]
             known[file.places] = True
-            tables.append(file.rows.filter(pa.array(new)))
+            tables.append(_where(file.rows, new))
     return Index(together(tables), known, tuple(names))
 
 
@@ -90,8 +90,12 @@ def index_files(folder: Folder, listing: pa.Table) -> Iterator[IndexFile]:
             continue
         age_ns = int(rows.schema.metadata[LISTED_KEY]) + int(SETTLED_S * 1e9)
         holds, places = _holding(rows, listing, written[name] - age_ns)
-        valid = rows.replace_schema_metadata(None).filter(pa.array(holds))
+        valid = _where(rows.replace_schema_metadata(None), holds)
         yield IndexFile(name, valid, places[holds])
+
+
+def _where(rows: pa.Table, chosen: np.ndarray) -> pa.Table:
+    return rows if chosen.all() else rows.filter(pa.array(chosen))
 
 
 def _holding(rows: pa.Table, listing: pa.Table, settled_ns: int) -> tuple[np.ndarray, np.ndarray]:

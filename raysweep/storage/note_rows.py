@@ -25,6 +25,8 @@ class Noted(NamedTuple):
 
 # Strings that differ from part to part.
 UNSHARED = {"shard_id", "file"}
+# Rows that are read at a time, to hold few values besides the parts.
+BATCH = 10_000
 SHARED = pa.dictionary(pa.int32(), pa.string())
 NUMBERS = {int: pa.int64(), float: pa.float64()}
 NAMES = tuple(field.name for field in fields(Part))
@@ -72,21 +74,31 @@ def _text(mapping: Mapping[str, str]) -> str:
 
 
 def together(tables: Iterable[pa.Table]) -> pa.Table:
-    """The rows of several tables in one chunk."""
-    return pa.concat_tables([ROWS.empty_table(), *tables]).unify_dictionaries().combine_chunks()
+    """The rows of several tables in one chunk. A single table that has one chunk is given back as it is."""
+    filled = [table for table in tables if table.num_rows]
+    if len(filled) == 1 and all(column.num_chunks == 1 for column in filled[0].columns):
+        return filled[0]
+    return pa.concat_tables([ROWS.empty_table(), *filled]).unify_dictionaries().combine_chunks()
 
 
 def parts_of(rows: pa.Table) -> list[Part]:
     """The parts of these rows. Equal mappings are one object."""
     rows = together([rows])
-    return list(map(Part, *(_values(name, rows[name]) for name in NAMES)))
+    shared = {name: _shared(name, rows[name]) for name in NAMES if _type(name) == SHARED}
+    parts: list[Part] = []
+    for start in range(0, rows.num_rows, BATCH):
+        some = rows.slice(start, BATCH)
+        parts += map(Part, *(_values(some[name], shared.get(name)) for name in NAMES))
+    return parts
 
 
-def _values(name: str, column: pa.ChunkedArray) -> list[Any]:
-    if column.type != SHARED or not len(column):
+def _shared(name: str, column: pa.ChunkedArray) -> list[Any]:
+    """The different values of a column."""
+    values = column.chunk(0).dictionary.to_pylist() if len(column) else []
+    return list(map(json.loads, values)) if EXPECTED.get(name) is dict else values
+
+
+def _values(column: pa.ChunkedArray, shared: list[Any] | None) -> list[Any]:
+    if shared is None:
         return column.to_pylist()
-    array = column.chunk(0)
-    shared = array.dictionary.to_pylist()
-    if EXPECTED.get(name) is dict:
-        shared = list(map(json.loads, shared))
-    return [shared[place] for place in array.indices.to_pylist()]
+    return [shared[place] for place in column.chunk(0).indices.to_pylist()]

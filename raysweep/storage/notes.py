@@ -5,8 +5,6 @@ another reads only what has changed since.
 """
 
 import time
-from collections import defaultdict
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -36,18 +34,13 @@ class Notes:
     """What was found at a look.
 
     listing  the files with parts (`listing.LISTING`)
-    by_file  the parts in each file that is whole
-    damaged  the names of files that are not
+    parts    those in all files that are whole, by file; a part that is being moved may be in two
+    damaged  the names of files that are not whole
     """
 
     listing: pa.Table = field(default_factory=LISTING.empty_table)
-    by_file: dict[str, tuple[Part, ...]] = field(default_factory=dict)
+    parts: tuple[Part, ...] = ()
     damaged: tuple[str, ...] = ()
-
-    @property
-    def parts(self) -> Iterator[Part]:
-        """All parts. While a file is compacted, a part may be in two files."""
-        return (part for parts in self.by_file.values() for part in parts)
 
     @property
     def newest(self) -> datetime | None:
@@ -72,17 +65,23 @@ def _look(store: Store, before: Notes) -> Notes:
     listing = store.part_files()
     if listing.equals(before.listing):
         return before
-    by_file = {name: before.by_file[name] for name in _unchanged(listing, before)}
+    if not before.parts:
+        new, damaged = _read(store, listing, listing.num_rows, listed)
+        return Notes(listing, _by_file(new), damaged)
+    kept = _unchanged(listing, before)
     rest = listing.filter(
-        pa.array([name not in by_file for name in listing["file"].to_pylist()], pa.bool_())
+        pa.array([name not in kept for name in listing["file"].to_pylist()], pa.bool_())
     )
-    found, damaged = _read(store, rest, listing.num_rows, listed)
-    by_file |= _by_file(found)
-    ordered = {name: by_file[name] for name in listing["file"].to_pylist() if name in by_file}
-    return Notes(listing, ordered, damaged)
+    new, damaged = _read(store, rest, listing.num_rows, listed)
+    parts = [part for part in before.parts if part.file in kept]
+    return Notes(listing, _by_file([*parts, *new]), damaged)
 
 
-def _unchanged(listing: pa.Table, before: Notes) -> Iterator[str]:
+def _by_file(parts: list[Part]) -> tuple[Part, ...]:
+    return tuple(sorted(parts, key=lambda part: part.file))
+
+
+def _unchanged(listing: pa.Table, before: Notes) -> set[str]:
     """The files that are listed as they were before, and were whole."""
     place = places_in(before.listing, listing["file"])
     there = place.is_valid()
@@ -90,24 +89,25 @@ def _unchanged(listing: pa.Table, before: Notes) -> Iterator[str]:
     same = np.ones(now.num_rows, bool)
     for column in ("size", "modified"):
         same &= now[column].to_numpy() == then[column].to_numpy()
-    names = now["file"].filter(pa.array(same)).to_pylist()
-    return (name for name in names if name in before.by_file)
+    whole = {part.file for part in before.parts}
+    return whole.intersection(now["file"].filter(pa.array(same)).to_pylist())
 
 
 def _read(
     store: Store, listing: pa.Table, of: int, listed: float
-) -> tuple[pa.Table, tuple[str, ...]]:
-    """The rows of the listed files by the index and by their footers, and the damaged files.
+) -> tuple[list[Part], tuple[str, ...]]:
+    """The parts in the listed files by the index and by their footers, and the damaged files.
 
     of  the number of files in the whole listing
     """
     if listing.num_rows < FEWEST_NEW:
-        return _footers(store, listing)
+        new, damaged = _footers(store, listing)
+        return parts_of(new), damaged
     index = read_index(store.folder, listing)
     new, damaged = _footers(store, listing.filter(pa.array(~index.known)))
     if new.num_rows >= max(FEWEST_NEW, NEW_SHARE * of):
         write_index(store.folder, index, new, listed)
-    return together([index.rows, new]), damaged
+    return parts_of(together([index.rows, new])), damaged
 
 
 def _footers(store: Store, listing: pa.Table) -> tuple[pa.Table, tuple[str, ...]]:
@@ -126,10 +126,3 @@ def _footers(store: Store, listing: pa.Table) -> tuple[pa.Table, tuple[str, ...]
         tables.append(rows_of(one for one in some if isinstance(one, Noted)))
         damaged += [one.name for one in some if isinstance(one, DamagedPartError)]
     return together(tables), tuple(damaged)
-
-
-def _by_file(rows: pa.Table) -> dict[str, tuple[Part, ...]]:
-    found: dict[str, list[Part]] = defaultdict(list)
-    for part in parts_of(rows):
-        found[part.file].append(part)
-    return {name: tuple(parts) for name, parts in found.items()}

@@ -100,7 +100,7 @@ def test_a_later_look_reads_what_has_changed_and_forgets_what_is_gone(store, foo
     os.unlink(file_of(store, part(0)))
     after = look(store, before)
     assert footers == [part(5).name]
-    assert list(after.parts) == by_footers(store) and len(after.by_file) == COUNT - 1
+    assert list(after.parts) == by_footers(store) and len(after.parts) == COUNT - 1
 
 
 @pytest.mark.parametrize(
