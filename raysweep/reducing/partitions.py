@@ -151,16 +151,22 @@ def _read_ahead(partitions: Sequence[Partition], sweep: Sweep, store: Store) -> 
 
 def read_partition(partition: Partition, sweep: Sweep, store: Store) -> Read:
     """Read a partition's samples from its parts; set damaged parts aside."""
-    parts, set_aside = [], []
-    for place, question_ids in partition.finished.items():
+
+    def read(finished: tuple[Place, tuple[str, ...]]) -> pa.Table | DamagedPartError:
+        place, question_ids = finished
         try:
             part = store.read_part(place, COLUMNS, DICTIONARIES)
         except DamagedPartError as error:
-            set_aside.append(store.path(damaged.set_aside(store.folder, error.name)))
-            continue
+            return error
         # A part of an earlier run may hold questions that have changed since.
         planned = positions(part["question_id"], question_ids) >= 0
-        parts.append(part if planned.all() else part.filter(pa.array(planned)))
+        return part if planned.all() else part.filter(pa.array(planned))
+
+    found = list(store.folder.side_by_side(read, partition.finished.items()))
+    parts = [one for one in found if isinstance(one, pa.Table)]
+    # Several parts may lie in one damaged file.
+    names = dict.fromkeys(one.name for one in found if isinstance(one, DamagedPartError))
+    set_aside = [store.path(damaged.set_aside(store.folder, name)) for name in names]
     if not parts:
         return Read(SAMPLES.empty_table(), tuple(set_aside))
     samples = _wanted(pa.concat_tables(parts), _benchmark(partition, sweep), sweep.samples)

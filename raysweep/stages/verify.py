@@ -1,6 +1,7 @@
 """The stage verify: report what is wrong in a run's folder, and move it aside if the user asks for that."""
 
 from collections.abc import Callable, Sequence
+from itertools import starmap
 
 from rich.console import Console
 from rich.progress import track
@@ -12,6 +13,7 @@ from raysweep.storage.store import Store
 from raysweep.system.exit_status import DONE, WORK_REMAINS
 from raysweep.system.quantities import plural
 from raysweep.upkeep.verify import Problem, check_doubles, check_parts, check_prompts, check_tables
+from raysweep.upkeep.verify_index import check_index
 
 
 def run_stage(run: Context) -> int:
@@ -39,6 +41,7 @@ def verify_run(config: RunConfig, store: Store, console: Console, say: Say) -> b
     sound = [one.part for one in checked if one.part]
     problems += [*check_doubles(config, sound), *check_prompts(sound)]
     problems += check_tables(store)
+    problems += starmap(Problem, check_index(store, sound))
     rows, unsealed = sum(one.rows for one in checked), sum(not one.sealed for one in checked)
     found = plural(len(problems), "problem") if problems else "no problem"
     say(

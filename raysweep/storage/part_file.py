@@ -99,6 +99,9 @@ def once(parts: Iterable[Part]) -> Iterator[Part]:
 
     While a file is replaced by a compacted one, a part lies in both. The compacted one counts.
     """
+    parts = list(parts)
+    if not any(is_compacted(part.file) for part in parts):
+        return iter(sorted(parts, key=lambda part: part.file))
     found: dict[str, Part] = {}
     for part in sorted(parts, key=lambda one: (not is_compacted(one.file), one.file)):
         found.setdefault(part.name, part)

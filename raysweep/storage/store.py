@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,6 +32,9 @@ from raysweep.storage.part_file import (
 from raysweep.storage.schemas import READABLE_VERSIONS, SAMPLES, SCHEMA_VERSION
 from raysweep.storage.seal import check_whole, opened, seal, sealed_metadata
 from raysweep.system.safe_text import without_secrets
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import FileMetaData
 
 # A temporary file that is younger than this may still be in use.
 LEFTOVER_AGE_S = 3600
@@ -85,6 +88,13 @@ class Store:
     def read_text(self, name: str) -> str:
         return self.read_bytes(name).decode()
 
+    def text_if_there(self, name: str) -> str | None:
+        """The text of a file. None if it is missing. `exists` first would be a request more."""
+        try:
+            return self.read_text(name)
+        except MissingFileError:
+            return None
+
     def write_text(self, name: str, text: str) -> None:
         self.write_bytes(name, text.encode())
 
@@ -92,6 +102,12 @@ class Store:
         """Publish a whole file and replace any file of that name."""
         self.fence()
         self.folder.write(name, data)
+
+    def write_all(self, files: Iterable[tuple[str, bytes]]) -> None:
+        """Publish whole files, given by name and content, side by side."""
+        self.fence()
+        for _ in self.folder.side_by_side(lambda file: self.folder.write(*file), files):
+            self.fence(LOOK_EVERY_S)
 
     def write_table(self, name: str, table: pa.Table) -> None:
         """Publish a whole Parquet file. It carries the schema version and the lease's epoch."""
@@ -240,24 +256,31 @@ class Store:
                 return once(part for parts in notes for part in parts)
 
     def part_names(self) -> list[str]:
-        """The names of all files that should hold parts, relative to the run's folder.
+        """The names of all files that should hold parts, relative to the run's folder, sorted."""
+        return _names(self.part_files())
+
+    def part_files(self) -> pa.Table:
+        """All files that should hold parts, as they are listed (`listing.LISTING`).
 
         A compacted file is published before the files that it replaces are removed. A listing that takes
         long may miss both, so the folder is listed again until no compacted file has come or gone.
         """
-        names = self._listed()
         while True:
-            before, names = names, self._listed()
-            if list(filter(is_compacted, before)) == list(filter(is_compacted, names)):
-                return names
+            files = self.folder.listing("samples")
+            files = files.filter(pa.array(map(_is_part, _names(files)), pa.bool_()))
+            now = list(filter(is_compacted, self.folder.names("samples")))
+            if now == list(filter(is_compacted, _names(files))):
+                return files
 
-    def _listed(self) -> list[str]:
-        return [name for name in self.folder.names("samples") if PART_NAME.search(name)]
+    def read_notes(self, name: str, size: int | None = None) -> tuple[Part, ...]:
+        """The parts that a file's metadata describe.
 
-    def read_notes(self, name: str) -> tuple[Part, ...]:
-        """The parts that a file's metadata describe. Raises as `parts` does, or MissingFileError."""
+        size  the file's size in bytes, if it is known; an object store is then asked once
+
+        Raises as `parts` does, or MissingFileError.
+        """
         try:
-            metadata = self.folder.read(name, sealed_metadata).metadata or {}
+            metadata = self._footer(name, size).metadata or {}
             version, parts = metadata[VERSION_KEY].decode(), notes_of(name, metadata)
         except MissingFileError:
             raise
@@ -270,6 +293,13 @@ class Store:
                 "another run"
             )
         return parts
+
+    def _footer(self, name: str, size: int | None) -> "FileMetaData":
+        if size is not None:
+            with suppress(*Damage):  # it is read again, and then it is known what is wrong
+                if found := self.folder.read_footer(name, size):
+                    return found
+        return self.folder.read(name, sealed_metadata)
 
     def _damaged(self, name: str, error: Exception) -> DamagedPartError:
         """The error for a part that cannot be read. Raises if the storage is at fault, not the part."""
@@ -289,3 +319,11 @@ class Store:
                 tables.append(self._at(place, lambda found: self._read_part(found, columns)))
         # Parts that are older than a column have nulls in it.
         return pa.concat_tables(tables, promote_options="default")
+
+
+def _is_part(name: str) -> bool:
+    return PART_NAME.search(name) is not None
+
+
+def _names(files: pa.Table) -> list[str]:
+    return files["file"].to_pylist()

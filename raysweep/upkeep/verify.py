@@ -8,10 +8,8 @@ returned.
 
 import itertools
 import json
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -34,8 +32,6 @@ from raysweep.storage.summary import SUMMARY
 from raysweep.upkeep.growing import mixed_prompts
 from raysweep.upkeep.verify_decisions import check_decisions
 
-# The most threads. Parts are in memory while they are read, so more threads would need more memory.
-READERS = 8
 # The most problems that are told of a part.
 MOST_SHOWN = 3
 # Parts of early versions lack these columns.
@@ -75,9 +71,12 @@ class Checked:
 
 
 def check_parts(config: RunConfig, store: Store, names: Iterable[str]) -> Iterator[Checked]:
-    """Check the parts of these names with several threads. Results come in the order of the names."""
-    with ThreadPoolExecutor(min(READERS, os.cpu_count() or 1)) as readers:
-        yield from readers.map(lambda name: check_part(config, store, name), names)
+    """Check the parts of these names side by side. Results come in the order of the names."""
+    files = store.part_files()
+    sizes = dict(zip(files["file"].to_pylist(), files["size"].to_pylist(), strict=True))
+    yield from store.folder.side_by_side(
+        lambda name: check_part(config, store, name), names, lambda name: sizes.get(name, 0)
+    )
 
 
 def check_part(config: RunConfig, store: Store, name: str) -> Checked:
