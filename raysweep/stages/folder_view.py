@@ -83,6 +83,14 @@ class FolderView:
         return tuple(once(part for parts in self._notes.values() for part in parts))
 
     @property
+    def copied(self) -> set[str]:
+        """The engines of which a part lies in two files, because compaction was cut short."""
+        parts, notes = self.parts, self._notes or {}
+        once = {(part.file, part.name) for part in parts}
+        every = (part for parts in notes.values() for part in parts)
+        return {part.engine_id for part in every if (part.file, part.name) not in once}
+
+    @property
     def _streams(self) -> set[str]:
         return {part.stream_id for part in self.parts}
 

@@ -36,18 +36,19 @@ def verify_run(config: RunConfig, store: Store, console: Console, say: Say) -> b
     reading = check_parts(config, store, names)
     checked = list(track(reading, "verify", len(names), console=console))
     problems = [problem for one in checked for problem in one.problems]
-    sound = [one.part for one in checked if one.part]
+    sound = [part for one in checked for part in one.parts]
     problems += [*check_doubles(config, sound), *check_prompts(sound)]
     problems += check_tables(store)
+    parts = sum(one.held for one in checked)
     rows, unsealed = sum(one.rows for one in checked), sum(not one.sealed for one in checked)
     found = plural(len(problems), "problem") if problems else "no problem"
     say(
         "verify",
-        f"{found} found in {plural(rows, 'sample')} of {plural(len(names), 'part')}",
+        f"{found} found in {plural(rows, 'sample')} of {plural(parts, 'part')}",
         PLAIN,
     )
     if unsealed:
-        say("", f"{plural(unsealed, 'part')} without a seal: only their pages were checked", PLAIN)
+        say("", f"{plural(unsealed, 'file')} without a seal: only their pages were checked", PLAIN)
     for problem in problems:
         say("wrong", f"{store.path(problem.name)}: {problem.text}", RED)
     return not problems or _mended(config, store, problems, say)

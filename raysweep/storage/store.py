@@ -10,28 +10,33 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from raysweep.errors import ConfigError
 from raysweep.shard import Place
 from raysweep.storage.address import absolute, below
 from raysweep.storage.damaged import Damage, DamagedPartError
+from raysweep.storage.encoding import parquet_bytes
 from raysweep.storage.files import Folder, MissingFileError
 from raysweep.storage.lease import LOOK_EVERY_S, Lease
 from raysweep.storage.part import PART_KEY, Part, encoded
 from raysweep.storage.part_file import (
     PART_NAME,
+    described,
     groups_of,
     is_compacted,
     notes_of,
     once,
 )
 from raysweep.storage.schemas import READABLE_VERSIONS, SAMPLES, SCHEMA_VERSION
-from raysweep.storage.seal import check_whole, opened, seal, sealed_metadata
+from raysweep.storage.seal import check_whole, opened, sealed_metadata
+from raysweep.storage.whole_file import WholeFile, whole_file
 from raysweep.system.safe_text import without_secrets
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import FileMetaData
 
 # A temporary file that is younger than this may still be in use.
 LEFTOVER_AGE_S = 3600
@@ -95,22 +100,18 @@ class Store:
 
     def write_table(self, name: str, table: pa.Table) -> None:
         """Publish a whole Parquet file. It carries the schema version and the lease's epoch."""
-        self.write_bytes(name, self._encoded(table, {}))
+        self.write_bytes(name, self._encoded([table], {}))
 
     def _encoded(
-        self, table: pa.Table, metadata: dict[bytes, bytes], version: int = SCHEMA_VERSION
+        self,
+        tables: Iterable[pa.Table],
+        metadata: dict[bytes, bytes],
+        version: int = SCHEMA_VERSION,
     ) -> bytes:
         stamped = {VERSION_KEY: str(version).encode(), **metadata}
         if self.lease is not None:
             stamped[EPOCH_KEY] = str(self.lease.epoch).encode()
-        sink = pa.BufferOutputStream()
-        pq.write_table(
-            table.replace_schema_metadata(stamped),
-            sink,
-            compression="zstd",
-            write_page_checksum=True,
-        )
-        return seal(sink.getvalue().to_pybytes())
+        return parquet_bytes(tables, stamped)
 
     def read_table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         try:
@@ -129,9 +130,15 @@ class Store:
         """Publish a shard's samples under the shard's name. A part that is rewritten keeps its version."""
         if self.lease is not None:
             part = replace(part, epoch=self.lease.epoch)
-        data = self._encoded(samples, {PART_KEY: encoded(part)}, part.version)
+        data = self._encoded([samples], {PART_KEY: encoded(part)}, part.version)
         self.fence(LOOK_EVERY_S)
         self.folder.write(part.name, data)
+
+    def write_parts(self, name: str, parts: Sequence[Part], tables: Iterable[pa.Table]) -> None:
+        """Publish a compacted file: parts of one schema version, and the table of each."""
+        data = self._encoded(tables, described(parts), parts[0].version)
+        self.fence(LOOK_EVERY_S)
+        self.folder.write(name, data)
 
     def read_part(
         self, place: Place, columns: Sequence[str], dictionaries: Sequence[str] = ()
@@ -207,24 +214,17 @@ class Store:
 
         return self._at(place, read)
 
-    def read_whole_file(self, name: str) -> tuple[tuple[Part, ...], pa.Table, bool]:
-        """The parts in a file, its table with every byte checked, and whether it has a seal.
-
-        Raises as `read_whole_part` does.
-        """
-        parts = self.read_notes(name)
-        table, sealed = self._read_whole(name)
-        return parts, table, sealed
+    def read_whole_file(self, name: str) -> WholeFile:
+        """A file of samples with every byte checked. Raises as `read_whole_part` does."""
+        self.read_notes(name)
+        return whole_file(name, self.path(name), self.read_bytes(name))
 
     def read_whole_table(self, name: str) -> pa.Table:
         """A table with every byte checked. Raises DamagedPartError if it changed since it was written."""
-        return self._read_whole(name)[0]
-
-    def _read_whole(self, name: str) -> tuple[pa.Table, bool]:
         data = self.read_bytes(name)
         try:
-            sealed = check_whole(data)
-            return opened(pa.BufferReader(data)).read(use_threads=False), sealed
+            check_whole(data)
+            return opened(pa.BufferReader(data)).read(use_threads=False)
         except (*Damage, OSError) as error:
             raise DamagedPartError(name, self.path(name), error) from error
 
@@ -239,25 +239,30 @@ class Store:
                 notes = [self.read_notes(name) for name in self.part_names()]
                 return once(part for parts in notes for part in parts)
 
-    def part_names(self) -> list[str]:
-        """The names of all files that should hold parts, relative to the run's folder.
+    def part_names(self, below: str = "samples") -> list[str]:
+        """The names of all files below a folder that should hold parts, relative to the run's folder.
 
         A compacted file is published before the files that it replaces are removed. A listing that takes
         long may miss both, so the folder is listed again until no compacted file has come or gone.
         """
-        names = self._listed()
+        names = self._listed(below)
         while True:
-            before, names = names, self._listed()
+            before, names = names, self._listed(below)
             if list(filter(is_compacted, before)) == list(filter(is_compacted, names)):
                 return names
 
-    def _listed(self) -> list[str]:
-        return [name for name in self.folder.names("samples") if PART_NAME.search(name)]
+    def _listed(self, below: str) -> list[str]:
+        return [name for name in self.folder.names(below) if PART_NAME.search(name)]
 
     def read_notes(self, name: str) -> tuple[Part, ...]:
         """The parts that a file's metadata describe. Raises as `parts` does, or MissingFileError."""
+        return self.read_footer(name)[0]
+
+    def read_footer(self, name: str) -> tuple[tuple[Part, ...], "FileMetaData"]:
+        """The parts in a file, and its Parquet metadata. Raises as `read_notes` does."""
         try:
-            metadata = self.folder.read(name, sealed_metadata).metadata or {}
+            footer = self.folder.read(name, sealed_metadata)
+            metadata = footer.metadata or {}
             version, parts = metadata[VERSION_KEY].decode(), notes_of(name, metadata)
         except MissingFileError:
             raise
@@ -269,7 +274,7 @@ class Store:
                 f"{', '.join(map(str, READABLE_VERSIONS))}; use the raysweep that wrote it, or choose "
                 "another run"
             )
-        return parts
+        return parts, footer
 
     def _damaged(self, name: str, error: Exception) -> DamagedPartError:
         """The error for a part that cannot be read. Raises if the storage is at fault, not the part."""

@@ -28,6 +28,7 @@ from raysweep.spec import EngineSpec
 from raysweep.storage import result_files, schemas
 from raysweep.storage.damaged import DamagedPartError
 from raysweep.storage.part import Part
+from raysweep.storage.part_file import is_compacted
 from raysweep.storage.record import CONFIG, read_record
 from raysweep.storage.store import EPOCH_KEY, Store
 from raysweep.storage.summary import SUMMARY
@@ -65,11 +66,15 @@ class Problem:
 
 @dataclass(frozen=True)
 class Checked:
-    """A file that was read, and its problems. `part` is None if there are problems."""
+    """A file that was read, its problems, and those of its parts that have none.
+
+    held  the number of all its parts
+    """
 
     name: str
     problems: tuple[Problem, ...]
-    part: Part | None = None
+    parts: tuple[Part, ...] = ()
+    held: int = 1
     rows: int = 0
     sealed: bool = True
 
@@ -77,21 +82,29 @@ class Checked:
 def check_parts(config: RunConfig, store: Store, names: Iterable[str]) -> Iterator[Checked]:
     """Check the parts of these names with several threads. Results come in the order of the names."""
     with ThreadPoolExecutor(min(READERS, os.cpu_count() or 1)) as readers:
-        yield from readers.map(lambda name: check_part(config, store, name), names)
+        yield from readers.map(lambda name: check_file(config, store, name), names)
 
 
-def check_part(config: RunConfig, store: Store, name: str) -> Checked:
-    """Check one part against itself and the run."""
+def check_file(config: RunConfig, store: Store, name: str) -> Checked:
+    """Check each part of a file against itself and the run."""
+    problems: list[Problem] = []
+    sound: list[Part] = []
+    rows = 0
     try:
-        (part,), table, sealed = store.read_whole_file(name)
+        whole = store.read_whole_file(name)
+        for part in whole.parts:
+            table = whole.table(part)
+            found = list(itertools.islice(part_problems(config, part, table), MOST_SHOWN))
+            where = f"{part.shard_id}: " if is_compacted(name) else ""
+            problems += (Problem(name, where + text) for text in found)
+            sound += () if found else (part,)
+            rows += table.num_rows
     except DamagedPartError as error:
         return Checked(name, (Problem(name, str(error.reason)),))
     except (ConfigError, StorageError) as error:
-        # The part has another version or cannot be reached, so it must not be moved.
+        # The file has another version or cannot be reached, so it must not be moved.
         return Checked(name, (Problem(name, str(error), mended=False),))
-    texts = itertools.islice(part_problems(config, part, table), MOST_SHOWN)
-    problems = tuple(Problem(name, text) for text in texts)
-    return Checked(name, problems, None if problems else part, table.num_rows, sealed)
+    return Checked(name, tuple(problems), tuple(sound), len(whole.parts), rows, whole.sealed)
 
 
 def part_problems(config: RunConfig, part: Part, table: pa.Table) -> Iterator[str]:

@@ -38,8 +38,9 @@ def parts_of(shards: Iterable[Shard]) -> list[Part]:
 
 def read_file(store: Store, name: str) -> tuple[Part, pa.Table]:
     """The one part of a shard file, with every byte checked."""
-    (part,), table, _ = store.read_whole_file(name)
-    return part, table
+    whole = store.read_whole_file(name)
+    (part,) = whole.parts
+    return part, whole.table(part)
 
 
 def files(folder: Path) -> list[str]:

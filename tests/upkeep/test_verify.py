@@ -46,7 +46,7 @@ def config(command: Command) -> RunConfig:
 def problems(config: RunConfig, store: Store) -> list[str]:
     checked = list(check_parts(config, store, store.part_names()))
     found = [problem for one in checked for problem in one.problems]
-    sound = [one.part for one in checked if one.part]
+    sound = [part for one in checked for part in one.parts]
     found += [*check_doubles(config, sound), *check_prompts(sound)]
     return [problem.text for problem in [*found, *check_tables(store)]]
 
