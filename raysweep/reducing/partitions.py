@@ -24,8 +24,9 @@ from raysweep.reducing.scenarios import Scenario, make_scenarios
 from raysweep.run_config import Sweep
 from raysweep.shard import Place
 from raysweep.spec import Benchmark, EngineSpec
-from raysweep.storage import damaged
 from raysweep.storage.damaged import DamagedPartError
+from raysweep.storage.files import MissingFileError
+from raysweep.storage.rescue import rescued
 from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store
 from raysweep.system.workers import Workers
@@ -94,10 +95,14 @@ def reduce_here(partitions: Sequence[Partition], sweep: Sweep, store: Store) -> 
 
 @dataclass(frozen=True)
 class Read:
-    """The samples that the run asks for, each once, and the damaged parts that were set aside."""
+    """The samples that the run asks for, each once, and the damaged files that were set aside.
+
+    lost  the number of parts in these files that could not be read
+    """
 
     samples: pa.Table
     set_aside: tuple[str, ...]
+    lost: int = 0
 
 
 def reduce_partition(
@@ -112,7 +117,7 @@ def reduce_partition(
         benchmark=partition.benchmark,
         scenarios=tuple(made),
         shards=len(partition.finished) + partition.shards_missing,
-        shards_missing=partition.shards_missing + len(read.set_aside),
+        shards_missing=partition.shards_missing + read.lost,
         samples=votes.n_samples_read,
         samples_missing=len(benchmark.questions) * sweep.samples - int(votes.samples[-1].sum()),
         tokens_generated=votes.tokens_generated,
@@ -151,20 +156,27 @@ def _read_ahead(partitions: Sequence[Partition], sweep: Sweep, store: Store) -> 
 
 def read_partition(partition: Partition, sweep: Sweep, store: Store) -> Read:
     """Read a partition's samples from its parts; set damaged parts aside."""
-    parts, set_aside = [], []
+    parts, set_aside, lost = [], [], 0
     for place, question_ids in partition.finished.items():
         try:
             part = store.read_part(place, COLUMNS, DICTIONARIES)
         except DamagedPartError as error:
-            set_aside.append(store.path(damaged.set_aside(store.folder, error.name)))
+            set_aside.append(store.path(rescued(store, error.name)))
+            lost += 1
+            continue
+        except MissingFileError:
+            if not set_aside:
+                raise
+            # It lay in the file that was set aside, and could not be read either.
+            lost += 1
             continue
         # A part of an earlier run may hold questions that have changed since.
         planned = positions(part["question_id"], question_ids) >= 0
         parts.append(part if planned.all() else part.filter(pa.array(planned)))
     if not parts:
-        return Read(SAMPLES.empty_table(), tuple(set_aside))
+        return Read(SAMPLES.empty_table(), tuple(set_aside), lost)
     samples = _wanted(pa.concat_tables(parts), _benchmark(partition, sweep), sweep.samples)
-    return Read(samples, tuple(set_aside))
+    return Read(samples, tuple(set_aside), lost)
 
 
 def _wanted(samples: pa.Table, benchmark: Benchmark, n_samples: int) -> pa.Table:

@@ -1,5 +1,6 @@
 """The stage verify: report what is wrong in a run's folder, and move it aside if the user asks for that."""
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from rich.console import Console
@@ -7,11 +8,14 @@ from rich.progress import track
 
 from raysweep.run_config import RunConfig
 from raysweep.stages.context import Context
-from raysweep.storage.damaged import set_aside
+from raysweep.storage.rescue import rescued
 from raysweep.storage.store import Store
 from raysweep.system.exit_status import DONE, WORK_REMAINS
 from raysweep.system.quantities import plural
-from raysweep.upkeep.verify import Problem, check_doubles, check_parts, check_prompts, check_tables
+from raysweep.upkeep.problems import Problem
+from raysweep.upkeep.verify import check_doubles, check_parts, check_prompts
+from raysweep.upkeep.verify_folder import check_folder_files, check_missing
+from raysweep.upkeep.verify_tables import check_tables
 
 
 def run_stage(run: Context) -> int:
@@ -37,8 +41,10 @@ def verify_run(config: RunConfig, store: Store, console: Console, say: Say) -> b
     checked = list(track(reading, "verify", len(names), console=console))
     problems = [problem for one in checked for problem in one.problems]
     sound = [part for one in checked for part in one.parts]
-    problems += [*check_doubles(config, sound), *check_prompts(sound)]
-    problems += check_tables(store)
+    problems += [*check_doubles(sound), *check_prompts(sound)]
+    if not problems:  # which would be why samples are missing
+        problems += check_missing(config, store, sound)
+    problems += [*check_tables(store), *check_folder_files(store, names)]
     parts = sum(one.held for one in checked)
     rows, unsealed = sum(one.rows for one in checked), sum(not one.sealed for one in checked)
     found = plural(len(problems), "problem") if problems else "no problem"
@@ -56,11 +62,14 @@ def verify_run(config: RunConfig, store: Store, console: Console, say: Say) -> b
 
 def _mended(config: RunConfig, store: Store, problems: Sequence[Problem], say: Say) -> bool:
     """Move aside what can be made again. Gives whether this command makes it again and nothing is left."""
-    mended = sorted({problem.name for problem in problems if problem.mended})
+    mended: dict[str, set[str]] = defaultdict(set)
+    for problem in problems:
+        if problem.mended:
+            mended[problem.name].add(problem.shard_id)
     if not config.verify.repair:
         files = plural(len(mended), "file")
         say("", f"verify.repair=true moves {files} aside, so that they are made again", PLAIN)
         return False
-    for name in mended:
-        say("aside", store.path(set_aside(store.folder, name)), PLAIN)
+    for name, shard_ids in sorted(mended.items()):
+        say("aside", store.path(rescued(store, name, shard_ids)), PLAIN)
     return all(problem.mended for problem in problems) and set(config.stages) >= REMAKING

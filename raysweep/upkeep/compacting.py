@@ -71,15 +71,18 @@ def compactor_of(
     store: Store,
     parts: Iterable[Part],
     coming: Iterable[Shard] = (),
-    fewest: int = MANY_FILES,
+    fewest: int | None = None,
     threads: int = 1,
 ) -> Compactor:
-    """A compactor for a run with these parts, and with those of shards that will be made."""
+    """A compactor for a run with these parts, and with those of shards that will be made.
+
+    fewest  files that are worth a larger one; by default MANY_FILES
+    """
     made = {part.stream_id for part in parts}
     makers, _ = planned_engines(config, made)
     streams = {**made_streams(config, makers, made), **{one.stream_id: one for one in coming}}
     benchmarks = {name: shard.benchmark for name, shard in streams.items()}
-    return Compactor(store, benchmarks, fewest, threads)
+    return Compactor(store, benchmarks, fewest or MANY_FILES, threads)
 
 
 class Countdown:

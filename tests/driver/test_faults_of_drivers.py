@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support.parts import written
 
 from raysweep.storage.store import Store
 from raysweep.storage.summary import read_summary
@@ -34,26 +35,22 @@ def started(folder: Path, *changes: str) -> subprocess.Popen:
     )
 
 
-def parts(folder: Path) -> dict[Path, int]:
-    return {part: part.stat().st_mtime_ns for part in folder.rglob("shard-*.parquet")}
-
-
 def test_a_driver_killed_by_sigkill_loses_nothing_and_its_session_is_counted(tmp_path):
     first = started(tmp_path)
-    while len(parts(tmp_path)) < 3:
+    while len(written(tmp_path)) < 3:
         assert first.poll() is None, first.communicate()
         time.sleep(0.02)
     first.kill()
     first.communicate()
     time.sleep(3)  # Meanwhile its actors end too.
-    before = parts(tmp_path)
+    before = written(tmp_path)
     second = started(tmp_path)
-    while len(parts(tmp_path)) == len(before):
+    while len(written(tmp_path)) == len(before):
         assert second.poll() is None, second.communicate()
         time.sleep(0.02)
     said, errors = second.communicate(timeout=120)
     assert (second.returncode, errors) == (0, ""), said
-    assert before.items() <= parts(tmp_path).items()
+    assert before.items() <= written(tmp_path).items()
     summary = read_summary(Store(str(tmp_path / "runs" / "test")))
     assert summary["faults_by_kind"] == {"driver": 1}
 
@@ -78,7 +75,7 @@ def test_the_head_of_a_cluster_that_is_lost_ends_the_run_in_one_line(tmp_path):
             stdout=subprocess.DEVNULL,
             text=True,
         )
-        while not parts(tmp_path):
+        while not written(tmp_path):
             assert process.poll() is None, process.communicate()
             time.sleep(0.02)
         assert cluster.head_node is not None

@@ -43,5 +43,11 @@ def read_file(store: Store, name: str) -> tuple[Part, pa.Table]:
     return part, whole.table(part)
 
 
+def written(out: Path) -> dict[str, Part]:
+    """The parts of all runs below a folder, by name, in whichever files they lie."""
+    folders = [found.parent for found in out.rglob("samples") if found.is_dir()]
+    return {part.name: part for folder in folders for part in Store(str(folder)).parts()}
+
+
 def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*") if path.is_file())

@@ -17,7 +17,9 @@ from raysweep.driver import generate
 from raysweep.run_config import RunConfig, Verify
 from raysweep.storage.store import Store
 from raysweep.system.exit_status import DONE, WORK_REMAINS
-from raysweep.upkeep.verify import check_doubles, check_parts, check_prompts, check_tables
+from raysweep.upkeep.verify import check_doubles, check_parts, check_prompts
+from raysweep.upkeep.verify_folder import check_folder_files
+from raysweep.upkeep.verify_tables import check_tables
 
 REPAIR = Verify(repair=True)
 
@@ -44,11 +46,13 @@ def config(command: Command) -> RunConfig:
 
 
 def problems(config: RunConfig, store: Store) -> list[str]:
-    checked = list(check_parts(config, store, store.part_names()))
+    names = store.part_names()
+    checked = list(check_parts(config, store, names))
     found = [problem for one in checked for problem in one.problems]
     sound = [part for one in checked for part in one.parts]
-    found += [*check_doubles(config, sound), *check_prompts(sound)]
-    return [problem.text for problem in [*found, *check_tables(store)]]
+    found += [*check_doubles(sound), *check_prompts(sound)]
+    found += [*check_tables(store), *check_folder_files(store, names)]
+    return [problem.text for problem in found]
 
 
 def rewritten(
