@@ -4,6 +4,7 @@ That a part is missing can be known only from what counted its samples: the tabl
 """
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -20,6 +21,8 @@ from raysweep.storage.store import Store
 from raysweep.upkeep.problems import Problem
 from raysweep.upkeep.verify import makers
 
+# Readers of data sets ignore these files.
+HIDDEN = re.compile(r"/[._]")
 # What each driver says of itself in its lease.
 SAID = ("epoch", "driver", "host", "pid")
 
@@ -32,6 +35,11 @@ def check_folder_files(store: Store, parts: Iterable[str]) -> Iterator[Problem]:
     for name in store.folder.names(LEASES):
         if name.endswith(".json") and (text := _lease_problem(store, name)):
             yield Problem(name, text)
+    for name in store.folder.names("samples"):
+        if not PART_NAME.search(name) and not HIDDEN.search(name):
+            yield Problem(
+                name, "it is no file of samples, but readers of data sets take it for one"
+            )
     for name in store.folder.folders("samples"):
         if PART_NAME.search(name):
             yield Problem(name, "it is a folder and not a file of samples")

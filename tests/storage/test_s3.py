@@ -14,7 +14,7 @@ from support.s3_server import S3, s3_server
 from raysweep.errors import ConfigError, StorageError
 from raysweep.storage import trouble
 from raysweep.storage.compaction import compact_engine
-from raysweep.storage.damaged import set_aside
+from raysweep.storage.damaged import aside_name, set_aside
 from raysweep.storage.lease import LeaseLost, take_lease
 from raysweep.storage.part import part_name
 from raysweep.storage.part_file import is_compacted, place_of, shard_place
@@ -68,9 +68,9 @@ def test_parts_in_s3_are_moved_into_one_object_and_found_there(store):
 def test_a_part_set_aside_in_s3_is_a_part_no_more_and_is_kept(store):
     store.write_part(PART, rows(2))
     path = store.path(set_aside(store.folder, part_name(ENGINE, "aa")))
-    assert path.startswith("s3://") and "shard-aa.parquet.damaged" in path
+    assert path.startswith("s3://") and "_shard-aa.parquet.damaged" in path
     assert list(store.parts()) == []
-    assert store.size(part_name(ENGINE, "aa") + ".damaged")
+    assert store.size(aside_name(part_name(ENGINE, "aa")))
 
 
 def test_an_upload_that_s3_refuses_for_a_while_is_tried_until_it_is_there(s3, store):

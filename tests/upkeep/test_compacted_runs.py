@@ -15,6 +15,7 @@ from support.parts import files
 from raysweep import grading
 from raysweep.driver import generate
 from raysweep.run_config import Verify
+from raysweep.storage.damaged import aside_name
 from raysweep.storage.part import Part
 from raysweep.storage.part_file import is_compacted, place_of
 from raysweep.storage.schemas import SAMPLES
@@ -124,7 +125,7 @@ def test_a_part_that_is_wrong_is_named_and_repair_keeps_the_others(run: Command,
     run("verify", verify=REPAIR)
     left = list(store.parts())
     assert len(left) == 3 and wrong not in left
-    assert store.exists(f"{name}.damaged")
+    assert store.exists(aside_name(name))
     assert run("generate", "reduce", "verify")[0] == DONE
     again = rows(store)
     assert again.keys() == wanted.keys()

@@ -15,6 +15,7 @@ from support.parts import read_file
 
 from raysweep.driver import generate
 from raysweep.run_config import RunConfig, Verify
+from raysweep.storage.damaged import aside_name
 from raysweep.storage.store import Store
 from raysweep.system.exit_status import DONE, WORK_REMAINS
 from raysweep.upkeep.verify import check_doubles, check_parts, check_prompts
@@ -229,7 +230,7 @@ def test_repair_moves_parts_and_tables_aside_and_the_next_run_makes_them_anew(
     Path(store.path("frontier.parquet")).write_bytes(b"gone")
     status, said = command("verify", verify=REPAIR)
     assert status == WORK_REMAINS and said.count("aside ") == 2
-    assert not store.exists(name) and store.exists(f"{name}.damaged")
+    assert not store.exists(name) and store.exists(aside_name(name))
     assert command("plan", "generate", "reduce")[0] == DONE
     assert problems(config, store) == []
     assert rows == sorted(read_file(store, n)[1].to_pylist()[0]["seed"] for n in store.part_names())

@@ -109,10 +109,23 @@ def test_a_folder_with_the_name_of_a_part_is_told_and_moved_aside(run: Command, 
     assert not folder.exists() and run("verify")[0] == DONE
 
 
+def test_a_file_that_plain_readers_take_for_samples_is_told_and_moved_aside(
+    run: Command, store: Store
+):
+    """Earlier versions gave damaged parts such names."""
+    name = store.part_names()[0]
+    store.write_bytes(f"{name}.damaged", store.read_bytes(name))
+    assert doubled(store)
+    status, said = run("verify")
+    assert status == WORK_REMAINS and f"{name}.damaged: it is no file of samples" in said
+    run("verify", verify=REPAIR)
+    assert not doubled(store) and run("verify")[0] == DONE
+
+
 def doubled(store: Store) -> Counter:
     """How often a plain reader reads each sample that it reads more than once."""
     columns = ["engine_id", "question_id", "sample_index"]
-    table = ds.dataset(store.path("samples"), exclude_invalid_files=True).to_table(columns=columns)
+    table = ds.dataset(store.path("samples")).to_table(columns=columns)
     found = Counter(zip(*(table[name].to_pylist() for name in columns), strict=True))
     return Counter({cell: count for cell, count in found.items() if count > 1})
 
