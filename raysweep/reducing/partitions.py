@@ -24,8 +24,8 @@ from raysweep.reducing.scenarios import Scenario, make_scenarios
 from raysweep.run_config import Sweep
 from raysweep.shard import Place
 from raysweep.spec import Benchmark, EngineSpec
-from raysweep.storage import damaged
 from raysweep.storage.damaged import DamagedPartError
+from raysweep.storage.rescue import rescued
 from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store
 from raysweep.system.workers import Workers
@@ -94,10 +94,14 @@ def reduce_here(partitions: Sequence[Partition], sweep: Sweep, store: Store) -> 
 
 @dataclass(frozen=True)
 class Read:
-    """The samples that the run asks for, each once, and the damaged parts that were set aside."""
+    """The samples that the run asks for, each once, and the damaged files that were set aside.
+
+    lost  the number of parts in these files that could not be read
+    """
 
     samples: pa.Table
     set_aside: tuple[str, ...]
+    lost: int = 0
 
 
 def reduce_partition(
@@ -112,7 +116,7 @@ def reduce_partition(
         benchmark=partition.benchmark,
         scenarios=tuple(made),
         shards=len(partition.finished) + partition.shards_missing,
-        shards_missing=partition.shards_missing + len(read.set_aside),
+        shards_missing=partition.shards_missing + read.lost,
         samples=votes.n_samples_read,
         samples_missing=len(benchmark.questions) * sweep.samples - int(votes.samples[-1].sum()),
         tokens_generated=votes.tokens_generated,
@@ -164,13 +168,14 @@ def read_partition(partition: Partition, sweep: Sweep, store: Store) -> Read:
 
     found = list(store.folder.side_by_side(read, partition.finished.items()))
     parts = [one for one in found if isinstance(one, pa.Table)]
+    lost = len(found) - len(parts)
     # Several parts may lie in one damaged file.
     names = dict.fromkeys(one.name for one in found if isinstance(one, DamagedPartError))
-    set_aside = [store.path(damaged.set_aside(store.folder, name)) for name in names]
+    set_aside = [store.path(rescued(store, name)) for name in names]
     if not parts:
-        return Read(SAMPLES.empty_table(), tuple(set_aside))
+        return Read(SAMPLES.empty_table(), tuple(set_aside), lost)
     samples = _wanted(pa.concat_tables(parts), _benchmark(partition, sweep), sweep.samples)
-    return Read(samples, tuple(set_aside))
+    return Read(samples, tuple(set_aside), lost)
 
 
 def _wanted(samples: pa.Table, benchmark: Benchmark, n_samples: int) -> pa.Table:

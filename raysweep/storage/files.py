@@ -189,6 +189,17 @@ class Folder:
 
         return self._do(below, act)
 
+    def folders(self, below: str) -> list[str]:
+        """The folders at any depth in the folder `below`, sorted."""
+
+        def act(filesystem: fs.FileSystem, path: str) -> list[str]:
+            selector = fs.FileSelector(path, allow_not_found=True, recursive=True)
+            found = filesystem.get_file_info(selector)
+            folders = (info.path for info in found if info.type == fs.FileType.Directory)
+            return sorted(f"{below}{folder.removeprefix(path)}" for folder in folders)
+
+        return self._do(below, act)
+
     def last_written(self, name: str) -> datetime | None:
         """When a file, or the newest file below a folder, was written. None if there is no file."""
 

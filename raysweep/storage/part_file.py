@@ -7,6 +7,7 @@ others.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -86,10 +87,9 @@ def _all_groups(metadata: Mapping[bytes, bytes]) -> dict[str, range]:
     return {shard_id: range(*pair) for shard_id, pair in groups.items()}
 
 
-def described(parts: Sequence[Part], groups: Iterable[range]) -> dict[bytes, bytes]:
-    """The metadata of a compacted file with these parts in these row groups."""
-    pairs = zip(parts, groups, strict=True)
-    where = {part.shard_id: (group.start, group.stop) for part, group in pairs}
+def described(parts: Sequence[Part]) -> dict[bytes, bytes]:
+    """The metadata of a compacted file with these parts, each in a row group of its own."""
+    where = {part.shard_id: (number, number + 1) for number, part in enumerate(parts)}
     notes = b"[" + b",".join(map(encoded, parts)) + b"]"
     return {NOTES_KEY: notes, GROUPS_KEY: json.dumps(where).encode()}
 
@@ -97,12 +97,13 @@ def described(parts: Sequence[Part], groups: Iterable[range]) -> dict[bytes, byt
 def once(parts: Iterable[Part]) -> Iterator[Part]:
     """Each part once, in the order of their names.
 
-    While a file is replaced by a compacted one, a part lies in both. The compacted one counts.
+    While files are replaced by a compacted one, a part lies in two. The file with the most parts counts.
     """
-    parts = list(parts)
-    if not any(is_compacted(part.file) for part in parts):
+    parts = tuple(parts)
+    held = Counter(part.file for part in parts)
+    if not any(map(is_compacted, held)):
         return iter(sorted(parts, key=lambda part: part.file))
     found: dict[str, Part] = {}
-    for part in sorted(parts, key=lambda one: (not is_compacted(one.file), one.file)):
+    for part in sorted(parts, key=lambda one: (-held[one.file], one.file)):
         found.setdefault(part.name, part)
     return iter(sorted(found.values(), key=lambda part: part.name))
