@@ -111,10 +111,9 @@ def runs(indices: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 def _unchanged(whole: Shard, part: Part) -> Shard:
     """The part as a shard that keeps only questions that are still asked in the same way."""
-    held = [question for question in whole.questions if question.question_id in part.questions]
     return replace(
         whole,
-        questions=tuple(question for question in held if part.holds(question)),
+        questions=whole.held_by(part),
         sample_start=part.sample_start,
         sample_count=part.sample_count,
     )

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from raysweep.grading.equivalence import Equivalence
 from raysweep.metrics import Floats
-from raysweep.reducing.answer_counts import COLUMNS, DICTIONARIES, Ints, positions, tally
+from raysweep.reducing.answer_counts import COLUMNS, DICTIONARIES, Ints, Tally, positions, tally
 from raysweep.reducing.scenarios import Scenario, make_scenarios
 from raysweep.run_config import Sweep
 from raysweep.spec import Benchmark, EngineSpec
@@ -30,9 +30,6 @@ from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store
 from raysweep.system.workers import Workers
 
-# The samples of these may change if they run again (`schemas.SAMPLES`).
-MAY_CHANGE = ("seeded", "unseeded", "resumed")
-
 
 @dataclass(frozen=True)
 class Partition:
@@ -40,6 +37,7 @@ class Partition:
 
     described  the engine's row of engines.parquet
     finished   for each finished shard, the ids of the questions that count
+    rests_on   names all that its votes follow from (`stored_votes`); "" if that is unknown
     """
 
     engine: EngineSpec
@@ -47,6 +45,15 @@ class Partition:
     described: Mapping[str, Any]
     finished: Mapping[str, tuple[str, ...]]
     shards_missing: int
+    rests_on: str = ""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The votes of a partition, and the new paths of the damaged parts that were set aside."""
+
+    votes: Tally
+    set_aside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,13 +90,13 @@ class Reduced:
     right: NDArray[np.int8]
 
 
-def reduce_here(partitions: Sequence[Partition], sweep: Sweep, store: Store) -> list[Reduced]:
-    """Reduce all partitions in this process, in order. The next one is read while one is counted."""
+def count_here(partitions: Sequence[Partition], sweep: Sweep, store: Store) -> Iterator[Counted]:
+    """Count all partitions in this process, in order. The next one is read while one is counted."""
     with Workers(os.cpu_count() or 1) as workers:
         known = Equivalence(workers)
         reads = _read_ahead(partitions, sweep, store)
-        pairs = zip(partitions, reads, strict=True)
-        return [reduce_partition(partition, sweep, read, known) for partition, read in pairs]
+        for partition, read in zip(partitions, reads, strict=True):
+            yield count(partition, sweep, read, known)
 
 
 @dataclass(frozen=True)
@@ -100,41 +107,40 @@ class Read:
     set_aside: tuple[str, ...]
 
 
-def reduce_partition(
-    partition: Partition, sweep: Sweep, read: Read, equivalence: Equivalence
-) -> Reduced:
-    """One partition, from its samples to its scenarios."""
-    samples, benchmark = read.samples, _benchmark(partition, sweep)
-    votes = tally(samples, partition.engine, benchmark, sweep.token_budgets, equivalence)
+def count(partition: Partition, sweep: Sweep, read: Read, equivalence: Equivalence) -> Counted:
+    """The votes of one partition's samples."""
+    benchmark, budgets = _benchmark(partition, sweep), sweep.token_budgets
+    votes = tally(read.samples, partition.engine, benchmark, budgets, equivalence)
+    return Counted(votes, read.set_aside)
+
+
+def reduce_votes(partition: Partition, sweep: Sweep, counted: Counted) -> Reduced:
+    """One partition, from its votes to its scenarios."""
+    votes, set_aside = counted.votes, counted.set_aside
     made = make_scenarios(votes, sweep.group_sizes, sweep.samples, dict(partition.described))
     return Reduced(
         engine=partition.engine,
         benchmark=partition.benchmark,
         scenarios=tuple(made),
         shards=len(partition.finished) + partition.shards_missing,
-        shards_missing=partition.shards_missing + len(read.set_aside),
+        shards_missing=partition.shards_missing + len(set_aside),
         samples=votes.n_samples_read,
-        samples_missing=len(benchmark.questions) * sweep.samples - int(votes.samples[-1].sum()),
+        samples_missing=votes.samples.shape[1] * sweep.samples - int(votes.samples[-1].sum()),
         tokens_generated=votes.tokens_generated,
         outcomes=votes.outcomes.sum(axis=0),
         finishes=votes.finishes,
         lengths=votes.lengths,
         longest_prompt_tokens=votes.longest_prompt_tokens,
-        set_aside=read.set_aside,
-        reused_tokens=_sum(samples["reused_tokens"]),
-        recomputed_tokens=_sum(samples["recomputed_tokens"]),
-        seeded_samples=int((positions(samples["reproducible"], MAY_CHANGE) >= 0).sum()),
+        set_aside=set_aside,
+        reused_tokens=votes.reused_tokens,
+        recomputed_tokens=votes.recomputed_tokens,
+        seeded_samples=votes.seeded_samples,
         right=votes.right,
     )
 
 
 def _benchmark(partition: Partition, sweep: Sweep) -> Benchmark:
     return next(one for one in sweep.benchmarks if one.name == partition.benchmark)
-
-
-def _sum(column: pa.ChunkedArray) -> int:
-    """The sum of a column of whole numbers; nulls count as 0."""
-    return int(column.fill_null(0).to_numpy().sum())
 
 
 def _read_ahead(partitions: Sequence[Partition], sweep: Sweep, store: Store) -> Iterator[Read]:

@@ -6,7 +6,7 @@ work. Every Parquet file is sealed (`storage.seal`), so damage is detected. A st
 when it loses the lease.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -79,12 +79,32 @@ class Store:
         self.fence()
         self.folder.write(name, data)
 
-    def write_table(self, name: str, table: pa.Table) -> None:
-        """Publish a whole Parquet file. It carries the schema version and the lease's epoch."""
-        self.write_bytes(name, self._encoded(table, {}))
+    def write_table(
+        self, name: str, table: pa.Table, metadata: Mapping[bytes, bytes] | None = None
+    ) -> None:
+        """Publish a whole Parquet file. It carries the schema version, the lease's epoch and `metadata`."""
+        self.write_bytes(name, self._encoded(table, metadata or {}))
+
+    def update_table(self, name: str, table: pa.Table) -> None:
+        """Publish a whole Parquet file, unless it holds these rows."""
+        if not (self.exists(name) and self._holds(name, table)):
+            self.write_table(name, table)
+
+    def _holds(self, name: str, table: pa.Table) -> bool:
+        try:
+            return self.read_whole_table(name).equals(table)
+        except DamagedPartError:
+            return False
+
+    def read_metadata(self, name: str) -> Mapping[bytes, bytes]:
+        """The metadata of a Parquet file. Raises DamagedPartError if its footer cannot be read."""
+        try:
+            return self.folder.read(name, sealed_metadata).metadata or {}
+        except Damage as error:
+            raise self._damaged(name, error) from error
 
     def _encoded(
-        self, table: pa.Table, metadata: dict[bytes, bytes], version: int = SCHEMA_VERSION
+        self, table: pa.Table, metadata: Mapping[bytes, bytes], version: int = SCHEMA_VERSION
     ) -> bytes:
         stamped = {VERSION_KEY: str(version).encode(), **metadata}
         if self.lease is not None:

@@ -88,8 +88,7 @@ def wanted_parts(config: RunConfig, parts: Iterable[Part]) -> Iterator[Wanted]:
     benchmarks = {benchmark.name: benchmark for benchmark in config.sweep.benchmarks}
     for part in parts:
         if stream := streams.get(part.stream_id):
-            asked = tuple(question for question in stream.questions if part.holds(question))
-            if asked:
+            if asked := stream.held_by(part):
                 yield Wanted(part, stream.engine, benchmarks[stream.benchmark], asked)
 
 
