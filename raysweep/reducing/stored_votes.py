@@ -1,6 +1,6 @@
 """Votes that are kept in the run's folder, so that a later reduce reads only the samples that are new.
 
-The one idea: counted votes name what they rest on: every file that was read, with its size and the time of its
+The one idea: votes name what they rest on: every file that was read, with its size and the time of its
 writing, the questions, the grader, the token budgets, and VERSION. Votes that rest on anything else than what
 is there now are made again, and so are damaged or missing ones. There is a file for each engine, with a row
 for each benchmark, outside of samples/. It holds numbers only and is safe to lose.

@@ -27,7 +27,7 @@ def read_mapping(store: Store, name: str) -> dict[str, Any]:
 
 
 def add_to_summary(store: Store, noted: Mapping[str, Any]) -> None:
-    """Add values to summary.json and keep those of the other stages. Nothing is written if nothing changes."""
+    """Add values to summary.json and keep those of the other stages. Equal values are not written again."""
     before = read_summary(store)
     text = json.dumps({**before, **noted}, indent=2)
     if not before or json.loads(text) != before:

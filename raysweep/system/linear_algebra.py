@@ -1,7 +1,7 @@
 """Linear algebra on one thread, for matrices that are too small to share.
 
-The threads of a BLAS wait for each other by spinning. At the sizes of an analysis this takes several times the
-CPU time of the work itself.
+The threads of a BLAS wait for each other by spinning. At the sizes of an analysis this takes several times
+the CPU time of the work itself.
 """
 
 from collections.abc import Iterator
