@@ -111,9 +111,10 @@ def runs(indices: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 def _unchanged(whole: Shard, part: Part) -> Shard:
     """The part as a shard that keeps only questions that are still asked in the same way."""
+    held = [question for question in whole.questions if question.question_id in part.questions]
     return replace(
         whole,
-        questions=whole.held_by(part),
+        questions=tuple(question for question in held if part.holds(question)),
         sample_start=part.sample_start,
         sample_count=part.sample_count,
     )
