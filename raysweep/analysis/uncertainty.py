@@ -120,7 +120,9 @@ def paired_differences(
     Some members are compared at a time, so that their scores fit the processor's cache.
     """
     parts = [
-        paired_difference(one[:, None], others[:, chosen[at : at + MEMBERS_AT_ONCE]], at_least=at_least)
+        paired_difference(
+            one[:, None], others[:, chosen[at : at + MEMBERS_AT_ONCE]], at_least=at_least
+        )
         for at in range(0, len(chosen), MEMBERS_AT_ONCE)
     ]
     ends = ([getattr(part, end) for part in parts] for end in ("mean", "low", "high"))

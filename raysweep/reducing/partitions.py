@@ -5,6 +5,7 @@ the columns that are counted are read, strings as dictionaries. The result is ro
 thousandth of what was read.
 """
 
+import itertools
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,10 +23,10 @@ from raysweep.metrics import Floats
 from raysweep.reducing.answer_counts import COLUMNS, DICTIONARIES, Ints, Tally, positions, tally
 from raysweep.reducing.scenarios import Scenario, make_scenarios
 from raysweep.run_config import Sweep
+from raysweep.shard import Place
 from raysweep.spec import Benchmark, EngineSpec
 from raysweep.storage import damaged
 from raysweep.storage.damaged import DamagedPartError
-from raysweep.storage.part import part_name
 from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store
 from raysweep.system.workers import Workers
@@ -36,14 +37,14 @@ class Partition:
     """What the plan knows about one engine on one benchmark.
 
     described  the engine's row of engines.parquet
-    finished   for each finished shard, the ids of the questions that count
+    finished   for the place of each finished part, the ids of the questions that count
     rests_on   names all that its votes follow from (`stored_votes`); "" if that is unknown
     """
 
     engine: EngineSpec
     benchmark: str
     described: Mapping[str, Any]
-    finished: Mapping[str, tuple[str, ...]]
+    finished: Mapping[Place, tuple[str, ...]]
     shards_missing: int
     rests_on: str = ""
 
@@ -157,23 +158,26 @@ def _read_ahead(partitions: Sequence[Partition], sweep: Sweep, store: Store) -> 
 
 def read_partition(partition: Partition, sweep: Sweep, store: Store) -> Read:
     """Read a partition's samples from its parts; set damaged parts aside."""
-    engine_id = partition.engine.engine_id
-    parts, set_aside = [], []
-    for shard_id, question_ids in partition.finished.items():
+    set_aside: list[str] = []
+    tables: dict[Place, pa.Table] = {}
+    for _, own in itertools.groupby(sorted(partition.finished), lambda place: place.file):
+        places = list(own)
         try:
-            part = store.read_part(engine_id, shard_id, COLUMNS, DICTIONARIES)
-        except DamagedPartError:
-            set_aside.append(
-                store.path(damaged.set_aside(store.folder, part_name(engine_id, shard_id)))
-            )
-            continue
-        # A part of an earlier run may hold questions that have changed since.
-        planned = positions(part["question_id"], question_ids) >= 0
-        parts.append(part if planned.all() else part.filter(pa.array(planned)))
-    if not parts:
+            tables |= zip(places, store.read_parts(places, COLUMNS, DICTIONARIES), strict=True)
+        except DamagedPartError as error:
+            set_aside.append(store.path(damaged.set_aside(store.folder, error.name)))
+    if not tables:
         return Read(SAMPLES.empty_table(), tuple(set_aside))
+    asked = partition.finished.items()
+    parts = [_asked(tables[place], ids) for place, ids in asked if place in tables]
     samples = _wanted(pa.concat_tables(parts), _benchmark(partition, sweep), sweep.samples)
     return Read(samples, tuple(set_aside))
+
+
+def _asked(part: pa.Table, question_ids: Sequence[str]) -> pa.Table:
+    """The samples of these questions. A part of an earlier run may hold some that have changed since."""
+    planned = positions(part["question_id"], question_ids) >= 0
+    return part if planned.all() else part.filter(pa.array(planned))
 
 
 def _wanted(samples: pa.Table, benchmark: Benchmark, n_samples: int) -> pa.Table:

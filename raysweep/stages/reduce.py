@@ -17,7 +17,6 @@ from raysweep.stages.context import RED, Context
 from raysweep.stages.folder import origin
 from raysweep.stages.folder_view import FolderView
 from raysweep.stages.savings import adaptive_summary, stopping_of
-from raysweep.storage.part import part_name
 from raysweep.storage.reductions import summary_if_current
 from raysweep.storage.schemas import SCHEMA_VERSION
 from raysweep.storage.store import Store
@@ -152,11 +151,12 @@ def _partition(
     versions: Mapping[str, str],
     counted: str,
 ) -> Partition:
-    finished = {shard.shard_id: shard.question_ids for shard in shards if shard.shard is None}
+    finished = {shard.place: shard.question_ids for shard in shards if shard.place}
     missing = len(shards) - len(finished)
     read = [
-        (shard_id, versions.get(part_name(engine.engine_id, shard_id), ""), question_ids)
-        for shard_id, question_ids in finished.items()
+        (*place, versions.get(place.file, ""), question_ids)
+        for place, question_ids in finished.items()
     ]
-    rests_on = content_hash(engine.engine_id, counted, read) if all(v for _, v, _ in read) else ""
+    known = all(version for _, _, version, _ in read)
+    rests_on = content_hash(engine.engine_id, counted, read) if known else ""
     return Partition(engine, benchmark, described(engine), finished, missing, rests_on)

@@ -69,13 +69,13 @@ def reduced_anew(store: Store, config: RunConfig) -> dict[str, bytes]:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The engines whose samples were read, one entry for each part."""
     found: list[str] = []
-    read_part = Store.read_part
+    read_parts = Store.read_parts
 
-    def noting(self, *arguments, **named):
-        found.append(str(arguments[0]))
-        return read_part(self, *arguments, **named)
+    def noting(self, places, *arguments):
+        found.extend(place.file.split("/")[1].removeprefix("engine=") for place in places)
+        return read_parts(self, places, *arguments)
 
-    monkeypatch.setattr(Store, "read_part", noting)
+    monkeypatch.setattr(Store, "read_parts", noting)
     return found
 
 
