@@ -4,10 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from omegaconf import OmegaConf
+from support.shipped_sweeps import SWEEPS, policies_of
 
-from raysweep import catalogue
-from raysweep.configuration.config import conf_folder
 from raysweep.reporting.appearance import (
     DARK,
     LIGHT,
@@ -17,21 +15,15 @@ from raysweep.reporting.appearance import (
     policy_styles,
 )
 
-SWEEPS = [conf_folder() / "config.yaml", *sorted((conf_folder() / "sweep").glob("*.yaml"))]
 
-
-def policies_of(path: Path) -> list[str]:
-    """The KV policies of a sweep, in the order of figures; those of the default where it names none."""
-    default = OmegaConf.load(SWEEPS[0]).sweep.kv_policies
-    entries = OmegaConf.to_container(OmegaConf.load(path).sweep.get("kv_policies", default))
-    assert isinstance(entries, list)
-    names = [catalogue.kv_policy(entry).slug for entry in entries]
-    return policies(pd.DataFrame({"kv_policy": names}))
+def policies_in(path: Path) -> list[str]:
+    """The KV policies of a sweep in the order of figures."""
+    return policies(pd.DataFrame({"kv_policy": policies_of(path)}))
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
 def test_marks_tell_all_policies_of_a_sweep_apart_where_no_line_is_drawn(path: Path):
-    names = policies_of(path)
+    names = policies_in(path)
     styles = policy_styles(names)
     assert len({style.marker for style in styles.values()}) == len(names)
     assert len({style.marker.svg_path for style in styles.values()}) == len(names)
@@ -40,7 +32,7 @@ def test_marks_tell_all_policies_of_a_sweep_apart_where_no_line_is_drawn(path: P
 @pytest.mark.parametrize("page", [LIGHT, DARK])
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
 def test_lines_tell_all_policies_of_a_sweep_apart_by_colour_and_dash(path: Path, page: int):
-    names = policies_of(path)
+    names = policies_in(path)
     colours, styles = policy_colours(names, page), policy_styles(names)
     assert len({(colours[name], styles[name].dash) for name in names}) == len(names)
 

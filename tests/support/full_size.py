@@ -7,6 +7,7 @@ model gives them. Accuracy grows with size, bits, tokens and votes. Questions sc
 import itertools
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -63,11 +64,17 @@ def results(questions: int | None = None) -> Results:
     )
 
 
+# Definitions, each of which is read from a file once.
+model_of, weights_of, policy_of = map(
+    lru_cache(None), (catalogue.model, catalogue.weights, catalogue.kv_policy)
+)
+
+
 def _scenarios(benchmark: str, questions: int) -> Iterator[dict]:
     for name, precision, policy_name in itertools.product(MODELS, WEIGHTS, POLICIES):
-        model, weights = catalogue.model(name), catalogue.weights(precision)
+        model, weights = model_of(name), weights_of(precision)
         policy, weights_bytes = (
-            catalogue.kv_policy(policy_name),
+            policy_of(policy_name),
             memory.weights_bytes(model, weights),
         )
         for budget in TOKEN_BUDGETS:

@@ -45,5 +45,5 @@ const tracesColumn = (base, benchmarks) => ({
   },
 });
 // What the search of a table looks into.
-const searched = (row) => `${row.model} ${row.weights} ${row.policy} ${row.token_budget} ${row.group_size} ${row.id}`.toLowerCase();
+const searched = (row) => ` ${row.model} ${row.weights} ${row.policy} ${row.token_budget} ${row.group_size} ${row.id}`.toLowerCase();
 const engineOf = (row) => `${row.model} ${row.weights}, ${row.policy} KV`;

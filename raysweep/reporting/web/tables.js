@@ -36,7 +36,8 @@ function dataTable(table, columns, { sortedBy = 0, sign = 1, groupOf = null, wor
   // Sort and search, from which follow the lines of the table; then write a page of them.
   function arrange() {
     const { value } = columns[state.column];
-    const terms = state.query.toLowerCase().split(/\s+/).filter(Boolean);
+    // A number is found as a whole, so that 6000 is not part of 26000.
+    const terms = state.query.toLowerCase().replaceAll(",", "").split(/\s+/).filter(Boolean).map((term) => (/^\d+$/.test(term) ? ` ${term} ` : term));
     const found = terms.length ? state.rows.filter((row) => terms.every((term) => wordsOf(row).includes(term))) : state.rows;
     const keyed = found.map((row) => ({ row, key: value(row) }));
     keyed.sort((a, b) => state.sign * order(a.key, b.key));
