@@ -46,8 +46,8 @@ def write_report(results: Results, store: Store) -> str:
     return store.path(PAGE)
 
 
-def render(results: Results) -> str:
-    """The whole page as HTML."""
+def render(results: Results, traces: str | None = None) -> str:
+    """The whole page as HTML. `traces` is the address of the traces' pages, from the page's folder."""
     environment = Environment(
         loader=FileSystemLoader(WEB),
         autoescape=True,
@@ -56,7 +56,7 @@ def render(results: Results) -> str:
         lstrip_blocks=True,
     )
     environment.filters["tied"] = tied
-    data, compared = page_data(results), comparisons(results.controls)
+    data, compared = page_data(results, traces), comparisons(results.controls)
     return environment.get_template("page.html.j2").render(
         run=str(results.summary.get("run", "")),
         lead=lead(results.scenarios, results.summary),

@@ -13,7 +13,6 @@ from support.browser import PHONE, Browser, Page
 from support.report_page import CHAIN, RESULTS, frontier_of, frontier_texts, table_of, texts
 
 from raysweep.reporting.page import render
-from raysweep.reporting.page_data import page_data
 from raysweep.reporting.recommendation_text import (
     each_is_worse_in_words,
     indistinguishable_in_words,
@@ -56,18 +55,22 @@ def test_a_table_is_saved_whole_as_csv(page: Page):
     assert len(table_of(page, "scenarios")) == 20
 
 
-def test_a_scenario_leads_to_its_traces_where_there_are_pages_of_them(
-    browser: Browser, monkeypatch: pytest.MonkeyPatch
-):
-    data = {**page_data(RESULTS), "traces": "../traces/"}
-    monkeypatch.setattr("raysweep.reporting.page.page_data", lambda results: data)
-    page = browser.open(render(RESULTS), name="traces")
+def test_a_scenario_leads_to_its_traces_where_there_are_pages_of_them(browser: Browser, page: Page):
     links = "document.querySelectorAll('#scenarios-table tbody a')"
-    assert page.evaluate(f"{links}.length") == 20
-    address = page.evaluate(f"{links}[0].getAttribute('href')")
-    assert address.startswith("../traces/chain.html#engine=tiny-")
-    csv_text = page.evaluate("page.tables.scenarios.csv()")
-    assert "traces" not in csv_text.splitlines()[0]
+    assert page.evaluate(f"{links}.length") == 0
+    read = browser.open(render(RESULTS, "traces/"), name="traces")
+    assert read.evaluate(f"{links}.length") == 20
+    asked = "({ id, token_budget, group_size }) => ({ engine: id, token_budget, group_size })"
+    best = read.evaluate(f"new URLSearchParams(({asked})(page.view.answer.best)).toString()")
+    (address,) = read.evaluate(
+        "[...document.querySelectorAll('#answer a')].map((link) => link.getAttribute('href'))"
+    )
+    assert address == f"traces/chain.html#{best}"
+    head, *_ = read.evaluate("page.tables.scenarios.csv()").splitlines()
+    assert "traces" not in head
+    read.evaluate(AXE)
+    faults = "axe.run().then(({ violations }) => violations.map(({ id }) => id))"
+    assert read.evaluate(faults) == []
 
 
 def test_a_comma_a_quote_and_a_line_end_survive_in_csv(page: Page):

@@ -57,4 +57,11 @@ function shareAxis(title, values, from = 0) {
 const nameAxis = (names) =>
   ({ scale: "linear", names: true, domain: [-0.5, names.length - 0.5], ticks: names.map((name, i) => [i, name]) });
 const widthOf = (label) => 7 * label.length + 7; // px that a label takes with the space beside it
-const extent = (values) => values.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [Infinity, -Infinity]);
+function extent(values) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of values) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return [low, high];
+}

@@ -78,6 +78,7 @@ function answered(view, found) {
   const measured = measuredInWords(found.measured, found.considered, found.stopped);
   const fine = line("p", `Takes ${humanBytes(found.memory)}. ${measured[0].toUpperCase()}${measured.slice(1)}.`);
   fine.className = "hint";
+  if (page.traces !== null) fine.append(" ", tracesLink(page.traces, view.benchmark, best, "Read its traces"), ".");
   list.append(...[neighbourLine(view, "Less memory", found.less, "worse"), neighbourLine(view, "More memory", found.more, "better")].filter(Boolean));
   if (!found.more) list.append(line("li", line("b", "More memory: "), found.beyondUnknown ? "not asked of this run, which stopped all that take more." : "no other has a better estimate."));
   list.append(...alternatives(view, found));

@@ -15,9 +15,9 @@ function svg(name, attributes, look) {
   return made;
 }
 function tint(element, look) {
+  look.style ??= `--light: ${look.light}; --dark: ${look.dark}`;
   element.classList.add("tint");
-  element.style.setProperty("--light", look.light);
-  element.style.setProperty("--dark", look.dark);
+  element.setAttribute("style", look.style);
 }
 
 // An axis: { scale: "log" or "linear", domain, title, ticks }. `ticks` are [[value, label], ...], or a function
@@ -111,8 +111,7 @@ function drawLegend(holder, entries) {
     } else {
       const swatch = document.createElement("i");
       swatch.className = "swatch";
-      swatch.style.setProperty("--light", look.light);
-      swatch.style.setProperty("--dark", look.dark);
+      swatch.style.cssText = `--light: ${look.light}; --dark: ${look.dark}`;
       entry.append(swatch);
     }
     entry.append(name);

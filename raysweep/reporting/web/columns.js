@@ -34,16 +34,15 @@ const ALL_COLUMNS = [
 const STOPPED_COLUMN = { name: "stopped_at", title: "Stopped at", value: (row) => row.stopped_at, text: (row) => (row.stopped_at === null ? "–" : number(row.stopped_at)) };
 
 // A link from a scenario to its traces, where the run's folder has pages of them.
-const tracesColumn = (base, benchmarks) => ({
-  name: "traces", title: "Traces", value: () => null,
-  node(row) {
-    const link = document.createElement("a");
-    link.href = traceAddress(base, benchmarks[row.benchmark], row);
-    link.textContent = "read";
-    link.setAttribute("aria-label", `Read the traces of ${inWords(row)}`);
-    return link;
-  },
-});
+function tracesLink(base, benchmark, row, text) {
+  const link = document.createElement("a");
+  link.href = traceAddress(base, benchmark, row);
+  link.textContent = text;
+  link.setAttribute("aria-label", `${text}: ${inWords(row)}`);
+  return link;
+}
+const tracesColumn = (base, benchmarks) =>
+  ({ name: "traces", title: "Traces", value: () => null, node: (row) => tracesLink(base, benchmarks[row.benchmark], row, "Read") });
 // What the search of a table looks into.
 const searched = (row) => ` ${row.model} ${row.weights} ${row.policy} ${row.token_budget} ${row.group_size} ${row.id}`.toLowerCase();
 const engineOf = (row) => `${row.model} ${row.weights}, ${row.policy} KV`;

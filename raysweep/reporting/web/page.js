@@ -9,8 +9,8 @@ const AHEAD = 300; // px above and below the screen that count as on it
 const form = document.querySelector(".controls");
 const byId = (id) => document.getElementById(id);
 // memory: in bytes, which stays the same while the ends of the slider move. drawn: the pieces that the last
-// change drew so far. waiting: those that it has yet to draw.
-const page = { view: null, memory: null, tables: {}, drawn: [], waiting: [] };
+// change drew so far. waiting: those that it has yet to draw. readyAt: ms from the start, for benchmarks/page.py.
+const page = { view: null, memory: null, traces: null, tables: {}, drawn: [], waiting: [], readyAt: 0 };
 
 function start(data) {
   const rows = scenarioRows(data);
@@ -18,6 +18,7 @@ function start(data) {
   const ofBenchmark = data.benchmarks.map((_, i) => rows.filter((row) => row.benchmark === i));
   const stays = new Map(data.stays.map(([batch, index, share]) => [`${batch} ${index}`, share]));
   const colours = { serial: { light: "#0072b2", dark: "#56b4e9" }, parallel: { light: "#c84e00", dark: "#ff8c42" } };
+  page.traces = data.traces;
   const traces = data.traces === null ? [] : [tracesColumn(data.traces, data.benchmarks)];
   const stopped = rows.some((row) => row.stopped_at !== null) ? [STOPPED_COLUMN] : [];
   const tables = page.tables = {
@@ -198,6 +199,7 @@ async function begin() {
     start(await unpack(byId("data").textContent));
     makeQuality(byId("quality-table"));
   }
+  page.readyAt = performance.now();
   document.body.dataset.ready = "true";
 }
 begin();
