@@ -125,7 +125,7 @@ def of_precision(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     if rows.engine_id.nunique() <= MOST_TOGETHER or len(kinds) == 1:
         return rows, ""
     slugs = [weights.slug for weights in weights_column(rows)]
-    return rows[[slug == kinds[0] for slug in slugs]], f" ({kinds[0]} weights)"
+    return rows.loc[[slug == kinds[0] for slug in slugs]], f" ({kinds[0]} weights)"
 
 
 def drawn_handles(

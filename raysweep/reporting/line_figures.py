@@ -126,7 +126,7 @@ def kv_policy_figure(own: Results, batch_size: int) -> Figure | None:
         return None
     group, names = scenarios.group_size.min(), policies(scenarios)
     rows, weights = of_precision(where(scenarios, group_size=group))
-    rows = rows[rows.estimate.notna()]
+    rows = rows.loc[rows.estimate.notna()]
     colours, styles = policy_colours(names, LIGHT), policy_styles(names)
     figure, panels = panels_of([model for model in models(scenarios) if model in set(rows.model)])
     title = titled(scenarios, f"accuracy by bytes of KV cache{weights}")

@@ -81,7 +81,7 @@ def composition_figure(own: Results, batch_size: int) -> Figure | None:
 
 def _scenarios_of(rows: pd.DataFrame, own: Results) -> pd.DataFrame:
     """The scenarios of the engines that are drawn, which have the sizes of their models."""
-    return own.scenarios[own.scenarios.engine_id.isin(set(rows.engine_id))]
+    return own.scenarios.loc[own.scenarios.engine_id.isin(set(rows.engine_id))]
 
 
 def _values_axis(axes: Axes, values: list[int], column: str, names: list[str]) -> None:

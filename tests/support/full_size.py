@@ -65,9 +65,9 @@ def results(questions: int | None = None) -> Results:
 
 
 # Definitions, each of which is read from a file once.
-model_of, weights_of, policy_of = map(
-    lru_cache(None), (catalogue.model, catalogue.weights, catalogue.kv_policy)
-)
+model_of = lru_cache(None)(catalogue.model)
+weights_of = lru_cache(None)(catalogue.weights)
+policy_of = lru_cache(None)(catalogue.kv_policy)
 
 
 def _scenarios(benchmark: str, questions: int) -> Iterator[dict]:

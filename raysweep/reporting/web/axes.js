@@ -56,7 +56,7 @@ function shareAxis(title, values, from = 0) {
 }
 const nameAxis = (names) =>
   ({ scale: "linear", names: true, domain: [-0.5, names.length - 0.5], ticks: names.map((name, i) => [i, name]) });
-const widthOf = (label) => 7 * label.length + 7; // px that a label takes with the space beside it
+const widthOf = (label) => 7 * label.length + 4; // px that a label takes with the space beside it
 function extent(values) {
   let [low, high] = [Infinity, -Infinity];
   for (const value of values) {

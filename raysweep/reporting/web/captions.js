@@ -72,11 +72,13 @@ function line(name, ...parts) {
 function answered(view, found) {
   const { best } = found, list = document.createElement("ul");
   const expected = line("p", line("strong", percent(found.accuracy)), ` expected accuracy on new questions, 95% interval ${interval(found.low, found.high)}`);
-  expected.className = "expected";
+  expected.className = "expected light corrected";
   const title = line("p", inWords(best));
   title.className = "best";
   const measured = measuredInWords(found.measured, found.considered, found.stopped);
-  const fine = line("p", `Takes ${humanBytes(found.memory)}. ${measured[0].toUpperCase()}${measured.slice(1)}.`);
+  const raw = line("span", `${measured[0].toUpperCase()}${measured.slice(1)}`);
+  raw.className = "light raw";
+  const fine = line("p", `Takes ${humanBytes(found.memory)}. `, raw, ".");
   fine.className = "hint";
   if (page.traces !== null) fine.append(" ", tracesLink(page.traces, view.benchmark, best, "Read its traces"), ".");
   list.append(...[neighbourLine(view, "Less memory", found.less, "worse"), neighbourLine(view, "More memory", found.more, "better")].filter(Boolean));
