@@ -12,7 +12,7 @@ function describe(view) {
   const apart = engines > MOST_TOGETHER && view.looks.model.size > 1 ? ", a chart per model" : "";
   say("tokens-caption", `${view.benchmark}, one sample: ${few}${apart}.`);
   say("groups-caption", `${view.benchmark}, majority vote at ${plural(view.budget, "token")}: ${few}${apart}.`);
-  say("kv-caption", `${view.benchmark}, one sample: the best of each engine within each size of its cache, by estimate, over its token budgets${apart}.`);
+  say("kv-caption", `${view.benchmark}, one sample: the best of each engine within each size of its cache, by estimate, over its token budgets${view.looks.model.size > 1 ? ", a chart per model" : ""}.`);
   say("made-caption", `${view.benchmark}${batch}: the configurations of the frontier, one chart per choice.`);
   say("votes-caption", `${view.benchmark}${batch}: the best configuration with one sample and the best with votes, within each memory, by their estimates. ${judgement(view)}`);
   say("batches-caption", `${view.benchmark}: how many questions fit at once beside the weights, and the accuracy of their answers. The stepped line is the best by estimate.`);

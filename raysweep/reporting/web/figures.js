@@ -182,7 +182,7 @@ const CHARTS = {
           ])],
         };
       };
-      const isSplit = new Set(rows.map((row) => row.id)).size > MOST_TOGETHER && new Set(rows.map((row) => row.model)).size > 1;
+      const isSplit = new Set(rows.map((row) => row.model)).size > 1; // colours are policies, and tell no models apart
       const made = isSplit ? { label, panels: byModel(rows, view, chartOf) } : chartOf(rows);
       const stopped = rows.filter(isHollow).map((row) => row.accuracy), y = shareAxis("Accuracy (estimate)", [...drawn.map((point) => point.y), ...stopped]);
       for (const chart of made.panels ?? [made]) chart.y = y;
