@@ -32,7 +32,10 @@ from raysweep.system.linear_algebra import linear_algebra_on_one_thread
 from raysweep.system.quantities import tied
 
 WEB = Path(__file__).parent / "web"
-SCRIPTS = ("words.js", "sums.js", "chart.js", "tables.js", "figures.js", "page.js")
+SCRIPTS = (
+    *("words.js", "sums.js", "chart.js", "dots.js", "tips.js", "tables.js"),
+    *("axes.js", "figures.js", "columns.js", "captions.js", "page.js"),
+)
 
 
 def write_report(results: Results, store: Store) -> str:
@@ -43,8 +46,8 @@ def write_report(results: Results, store: Store) -> str:
     return store.path(PAGE)
 
 
-def render(results: Results) -> str:
-    """The whole page as HTML."""
+def render(results: Results, traces: str | None = None) -> str:
+    """The whole page as HTML. `traces` is the address of the traces' pages, from the page's folder."""
     environment = Environment(
         loader=FileSystemLoader(WEB),
         autoescape=True,
@@ -53,7 +56,7 @@ def render(results: Results) -> str:
         lstrip_blocks=True,
     )
     environment.filters["tied"] = tied
-    data, compared = page_data(results), comparisons(results.controls)
+    data, compared = page_data(results, traces), comparisons(results.controls)
     return environment.get_template("page.html.j2").render(
         run=str(results.summary.get("run", "")),
         lead=lead(results.scenarios, results.summary),
