@@ -25,7 +25,6 @@ from raysweep.run_config import Sweep
 from raysweep.shard import Place
 from raysweep.spec import Benchmark, EngineSpec
 from raysweep.storage.damaged import DamagedPartError
-from raysweep.storage.files import MissingFileError
 from raysweep.storage.rescue import rescued
 from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store
@@ -156,23 +155,23 @@ def _read_ahead(partitions: Sequence[Partition], sweep: Sweep, store: Store) -> 
 
 def read_partition(partition: Partition, sweep: Sweep, store: Store) -> Read:
     """Read a partition's samples from its parts; set damaged parts aside."""
-    parts, set_aside, lost = [], [], 0
-    for place, question_ids in partition.finished.items():
+
+    def read(finished: tuple[Place, tuple[str, ...]]) -> pa.Table | DamagedPartError:
+        place, question_ids = finished
         try:
             part = store.read_part(place, COLUMNS, DICTIONARIES)
         except DamagedPartError as error:
-            set_aside.append(store.path(rescued(store, error.name)))
-            lost += 1
-            continue
-        except MissingFileError:
-            if not set_aside:
-                raise
-            # It lay in the file that was set aside, and could not be read either.
-            lost += 1
-            continue
+            return error
         # A part of an earlier run may hold questions that have changed since.
         planned = positions(part["question_id"], question_ids) >= 0
-        parts.append(part if planned.all() else part.filter(pa.array(planned)))
+        return part if planned.all() else part.filter(pa.array(planned))
+
+    found = list(store.folder.side_by_side(read, partition.finished.items()))
+    parts = [one for one in found if isinstance(one, pa.Table)]
+    lost = len(found) - len(parts)
+    # Several parts may lie in one damaged file.
+    names = dict.fromkeys(one.name for one in found if isinstance(one, DamagedPartError))
+    set_aside = [store.path(rescued(store, name)) for name in names]
     if not parts:
         return Read(SAMPLES.empty_table(), tuple(set_aside), lost)
     samples = _wanted(pa.concat_tables(parts), _benchmark(partition, sweep), sweep.samples)

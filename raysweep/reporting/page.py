@@ -37,9 +37,11 @@ SCRIPTS = ("words.js", "sums.js", "chart.js", "tables.js", "figures.js", "page.j
 def write_report(results: Results, store: Store) -> str:
     """Write the page and the figures into the run's folder, and return the page's address."""
     store.write_text(PAGE, render(results))
-    for stem, encodings in all_figures(results):
-        for ending, data in encodings.items():
-            store.write_bytes(f"figures/{stem}.{ending}", data)
+    store.write_all(
+        (f"figures/{stem}.{ending}", data)
+        for stem, encodings in all_figures(results)
+        for ending, data in encodings.items()
+    )
     return store.path(PAGE)
 
 

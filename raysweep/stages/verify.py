@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from itertools import starmap
 
 from rich.console import Console
 from rich.progress import track
@@ -15,6 +16,7 @@ from raysweep.system.quantities import plural
 from raysweep.upkeep.problems import Problem
 from raysweep.upkeep.verify import check_doubles, check_parts, check_prompts
 from raysweep.upkeep.verify_folder import check_folder_files, check_missing
+from raysweep.upkeep.verify_index import check_index
 from raysweep.upkeep.verify_tables import check_tables
 
 
@@ -46,6 +48,7 @@ def verify_run(config: RunConfig, store: Store, console: Console, say: Say) -> b
         problems += check_missing(config, store, sound)
     problems += [*check_tables(store), *check_folder_files(store, names)]
     parts = sum(one.held for one in checked)
+    problems += starmap(Problem, check_index(store, sound))
     rows, unsealed = sum(one.rows for one in checked), sum(not one.sealed for one in checked)
     found = plural(len(problems), "problem") if problems else "no problem"
     say(

@@ -15,7 +15,7 @@ PART_KEY = b"raysweep.part"
 LONGEST_GOLD = 200
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Part:
     """What a finished part holds.
 

@@ -100,7 +100,10 @@ def once(parts: Iterable[Part]) -> Iterator[Part]:
     While files are replaced by a compacted one, a part lies in two. The file with the most parts counts.
     """
     parts = tuple(parts)
-    held, found = Counter(part.file for part in parts), {}
+    held = Counter(part.file for part in parts)
+    if not any(map(is_compacted, held)):
+        return iter(sorted(parts, key=lambda part: part.file))
+    found: dict[str, Part] = {}
     for part in sorted(parts, key=lambda one: (-held[one.file], one.file)):
         found.setdefault(part.name, part)
     return iter(sorted(found.values(), key=lambda part: part.name))

@@ -22,16 +22,10 @@ from raysweep.storage.encoding import parquet_bytes
 from raysweep.storage.files import Folder, MissingFileError
 from raysweep.storage.lease import LOOK_EVERY_S, Lease
 from raysweep.storage.part import PART_KEY, Part, encoded
-from raysweep.storage.part_file import (
-    PART_NAME,
-    described,
-    groups_of,
-    is_compacted,
-    notes_of,
-    once,
-)
-from raysweep.storage.schemas import READABLE_VERSIONS, SAMPLES, SCHEMA_VERSION
-from raysweep.storage.seal import check_whole, opened, sealed_metadata
+from raysweep.storage.part_file import PART_NAME, described, groups_of, is_compacted, notes_of, once
+from raysweep.storage.part_footers import check_version, footer_of, part_files
+from raysweep.storage.schemas import SAMPLES, SCHEMA_VERSION
+from raysweep.storage.seal import check_whole, opened
 from raysweep.storage.whole_file import WholeFile, whole_file
 from raysweep.system.safe_text import without_secrets
 
@@ -90,6 +84,13 @@ class Store:
     def read_text(self, name: str) -> str:
         return self.read_bytes(name).decode()
 
+    def text_if_there(self, name: str) -> str | None:
+        """The text of a file. None if it is missing. `exists` first would be a request more."""
+        try:
+            return self.read_text(name)
+        except MissingFileError:
+            return None
+
     def write_text(self, name: str, text: str) -> None:
         self.write_bytes(name, text.encode())
 
@@ -97,6 +98,12 @@ class Store:
         """Publish a whole file and replace any file of that name."""
         self.fence()
         self.folder.write(name, data)
+
+    def write_all(self, files: Iterable[tuple[str, bytes]]) -> None:
+        """Publish whole files, given by name and content, side by side."""
+        self.fence()
+        for _ in self.folder.side_by_side(lambda file: self.folder.write(*file), files):
+            self.fence(LOOK_EVERY_S)
 
     def write_table(self, name: str, table: pa.Table) -> None:
         """Publish a whole Parquet file. It carries the schema version and the lease's epoch."""
@@ -164,13 +171,12 @@ class Store:
     def _read_part(
         self, place: Place, columns: Sequence[str] | None, dictionaries: Sequence[str] = ()
     ) -> pa.Table:
-        name = place.file
+        name, names = place.file, None if columns is None else list(columns)
 
         def read(file: pa.NativeFile) -> pa.Table:
             found = opened(file, dictionaries)
-            groups = groups_of(found.metadata, place.shard_id)
-            names = None if columns is None else list(columns)
-            return found.read_row_groups(list(groups), columns=names, use_threads=False)
+            groups = list(groups_of(found.metadata, place.shard_id))
+            return found.read_row_groups(groups, columns=names, use_threads=False)
 
         try:
             table = self.folder.read(name, read)
@@ -240,40 +246,35 @@ class Store:
                 return once(part for parts in notes for part in parts)
 
     def part_names(self, below: str = "samples") -> list[str]:
-        """The names of all files below a folder that should hold parts, relative to the run's folder.
+        """The names of all files below a folder that should hold parts, sorted."""
+        return self.part_files(below)["file"].to_pylist()
 
-        A compacted file is published before the files that it replaces are removed. A listing that takes
-        long may miss both, so the folder is listed again until no compacted file has come or gone.
+    def part_files(self, below: str = "samples") -> pa.Table:
+        """All files below a folder that should hold parts, as they are listed (`listing.LISTING`)."""
+        return part_files(self.folder, below)
+
+    def read_notes(self, name: str, size: int | None = None) -> tuple[Part, ...]:
+        """The parts that a file's metadata describe. Takes and raises what `read_footer` does."""
+        return self.read_footer(name, size)[0]
+
+    def read_footer(
+        self, name: str, size: int | None = None
+    ) -> tuple[tuple[Part, ...], "FileMetaData"]:
+        """The parts in a file, and its Parquet metadata.
+
+        size  the file's size in bytes, if it is known; an object store is then asked once
+
+        Raises as `parts` does, or MissingFileError.
         """
-        names = self._listed(below)
-        while True:
-            before, names = names, self._listed(below)
-            if list(filter(is_compacted, before)) == list(filter(is_compacted, names)):
-                return names
-
-    def _listed(self, below: str) -> list[str]:
-        return [name for name in self.folder.names(below) if PART_NAME.search(name)]
-
-    def read_notes(self, name: str) -> tuple[Part, ...]:
-        """The parts that a file's metadata describe. Raises as `parts` does, or MissingFileError."""
-        return self.read_footer(name)[0]
-
-    def read_footer(self, name: str) -> tuple[tuple[Part, ...], "FileMetaData"]:
-        """The parts in a file, and its Parquet metadata. Raises as `read_notes` does."""
         try:
-            footer = self.folder.read(name, sealed_metadata)
+            footer = footer_of(self.folder, name, size)
             metadata = footer.metadata or {}
             version, parts = metadata[VERSION_KEY].decode(), notes_of(name, metadata)
         except MissingFileError:
             raise
         except Damage as error:
             raise self._damaged(name, error) from error
-        if version not in map(str, READABLE_VERSIONS):
-            raise ConfigError(
-                f"{self.path(name)}: has schema version {version}, but this raysweep reads only "
-                f"{', '.join(map(str, READABLE_VERSIONS))}; use the raysweep that wrote it, or choose "
-                "another run"
-            )
+        check_version(self.path(name), version)
         return parts, footer
 
     def _damaged(self, name: str, error: Exception) -> DamagedPartError:

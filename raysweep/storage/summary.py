@@ -20,7 +20,7 @@ def read_summary(store: Store) -> dict[str, Any]:
 def read_mapping(store: Store, name: str) -> dict[str, Any]:
     """The mapping in a JSON file. Empty if the file is missing or cannot be read."""
     try:
-        found = json.loads(store.read_text(name)) if store.exists(name) else {}
+        found = json.loads(store.text_if_there(name) or "{}")
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -6,10 +6,8 @@ twice). Nothing is changed here. Problems are returned.
 """
 
 import itertools
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -30,8 +28,6 @@ from raysweep.storage.store import Store
 from raysweep.upkeep.growing import mixed_prompts
 from raysweep.upkeep.problems import Problem, problem_of, schema_problem
 
-# The most threads. Parts are in memory while they are read, so more threads would need more memory.
-READERS = 8
 # The most problems that are told of a part.
 MOST_SHOWN = 3
 # Parts of early versions lack these columns.
@@ -54,9 +50,12 @@ class Checked:
 
 
 def check_parts(config: RunConfig, store: Store, names: Iterable[str]) -> Iterator[Checked]:
-    """Check the parts of these names with several threads. Results come in the order of the names."""
-    with ThreadPoolExecutor(min(READERS, os.cpu_count() or 1)) as readers:
-        yield from readers.map(lambda name: check_file(config, store, name), names)
+    """Check the files of these names side by side. Results come in the order of the names."""
+    files = store.part_files()
+    sizes = dict(zip(files["file"].to_pylist(), files["size"].to_pylist(), strict=True))
+    yield from store.folder.side_by_side(
+        lambda name: check_file(config, store, name), names, lambda name: sizes.get(name, 0)
+    )
 
 
 def check_file(config: RunConfig, store: Store, name: str) -> Checked:

@@ -28,10 +28,10 @@ class Counts:
         self.note_order: list[str] = []
         read_notes, read = Store.read_notes, Folder.read
 
-        def counted_note(store: Store, name: str) -> Any:
+        def counted_note(store: Store, name: str, size: int | None = None) -> Any:
             self.notes[name] += 1
             self.note_order.append(name)
-            return read_notes(store, name)
+            return read_notes(store, name, size)
 
         def counted_read(folder: Folder, name: str, how: Callable[[pa.NativeFile], Any]) -> Any:
             if name.startswith("samples/"):
