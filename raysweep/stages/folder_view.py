@@ -20,7 +20,7 @@ from raysweep.run_config import RunConfig
 from raysweep.storage.damaged import set_aside
 from raysweep.storage.notes import Notes, look
 from raysweep.storage.part import Part
-from raysweep.storage.part_file import once
+from raysweep.storage.part_file import once, place_of
 from raysweep.storage.store import Store
 from raysweep.system.collecting import rare_collections
 
@@ -80,6 +80,15 @@ class FolderView:
         if self._notes is None:
             self.look()
         return self._notes.newest if self._notes else None
+
+    @property
+    def copied(self) -> set[str]:
+        """The engines of which a part lies in two files, because compaction was cut short."""
+        parts, every = self.parts, self._notes.parts if self._notes else ()
+        if len(every) == len(parts):
+            return set()
+        counted = set(map(place_of, parts))
+        return {part.engine_id for part in every if place_of(part) not in counted}
 
     @property
     def _streams(self) -> set[str]:

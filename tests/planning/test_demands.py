@@ -212,7 +212,7 @@ def test_shorter_parts_are_regraded_and_verified_with_the_others():
     config, made, plan = lengthened()
     parts = parts_of([*made, *plan.to_do])
     assert [wanted.part for wanted in wanted_parts(config, parts)] == parts
-    assert list(check_doubles(config, parts)) == []
+    assert list(check_doubles(parts)) == []
     twice = parts_of(make_plan(config, [], wanting((1, 3, 1))).to_do)
-    (problem,) = check_doubles(config, [parts[0], *twice])
+    (problem,) = check_doubles([parts[0], *twice])
     assert "2 of its samples are also in" in problem.text
