@@ -18,11 +18,12 @@ import pyarrow as pa
 from pyarrow import fs
 
 from raysweep.errors import ConfigError, shown
-from raysweep.storage.address import is_local, unfolded
+from raysweep.storage.address import below, is_local, unfolded
 from raysweep.storage.in_flight import MOST, Gate, side_by_side
 from raysweep.storage.listing import LISTING, file_names, file_rows
 from raysweep.storage.publishing import publish
 from raysweep.storage.trouble import persistently
+from raysweep.system.safe_text import without_secrets
 
 if TYPE_CHECKING:
     from pyarrow.parquet import FileMetaData
@@ -121,6 +122,10 @@ class Folder:
                 f"out: {name} in the run's folder cannot be read or written ({error}); choose another "
                 "folder or address, or remove the file if it is damaged"
             ) from error
+
+    def shown(self, name: str) -> str:
+        """The place of a file as people see it: a path, or a URI without secrets."""
+        return without_secrets(below(self.address, name))
 
     def size(self, name: str) -> int | None:
         """The size of a file in bytes. None if it is missing."""

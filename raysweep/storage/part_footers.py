@@ -15,6 +15,8 @@ from raysweep.storage.seal import sealed_metadata
 if TYPE_CHECKING:
     from pyarrow.parquet import FileMetaData
 
+VERSION_KEY = b"raysweep.schema_version"
+
 
 def part_files(folder: Folder, below: str) -> pa.Table:
     """All files below a folder that should hold parts, as they are listed (`listing.LISTING`).

@@ -6,47 +6,35 @@ work. Every Parquet file is sealed (`storage.seal`), so damage is detected. A st
 when it loses the lease.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from raysweep.errors import ConfigError
 from raysweep.shard import Place
-from raysweep.storage.address import absolute, below
+from raysweep.storage import part_reading
+from raysweep.storage.address import absolute
 from raysweep.storage.damaged import Damage, DamagedPartError
 from raysweep.storage.encoding import parquet_bytes
 from raysweep.storage.files import Folder, MissingFileError
 from raysweep.storage.lease import LOOK_EVERY_S, Lease
 from raysweep.storage.part import PART_KEY, Part, encoded
-from raysweep.storage.part_file import (
-    PART_NAME,
-    described,
-    groups_of,
-    is_compacted,
-    notes_of,
-    once,
-    tables_of,
-)
-from raysweep.storage.part_footers import check_version, footer_of, part_files
-from raysweep.storage.schemas import SAMPLES, SCHEMA_VERSION
+from raysweep.storage.part_file import described, once
+from raysweep.storage.part_footers import VERSION_KEY, part_files
+from raysweep.storage.part_reading import damage_of
+from raysweep.storage.schemas import SCHEMA_VERSION
 from raysweep.storage.seal import check_whole, opened, sealed_metadata
 from raysweep.storage.whole_file import WholeFile, whole_file
-from raysweep.system.safe_text import without_secrets
 
 if TYPE_CHECKING:
     from pyarrow.parquet import FileMetaData
 
 # A temporary file that is younger than this may still be in use.
 LEFTOVER_AGE_S = 3600
-Result = TypeVar("Result")
-
-# How often in a row a part may have moved while it is read.
-MOST_MOVES = 5
-VERSION_KEY = b"raysweep.schema_version"
 EPOCH_KEY = b"raysweep.epoch"
 
 
@@ -72,7 +60,7 @@ class Store:
 
     def path(self, name: str) -> str:
         """The place of `name` as people see it: a path, or a URI without secrets."""
-        return without_secrets(below(self.root, name))
+        return self.folder.shown(name)
 
     def fence(self, every_s: float = 0.0) -> None:
         """Raise LeaseLost if the store's lease is lost. Looks at most once every `every_s` seconds."""
@@ -135,7 +123,7 @@ class Store:
         try:
             return self.folder.read(name, sealed_metadata).metadata or {}
         except Damage as error:
-            raise self._damaged(name, error) from error
+            raise damage_of(self.folder, name, error) from error
 
     def _encoded(
         self,
@@ -178,23 +166,8 @@ class Store:
     def read_part(
         self, place: Place, columns: Sequence[str], dictionaries: Sequence[str] = ()
     ) -> pa.Table:
-        """The named columns of a part.
-
-        columns       nested columns are named by their path
-        dictionaries  columns that are read dictionary-encoded
-
-        Raises DamagedPartError if the file exists but cannot be read as one with the part.
-        """
-
-        def read(found: Place) -> pa.Table:
-            table = self._read_part(found, columns, dictionaries)
-            lacking = {column.partition(".")[0] for column in columns} - set(table.column_names)
-            if lacking:
-                reason = f"it lacks {', '.join(sorted(lacking))}"
-                raise DamagedPartError(found.file, self.path(found.file), reason)
-            return table
-
-        return self._at(place, read)
+        """The named columns of a part (see `part_reading.read_part`)."""
+        return part_reading.read_part(self.folder, place, columns, dictionaries)
 
     def read_parts(
         self, places: Sequence[Place], columns: Sequence[str], dictionaries: Sequence[str] = ()
@@ -203,65 +176,7 @@ class Store:
 
         Raises as `read_part` does.
         """
-        if len(places) > 1:
-            with suppress(MissingFileError):  # each part is looked for where it was moved
-                return self._read_parts(places, columns, dictionaries)
-        return [self.read_part(place, columns, dictionaries) for place in places]
-
-    def _read_parts(
-        self, places: Sequence[Place], columns: Sequence[str], dictionaries: Sequence[str]
-    ) -> list[pa.Table]:
-        name = places[0].file
-
-        def read(file: pa.NativeFile) -> list[pa.Table]:
-            found = opened(file, dictionaries)
-            return tables_of(found, [place.shard_id for place in places], columns)
-
-        try:
-            return self.folder.read(name, read)
-        except MissingFileError:
-            raise
-        except Damage as error:
-            raise self._damaged(name, error) from error
-
-    def _read_part(
-        self, place: Place, columns: Sequence[str] | None, dictionaries: Sequence[str] = ()
-    ) -> pa.Table:
-        name, names = place.file, None if columns is None else list(columns)
-
-        def read(file: pa.NativeFile) -> pa.Table:
-            found = opened(file, dictionaries)
-            groups = list(groups_of(found.metadata, place.shard_id))
-            return found.read_row_groups(groups, columns=names, use_threads=False)
-
-        try:
-            table = self.folder.read(name, read)
-        except MissingFileError:
-            raise
-        except Damage as error:
-            raise self._damaged(name, error) from error
-        return table.replace_schema_metadata(None)
-
-    def _at(self, place: Place, read: Callable[[Place], Result]) -> Result:
-        """What `read` gives for the place of a part, or for the one to which it was moved meanwhile."""
-        for _ in range(MOST_MOVES):
-            try:
-                return read(place)
-            except MissingFileError:
-                place = self._moved(place)
-        return read(place)
-
-    def _moved(self, place: Place) -> Place:
-        """Where a part is that is no longer in its file. Raises MissingFileError if it is nowhere."""
-        for name in self.folder.names(place.file.rpartition("/")[0]):
-            if PART_NAME.search(name) and (is_compacted(name) or place.shard_id in name):
-                with suppress(MissingFileError):
-                    if any(part.shard_id == place.shard_id for part in self.read_notes(name)):
-                        return Place(name, place.shard_id)
-        raise MissingFileError(
-            f"{self.path(place.file)}: is missing, and no other file has its samples; run the stage "
-            "generate, which makes them again"
-        )
+        return part_reading.read_parts(self.folder, places, columns, dictionaries)
 
     def read_whole_part(self, place: Place) -> tuple[Part, pa.Table]:
         """A part and all its columns, with the footer and each of its pages checked.
@@ -269,12 +184,7 @@ class Store:
         Raises DamagedPartError if the part has changed since it was written, and ConfigError if it has
         another schema version.
         """
-
-        def read(found: Place) -> tuple[Part, pa.Table]:
-            notes = {part.shard_id: part for part in self.read_notes(found.file)}
-            return notes[found.shard_id], self._read_part(found, None)
-
-        return self._at(place, read)
+        return part_reading.read_whole_part(self.folder, place)
 
     def read_whole_file(self, name: str) -> WholeFile:
         """A file of samples with every byte checked. Raises as `read_whole_part` does."""
@@ -322,21 +232,7 @@ class Store:
 
         Raises as `parts` does, or MissingFileError.
         """
-        try:
-            footer = footer_of(self.folder, name, size)
-            metadata = footer.metadata or {}
-            version, parts = metadata[VERSION_KEY].decode(), notes_of(name, metadata)
-        except MissingFileError:
-            raise
-        except Damage as error:
-            raise self._damaged(name, error) from error
-        check_version(self.path(name), version)
-        return parts, footer
-
-    def _damaged(self, name: str, error: Exception) -> DamagedPartError:
-        """The error for a part that cannot be read. Raises if the storage is at fault, not the part."""
-        self.read_bytes(name)
-        return DamagedPartError(name, self.path(name), error)
+        return part_reading.read_footer(self.folder, name, size)
 
     def remove_leftovers(self) -> None:
         """Remove the unfinished files of killed writers."""
@@ -345,9 +241,4 @@ class Store:
 
     def read_samples(self, places: Iterable[Place], columns: Sequence[str]) -> pa.Table:
         """The samples of some parts. A missing part adds no rows."""
-        tables = [SAMPLES.empty_table().select(list(columns))]
-        for place in places:
-            with suppress(MissingFileError):
-                tables.append(self._at(place, lambda found: self._read_part(found, columns)))
-        # Parts that are older than a column have nulls in it.
-        return pa.concat_tables(tables, promote_options="default")
+        return part_reading.read_samples(self.folder, places, columns)
