@@ -5,11 +5,7 @@ without a network. Its content security policy forbids any request. Names from t
 Jinja's autoescape, or as JSON that the scripts write as text. They are never markup.
 """
 
-import base64
-import gzip
-import json
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -21,6 +17,7 @@ from raysweep.reporting.doubts import doubts
 from raysweep.reporting.figures import all_figures
 from raysweep.reporting.findings import find
 from raysweep.reporting.inflation_text import UNCLOSED, inflations
+from raysweep.reporting.packing import packed
 from raysweep.reporting.page_data import page_data
 from raysweep.reporting.provenance import facts, lead
 from raysweep.reporting.quality import gaps, notes, quality
@@ -82,12 +79,6 @@ def _verdicts(results: Results) -> dict[str, list[Said]]:
     """By benchmark, at the smallest batch size of the run."""
     names = results.findings.benchmark.unique().tolist()
     return {name: verdicts(results, name, results.batch_sizes[0]) for name in names}
-
-
-def packed(data: Any) -> str:
-    """Data as the page's scripts unpack it: JSON, gzip, base64. Equal data give equal text."""
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
-    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
 def _own_file(name: str) -> Markup:
