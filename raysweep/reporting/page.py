@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from raysweep.reporting.adaptive_page import adaptive_section
+from raysweep.reporting.citation import bibtex
 from raysweep.reporting.controls import comparisons, overview
 from raysweep.reporting.correlation_text import shared_luck
 from raysweep.reporting.doubts import doubts
@@ -22,26 +23,27 @@ from raysweep.reporting.page_data import page_data
 from raysweep.reporting.provenance import facts, lead
 from raysweep.reporting.quality import gaps, notes, quality
 from raysweep.reporting.results import Results
+from raysweep.reporting.traces_page import traces_address
 from raysweep.reporting.verdict_table import HOW, Said, verdicts
 from raysweep.storage.result_files import PAGE
 from raysweep.storage.store import Store
 from raysweep.system.quantities import tied
 
 WEB = Path(__file__).parent / "web"
-SCRIPTS = ("words.js", "sums.js", "chart.js", "tables.js", "figures.js", "page.js")
+SCRIPTS = ("words.js", "sums.js", "chart.js", "tables.js", "figures.js", "page.js", "cite.js")
 
 
 def write_report(results: Results, store: Store) -> str:
     """Write the page and the figures into the run's folder, and return the page's address."""
-    store.write_text(PAGE, render(results))
+    store.write_text(PAGE, render(results, traces_address(results, store)))
     for stem, encodings in all_figures(results):
         for ending, data in encodings.items():
             store.write_bytes(f"figures/{stem}.{ending}", data)
     return store.path(PAGE)
 
 
-def render(results: Results) -> str:
-    """The whole page as HTML."""
+def render(results: Results, traces: str | None = None) -> str:
+    """The whole page as HTML. `traces` is the address of the traces' pages, from the page's folder."""
     environment = Environment(
         loader=FileSystemLoader(WEB),
         autoescape=True,
@@ -50,7 +52,7 @@ def render(results: Results) -> str:
         lstrip_blocks=True,
     )
     environment.filters["tied"] = tied
-    data, compared = page_data(results), comparisons(results.controls)
+    data, compared = page_data(results, traces), comparisons(results.controls)
     return environment.get_template("page.html.j2").render(
         run=str(results.summary.get("run", "")),
         lead=lead(results.scenarios, results.summary),
@@ -68,6 +70,7 @@ def render(results: Results) -> str:
         unclosed=UNCLOSED,
         quality=quality(results.scenarios),
         facts=facts(results.scenarios, results.summary),
+        bibtex=bibtex(results.summary),
         data=data,
         packed=packed(data),
         css=_own_file("page.css"),

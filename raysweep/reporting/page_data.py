@@ -53,8 +53,11 @@ BOUNDS = ("accuracy_lo", "accuracy_hi")
 Places = Mapping[tuple, int]
 
 
-def page_data(results: Results) -> dict[str, Any]:
-    """What the scripts draw: the choices of the sweep with their looks, the scenarios, the findings."""
+def page_data(results: Results, traces: str | None = None) -> dict[str, Any]:
+    """What the scripts draw: the choices of the sweep with their looks, the scenarios, the findings.
+
+    traces  the address of the folder of the traces' pages; None if there are none
+    """
     scenarios = results.scenarios.reset_index(drop=True)
     batch_sizes = sorted({*SLIDER_BATCHES, *results.batch_sizes})
     engines = _engines(scenarios)
@@ -80,6 +83,7 @@ def page_data(results: Results) -> dict[str, Any]:
         "eviction": _comparisons(results, study.eviction_or_bits),
         "advantages": _records(results.thresholds),
         "thresholds": results.summary.get("thresholds", []),
+        "traces": traces,
     }
 
 

@@ -147,8 +147,9 @@ def _keep(
 
 
 def _sample(row: Mapping[str, Any], tokens: Sequence[int] | None) -> Sample:
+    has_text = tokens is not None
     answers = (
-        Answer(*(one[leaf] for leaf in _LIGHT), one.get("text") if tokens is not None else None)
+        Answer(**{leaf: one[leaf] for leaf in _LIGHT}, text=one.get("text") if has_text else None)
         for one in row["answers"] or ()
     )
     return Sample(

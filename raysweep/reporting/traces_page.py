@@ -26,6 +26,7 @@ from markupsafe import Markup
 from raysweep.grading.equivalence import Equivalence
 from raysweep.grading.outcomes import OUTCOMES
 from raysweep.reporting.packing import packed
+from raysweep.reporting.results import Results
 from raysweep.reporting.trace_samples import CORRECT, Sample, choices
 from raysweep.reporting.trace_texts import Decode, cuts, pieces, safe
 from raysweep.spec import Benchmark
@@ -77,6 +78,13 @@ def page_name(benchmark: str) -> str:
     return f"{FOLDER}/{benchmark}.html"
 
 
+def traces_address(results: Results, store: Store) -> str | None:
+    """The folder of the traces' pages as the report links to it. None unless each benchmark has its page."""
+    names = results.scenarios.benchmark.unique().tolist()
+    has_all = bool(names) and all(store.exists(page_name(name)) for name in names)
+    return f"{FOLDER.removeprefix('report/')}/" if has_all else None
+
+
 def has_book(store: Store, book: Book) -> bool:
     """Whether the page that is there was made of the same."""
     name = page_name(book.benchmark.name)
@@ -100,10 +108,15 @@ def write_book(store: Store, book: Book, read: Read, known: Equivalence) -> tupl
         _write_files(book, read, known, write)
         for future in waiting:
             future.result()
+    return len(sizes) + 1, sum(sizes) + renew_page(store, book)
+
+
+def renew_page(store: Store, book: Book) -> int:
+    """Write the page, whose files are there, and remove those of another key. Gives the page's bytes."""
     page = render(book)
     store.write_text(page_name(book.benchmark.name), page)
     remove_others(store, book.benchmark.name, book.key)
-    return len(sizes) + 1, sum(sizes) + len(page.encode())
+    return len(page.encode())
 
 
 def remove_others(store: Store, benchmark: str, key: str) -> None:

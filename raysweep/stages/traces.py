@@ -14,6 +14,7 @@ from raysweep.reporting.traces_page import (
     TracedEngine,
     has_book,
     page_name,
+    renew_page,
     write_book,
 )
 from raysweep.reporting.traces_text import question_lines
@@ -122,6 +123,7 @@ class Tracing:
             )
         for book in books:
             if has_book(run.store, book):
+                renew_page(run.store, book)
                 run.say("traces", f"{run.store.path(page_name(book.benchmark.name))} is up to date")
                 continue
             count, size = write_book(

@@ -88,13 +88,13 @@ function start(data) {
     lookUp("question", data.questions);
     lookUp("engine", ids);
     lookUp("beside", ids);
-    lookUp("budget", data.budgets);
-    lookUp("group", data.groups);
+    lookUp("token_budget", data.budgets, "budget");
+    lookUp("group_size", data.groups, "group");
     tell(unknown.length ? `Not among the traces that were written: ${unknown.join(", ")}. The setting traces.engines chooses engines.` : "");
   }
   function writeAddress() {
     const { question, engine, beside, budget, group } = state;
-    const parts = { question: data.questions[question], engine: data.engines[engine].id, budget: data.budgets[budget], group: data.groups[group] };
+    const parts = { question: data.questions[question], engine: data.engines[engine].id, token_budget: data.budgets[budget], group_size: data.groups[group] };
     if (beside >= 0) parts.beside = data.engines[beside].id;
     history.replaceState(null, "", `#${new URLSearchParams(parts)}`);
   }
