@@ -5,6 +5,7 @@ from functools import cached_property, lru_cache, partial
 from os import cpu_count
 
 from raysweep.configuration.token_checks import read_chat_of
+from raysweep.errors import ConfigError
 from raysweep.grading.equivalence import Equivalence
 from raysweep.reporting.trace_choice import TraceChoice, chosen_engines, read_choice
 from raysweep.reporting.trace_samples import Sample, Wanted, samples_by_question
@@ -208,7 +209,10 @@ class Tracing:
 
 @lru_cache(maxsize=64)
 def _decoder(model: ModelSpec) -> Decode | None:
-    chat = read_chat_of(model, "traces")
+    try:
+        chat = read_chat_of(model, "traces")
+    except ConfigError:  # its folder is on another machine
+        return None
     if chat is None:
         return None
     decode: Callable[..., str] = chat.tokenizer.decode
