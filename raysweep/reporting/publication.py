@@ -1,6 +1,6 @@
 """What a published bundle says of its run: provenance without secrets, and the card of a hub data set."""
 
-import re
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -37,8 +37,6 @@ HUB = "hf://"
 LEFT_OUT = ("server", "stages", "loads")
 # Versions may look like addresses.
 VERSIONS = "versions"
-# The folder before a file's name.
-FOLDER = re.compile(r"(?<![\w.-])/?(?:[\w.~-]+/)+(?=[\w.-])")
 
 
 def public(value: Any, mask: Callable[[str], str]) -> Any:
@@ -64,10 +62,8 @@ def _is_public_place(value: Any) -> bool:
 
 def public_summary(summary: Mapping[str, Any], mask: Callable[[str], str]) -> dict[str, Any]:
     """summary.json for others: files that were set aside keep their names alone."""
-    found = public(dict(summary), mask)
-    if "parts_set_aside" in found:
-        found["parts_set_aside"] = [FOLDER.sub("", str(one)) for one in found["parts_set_aside"]]
-    return found
+    aside = [str(path).rpartition("/")[2] for path in summary.get("parts_set_aside") or ()]
+    return public({**summary, "parts_set_aside": aside}, mask)
 
 
 def provenance(
@@ -77,18 +73,23 @@ def provenance(
     mask: Callable[[str], str],
 ) -> dict[str, Any]:
     """Where the numbers come from: configuration, versions, hardware, and what the run counted."""
-    configuration = public(record.get("configuration") or {}, mask)
+    configuration = copy.deepcopy(dict(record.get("configuration") or {}))
     for benchmark in (configuration.get("sweep") or {}).get("benchmarks") or ():
         if isinstance(benchmark.get("sources"), list):
-            benchmark["sources"] = [FOLDER.sub("", str(one)) for one in benchmark["sources"]]
+            benchmark["sources"] = [_without_folder(str(one)) for one in benchmark["sources"]]
     return {
-        "configuration": configuration,
+        "configuration": public(configuration, mask),
         "identity": public(record.get("identity") or {}, mask),
         "versions": record.get("versions"),
         "git_revision": record.get("git_revision"),
         "hardware": hardware(nodes),
         "summary": dict(summary),
     }
+
+
+def _without_folder(source: str) -> str:
+    """A file's origin and hash, of a file of this machine without its folder."""
+    return source if source.startswith(HUB) else source.rpartition("/")[2]
 
 
 def hardware(nodes: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -17,9 +17,10 @@ from pathlib import Path
 
 from raysweep.system.safe_text import SECRET_KEY
 
-# A shorter value of a variable could be any word.
+# A shorter one could be any word, or its beginning.
 SHORTEST_SECRET = 8
 SHORTEST_PLACE = 5
+SHORTEST_HOST = 4
 IN_ADDRESS = re.compile(r"://(?P<user>[^/?#\s@]*)@|[?&](?:[^=&\s?]+)=(?P<value>[^&\s]+)")
 IPV4 = re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b")
 # How gzip begins in base64: data of the pages.
@@ -88,7 +89,8 @@ def private_here(
     places |= {os.path.abspath(one) for one in addresses if "://" not in one}
     kept = [one.rstrip("/") for one in places if os.path.isabs(one) or "://" in one]
     long = {one for one in kept if len(one) >= SHORTEST_PLACE}
-    return Private(secrets, tuple(sorted(long, key=lambda one: (-len(one), one))), tuple(hosts))
+    named = tuple(host for host in hosts if len(host) >= SHORTEST_HOST)
+    return Private(secrets, tuple(sorted(long, key=lambda one: (-len(one), one))), named)
 
 
 def _parts(address: str) -> list[str]:

@@ -105,8 +105,9 @@ def test_the_vote_of_a_group_is_that_of_its_answers(
         text: given.count(text) for text in given if text not in ("unanswered", "cut_off", "error")
     }
     winners = {text for text, count in votes.items() if count == max(votes.values())}
-    cells = [cell for row in texts(tab, "#engines-table tbody tr:first-child td") for cell in [row]]
-    counts = dict(reversed(one.removesuffix(" ✓").split(" × ")) for one in cells[1].split(", "))
+    cells = texts(tab, "#engines-table tbody tr:first-child td")
+    shown = [one.removesuffix(" ✓").split(" × ") for one in cells[1].split(", ")]
+    counts = {text: count for count, text in shown}
     assert counts == {text: str(count) for text, count in votes.items()}
     absent = [WORDS.get(text, text) for text in given if text not in votes]
     assert sorted(cells[2].split(", ")) == (sorted(f"1 {text}" for text in absent) or ["–"])

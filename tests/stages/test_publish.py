@@ -164,6 +164,8 @@ def test_no_secret_and_no_place_is_in_any_file(
         "api_key": "sesame_open_8",
         "note": f"see {tmp_path}/home/ada/notes and {secrets['HF_TOKEN']}",
     }
+    sources = [f"{tmp_path}/my own/gpqa.csv#sha256=ab", "hf://a/b@main/c.csv#sha256=cd"]
+    record["configuration"]["sweep"]["benchmarks"][0]["sources"] = sources
     store.write_text("config.yaml", yaml.safe_dump(record))
     node = {"node": "10.1.2.3", "host": "ada-laptop", "gpus": [{"name": "H100"}], "driver": "550.1"}
     store.write_text(
@@ -191,6 +193,8 @@ def test_no_secret_and_no_place_is_in_any_file(
         {"count": 2, "node": {"gpus": [{"name": "H100"}], "driver": "550.1"}}
     ]
     assert found["summary"]["parts_set_aside"] == ["shard-a.parquet.damaged"]
+    (benchmark,) = found["configuration"]["sweep"]["benchmarks"]
+    assert benchmark["sources"] == ["gpqa.csv#sha256=ab", "hf://a/b@main/c.csv#sha256=cd"]
     assert found["git_revision"] == "abc" and "out" not in found["configuration"]
 
 
