@@ -24,6 +24,7 @@ from raysweep.analysis.uncertainty import paired_difference
 from raysweep.errors import ConfigError, unknown
 from raysweep.reporting.results import read_candidates, where
 from raysweep.storage import result_files
+from raysweep.storage.part_file import place_of
 from raysweep.storage.record import CONFIG, read_record
 from raysweep.storage.result_files import COMPARISON
 from raysweep.storage.schemas import SAMPLES
@@ -124,11 +125,11 @@ class FinishedRun:
 
         Of a sample that was made up to several token budgets, the one with the most answers counts.
         """
-        shards = [part.shard_id for part in self.store.parts() if part.engine_id == engine_id]
+        places = [place_of(part) for part in self.store.parts() if part.engine_id == engine_id]
         wanted = list(dict.fromkeys((*columns, *SAMPLE)))
-        found = self.store.read_samples(engine_id, shards, wanted).to_pandas()
+        found = self.store.read_samples(places, wanted).to_pandas()
         if found.duplicated(list(SAMPLE)).any():
-            answers = self.store.read_samples(engine_id, shards, ("answers",))["answers"]
+            answers = self.store.read_samples(places, ("answers",))["answers"]
             longest = np.argsort([-len(given) for given in answers.to_pylist()], kind="stable")
             kept = found.iloc[longest].drop_duplicates(list(SAMPLE)).index
             found = found.loc[kept.sort_values()].reset_index(drop=True)

@@ -9,16 +9,27 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 from raysweep.spec import Decoding, EngineSpec, Question
 from raysweep.system.content import INCIDENTAL, canonical, content_hash, hash_of_texts
+
+
+class Place(NamedTuple):
+    """Where the part of a shard lies: the file in the run's folder, and the shard's id.
+
+    The part may have moved into another file of the same folder since. Reading then finds it there.
+    """
+
+    file: str
+    shard_id: str
 
 
 @dataclass(frozen=True)
 class Shard:
     """One actor call and one Parquet part: some questions, and the same sample indices of each.
 
-    shorter  names of parts with the same samples up to fewer token budgets, whose traces may be lengthened
+    shorter  places of parts with the same samples up to fewer token budgets, whose traces may be lengthened
     """
 
     engine: EngineSpec
@@ -28,7 +39,7 @@ class Shard:
     questions: tuple[Question, ...]
     sample_start: int
     sample_count: int
-    shorter: tuple[str, ...] = field(default=(), metadata=INCIDENTAL)
+    shorter: tuple[Place, ...] = field(default=(), metadata=INCIDENTAL)
 
     @cached_property
     def shard_id(self) -> str:

@@ -15,9 +15,10 @@ from raysweep.planning.grid import made_streams, planned_engines, whole_stream
 from raysweep.planning.lengths import Lengths, run_lengths
 from raysweep.planning.placements import placements
 from raysweep.run_config import Generation, RunConfig
-from raysweep.shard import Cell, Shard, cells, est_tokens
+from raysweep.shard import Cell, Place, Shard, cells, est_tokens
 from raysweep.spec import EngineSpec
 from raysweep.storage.part import Part
+from raysweep.storage.part_file import place_of
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class PlannedShard:
     """A shard as a row of plan.parquet. `shard` is None if the shard is finished.
 
     again  how many samples of a finished shard are made again in missing ones, up to more token budgets
+    place  where the part of a finished shard lies
     """
 
     shard_id: str
@@ -36,6 +38,7 @@ class PlannedShard:
     est_tokens: int
     shard: Shard | None
     again: int = 0
+    place: Place | None = None
 
     @property
     def samples(self) -> int:
@@ -137,20 +140,20 @@ def _plan_benchmark(
                 _lengthening(new, shorter, again) for new in missing_shards(shard, missing, cut)
             )
     for piece in pieces:
-        shard_id = piece.part.shard_id
-        yield _planned(shard_id, piece.shard, None, again[shard_id])
+        finished = _planned(piece.part.shard_id, piece.shard, None)
+        yield replace(finished, again=again[finished.shard_id], place=place_of(piece.part))
     for shard in to_do:
         yield _planned(shard.shard_id, shard, shard)
 
 
 def _lengthening(shard: Shard, shorter: Mapping[Cell, Part], again: Counter[str]) -> Shard:
-    """A missing shard with the names of the parts that hold its samples up to fewer budgets.
+    """A missing shard with the places of the parts that hold its samples up to fewer budgets.
 
     again  where the number of these samples is added, by the finished shard's id
     """
     found = [shorter[cell] for cell in cells(shard) if cell in shorter] if shorter else []
     again.update(part.shard_id for part in found)
-    return replace(shard, shorter=tuple(sorted({part.name for part in found}))) if found else shard
+    return replace(shard, shorter=tuple(sorted({*map(place_of, found)}))) if found else shard
 
 
 def _tokens_s(config: RunConfig, engine: EngineSpec, lengths: Lengths) -> float | None:
@@ -176,7 +179,7 @@ def cut_of(whole: Shard, generation: Generation, tokens_s: float | None) -> Cut:
     return Cut(max(1, min(generation.shard_questions, within // samples)), samples)
 
 
-def _planned(shard_id: str, piece: Shard, to_do: Shard | None, again: int = 0) -> PlannedShard:
+def _planned(shard_id: str, piece: Shard, to_do: Shard | None) -> PlannedShard:
     return PlannedShard(
         shard_id=shard_id,
         engine_id=piece.engine.engine_id,
@@ -186,5 +189,4 @@ def _planned(shard_id: str, piece: Shard, to_do: Shard | None, again: int = 0) -
         sample_count=piece.sample_count,
         est_tokens=est_tokens(piece),
         shard=to_do,
-        again=again,
     )

@@ -22,10 +22,10 @@ from raysweep.metrics import Floats
 from raysweep.reducing.answer_counts import COLUMNS, DICTIONARIES, Ints, positions, tally
 from raysweep.reducing.scenarios import Scenario, make_scenarios
 from raysweep.run_config import Sweep
+from raysweep.shard import Place
 from raysweep.spec import Benchmark, EngineSpec
 from raysweep.storage import damaged
 from raysweep.storage.damaged import DamagedPartError
-from raysweep.storage.part import part_name
 from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store
 from raysweep.system.workers import Workers
@@ -39,13 +39,13 @@ class Partition:
     """What the plan knows about one engine on one benchmark.
 
     described  the engine's row of engines.parquet
-    finished   for each finished shard, the ids of the questions that count
+    finished   for the place of each finished part, the ids of the questions that count
     """
 
     engine: EngineSpec
     benchmark: str
     described: Mapping[str, Any]
-    finished: Mapping[str, tuple[str, ...]]
+    finished: Mapping[Place, tuple[str, ...]]
     shards_missing: int
 
 
@@ -151,15 +151,12 @@ def _read_ahead(partitions: Sequence[Partition], sweep: Sweep, store: Store) -> 
 
 def read_partition(partition: Partition, sweep: Sweep, store: Store) -> Read:
     """Read a partition's samples from its parts; set damaged parts aside."""
-    engine_id = partition.engine.engine_id
     parts, set_aside = [], []
-    for shard_id, question_ids in partition.finished.items():
+    for place, question_ids in partition.finished.items():
         try:
-            part = store.read_part(engine_id, shard_id, COLUMNS, DICTIONARIES)
-        except DamagedPartError:
-            set_aside.append(
-                store.path(damaged.set_aside(store.folder, part_name(engine_id, shard_id)))
-            )
+            part = store.read_part(place, COLUMNS, DICTIONARIES)
+        except DamagedPartError as error:
+            set_aside.append(store.path(damaged.set_aside(store.folder, error.name)))
             continue
         # A part of an earlier run may hold questions that have changed since.
         planned = positions(part["question_id"], question_ids) >= 0

@@ -6,6 +6,7 @@ They are made again only if these have changed.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from raysweep.adaptive.rounds import Rounds, restored
 from raysweep.planning.estimate import Estimate, estimates
@@ -15,8 +16,12 @@ from raysweep.planning.plan import Plan, make_plan
 from raysweep.planning.plan_tables import write_plan
 from raysweep.run_config import RunConfig
 from raysweep.storage.damaged import DamagedPartError, set_aside
+from raysweep.storage.files import MissingFileError
 from raysweep.storage.part import Part
+from raysweep.storage.part_file import once
 from raysweep.storage.store import Store
+
+Notes = dict[str, tuple[Part, ...]]
 
 
 class FolderView:
@@ -27,7 +32,8 @@ class FolderView:
     ):
         """`tell` hears the new path of each damaged part that was set aside."""
         self.config, self.store, self.tell = config, store, tell
-        self._notes: dict[str, Part] | None = None  # what each footer says, by file name
+        # The parts that each footer describes, by file name.
+        self._notes: Notes | None = None
         self._rounds: Rounds | None = None
         self._plan: Plan | None = None
         self._costs: tuple[Estimate, ...] | None = None
@@ -39,16 +45,23 @@ class FolderView:
         A damaged part is renamed, so that it no longer counts, and told. Raises ConfigError for a part of
         another schema version.
         """
-        before = self._notes or {}
-        notes: dict[str, Part] = {}
-        for name in self.store.part_names():
-            try:
-                notes[name] = before[name] if name in before else self.store.read_note(name)
-            except DamagedPartError:
-                self.tell(self.store.path(set_aside(self.store.folder, name)))
+        while True:
+            with suppress(MissingFileError):  # moved into a compacted file meanwhile: look again
+                notes = self._footers(self._notes or {})
+                break
         if notes != self._notes:
             self._notes, self._plan, self._costs = notes, None, None
         self._look_at_records()
+
+    def _footers(self, known: Notes) -> Notes:
+        """The parts in each file, read where they are not known. Raises MissingFileError."""
+        notes: Notes = {}
+        for name in self.store.part_names():
+            try:
+                notes[name] = known[name] if name in known else self.store.read_notes(name)
+            except DamagedPartError:
+                self.tell(self.store.path(set_aside(self.store.folder, name)))
+        return notes
 
     def _look_at_records(self) -> None:
         if self.config.sweep.adaptive is None:
@@ -63,11 +76,11 @@ class FolderView:
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """All finished parts, in the order of their names."""
+        """All finished parts, each once, in the order of their names."""
         if self._notes is None:
             self.look()
         assert self._notes is not None
-        return tuple(self._notes.values())
+        return tuple(once(part for parts in self._notes.values() for part in parts))
 
     @property
     def _streams(self) -> set[str]:

@@ -103,6 +103,6 @@ def partitions(config: RunConfig, planned: Plan) -> list[Partition]:
 def _partition(
     engine: EngineSpec, benchmark: Benchmark, shards: Sequence[PlannedShard]
 ) -> Partition:
-    finished = {shard.shard_id: shard.question_ids for shard in shards if shard.shard is None}
+    finished = {shard.place: shard.question_ids for shard in shards if shard.place}
     missing = len(shards) - len(finished)
     return Partition(engine, benchmark.name, described(engine), finished, missing)

@@ -28,6 +28,10 @@ from raysweep.storage.trouble import persistently
 Result = TypeVar("Result")
 
 
+class MissingFileError(ConfigError):
+    """A file that should be read is not there."""
+
+
 @dataclass(frozen=True)
 class Folder:
     """The folder at `address`: a local path, or a URI that pyarrow knows (`s3://…`, `gs://…`).
@@ -66,7 +70,8 @@ class Folder:
         try:
             return persistently(attempt, f"access to {name} in the run's folder")
         except OSError as error:
-            raise ConfigError(
+            kind = MissingFileError if isinstance(error, FileNotFoundError) else ConfigError
+            raise kind(
                 f"out: {name} in the run's folder cannot be read or written ({error}); choose another "
                 "folder or address, or remove the file if it is damaged"
             ) from error

@@ -1,9 +1,8 @@
-"""A part is the file of a finished shard. Its metadata describe it, and its name follows from the shard."""
+"""A part is what a finished shard left. Its note describes it, and its name follows from the shard."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from itertools import product
 from typing import Any
 
@@ -14,7 +13,6 @@ from raysweep.system.content import content_hash
 PART_KEY = b"raysweep.part"
 # A longer gold answer is named by its hash in the metadata.
 LONGEST_GOLD = 200
-PART_NAME = re.compile(r"/shard-[^/]*\.parquet$")
 
 
 @dataclass(frozen=True)
@@ -33,6 +31,7 @@ class Part:
     prompts       hash of the prompt as the model read it (`prompt_name`), by question id
     version       the schema version of its file; parts of version 1 have no prompts
     kept_tokens   tokens of its samples that a part up to fewer token budgets had already, forks included
+    file          the file in which it lies, if it was read; no part of its note
     """
 
     engine_id: str
@@ -51,6 +50,7 @@ class Part:
     prompts: dict[str, str] = field(default_factory=dict)
     version: int = SCHEMA_VERSION
     kept_tokens: int = 0
+    file: str = field(default="", compare=False)
 
     def holds(self, question: Question) -> bool:
         """Whether it has samples of that question, asked as the question is now."""
@@ -76,7 +76,7 @@ class Part:
 
     @property
     def name(self) -> str:
-        """The name of its file in the run's folder."""
+        """Its name, which is that of its file until it is moved into a compacted one."""
         return part_name(self.engine_id, self.shard_id)
 
 
@@ -95,15 +95,21 @@ def prompt_name(rendered: str) -> str:
 
 
 def encoded(part: Part) -> bytes:
-    return json.dumps(asdict(part)).encode()
+    note = asdict(part)
+    del note["file"]
+    return json.dumps(note).encode()
 
 
 def decoded(data: bytes) -> Part:
-    """A part from its metadata. Unknown fields of a newer raysweep are ignored. Raises ValueError."""
-    values = json.loads(data)
+    """A part from its note. Raises ValueError."""
+    return of_note(json.loads(data))
+
+
+def of_note(values: object) -> Part:
+    """A part from its note as read. Unknown fields of a newer raysweep are ignored. Raises ValueError."""
     if not isinstance(values, Mapping):
         raise ValueError("it does not say what it holds")
-    known = {one.name: values[one.name] for one in fields(Part) if one.name in values}
+    known = {name: values[name] for name in EXPECTED if name in values}
     for name, value in known.items():
         if not _fits(name, value):
             raise ValueError(f"its {name} is not of type {EXPECTED[name].__name__}")

@@ -9,6 +9,7 @@ a digest of the footer, a digest of pages and footer, and a mark.
 
 import hashlib
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -53,6 +54,20 @@ def sealed_metadata(file: pa.NativeFile) -> "FileMetaData":
     if seal.endswith(MARK) and seal[:DIGEST_BYTES] != _digest(footer):
         raise BrokenSealError("its footer is damaged")
     return pq.read_metadata(io.BytesIO(MAGIC + footer))
+
+
+def opened(file: pa.NativeFile, dictionaries: Sequence[str] = ()) -> pq.ParquetFile:
+    """A Parquet file with its footer checked. Pages are checked when they are read.
+
+    dictionaries  columns that are read dictionary-encoded
+    """
+    metadata = sealed_metadata(file)
+    return pq.ParquetFile(
+        file,
+        metadata=metadata,
+        read_dictionary=list(dictionaries),
+        page_checksum_verification=True,
+    )
 
 
 def check_whole(data: bytes) -> bool:

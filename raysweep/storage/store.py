@@ -6,25 +6,39 @@ work. Every Parquet file is sealed (`storage.seal`), so damage is detected. A st
 when it loses the lease.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raysweep.errors import ConfigError
+from raysweep.shard import Place
 from raysweep.storage.address import absolute, below
 from raysweep.storage.damaged import Damage, DamagedPartError
-from raysweep.storage.files import Folder
+from raysweep.storage.files import Folder, MissingFileError
 from raysweep.storage.lease import LOOK_EVERY_S, Lease
-from raysweep.storage.part import PART_KEY, PART_NAME, Part, decoded, encoded, part_name
+from raysweep.storage.part import PART_KEY, Part, encoded
+from raysweep.storage.part_file import (
+    PART_NAME,
+    groups_of,
+    is_compacted,
+    notes_of,
+    once,
+)
 from raysweep.storage.schemas import READABLE_VERSIONS, SAMPLES, SCHEMA_VERSION
-from raysweep.storage.seal import check_whole, seal, sealed_metadata
+from raysweep.storage.seal import check_whole, opened, seal, sealed_metadata
 from raysweep.system.safe_text import without_secrets
 
 # A temporary file that is younger than this may still be in use.
 LEFTOVER_AGE_S = 3600
+Result = TypeVar("Result")
+
+# How often in a row a part may have moved while it is read.
+MOST_MOVES = 5
 VERSION_KEY = b"raysweep.schema_version"
 EPOCH_KEY = b"raysweep.epoch"
 
@@ -101,7 +115,7 @@ class Store:
     def read_table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         try:
             return self.folder.read(
-                name, lambda file: _opened(file).read(columns=list(columns) if columns else None)
+                name, lambda file: opened(file).read(columns=list(columns) if columns else None)
             )
         except (pa.ArrowException, ValueError) as error:
             if isinstance(error, ConfigError):
@@ -120,41 +134,87 @@ class Store:
         self.folder.write(part.name, data)
 
     def read_part(
-        self,
-        engine_id: str,
-        shard_id: str,
-        columns: Sequence[str],
-        dictionaries: Sequence[str] = (),
+        self, place: Place, columns: Sequence[str], dictionaries: Sequence[str] = ()
     ) -> pa.Table:
         """The named columns of a part.
 
         columns       nested columns are named by their path
         dictionaries  columns that are read dictionary-encoded
 
-        Raises DamagedPartError if the file exists but cannot be read as a part.
+        Raises DamagedPartError if the file exists but cannot be read as one with the part.
         """
-        name = part_name(engine_id, shard_id)
+
+        def read(found: Place) -> pa.Table:
+            table = self._read_part(found, columns, dictionaries)
+            lacking = {column.partition(".")[0] for column in columns} - set(table.column_names)
+            if lacking:
+                reason = f"it lacks {', '.join(sorted(lacking))}"
+                raise DamagedPartError(found.file, self.path(found.file), reason)
+            return table
+
+        return self._at(place, read)
+
+    def _read_part(
+        self, place: Place, columns: Sequence[str] | None, dictionaries: Sequence[str] = ()
+    ) -> pa.Table:
+        name = place.file
 
         def read(file: pa.NativeFile) -> pa.Table:
-            return _opened(file, dictionaries).read(columns=list(columns), use_threads=False)
+            found = opened(file, dictionaries)
+            groups = groups_of(found.metadata, place.shard_id)
+            names = None if columns is None else list(columns)
+            return found.read_row_groups(list(groups), columns=names, use_threads=False)
 
         try:
             table = self.folder.read(name, read)
+        except MissingFileError:
+            raise
         except Damage as error:
             raise self._damaged(name, error) from error
-        if missing := {column.partition(".")[0] for column in columns} - set(table.column_names):
-            raise DamagedPartError(name, self.path(name), f"it lacks {', '.join(sorted(missing))}")
         return table.replace_schema_metadata(None)
 
-    def read_whole_part(self, name: str) -> tuple[Part, pa.Table, bool]:
-        """A part, its table with every byte checked, and whether it has a seal.
+    def _at(self, place: Place, read: Callable[[Place], Result]) -> Result:
+        """What `read` gives for the place of a part, or for the one to which it was moved meanwhile."""
+        for _ in range(MOST_MOVES):
+            try:
+                return read(place)
+            except MissingFileError:
+                place = self._moved(place)
+        return read(place)
+
+    def _moved(self, place: Place) -> Place:
+        """Where a part is that is no longer in its file. Raises MissingFileError if it is nowhere."""
+        for name in self.folder.names(place.file.rpartition("/")[0]):
+            if PART_NAME.search(name) and (is_compacted(name) or place.shard_id in name):
+                with suppress(MissingFileError):
+                    if any(part.shard_id == place.shard_id for part in self.read_notes(name)):
+                        return Place(name, place.shard_id)
+        raise MissingFileError(
+            f"{self.path(place.file)}: is missing, and no other file has its samples; run the stage "
+            "generate, which makes them again"
+        )
+
+    def read_whole_part(self, place: Place) -> tuple[Part, pa.Table]:
+        """A part and all its columns, with the footer and each of its pages checked.
 
         Raises DamagedPartError if the part has changed since it was written, and ConfigError if it has
         another schema version.
         """
-        part = self.read_note(name)
+
+        def read(found: Place) -> tuple[Part, pa.Table]:
+            notes = {part.shard_id: part for part in self.read_notes(found.file)}
+            return notes[found.shard_id], self._read_part(found, None)
+
+        return self._at(place, read)
+
+    def read_whole_file(self, name: str) -> tuple[tuple[Part, ...], pa.Table, bool]:
+        """The parts in a file, its table with every byte checked, and whether it has a seal.
+
+        Raises as `read_whole_part` does.
+        """
+        parts = self.read_notes(name)
         table, sealed = self._read_whole(name)
-        return part, table, sealed
+        return parts, table, sealed
 
     def read_whole_table(self, name: str) -> pa.Table:
         """A table with every byte checked. Raises DamagedPartError if it changed since it was written."""
@@ -164,28 +224,43 @@ class Store:
         data = self.read_bytes(name)
         try:
             sealed = check_whole(data)
-            return _opened(pa.BufferReader(data)).read(use_threads=False), sealed
+            return opened(pa.BufferReader(data)).read(use_threads=False), sealed
         except (*Damage, OSError) as error:
             raise DamagedPartError(name, self.path(name), error) from error
 
     def parts(self) -> Iterator[Part]:
-        """All finished parts, sorted by name.
+        """All finished parts, each once, sorted by name.
 
         Raises DamagedPartError for a damaged file or one that raysweep did not write, and ConfigError for
         a part of another schema version.
         """
-        for name in self.part_names():
-            yield self.read_note(name)
+        while True:
+            with suppress(MissingFileError):  # moved into a compacted file meanwhile: look again
+                notes = [self.read_notes(name) for name in self.part_names()]
+                return once(part for parts in notes for part in parts)
 
     def part_names(self) -> list[str]:
-        """The names of all files that should be parts, relative to the run's folder."""
+        """The names of all files that should hold parts, relative to the run's folder.
+
+        A compacted file is published before the files that it replaces are removed. A listing that takes
+        long may miss both, so the folder is listed again until no compacted file has come or gone.
+        """
+        names = self._listed()
+        while True:
+            before, names = names, self._listed()
+            if list(filter(is_compacted, before)) == list(filter(is_compacted, names)):
+                return names
+
+    def _listed(self) -> list[str]:
         return [name for name in self.folder.names("samples") if PART_NAME.search(name)]
 
-    def read_note(self, name: str) -> Part:
-        """The part that a file's metadata describe. Raises as `parts` does."""
+    def read_notes(self, name: str) -> tuple[Part, ...]:
+        """The parts that a file's metadata describe. Raises as `parts` does, or MissingFileError."""
         try:
             metadata = self.folder.read(name, sealed_metadata).metadata or {}
-            version, part = metadata[VERSION_KEY].decode(), decoded(metadata[PART_KEY])
+            version, parts = metadata[VERSION_KEY].decode(), notes_of(name, metadata)
+        except MissingFileError:
+            raise
         except Damage as error:
             raise self._damaged(name, error) from error
         if version not in map(str, READABLE_VERSIONS):
@@ -194,9 +269,7 @@ class Store:
                 f"{', '.join(map(str, READABLE_VERSIONS))}; use the raysweep that wrote it, or choose "
                 "another run"
             )
-        if part.name != name:
-            raise DamagedPartError(name, self.path(name), "its metadata belong to another part")
-        return part
+        return parts
 
     def _damaged(self, name: str, error: Exception) -> DamagedPartError:
         """The error for a part that cannot be read. Raises if the storage is at fault, not the part."""
@@ -205,28 +278,14 @@ class Store:
 
     def remove_leftovers(self) -> None:
         """Remove the unfinished files of killed writers."""
-        self.folder.remove_leftovers("samples", ".shard-*.tmp", LEFTOVER_AGE_S)
+        for pattern in (".shard-*.tmp", ".parts-*.tmp"):
+            self.folder.remove_leftovers("samples", pattern, LEFTOVER_AGE_S)
 
-    def read_samples(
-        self, engine_id: str, shard_ids: Sequence[str], columns: Sequence[str]
-    ) -> pa.Table:
-        """The samples of an engine's shards. A missing part adds no rows."""
-        names = [part_name(engine_id, shard_id) for shard_id in shard_ids]
-        tables = [self.read_table(name, columns) for name in names if self.exists(name)]
-        empty = SAMPLES.empty_table().select(list(columns))
+    def read_samples(self, places: Iterable[Place], columns: Sequence[str]) -> pa.Table:
+        """The samples of some parts. A missing part adds no rows."""
+        tables = [SAMPLES.empty_table().select(list(columns))]
+        for place in places:
+            with suppress(MissingFileError):
+                tables.append(self._at(place, lambda found: self._read_part(found, columns)))
         # Parts that are older than a column have nulls in it.
-        return pa.concat_tables(
-            [empty, *(table.replace_schema_metadata(None) for table in tables)],
-            promote_options="default",
-        )
-
-
-def _opened(file: pa.NativeFile, dictionaries: Sequence[str] = ()) -> pq.ParquetFile:
-    """A Parquet file with its footer checked. Pages are checked when they are read."""
-    metadata = sealed_metadata(file)
-    return pq.ParquetFile(
-        file,
-        metadata=metadata,
-        read_dictionary=list(dictionaries),
-        page_checksum_verification=True,
-    )
+        return pa.concat_tables(tables, promote_options="default")

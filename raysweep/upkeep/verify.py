@@ -83,7 +83,7 @@ def check_parts(config: RunConfig, store: Store, names: Iterable[str]) -> Iterat
 def check_part(config: RunConfig, store: Store, name: str) -> Checked:
     """Check one part against itself and the run."""
     try:
-        part, table, sealed = store.read_whole_part(name)
+        (part,), table, sealed = store.read_whole_file(name)
     except DamagedPartError as error:
         return Checked(name, (Problem(name, str(error.reason)),))
     except (ConfigError, StorageError) as error:

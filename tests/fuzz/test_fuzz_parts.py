@@ -14,6 +14,7 @@ from support.parts import ENGINE, PART, rows
 from raysweep.errors import ConfigError
 from raysweep.storage.damaged import DamagedPartError, set_aside
 from raysweep.storage.part import PART_KEY, encoded, part_name
+from raysweep.storage.part_file import place_of
 from raysweep.storage.seal import SEAL_BYTES
 from raysweep.storage.store import Store
 
@@ -72,11 +73,12 @@ def check(store: Store, data: bytes, intact: bytes | None) -> None:
     file.write_bytes(data)
     try:
         found = list(store.parts())
-        table = store.read_part(ENGINE, "aa", ["question_id", "sample_index"])
+        table = store.read_part(place_of(PART), ["question_id", "sample_index"])
         if intact is not None:
             assert found == [PART]
             assert table["sample_index"].to_pylist() == [2, 3, 4]
-        store.read_whole_part(NAME)
+        store.read_whole_part(place_of(PART))
+        store.read_whole_file(NAME)
     except ConfigError as error:  # damaged, or of another schema version
         said = str(error)
         assert NAME in said and said == " ".join(said.split()) and "\x1b" not in said
@@ -124,5 +126,5 @@ def test_a_well_sealed_part_whose_note_is_anything_is_a_part_or_is_set_aside(
 
 def test_the_table_that_the_footers_are_of_is_read_as_it_is(store: Store, sealed: bytes):
     Path(store.path(NAME)).write_bytes(sealed)
-    part, table, is_sealed = store.read_whole_part(NAME)
+    (part,), table, is_sealed = store.read_whole_file(NAME)
     assert part == PART and is_sealed and isinstance(table, pa.Table)

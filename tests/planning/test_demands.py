@@ -20,6 +20,7 @@ from raysweep.planning.plan import Plan, PlannedShard, make_plan
 from raysweep.progress.status import by_engine
 from raysweep.run_config import RunConfig
 from raysweep.shard import Cell, Shard, cells
+from raysweep.storage.part_file import place_of
 from raysweep.upkeep.regrade import wanted_parts
 from raysweep.upkeep.verify import check_doubles
 
@@ -123,12 +124,12 @@ def test_a_missing_shard_names_the_parts_that_have_its_samples_up_to_fewer_budge
     made = finished_shards(draws, data)
     held = most_budgets(made)
     plan = make_plan(a_config(), parts_of(made), {(ENGINE, BENCHMARK): segments})
-    names = {part.name: shard for part, shard in zip(parts_of(made), made, strict=True)}
+    places = {place_of(part): shard for part, shard in zip(parts_of(made), made, strict=True)}
     for shard in plan.to_do:
         own = set(cells(shard))
-        covered = most_budgets([names[name] for name in shard.shorter])
+        covered = most_budgets([places[place] for place in shard.shorter])
         assert all(covered[cell] == held[cell] for cell in own)
-        assert all(own & set(cells(names[name])) for name in shard.shorter)
+        assert all(own & set(cells(places[place])) for place in shard.shorter)
     again = {cell for shard in plan.to_do for cell in cells(shard) if held[cell]}
     assert sum(row.again for row in plan.shards) == len(again)
 
@@ -193,7 +194,7 @@ def lengthened() -> tuple[RunConfig, list[Shard], Plan]:
 
 def test_a_sample_that_is_made_again_is_wanted_once():
     _, made, plan = lengthened()
-    assert [shard.shorter for shard in plan.to_do] == [(parts_of(made)[0].name,)]
+    assert [shard.shorter for shard in plan.to_do] == [(place_of(parts_of(made)[0]),)]
     (status,) = by_engine(plan)
     assert (status.samples, status.wanted, status.shards_left) == (4, 8, 1)
 

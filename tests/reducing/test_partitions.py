@@ -63,8 +63,8 @@ def test_only_the_columns_that_are_counted_are_read(store: Store, monkeypatch):
         read.append((set(named["columns"]), table.column_names))
         return table
 
-    whole = pq.ParquetFile.read
-    monkeypatch.setattr(pq.ParquetFile, "read", noting)
+    whole = pq.ParquetFile.read_row_groups
+    monkeypatch.setattr(pq.ParquetFile, "read_row_groups", noting)
     reduce_run(sweep_of(), store)
     assert len(read) == 4
     for asked, got in read:

@@ -26,19 +26,19 @@ class Counts:
         self.opened: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
         self.note_order: list[str] = []
-        read_note, read = Store.read_note, Folder.read
+        read_notes, read = Store.read_notes, Folder.read
 
         def counted_note(store: Store, name: str) -> Any:
             self.notes[name] += 1
             self.note_order.append(name)
-            return read_note(store, name)
+            return read_notes(store, name)
 
         def counted_read(folder: Folder, name: str, how: Callable[[pa.NativeFile], Any]) -> Any:
             if name.startswith("samples/"):
                 self.opened[name] += 1
             return read(folder, name, how)
 
-        monkeypatch.setattr(Store, "read_note", counted_note)
+        monkeypatch.setattr(Store, "read_notes", counted_note)
         monkeypatch.setattr(Folder, "read", counted_read)
         for name in ("make_plan", "estimates"):
             self._count_calls(name)

@@ -16,6 +16,7 @@ from raysweep.storage import trouble
 from raysweep.storage.damaged import set_aside
 from raysweep.storage.lease import LeaseLost, take_lease
 from raysweep.storage.part import part_name
+from raysweep.storage.part_file import place_of
 from raysweep.storage.store import Store
 
 
@@ -47,7 +48,7 @@ def test_parts_and_texts_in_s3_are_given_back_as_they_were_written(store):
     store.write_text("config.yaml", "seed: 0\n")
     assert list(store.parts()) == [PART, second]
     assert store.read_text("config.yaml") == "seed: 0\n"
-    read = store.read_part(ENGINE, "aa", ["sample_index"])
+    read = store.read_part(place_of(PART), ["sample_index"])
     assert read["sample_index"].to_pylist() == [2, 3, 4]
 
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 from raysweep.shard import Shard
 from raysweep.storage.part import Part
 from raysweep.storage.schemas import SAMPLES
+from raysweep.storage.store import Store
 
 ENGINE = "toy.bf16.full"
 
@@ -33,6 +34,12 @@ def parts_of(shards: Iterable[Shard]) -> list[Part]:
         )
         for shard in shards
     ]
+
+
+def read_file(store: Store, name: str) -> tuple[Part, pa.Table]:
+    """The one part of a shard file, with every byte checked."""
+    (part,), table, _ = store.read_whole_file(name)
+    return part, table
 
 
 def files(folder: Path) -> list[str]:
