@@ -75,7 +75,6 @@ class Wanted:
     only     the only question that is read; None: all
     """
 
-    engine_id: str
     shards: Sequence[PlannedShard]
     texts: int
     samples: int
@@ -109,8 +108,9 @@ def _read_ahead(
 ) -> Iterator[tuple[PlannedShard, pa.Table | DamagedPartError]]:
     def read(shard: PlannedShard) -> pa.Table | DamagedPartError:
         columns = FULL_COLUMNS if shard.sample_start < wanted.texts else LIGHT_COLUMNS
+        assert shard.place is not None  # it is finished
         try:
-            return store.read_part(wanted.engine_id, shard.shard_id, columns)
+            return store.read_part(shard.place, columns)
         except DamagedPartError as error:
             return error
 

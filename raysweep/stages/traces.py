@@ -99,7 +99,6 @@ class Tracing:
     ) -> Iterator[tuple[str, list[Sample]]]:
         """The samples of an engine, question by question."""
         wanted = Wanted(
-            engine_id=engine.engine_id,
             shards=self.shards(engine.engine_id, benchmark),
             texts=self.asked.samples,
             samples=self.run.config.sweep.samples,
