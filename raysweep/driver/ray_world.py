@@ -260,8 +260,8 @@ def events_of(place: Place, error: RayError) -> list[Event]:
 def named(shard: Shard) -> str:
     """The name of a shard's call in Ray's dashboard.
 
-    It names engine and benchmark and no more: Ray keeps metrics for each name that it has seen, in the driver,
-    the actors and the agent on each node, some 10 kB in each.
+    It names engine and benchmark and no more, since Ray keeps metrics for each name that it has seen: in the
+    driver, the actors and the agent of each node, some 10 kB in each.
     """
     return f"{shard.engine.engine_id} {shard.benchmark}"
 
