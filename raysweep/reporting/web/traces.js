@@ -124,6 +124,7 @@ function start(data) {
   }));
   function choose(changes) {
     Object.assign(state, changes);
+    tell("");
     writeAddress();
     draw();
   }
@@ -148,7 +149,7 @@ function start(data) {
       drawEngines(view, question);
       byId("samples").replaceChildren(...shown.map((engine, i) => column(view, question, engine, texts[i])));
       const score = scores[view.budget][view.group]?.[view.question] ?? null;
-      if (score !== null) byId(`vote-${view.engine}`).append(` Over all groups of ${data.groups[view.group]} samples, ${percent(score)} of the votes are right.`);
+      if (score !== null) byId(`vote-${view.engine}`).append(` Over all groups of ${plural(data.groups[view.group], "sample")}, ${percent(score)} of the votes are right.`);
     } catch (error) {
       if (turn === asked) tell(`${error.message}. Copy the whole folder of the report, or make the traces again.`);
     }
