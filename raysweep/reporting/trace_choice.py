@@ -36,10 +36,9 @@ class TraceChoice:
     questions: Mapping[str, Sequence[str]] = field(default_factory=dict)
     by_engine: Mapping[tuple[str, str], Mapping[Key, Floats]] = field(default_factory=dict)
 
-    @property
-    def engines(self) -> frozenset[str]:
-        """The engines that are chosen unless the user names some."""
-        return self.baseline | {engine_id for _, engine_id in self.frontier}
+    def engines(self, benchmark: str) -> frozenset[str]:
+        """The engines that are chosen for a benchmark unless the user names some."""
+        return self.baseline | {engine_id for name, engine_id in self.frontier if name == benchmark}
 
     def tokens(self, benchmark: Benchmark, engine_id: str) -> float:
         """Mean tokens of thinking. 0 if unknown."""
@@ -49,20 +48,20 @@ class TraceChoice:
         """The engine with the best estimate on a benchmark."""
         return self.bests.get(benchmark.name)
 
-    def scores(self, benchmark: Benchmark, engine_id: str) -> dict[Key, list[float | None]]:
-        """Scores in the order of the benchmark's questions, None for a question without one."""
+    def scores(self, benchmark: Benchmark, engine_id: str) -> dict[Key, Floats]:
+        """Scores in the order of the benchmark's questions, NaN for a question without one."""
         ids = self.questions.get(benchmark.name, ())
-        found = self.by_engine.get((benchmark.name, engine_id), {})
         place = {question_id: n for n, question_id in enumerate(ids)}
-        places = [place.get(question.question_id) for question in benchmark.questions]
+        # The place behind the last score is that of a question without one.
+        places = [place.get(question.question_id, len(ids)) for question in benchmark.questions]
         return {
-            key: [None if at is None or np.isnan(row[at]) else float(row[at]) for at in places]
-            for key, row in found.items()
+            key: np.append(row, np.nan)[places]
+            for key, row in self.by_engine.get((benchmark.name, engine_id), {}).items()
         }
 
 
 def chosen_engines(
-    patterns: Sequence[str], engine_ids: Sequence[str], choice: TraceChoice
+    patterns: Sequence[str], engine_ids: Sequence[str], choice: TraceChoice, benchmark: str
 ) -> list[str]:
     """The engines whose ids match a pattern; without patterns those of the tables, or else all.
 
@@ -76,7 +75,8 @@ def chosen_engines(
             )
     if patterns:
         return [one for one in engine_ids if any(fnmatchcase(one, p) for p in patterns)]
-    return [one for one in engine_ids if one in choice.engines] or list(engine_ids)
+    usual = choice.engines(benchmark)
+    return [one for one in engine_ids if one in usual] or list(engine_ids)
 
 
 def read_choice(store: Store) -> TraceChoice:

@@ -25,6 +25,7 @@ from markupsafe import Markup
 
 from raysweep.grading.equivalence import Equivalence
 from raysweep.grading.outcomes import OUTCOMES
+from raysweep.metrics import Floats
 from raysweep.reporting.packing import packed
 from raysweep.reporting.results import Results
 from raysweep.reporting.trace_samples import CORRECT, Sample, choices
@@ -39,8 +40,8 @@ WRITERS = 8
 # The characters of an answer that are shown; programs may be long.
 LONGEST_ANSWER = 200
 
-# Scores by token budget and group size, one for each question of the benchmark.
-Scores = Mapping[tuple[int, int], Sequence[float | None]]
+# Scores by token budget and group size, one for each question of the benchmark, NaN where unknown.
+Scores = Mapping[tuple[int, int], Floats]
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,7 @@ def scores_data(book: Book, engine: TracedEngine) -> list[list[list[float | None
         [
             None
             if (scores := engine.scores.get((budget, group))) is None
-            else [None if one is None else round(one, 3) for one in scores]
+            else [None if one != one else round(one, 3) for one in scores.tolist()]
             for group in book.group_sizes
         ]
         for budget in book.token_budgets

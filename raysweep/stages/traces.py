@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache, partial
+from hashlib import sha256
 from os import cpu_count
 
 from raysweep.configuration.token_checks import read_chat_of
@@ -74,7 +75,9 @@ class Tracing:
                 decode=self.decode_of(planned[engine_id].model),
                 scores=self.choice.scores(benchmark, engine_id),
             )
-            for engine_id in chosen_engines(self.asked.engines, list(planned), self.choice)
+            for engine_id in chosen_engines(
+                self.asked.engines, list(planned), self.choice, benchmark.name
+            )
             if self.shards(engine_id, benchmark)
         ]
 
@@ -162,14 +165,17 @@ class Tracing:
         )
         shown = [(one.engine_id, one.on_frontier, one.decode is not None) for one in engines]
         scores = [
-            sorted((*key, *map(str, row)) for key, row in one.scores.items()) for one in engines
+            (*key, sha256(row.tobytes()).hexdigest())
+            for one in engines
+            for key, row in sorted(one.scores.items())
         ]
         limits = [sweep.token_budgets, sweep.group_sizes, sweep.samples, self.asked.samples]
         return content_hash("traces", benchmark, shown, scores, limits, parts)
 
     def _size_in_words(self, book: Book) -> str:
         questions, engines = len(book.benchmark.questions), len(book.engines)
-        lengths = [self.choice.tokens(book.benchmark, one.engine_id) for one in book.engines]
+        decoded = [one.engine_id for one in book.engines if one.decode]
+        lengths = [self.choice.tokens(book.benchmark, engine_id) for engine_id in decoded]
         files = questions * (engines + 1) + engines + 1
         size = BYTES_PER_TOKEN * sum(lengths) * questions * book.texts + BYTES_PER_FILE * files
         return (

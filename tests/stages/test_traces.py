@@ -70,10 +70,10 @@ def test_engines_of_a_frontier_and_the_full_cache_are_chosen_unless_patterns_are
 ):
     choice = read_choice(store_of(reduced))
     others = [ENGINE, "toy.bf16.streaming_llm-8", TWIN]
-    assert chosen_engines((), others, choice) == [ENGINE, TWIN]
-    assert chosen_engines(("*.streaming*",), others, choice) == ["toy.bf16.streaming_llm-8"]
+    assert chosen_engines((), others, choice, "sums") == [ENGINE, TWIN]
+    assert chosen_engines(("*.streaming*",), others, choice, "sums") == ["toy.bf16.streaming_llm-8"]
     with pytest.raises(ConfigError, match=r"'none\.\*' matches no engine of the run"):
-        chosen_engines(("none.*",), others, choice)
+        chosen_engines(("none.*",), others, choice, "sums")
 
 
 def test_the_size_is_said_before_the_files_are_written(
