@@ -57,8 +57,8 @@ def main() -> None:
 
 
 def command(folder: Path) -> list[str]:
-    """A sweep of 54,720 shards on two actors."""
-    own = ["sweep.weights=[bf16]", "generation.shard_questions=1", "generation.shard_samples=4"]
+    """A sweep of 218,880 shards on two actors."""
+    own = ["sweep.weights=[bf16]", "generation.shard_questions=1", "generation.shard_samples=1"]
     here = ["cluster=local", "cluster.actors=2", "stages=[generate]"]
     wanted = [one for one in overrides(folder, 1) if not one.startswith("cluster.")]
     return [sys.executable, "-m", "raysweep", *wanted, *own, *here]

@@ -56,8 +56,8 @@ def is_there(checkpoint: Checkpoint) -> bool:
 
     store = Store(checkpoint.path)
     try:
-        files = json.loads(store.read_text(MANIFEST))["files"] if store.exists(MANIFEST) else None
-    except (ValueError, KeyError, TypeError, ConfigError):
+        files = json.loads(store.text_if_there(MANIFEST) or "{}").get("files")
+    except (AttributeError, ValueError, KeyError, TypeError, ConfigError):
         return False
     return bool(files) and all(store.size(name) == size for name, size in files.items())
 

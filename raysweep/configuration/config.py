@@ -37,7 +37,7 @@ from raysweep.system.safe_text import printable
 # The stages in the order in which they run.
 STAGES = (
     *("show", "status", "verify", "plan", "simulate", "prepare", "regrade"),
-    *("generate", "reduce", "traces", "report", "recommend", "compare", "publish"),
+    *("generate", "compact", "reduce", "traces", "report", "recommend", "compare", "publish"),
 )
 
 # These stages need only the number of questions, not the questions.

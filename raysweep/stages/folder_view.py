@@ -1,12 +1,14 @@
 """What a run's folder holds and what is left to do, read once for all stages of a command.
 
-The footer of each part is read once. A later look lists the folder again and reads only the footers of new
-parts. The plan and its cost follow from the parts, and from the records of decisions if the run is adaptive.
-They are made again only if these have changed.
+The note of each part is read once (`storage.notes`). A later look lists the folder again and reads only what
+has changed. The plan and its cost follow from the parts, and from the records of decisions if the run is
+adaptive. They are made again only if these have changed.
 """
 
 from collections.abc import Callable
-from contextlib import suppress
+from datetime import datetime
+
+import pyarrow as pa
 
 from raysweep.adaptive.rounds import Rounds, restored
 from raysweep.planning.estimate import Estimate, estimates
@@ -15,13 +17,12 @@ from raysweep.planning.loads import loads_of, noted_loads
 from raysweep.planning.plan import Plan, make_plan
 from raysweep.planning.plan_tables import write_plan
 from raysweep.run_config import RunConfig
-from raysweep.storage.damaged import DamagedPartError, set_aside
-from raysweep.storage.files import MissingFileError
+from raysweep.storage.damaged import set_aside
+from raysweep.storage.notes import Notes, look
 from raysweep.storage.part import Part
-from raysweep.storage.part_file import once
+from raysweep.storage.part_file import once, place_of
 from raysweep.storage.store import Store
-
-Notes = dict[str, tuple[Part, ...]]
+from raysweep.system.collecting import rare_collections
 
 
 class FolderView:
@@ -32,8 +33,8 @@ class FolderView:
     ):
         """`tell` hears the new path of each damaged part that was set aside."""
         self.config, self.store, self.tell = config, store, tell
-        # The parts that each footer describes, by file name.
         self._notes: Notes | None = None
+        self._parts: tuple[Part, ...] = ()
         self._rounds: Rounds | None = None
         self._plan: Plan | None = None
         self._costs: tuple[Estimate, ...] | None = None
@@ -45,23 +46,15 @@ class FolderView:
         A damaged part is renamed, so that it no longer counts, and told. Raises ConfigError for a part of
         another schema version.
         """
-        while True:
-            with suppress(MissingFileError):  # moved into a compacted file meanwhile: look again
-                notes = self._footers(self._notes or {})
-                break
-        if notes != self._notes:
-            self._notes, self._plan, self._costs = notes, None, None
+        with rare_collections():
+            notes = look(self.store, self._notes or Notes())
+        pa.default_memory_pool().release_unused()
+        for name in notes.damaged:
+            self.tell(self.store.path(set_aside(self.store.folder, name)))
+        if self._notes is None or not _same(notes, self._notes):
+            self._parts, self._plan, self._costs = tuple(once(notes.parts)), None, None
+        self._notes = notes
         self._look_at_records()
-
-    def _footers(self, known: Notes) -> Notes:
-        """The parts in each file, read where they are not known. Raises MissingFileError."""
-        notes: Notes = {}
-        for name in self.store.part_names():
-            try:
-                notes[name] = known[name] if name in known else self.store.read_notes(name)
-            except DamagedPartError:
-                self.tell(self.store.path(set_aside(self.store.folder, name)))
-        return notes
 
     def _look_at_records(self) -> None:
         if self.config.sweep.adaptive is None:
@@ -71,7 +64,7 @@ class FolderView:
             self._rounds, self._plan, self._costs = found, None, None
 
     def forget(self) -> None:
-        """Read every footer again at the next look, because parts were rewritten under their names."""
+        """Trust nothing that was seen at the next look, because parts were rewritten under their names."""
         self._notes = None
 
     @property
@@ -79,8 +72,23 @@ class FolderView:
         """All finished parts, each once, in the order of their names."""
         if self._notes is None:
             self.look()
-        assert self._notes is not None
-        return tuple(once(part for parts in self._notes.values() for part in parts))
+        return self._parts
+
+    @property
+    def newest(self) -> datetime | None:
+        """When the newest part was written. None if there is none."""
+        if self._notes is None:
+            self.look()
+        return self._notes.newest if self._notes else None
+
+    @property
+    def copied(self) -> set[str]:
+        """The engines of which a part lies in two files, because compaction was cut short."""
+        parts, every = self.parts, self._notes.parts if self._notes else ()
+        if len(every) == len(parts):
+            return set()
+        counted = set(map(place_of, parts))
+        return {part.engine_id for part in every if place_of(part) not in counted}
 
     @property
     def _streams(self) -> set[str]:
@@ -98,7 +106,8 @@ class FolderView:
         """Every shard that the run wants so far, finished or missing."""
         parts, rounds = self.parts, self.rounds
         if self._plan is None:
-            self._plan = make_plan(self.config, parts, rounds.demands() if rounds else None)
+            with rare_collections():
+                self._plan = make_plan(self.config, parts, rounds.demands() if rounds else None)
         return self._plan
 
     @property
@@ -115,3 +124,11 @@ class FolderView:
         if self._written is not self.plan:
             write_plan(self.config, self.plan, self.costs, self.store)
             self._written = self.plan
+
+
+def _same(notes: Notes, before: Notes) -> bool:
+    """Whether the same parts lie in the same files."""
+    if notes is before:
+        return True
+    files = ([part.file for part in one.parts] for one in (notes, before))
+    return notes.parts == before.parts and next(files) == next(files)

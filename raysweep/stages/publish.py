@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -13,6 +13,7 @@ import yaml
 
 from raysweep.errors import ConfigError
 from raysweep.reporting.citation import bibtex, citation_file
+from raysweep.reporting.drawn_figures import DRAWN
 from raysweep.reporting.page import render
 from raysweep.reporting.provenance import lead
 from raysweep.reporting.publication import AS_CSV, TABLES, card, provenance, public_summary
@@ -110,11 +111,13 @@ def entries_of(run: Context, private: Private) -> Iterator[Entry]:
         "README.md",
         card(run.config.run, summary, rows, first, asked.license, asked.traces, asked.samples),
     )
-    yield from copies(store, "figures", "figures")
+    figures = [name for name in store.folder.names("figures") if name != DRAWN]
+    yield from copies(store, figures, "")
     if asked.traces:
-        yield from copies(store, TRACES, "traces")
+        yield from copies(store, store.folder.names(TRACES), TRACES.removesuffix("traces"))
     if asked.samples:
-        yield from copies(store, "samples", "samples")
+        # Where compaction was killed, a part may lie in two files, but its samples count once.
+        yield from copies(store, sorted({part.file for part in run.folder.parts}), "")
 
 
 def _traces(run: Context, results: Results) -> str | None:
@@ -129,15 +132,13 @@ def _traces(run: Context, results: Results) -> str | None:
     return address
 
 
-def copies(store: Store, source: str, name: str) -> Iterator[Entry]:
-    """The files below a folder of the run, each read when it is written."""
-    for file in store.folder.names(source):
-        if file.endswith((".damaged", ".tmp")):
-            continue
+def copies(store: Store, names: Iterable[str], above: str) -> Iterator[Entry]:
+    """Files of the run, each read when it is written, under their names below the folder `above`."""
+    for name in names:
         yield Entry(
-            f"{name}{file.removeprefix(source)}",
-            lambda file=file: str(store.size(file)),
-            lambda file=file: store.read_bytes(file),
+            name.removeprefix(above),
+            lambda name=name: str(store.size(name)),
+            lambda name=name: store.read_bytes(name),
         )
 
 

@@ -5,18 +5,22 @@ on a benchmark (`storage.compaction`). Each part has row groups of its own, so o
 others.
 """
 
+import itertools
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import pyarrow as pa
 
 from raysweep.shard import Place
 from raysweep.storage.part import PART_KEY, Part, decoded, encoded, of_note, part_name
 from raysweep.system.content import content_hash
 
 if TYPE_CHECKING:
-    from pyarrow.parquet import FileMetaData
+    from pyarrow.parquet import FileMetaData, ParquetFile
 
 # Keys of a compacted file's metadata: the notes of its parts, and each part's row groups by shard id.
 NOTES_KEY = b"raysweep.parts"
@@ -74,6 +78,23 @@ def groups_of(metadata: "FileMetaData", shard_id: str) -> range:
     return _all_groups(own)[shard_id]
 
 
+def tables_of(
+    file: "ParquetFile", shard_ids: Sequence[str], columns: Sequence[str]
+) -> list[pa.Table]:
+    """Several parts of a file, read at once. Raises KeyError if it lacks one of them or a column."""
+    groups = _all_groups(file.metadata.metadata or {})
+    own = [groups[shard_id] for shard_id in shard_ids]
+    table = file.read_row_groups(
+        [group for part in own for group in part], columns=list(columns), use_threads=False
+    )
+    if lacking := {column.partition(".")[0] for column in columns} - set(table.column_names):
+        raise KeyError(f"it lacks {', '.join(sorted(lacking))}")
+    rows = [sum(file.metadata.row_group(group).num_rows for group in part) for part in own]
+    starts = itertools.accumulate(rows, initial=0)
+    whole = table.replace_schema_metadata(None)
+    return [whole.slice(start, count) for start, count in zip(starts, rows, strict=False)]
+
+
 def _all_groups(metadata: Mapping[bytes, bytes]) -> dict[str, range]:
     groups = json.loads(metadata[GROUPS_KEY])
     if not isinstance(groups, dict):
@@ -86,10 +107,9 @@ def _all_groups(metadata: Mapping[bytes, bytes]) -> dict[str, range]:
     return {shard_id: range(*pair) for shard_id, pair in groups.items()}
 
 
-def described(parts: Sequence[Part], groups: Iterable[range]) -> dict[bytes, bytes]:
-    """The metadata of a compacted file with these parts in these row groups."""
-    pairs = zip(parts, groups, strict=True)
-    where = {part.shard_id: (group.start, group.stop) for part, group in pairs}
+def described(parts: Sequence[Part]) -> dict[bytes, bytes]:
+    """The metadata of a compacted file with these parts, each in a row group of its own."""
+    where = {part.shard_id: (number, number + 1) for number, part in enumerate(parts)}
     notes = b"[" + b",".join(map(encoded, parts)) + b"]"
     return {NOTES_KEY: notes, GROUPS_KEY: json.dumps(where).encode()}
 
@@ -97,9 +117,13 @@ def described(parts: Sequence[Part], groups: Iterable[range]) -> dict[bytes, byt
 def once(parts: Iterable[Part]) -> Iterator[Part]:
     """Each part once, in the order of their names.
 
-    While a file is replaced by a compacted one, a part lies in both. The compacted one counts.
+    While files are replaced by a compacted one, a part lies in two. The file with the most parts counts.
     """
+    parts = tuple(parts)
+    held = Counter(part.file for part in parts)
+    if not any(map(is_compacted, held)):
+        return iter(sorted(parts, key=lambda part: part.file))
     found: dict[str, Part] = {}
-    for part in sorted(parts, key=lambda one: (not is_compacted(one.file), one.file)):
+    for part in sorted(parts, key=lambda one: (-held[one.file], one.file)):
         found.setdefault(part.name, part)
     return iter(sorted(found.values(), key=lambda part: part.name))

@@ -19,10 +19,11 @@ Document = Mapping[str, Any]
 
 def read_record(store: Store) -> Document:
     """config.yaml, which describes the folder's samples. Empty for a new folder."""
-    if not store.exists(CONFIG):
-        return {}
     try:
-        recorded = yaml.safe_load(store.read_text(CONFIG))
+        text = store.text_if_there(CONFIG)
+        if text is None:
+            return {}
+        recorded = yaml.safe_load(text)
         if isinstance(recorded["identity"], Mapping):
             return recorded
         raise TypeError("its identity is not a mapping")

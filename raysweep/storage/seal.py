@@ -32,8 +32,9 @@ class BrokenSealError(ValueError):
     """The file has changed since it was written."""
 
 
-def seal(data: bytes) -> bytes:
+def seal(data: bytes | memoryview) -> bytes:
     """The bytes of a Parquet file with a seal added."""
+    data = memoryview(data)  # whose pieces are no copies
     start = len(data) - END_BYTES - int.from_bytes(data[-END_BYTES : -len(MAGIC)], "little")
     pages, footer = data[:start], data[start:]
     return b"".join([pages, _seal(pages, footer), footer])
@@ -72,9 +73,10 @@ def opened(file: pa.NativeFile, dictionaries: Sequence[str] = ()) -> pq.ParquetF
 
 def check_whole(data: bytes) -> bool:
     """Whether a file has a seal. Raises BrokenSealError if the file does not match it."""
+    view = memoryview(data)  # whose pieces are no copies
     end = len(data) - _footer_bytes(data, len(data))
     start = max(0, end - SEAL_BYTES)
-    pages, seal, footer = data[:start], data[start:end], data[end:]
+    pages, seal, footer = view[:start], bytes(view[start:end]), view[end:]
     if not seal.endswith(MARK):
         return False
     if seal != _seal(pages, footer):
@@ -92,11 +94,11 @@ def _footer_bytes(tail: bytes, size: int) -> int:
     return length
 
 
-def _seal(pages: bytes, footer: bytes) -> bytes:
+def _seal(pages: memoryview, footer: memoryview) -> bytes:
     return _digest(footer) + _digest(pages, footer) + MARK
 
 
-def _digest(*data: bytes) -> bytes:
+def _digest(*data: bytes | memoryview) -> bytes:
     made = hashlib.blake2b(digest_size=DIGEST_BYTES)
     for piece in data:
         made.update(piece)

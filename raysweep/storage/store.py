@@ -6,32 +6,39 @@ work. Every Parquet file is sealed (`storage.seal`), so damage is detected. A st
 when it loses the lease.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from raysweep.errors import ConfigError
 from raysweep.shard import Place
 from raysweep.storage.address import absolute, below
 from raysweep.storage.damaged import Damage, DamagedPartError
+from raysweep.storage.encoding import parquet_bytes
 from raysweep.storage.files import Folder, MissingFileError
 from raysweep.storage.lease import LOOK_EVERY_S, Lease
 from raysweep.storage.part import PART_KEY, Part, encoded
 from raysweep.storage.part_file import (
     PART_NAME,
+    described,
     groups_of,
     is_compacted,
     notes_of,
     once,
+    tables_of,
 )
-from raysweep.storage.schemas import READABLE_VERSIONS, SAMPLES, SCHEMA_VERSION
-from raysweep.storage.seal import check_whole, opened, seal, sealed_metadata
+from raysweep.storage.part_footers import check_version, footer_of, part_files
+from raysweep.storage.schemas import SAMPLES, SCHEMA_VERSION
+from raysweep.storage.seal import check_whole, opened, sealed_metadata
+from raysweep.storage.whole_file import WholeFile, whole_file
 from raysweep.system.safe_text import without_secrets
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import FileMetaData
 
 # A temporary file that is younger than this may still be in use.
 LEFTOVER_AGE_S = 3600
@@ -85,6 +92,13 @@ class Store:
     def read_text(self, name: str) -> str:
         return self.read_bytes(name).decode()
 
+    def text_if_there(self, name: str) -> str | None:
+        """The text of a file. None if it is missing. `exists` first would be a request more."""
+        try:
+            return self.read_text(name)
+        except MissingFileError:
+            return None
+
     def write_text(self, name: str, text: str) -> None:
         self.write_bytes(name, text.encode())
 
@@ -93,24 +107,46 @@ class Store:
         self.fence()
         self.folder.write(name, data)
 
-    def write_table(self, name: str, table: pa.Table) -> None:
-        """Publish a whole Parquet file. It carries the schema version and the lease's epoch."""
-        self.write_bytes(name, self._encoded(table, {}))
+    def write_all(self, files: Iterable[tuple[str, bytes]]) -> None:
+        """Publish whole files, given by name and content, side by side."""
+        self.fence()
+        for _ in self.folder.side_by_side(lambda file: self.folder.write(*file), files):
+            self.fence(LOOK_EVERY_S)
+
+    def write_table(
+        self, name: str, table: pa.Table, metadata: Mapping[bytes, bytes] | None = None
+    ) -> None:
+        """Publish a whole Parquet file. It carries the schema version, the lease's epoch and `metadata`."""
+        self.write_bytes(name, self._encoded([table], metadata or {}))
+
+    def update_table(self, name: str, table: pa.Table) -> None:
+        """Publish a whole Parquet file, unless it holds these rows."""
+        if not (self.exists(name) and self._holds(name, table)):
+            self.write_table(name, table)
+
+    def _holds(self, name: str, table: pa.Table) -> bool:
+        try:
+            return self.read_whole_table(name).equals(table)
+        except DamagedPartError:
+            return False
+
+    def read_metadata(self, name: str) -> Mapping[bytes, bytes]:
+        """The metadata of a Parquet file. Raises DamagedPartError if its footer cannot be read."""
+        try:
+            return self.folder.read(name, sealed_metadata).metadata or {}
+        except Damage as error:
+            raise self._damaged(name, error) from error
 
     def _encoded(
-        self, table: pa.Table, metadata: dict[bytes, bytes], version: int = SCHEMA_VERSION
+        self,
+        tables: Iterable[pa.Table],
+        metadata: Mapping[bytes, bytes],
+        version: int = SCHEMA_VERSION,
     ) -> bytes:
         stamped = {VERSION_KEY: str(version).encode(), **metadata}
         if self.lease is not None:
             stamped[EPOCH_KEY] = str(self.lease.epoch).encode()
-        sink = pa.BufferOutputStream()
-        pq.write_table(
-            table.replace_schema_metadata(stamped),
-            sink,
-            compression="zstd",
-            write_page_checksum=True,
-        )
-        return seal(sink.getvalue().to_pybytes())
+        return parquet_bytes(tables, stamped)
 
     def read_table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         try:
@@ -129,9 +165,15 @@ class Store:
         """Publish a shard's samples under the shard's name. A part that is rewritten keeps its version."""
         if self.lease is not None:
             part = replace(part, epoch=self.lease.epoch)
-        data = self._encoded(samples, {PART_KEY: encoded(part)}, part.version)
+        data = self._encoded([samples], {PART_KEY: encoded(part)}, part.version)
         self.fence(LOOK_EVERY_S)
         self.folder.write(part.name, data)
+
+    def write_parts(self, name: str, parts: Sequence[Part], tables: Iterable[pa.Table]) -> None:
+        """Publish a compacted file: parts of one schema version, and the table of each."""
+        data = self._encoded(tables, described(parts), parts[0].version)
+        self.fence(LOOK_EVERY_S)
+        self.folder.write(name, data)
 
     def read_part(
         self, place: Place, columns: Sequence[str], dictionaries: Sequence[str] = ()
@@ -154,16 +196,43 @@ class Store:
 
         return self._at(place, read)
 
+    def read_parts(
+        self, places: Sequence[Place], columns: Sequence[str], dictionaries: Sequence[str] = ()
+    ) -> list[pa.Table]:
+        """The named columns of several parts that lie in one file, which is opened once.
+
+        Raises as `read_part` does.
+        """
+        if len(places) > 1:
+            with suppress(MissingFileError):  # each part is looked for where it was moved
+                return self._read_parts(places, columns, dictionaries)
+        return [self.read_part(place, columns, dictionaries) for place in places]
+
+    def _read_parts(
+        self, places: Sequence[Place], columns: Sequence[str], dictionaries: Sequence[str]
+    ) -> list[pa.Table]:
+        name = places[0].file
+
+        def read(file: pa.NativeFile) -> list[pa.Table]:
+            found = opened(file, dictionaries)
+            return tables_of(found, [place.shard_id for place in places], columns)
+
+        try:
+            return self.folder.read(name, read)
+        except MissingFileError:
+            raise
+        except Damage as error:
+            raise self._damaged(name, error) from error
+
     def _read_part(
         self, place: Place, columns: Sequence[str] | None, dictionaries: Sequence[str] = ()
     ) -> pa.Table:
-        name = place.file
+        name, names = place.file, None if columns is None else list(columns)
 
         def read(file: pa.NativeFile) -> pa.Table:
             found = opened(file, dictionaries)
-            groups = groups_of(found.metadata, place.shard_id)
-            names = None if columns is None else list(columns)
-            return found.read_row_groups(list(groups), columns=names, use_threads=False)
+            groups = list(groups_of(found.metadata, place.shard_id))
+            return found.read_row_groups(groups, columns=names, use_threads=False)
 
         try:
             table = self.folder.read(name, read)
@@ -207,24 +276,17 @@ class Store:
 
         return self._at(place, read)
 
-    def read_whole_file(self, name: str) -> tuple[tuple[Part, ...], pa.Table, bool]:
-        """The parts in a file, its table with every byte checked, and whether it has a seal.
-
-        Raises as `read_whole_part` does.
-        """
-        parts = self.read_notes(name)
-        table, sealed = self._read_whole(name)
-        return parts, table, sealed
+    def read_whole_file(self, name: str) -> WholeFile:
+        """A file of samples with every byte checked. Raises as `read_whole_part` does."""
+        self.read_notes(name)
+        return whole_file(name, self.path(name), self.read_bytes(name))
 
     def read_whole_table(self, name: str) -> pa.Table:
         """A table with every byte checked. Raises DamagedPartError if it changed since it was written."""
-        return self._read_whole(name)[0]
-
-    def _read_whole(self, name: str) -> tuple[pa.Table, bool]:
         data = self.read_bytes(name)
         try:
-            sealed = check_whole(data)
-            return opened(pa.BufferReader(data)).read(use_threads=False), sealed
+            check_whole(data)
+            return opened(pa.BufferReader(data)).read(use_threads=False)
         except (*Damage, OSError) as error:
             raise DamagedPartError(name, self.path(name), error) from error
 
@@ -239,37 +301,37 @@ class Store:
                 notes = [self.read_notes(name) for name in self.part_names()]
                 return once(part for parts in notes for part in parts)
 
-    def part_names(self) -> list[str]:
-        """The names of all files that should hold parts, relative to the run's folder.
+    def part_names(self, below: str = "samples") -> list[str]:
+        """The names of all files below a folder that should hold parts, sorted."""
+        return self.part_files(below)["file"].to_pylist()
 
-        A compacted file is published before the files that it replaces are removed. A listing that takes
-        long may miss both, so the folder is listed again until no compacted file has come or gone.
+    def part_files(self, below: str = "samples") -> pa.Table:
+        """All files below a folder that should hold parts, as they are listed (`listing.LISTING`)."""
+        return part_files(self.folder, below)
+
+    def read_notes(self, name: str, size: int | None = None) -> tuple[Part, ...]:
+        """The parts that a file's metadata describe. Takes and raises what `read_footer` does."""
+        return self.read_footer(name, size)[0]
+
+    def read_footer(
+        self, name: str, size: int | None = None
+    ) -> tuple[tuple[Part, ...], "FileMetaData"]:
+        """The parts in a file, and its Parquet metadata.
+
+        size  the file's size in bytes, if it is known; an object store is then asked once
+
+        Raises as `parts` does, or MissingFileError.
         """
-        names = self._listed()
-        while True:
-            before, names = names, self._listed()
-            if list(filter(is_compacted, before)) == list(filter(is_compacted, names)):
-                return names
-
-    def _listed(self) -> list[str]:
-        return [name for name in self.folder.names("samples") if PART_NAME.search(name)]
-
-    def read_notes(self, name: str) -> tuple[Part, ...]:
-        """The parts that a file's metadata describe. Raises as `parts` does, or MissingFileError."""
         try:
-            metadata = self.folder.read(name, sealed_metadata).metadata or {}
+            footer = footer_of(self.folder, name, size)
+            metadata = footer.metadata or {}
             version, parts = metadata[VERSION_KEY].decode(), notes_of(name, metadata)
         except MissingFileError:
             raise
         except Damage as error:
             raise self._damaged(name, error) from error
-        if version not in map(str, READABLE_VERSIONS):
-            raise ConfigError(
-                f"{self.path(name)}: has schema version {version}, but this raysweep reads only "
-                f"{', '.join(map(str, READABLE_VERSIONS))}; use the raysweep that wrote it, or choose "
-                "another run"
-            )
-        return parts
+        check_version(self.path(name), version)
+        return parts, footer
 
     def _damaged(self, name: str, error: Exception) -> DamagedPartError:
         """The error for a part that cannot be read. Raises if the storage is at fault, not the part."""

@@ -55,6 +55,19 @@ def persistently(call: Callable[[], Result], what: str) -> Result:
 
     `call` must be safe to repeat, and `what` names it in messages. Raises StorageError when time is up.
     """
+    try:
+        return call()
+    except OSError as error:
+        if not is_transient(error):
+            raise
+        failed = [error]
+
+    def again() -> Result:
+        # The first call has been made already: most calls succeed, and retrying costs more than they do.
+        if failed:
+            raise failed.pop()
+        return call()
+
     retrying = Retrying(
         retry=retry_if_exception(is_transient),
         wait=wait_exponential_jitter(
@@ -65,7 +78,7 @@ def persistently(call: Callable[[], Result], what: str) -> Result:
         reraise=True,
     )
     try:
-        return retrying(call)
+        return retrying(again)
     except OSError as error:
         if not is_transient(error):
             raise

@@ -25,6 +25,7 @@ from actors.lengthening import ended_by_itself
 from raysweep.benchmarks import chain
 from raysweep.shard import Place, Receipt, Shard
 from raysweep.spec import BF16, Checkpoint, Decoding
+from raysweep.storage.compaction import compact_engine
 from raysweep.storage.part_file import shard_place
 from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store
@@ -163,6 +164,20 @@ def damage(path: Path) -> None:
 
 def replace_by_another(path: Path) -> None:
     pq.write_table(SAMPLES.empty_table(), path)
+
+
+def test_shorter_samples_are_found_in_a_compacted_file(tmp_path: Path):
+    shard = a_shard()
+    Actor(tmp_path / "whole", shard).run(shard)
+    actor, first, other = Actor(tmp_path, shard), up_to(1, shard), up_to(3, shard)
+    actor.run(first, other)
+    store, engine_id = Store(str(tmp_path)), shard.engine.engine_id
+    streams = {one.stream_id: shard.benchmark for one in (first, other)}
+    assert compact_engine(store, engine_id, streams).files == 2
+    actor.asked = 0
+    actor.run(replace(shard, shorter=(place_of(first), place_of(other))))
+    assert actor.asked < shard.samples
+    assert rows_of(tmp_path, shard) == rows_of(tmp_path / "whole", shard)
 
 
 @pytest.mark.parametrize("spoil", [remove, damage, replace_by_another])

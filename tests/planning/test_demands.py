@@ -15,7 +15,7 @@ from raysweep.errors import ConfigError
 from raysweep.planning import backends
 from raysweep.planning.demand import Segment, everything
 from raysweep.planning.estimate import estimates
-from raysweep.planning.grid import control_of, engines, made_streams, streams_of, whole_stream
+from raysweep.planning.grid import control_of, engines, made_streams, whole_stream
 from raysweep.planning.plan import Plan, PlannedShard, make_plan
 from raysweep.progress.status import by_engine
 from raysweep.run_config import RunConfig
@@ -179,7 +179,8 @@ def test_a_shorter_stream_shows_which_backend_made_the_samples():
 def test_streams_are_found_by_their_names_however_few_budgets_they_have():
     config = a_config()
     engine, benchmark = engines(config)[0], config.sweep.benchmarks[0]
-    streams = {stream.stream_id: stream for stream in streams_of(config, engine, benchmark)}
+    by_budgets = (whole_stream(config, engine, benchmark, budgets) for budgets in (3, 2, 1))
+    streams = {stream.stream_id: stream for stream in by_budgets}
     assert [budgets_of(stream) for stream in streams.values()] == [3, 2, 1]
     found = made_streams(config, [engine], [*reversed(streams), "of-another-run"])
     assert list(found.items()) == list(streams.items())
@@ -211,7 +212,7 @@ def test_shorter_parts_are_regraded_and_verified_with_the_others():
     config, made, plan = lengthened()
     parts = parts_of([*made, *plan.to_do])
     assert [wanted.part for wanted in wanted_parts(config, parts)] == parts
-    assert list(check_doubles(config, parts)) == []
+    assert list(check_doubles(parts)) == []
     twice = parts_of(make_plan(config, [], wanting((1, 3, 1))).to_do)
-    (problem,) = check_doubles(config, [parts[0], *twice])
+    (problem,) = check_doubles([parts[0], *twice])
     assert "2 of its samples are also in" in problem.text

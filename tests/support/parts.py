@@ -38,8 +38,15 @@ def parts_of(shards: Iterable[Shard]) -> list[Part]:
 
 def read_file(store: Store, name: str) -> tuple[Part, pa.Table]:
     """The one part of a shard file, with every byte checked."""
-    (part,), table, _ = store.read_whole_file(name)
-    return part, table
+    whole = store.read_whole_file(name)
+    (part,) = whole.parts
+    return part, whole.table(part)
+
+
+def written(out: Path) -> dict[str, Part]:
+    """The parts of all runs below a folder, by name, in whichever files they lie."""
+    folders = [found.parent for found in out.rglob("samples") if found.is_dir()]
+    return {part.name: part for folder in folders for part in Store(str(folder)).parts()}
 
 
 def files(folder: Path) -> list[str]:

@@ -15,9 +15,12 @@ from support.parts import read_file
 
 from raysweep.driver import generate
 from raysweep.run_config import RunConfig, Verify
+from raysweep.storage.damaged import aside_name
 from raysweep.storage.store import Store
 from raysweep.system.exit_status import DONE, WORK_REMAINS
-from raysweep.upkeep.verify import check_doubles, check_parts, check_prompts, check_tables
+from raysweep.upkeep.verify import check_doubles, check_parts, check_prompts
+from raysweep.upkeep.verify_folder import check_folder_files
+from raysweep.upkeep.verify_tables import check_tables
 
 REPAIR = Verify(repair=True)
 
@@ -44,11 +47,13 @@ def config(command: Command) -> RunConfig:
 
 
 def problems(config: RunConfig, store: Store) -> list[str]:
-    checked = list(check_parts(config, store, store.part_names()))
+    names = store.part_names()
+    checked = list(check_parts(config, store, names))
     found = [problem for one in checked for problem in one.problems]
-    sound = [one.part for one in checked if one.part]
-    found += [*check_doubles(config, sound), *check_prompts(sound)]
-    return [problem.text for problem in [*found, *check_tables(store)]]
+    sound = [part for one in checked for part in one.parts]
+    found += [*check_doubles(sound), *check_prompts(sound)]
+    found += [*check_tables(store), *check_folder_files(store, names)]
+    return [problem.text for problem in found]
 
 
 def rewritten(
@@ -225,7 +230,7 @@ def test_repair_moves_parts_and_tables_aside_and_the_next_run_makes_them_anew(
     Path(store.path("frontier.parquet")).write_bytes(b"gone")
     status, said = command("verify", verify=REPAIR)
     assert status == WORK_REMAINS and said.count("aside ") == 2
-    assert not store.exists(name) and store.exists(f"{name}.damaged")
+    assert not store.exists(name) and store.exists(aside_name(name))
     assert command("plan", "generate", "reduce")[0] == DONE
     assert problems(config, store) == []
     assert rows == sorted(read_file(store, n)[1].to_pylist()[0]["seed"] for n in store.part_names())
