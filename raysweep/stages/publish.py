@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -25,6 +25,7 @@ from raysweep.storage import result_files
 from raysweep.storage.address import below
 from raysweep.storage.bundle import Entry, write_bundle
 from raysweep.storage.record import read_record
+from raysweep.storage.reductions import REDUCTION, REDUCTION_KEY
 from raysweep.storage.store import Store
 from raysweep.storage.summary import read_mapping, read_summary
 from raysweep.system.disclosure import Private, private_here
@@ -32,7 +33,6 @@ from raysweep.system.exit_status import DONE
 from raysweep.system.quantities import plural
 from raysweep.system.safe_text import without_secrets
 
-REDUCTION_KEY = b"raysweep.reduction"
 # A text that a spreadsheet would read as a formula gets an apostrophe before it.
 FORMULA = r"^([=+\-@\t\r])"
 
@@ -93,7 +93,7 @@ def entries_of(run: Context, private: Private) -> Iterator[Entry]:
     summary = public_summary(read_summary(store), private.masked)
     results = replace(read_results(store), summary=summary)
     tables = read_tables(store)
-    check_one_reduction(tables)
+    check_of_one_reduction(tables, summary.get(REDUCTION))
     rows = {name: pq.read_metadata(pa.BufferReader(data)).num_rows for name, data in tables.items()}
     first = lead(results.scenarios, summary)
     yield Entry.of("index.html", render(results, _traces(run, results)))
@@ -147,16 +147,16 @@ def read_tables(store: Store) -> dict[str, bytes]:
     return {name: store.read_bytes(name) for name in TABLES if store.exists(name)}
 
 
-def check_one_reduction(tables: dict[str, bytes]) -> None:
-    """Raise if the tables that were read come from two reductions."""
-    named = {
+def check_of_one_reduction(tables: Mapping[str, bytes], reduction: str | None) -> None:
+    """Raise if a table that was read is of another reduction than the summary, as beside a running one."""
+    found = {
         (pq.read_metadata(pa.BufferReader(data)).metadata or {}).get(REDUCTION_KEY)
         for name, data in tables.items()
         if name in result_files.REDUCED
     }
-    if len(named) > 1:
+    if found != {None if reduction is None else reduction.encode()}:
         raise ConfigError(
-            f"publish: the tables come from {len(named)} reductions; run stages=[reduce,report,publish]"
+            "publish: the tables were reduced again meanwhile; run stages=[report,publish] again"
         )
 
 

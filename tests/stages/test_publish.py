@@ -18,8 +18,12 @@ from support.traced_run import HOSTILE, staged, store_of, traced_run
 from raysweep.errors import ConfigError
 from raysweep.outputs import Publish
 from raysweep.reporting.citation import bibtex
+from raysweep.reporting.results import Results
 from raysweep.run_config import RunConfig
+from raysweep.stages import publish
 from raysweep.storage import result_files
+from raysweep.storage.reductions import REDUCTION_KEY
+from raysweep.storage.store import Store
 from raysweep.storage.summary import add_to_summary
 from raysweep.system.disclosure import PACKED, _unpacked
 
@@ -261,7 +265,24 @@ def test_tables_of_two_reductions_are_refused(run: RunConfig):
         named = {**(table.schema.metadata or {}), b"raysweep.reduction": str(number % 2).encode()}
         pq.write_table(table.replace_schema_metadata(named), folder / name)
     (folder / "report" / "index.html").touch()
-    with pytest.raises(ConfigError, match="the tables come from 2 reductions"):
+    with pytest.raises(ConfigError, match=r"belong to \d reductions"):
+        published(run)
+
+
+def test_tables_that_are_reduced_again_meanwhile_are_refused(
+    run: RunConfig, monkeypatch: pytest.MonkeyPatch
+):
+    read = publish.read_results
+
+    def reduced_meanwhile(store: Store) -> Results:
+        results, name = read(store), "frontier.parquet"
+        table = pq.read_table(Path(run.out) / "test" / name)
+        named = {**table.schema.metadata, REDUCTION_KEY: b"another"}
+        pq.write_table(table.replace_schema_metadata(named), Path(run.out) / "test" / name)
+        return results
+
+    monkeypatch.setattr(publish, "read_results", reduced_meanwhile)
+    with pytest.raises(ConfigError, match="the tables were reduced again meanwhile"):
         published(run)
 
 
