@@ -2,7 +2,6 @@
 
 import csv
 import json
-import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +16,6 @@ from support.traced_run import HOSTILE, staged, store_of, traced_run
 
 from raysweep.errors import ConfigError
 from raysweep.outputs import Publish
-from raysweep.reporting.citation import bibtex
 from raysweep.reporting.results import Results
 from raysweep.run_config import RunConfig
 from raysweep.stages import publish
@@ -139,15 +137,6 @@ def test_the_run_the_code_and_the_data_can_be_cited(run: RunConfig, browser: Bro
     page.evaluate("byId('cite-copy').click()")
     page.until("byId('cite-copy').textContent !== 'Copy BibTeX'")
     assert page.troubles == []
-
-
-def test_a_name_of_a_run_is_plain_text_to_tex():
-    entries = bibtex({"run": "a_b%c", "git_revision": "x~y"})
-    assert r"run a\_b\%c" in entries and "revision x-y" in entries
-    assert re.findall(r"@(\w+)\{([\w-]+),", entries) == [
-        ("misc", "a_b-c-data"),
-        ("software", "raysweep"),
-    ]
 
 
 def test_no_secret_and_no_place_is_in_any_file(
