@@ -31,7 +31,10 @@ from raysweep.system.linear_algebra import linear_algebra_on_one_thread
 from raysweep.system.quantities import tied
 
 WEB = Path(__file__).parent / "web"
-SCRIPTS = ("words.js", "sums.js", "chart.js", "tables.js", "figures.js", "page.js", "cite.js")
+SCRIPTS = (
+    *("words.js", "sums.js", "chart.js", "dots.js", "tips.js", "tables.js"),
+    *("axes.js", "figures.js", "columns.js", "captions.js", "page.js", "cite.js"),
+)
 
 
 def write_report(results: Results, store: Store) -> str:

@@ -92,12 +92,16 @@ def _distinct(values: pd.Series) -> list[int]:
 
 
 def _looks(scenarios: pd.DataFrame, frontier: pd.DataFrame, hide: bool) -> dict[str, list[dict]]:
-    """The values of each choice in order, how they look, and whether they are shown at first."""
+    """The values of each choice in order, how they look, and whether they are shown at first.
+
+    hide  whether to show at first only what is on a frontier, with the baselines: the full cache and the
+          smallest group, without which no other policy or group can be judged
+    """
     on_frontier = {
         "model": set(frontier.model),
         "weights": {weights.slug for weights in weights_column(frontier)},
-        "policy": set(frontier.kv_policy),
-        "group": set(map(str, frontier.group_size)),
+        "policy": {"full", *frontier.kv_policy},
+        "group": {str(scenarios.group_size.min()), *map(str, frontier.group_size)},
     }
     looks = {
         "model": _model_looks(scenarios),

@@ -36,6 +36,7 @@ def made(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> str:
     out = s3.address("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("raysweep.driver.generate.generate", generate_here)
+        patch.setattr("raysweep.upkeep.compacting.MANY_FILES", PARTS + 1)
         config = a_run_config(out=out, samples=SAMPLES, stages=("generate",))
         assert run_stages(config, as_document(config)) == DONE
     return out

@@ -1,18 +1,23 @@
 """Parts moved into fewer files: each is as it was, none is missing or counted twice, whatever happens."""
 
-import os
-import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
-from support.parts import ENGINE, PART, files
+from support.compacted_parts import (
+    BENCHMARKS,
+    FOLDER,
+    PARTS,
+    a_part,
+    check_whole,
+    filled,
+    names,
+    samples,
+)
+from support.parts import ENGINE
 
 from raysweep.errors import ConfigError
 from raysweep.storage import compaction
@@ -23,58 +28,12 @@ from raysweep.storage.part_file import is_compacted, place_of
 from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store
 
-BENCHMARKS = {"stream": "sums"}
-FOLDER = f"samples/engine={ENGINE}"
-PARTS = 5
-
-
-def a_part(number: int, **changes: object) -> Part:
-    """A part with two samples of one question."""
-    named = {f"sums-{number}": f"hash-{number}"}
-    whole = replace(PART, shard_id=f"s{number}", questions=named, sample_start=0, sample_count=2)
-    return replace(whole, **changes)
-
-
-def samples(part: Part) -> pa.Table:
-    rows = [
-        {
-            "engine_id": part.engine_id,
-            "benchmark": "sums",
-            "question_id": question_id,
-            "sample_index": index,
-            "token_ids": list(range(index + 3)),
-            "answers": [{"token_budget": 8, "text": question_id, "outcome": "wrong"}],
-            "wall_s": float("nan"),
-        }
-        for question_id, index in part.cells
-    ]
-    return pa.Table.from_pylist(rows, schema=SAMPLES)
-
-
-def filled(store: Store, parts: Sequence[Part]) -> None:
-    for part in parts:
-        store.write_part(part, samples(part))
-
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     store = Store(str(tmp_path))
     filled(store, list(map(a_part, range(PARTS))))
     return store
-
-
-def names(store: Store) -> list[str]:
-    return files(Path(store.root))
-
-
-def check_whole(store: Store, count: int = PARTS) -> None:
-    """Each part is there once, and its samples are those that were written."""
-    parts = list(store.parts())
-    assert parts == [a_part(number) for number in range(count)]
-    for part in parts:
-        whole, table = store.read_whole_part(place_of(part))
-        assert whole == part
-        assert compaction.same(table, samples(part))
 
 
 def test_parts_of_a_benchmark_are_moved_into_one_file_as_they_are(store: Store):
@@ -227,89 +186,3 @@ def test_a_part_is_found_where_it_was_moved(store: Store):
         assert store.read_whole_part(place_of(part))[0] == part
     with pytest.raises(ConfigError, match="is missing, and no other file has its samples"):
         store.read_part(place_of(a_part(99)), ["seed"])
-
-
-KILLED = """
-import os, signal, sys
-from raysweep.storage import files
-from raysweep.storage.compaction import compact_engine
-from raysweep.storage.store import Store
-
-root, step, engine, seen = sys.argv[1], int(sys.argv[2]), sys.argv[3], 0
-
-def counted():
-    global seen
-    seen += 1
-    if seen == step:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-replace, remove = os.replace, files.Folder.remove
-
-def published(*names):
-    counted()
-    replace(*names)
-    counted()
-
-def removed(folder, name):
-    counted()
-    remove(folder, name)
-    counted()
-
-os.replace, files.Folder.remove = published, removed
-compact_engine(Store(root), engine, {"stream": "sums"})
-"""
-
-
-def compact_until(root: str, step: int) -> int:
-    """Compact in a process that kills itself before or after its n-th publishing or removing."""
-    ran = subprocess.run(
-        [sys.executable, "-c", KILLED, root, str(step), ENGINE],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, sys.path))},
-        check=False,
-    )
-    return ran.returncode
-
-
-@pytest.mark.slow
-def test_killed_at_any_step_nothing_is_lost_or_doubled_and_a_later_look_tidies_up(tmp_path: Path):
-    step, ended = 0, -signal.SIGKILL
-    while ended == -signal.SIGKILL:
-        step += 1
-        store = Store(str(tmp_path / str(step)))
-        filled(store, list(map(a_part, range(PARTS))))
-        ended = compact_until(store.root, step)
-        check_whole(store)
-        compact_engine(store, ENGINE, BENCHMARKS)
-        check_whole(store)
-        assert len([name for name in names(store) if name.endswith(".parquet")]) == 1
-    assert ended == 0
-    assert step == 2 * (1 + PARTS) + 1  # each of the steps was killed before and after
-
-
-@pytest.mark.slow
-def test_a_reader_beside_compaction_always_sees_each_part_once(tmp_path: Path):
-    store = Store(str(tmp_path))
-    made, wanted = 0, 40
-    script = (
-        "import sys, time\n"
-        "from raysweep.storage.compaction import compact_engine\n"
-        "from raysweep.storage.store import Store\n"
-        "while True: compact_engine(Store(sys.argv[1]), sys.argv[2], {'stream': 'sums'})\n"
-    )
-    compacting = subprocess.Popen(
-        [sys.executable, "-c", script, store.root, ENGINE],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, sys.path))},
-        stderr=subprocess.PIPE,
-    )
-    try:
-        for made in range(wanted):
-            filled(store, [a_part(made)])
-            found = {part.shard_id: place_of(part) for part in Store(store.root).parts()}
-            assert sorted(found) == sorted(f"s{number}" for number in range(made + 1))
-            for place in found.values():
-                assert store.read_part(place, ["sample_index"]).num_rows == 2
-        assert compacting.poll() is None, compacting.stderr and compacting.stderr.read()
-    finally:
-        compacting.kill()
-        compacting.communicate()
-    assert any(is_compacted(part.file) for part in store.parts())

@@ -9,9 +9,11 @@ from support.command import Command
 
 from raysweep.run_config import Verify
 from raysweep.storage import note_index
+from raysweep.storage.damaged import aside_name
 from raysweep.storage.notes import Notes, look
 from raysweep.storage.store import Store
 from raysweep.system.exit_status import DONE, WORK_REMAINS
+from raysweep.upkeep import compacting
 
 SAMPLES = 20
 
@@ -20,6 +22,7 @@ SAMPLES = 20
 def store(run: Command, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A run of twenty parts with an index, which counts what was written just now as if it were older."""
     monkeypatch.setattr(note_index, "SETTLED_S", -60.0)
+    monkeypatch.setattr(compacting, "MANY_FILES", SAMPLES + 1)
     assert run("generate", "status", samples=SAMPLES)[0] == DONE
     return Store(str(run.out / "test"))
 
@@ -55,7 +58,7 @@ def test_an_index_that_says_something_else_is_named_and_set_aside(run, store):
     assert status == WORK_REMAINS and "1 problem found" in said
     assert name in said and "it does not say what 20 parts say" in said
     run("verify", samples=SAMPLES, verify=Verify(repair=True))
-    assert index_file(store).name == f"{name}.damaged"
+    assert index_file(store).name == aside_name(name)
     assert {part.sample_count for part in look(store, Notes()).parts} == {2}
 
 
