@@ -5,10 +5,11 @@ A sample depends only on the dataclasses in `spec`, and on nothing else in a run
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from raysweep.kv_policy import KVPolicy
+from raysweep.outputs import Publish, Traces
 from raysweep.recipe import Calibration
 from raysweep.spec import (
     PLAIN,
@@ -274,6 +275,8 @@ class RunConfig:
     verify: Verify = Verify()
     simulate: Simulate = Simulate()
     server: Servers = Servers()
+    traces: Traces = field(default_factory=Traces)
+    publish: Publish = field(default_factory=Publish)
 
     def decoding(self, model: ModelSpec, benchmark: Benchmark) -> Decoding:
         family, forcing = model.family, self.sweep.forcing

@@ -16,6 +16,7 @@ from raysweep.configuration.definitions import Definitions
 from raysweep.configuration.fields import MOST_WORK, Fields, refuse_duplicates
 from raysweep.configuration.grid_checks import check_backend, check_leave_out, check_packing
 from raysweep.configuration.models import check_families, read_model
+from raysweep.configuration.outputs import PUBLISH_KEYS, TRACES_KEYS, read_publish, read_traces
 from raysweep.configuration.preparation import read_prepare
 from raysweep.configuration.requirements import REQUIREMENT_KEYS, read_requirements
 from raysweep.configuration.servers import SERVER_KEYS, check_servers, read_servers
@@ -36,7 +37,7 @@ from raysweep.system.safe_text import printable
 # The stages in the order in which they run.
 STAGES = (
     *("show", "status", "verify", "plan", "simulate", "prepare", "regrade"),
-    *("generate", "compact", "reduce", "report", "recommend", "compare"),
+    *("generate", "compact", "reduce", "traces", "report", "recommend", "compare", "publish"),
 )
 
 # These stages need only the number of questions, not the questions.
@@ -72,6 +73,8 @@ SECTIONS = {
     "verify": keys(Verify),
     "simulate": keys(Simulate),
     "recommend": REQUIREMENT_KEYS,
+    "traces": TRACES_KEYS,
+    "publish": PUBLISH_KEYS,
 }
 
 
@@ -106,6 +109,8 @@ def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConf
         verify,
         simulate,
         read_servers(top.below("server"), sweep),
+        read_traces(top.below("traces"), sweep),
+        read_publish(top.below("publish")),
     )
     check_tokens(config.sweep)
     check_backend(config)

@@ -5,26 +5,25 @@ without a network. Its content security policy forbids any request. Names from t
 Jinja's autoescape, or as JSON that the scripts write as text. They are never markup.
 """
 
-import base64
-import gzip
-import json
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from raysweep.reporting.adaptive_page import adaptive_section
+from raysweep.reporting.citation import bibtex
 from raysweep.reporting.controls import comparisons, overview
 from raysweep.reporting.correlation_text import shared_luck
 from raysweep.reporting.doubts import doubts
 from raysweep.reporting.drawn_figures import write_figures
 from raysweep.reporting.findings import find
 from raysweep.reporting.inflation_text import UNCLOSED, inflations
+from raysweep.reporting.packing import packed
 from raysweep.reporting.page_data import page_data
 from raysweep.reporting.provenance import facts, lead
 from raysweep.reporting.quality import gaps, notes, quality
 from raysweep.reporting.results import Results
+from raysweep.reporting.traces_page import traces_address
 from raysweep.reporting.verdict_table import HOW, Said, verdicts
 from raysweep.storage.result_files import PAGE
 from raysweep.storage.store import Store
@@ -34,14 +33,14 @@ from raysweep.system.quantities import tied
 WEB = Path(__file__).parent / "web"
 SCRIPTS = (
     *("words.js", "sums.js", "chart.js", "dots.js", "tips.js", "tables.js"),
-    *("axes.js", "figures.js", "columns.js", "captions.js", "page.js"),
+    *("axes.js", "figures.js", "columns.js", "captions.js", "page.js", "cite.js"),
 )
 
 
 def write_report(results: Results, store: Store) -> str:
     """Write the page, and the figures that have changed, and return the page's address."""
     with linear_algebra_on_one_thread():
-        store.write_text(PAGE, render(results))
+        store.write_text(PAGE, render(results, traces_address(results, store)))
     write_figures(results, store)
     return store.path(PAGE)
 
@@ -74,6 +73,7 @@ def render(results: Results, traces: str | None = None) -> str:
         unclosed=UNCLOSED,
         quality=quality(results.scenarios),
         facts=facts(results.scenarios, results.summary),
+        bibtex=bibtex(results.summary),
         data=data,
         packed=packed(data),
         css=_own_file("page.css"),
@@ -85,12 +85,6 @@ def _verdicts(results: Results) -> dict[str, list[Said]]:
     """By benchmark, at the smallest batch size of the run."""
     names = results.findings.benchmark.unique().tolist()
     return {name: verdicts(results, name, results.batch_sizes[0]) for name in names}
-
-
-def packed(data: Any) -> str:
-    """Data as the page's scripts unpack it: JSON, gzip, base64. Equal data give equal text."""
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
-    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
 def _own_file(name: str) -> Markup:

@@ -1,6 +1,7 @@
 """The stages of a run, in order. Each reads files of the run's folder and writes files there.
 
-    plan -> prepare -> (regrade ->) generate -> (compact ->) reduce -> report (-> recommend, compare)
+    plan -> prepare -> (regrade ->) generate -> (compact ->) reduce -> (traces ->) report
+         (-> recommend, compare, publish)
 
 Four more check or describe: `show` prints what a model is asked, `status` how far the run is, `verify`
 whether the folder is sound, and `simulate` how long the run takes on a given cluster.
@@ -25,7 +26,7 @@ from raysweep.storage.store import Store
 from raysweep.system.exit_status import DONE, WORK_REMAINS
 
 # The stages for which damaged parts are set aside first.
-SAMPLE_STAGES = {"status", "plan", "generate", "compact", "reduce"}
+SAMPLE_STAGES = {"status", "plan", "generate", "compact", "reduce", "traces"}
 
 
 def run_stages(config: RunConfig, document: Document, definitions: tuple[Path, ...] = ()) -> int:

@@ -82,6 +82,10 @@ class Browser:
         """A page from a file, once its scripts say that it is ready."""
         path = self.folder / f"{name}.html"
         path.write_text(html)
+        return self.visit(path.as_uri(), size, dark)
+
+    def visit(self, address: str, size: tuple[int, int] = DESKTOP, dark: bool = False) -> "Page":
+        """The page at an address, once its scripts say that it is ready."""
         target = self.call("Target.createTarget", {"url": "about:blank"})["targetId"]
         attached = self.call("Target.attachToTarget", {"targetId": target, "flatten": True})
         page = Page(self, attached["sessionId"], [])
@@ -89,7 +93,7 @@ class Browser:
             page.call(f"{domain}.enable")
         page.resize(size)
         page.emulate("screen", dark)
-        page.call("Page.navigate", {"url": path.as_uri()})
+        page.call("Page.navigate", {"url": address})
         page.until("document.body?.dataset.ready || document.body?.dataset.error")
         return page
 
@@ -124,6 +128,7 @@ class Page:
 
     def __init__(self, browser: Browser, session: str, troubles: list[str]):
         self.browser, self.session, self.troubles = browser, session, troubles
+        self.asked: list[str] = []  # the addresses of all requests, local ones included
 
     def call(self, method: str, params: Mapping | None = None) -> dict:
         return self.browser.call(method, params, self.session, self)
@@ -135,6 +140,7 @@ class Page:
                 self.troubles.append(json.dumps(params)[:500])
             case "Network.requestWillBeSent":
                 url = params["request"]["url"]
+                self.asked.append(url)
                 if not url.startswith(LOCAL):
                     self.troubles.append(f"asked for {url}")
 

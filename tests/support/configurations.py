@@ -135,6 +135,8 @@ def valid_configuration() -> dict[str, Any]:
         },
         "show": {"model": None, "benchmark": None, "question": None},
         "verify": {"repair": False},
+        "traces": {"engines": None, "samples": 2, "question": None},
+        "publish": {"to": None, "traces": False, "samples": False, "license": None},
         "recommend": {
             "memory_gb": None,
             "gpu": None,

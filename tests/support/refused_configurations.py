@@ -21,6 +21,20 @@ REFUSED = [
     ("sweep.benchmarks", [{"name": "chain", "loader": "x"}], "benchmarks[0].loader: 'x' is not a"),
     ("sweep.kv_policies", [{"method": "magic"}], "kv_policies[0].method: 'magic' is not a known"),
     (
+        "traces.engines",
+        "small",
+        "traces.engines: 'small' is no list of patterns; write for example",
+    ),
+    (
+        "traces.question",
+        "chain-9",
+        "traces.question: 'chain-9' is the id of no question of the sweep",
+    ),
+    ("traces.samples", 0, "traces.samples: 0 is out of range"),
+    ("publish.to", "a\x1bb", "publish.to: 'a\\x1bb' contains control characters"),
+    ("publish.license", "CC BY", "publish.license: 'CC BY' is no licence as the hub names it"),
+    ("publish.traces", 1, "publish.traces: 1 is neither true nor false; write one of them"),
+    (
         "sweep.control",
         "torch",
         "sweep.control: 'torch' is neither true nor false; write one of them",
