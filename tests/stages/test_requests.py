@@ -18,6 +18,7 @@ from raysweep.storage import note_index
 from raysweep.storage.address import below
 from raysweep.storage.store import Store
 from raysweep.system.exit_status import DONE
+from raysweep.upkeep import compacting
 
 # Three questions, two per shard, and two samples each: two parts for two samples.
 SAMPLES = 40
@@ -36,6 +37,7 @@ def made(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> str:
     out = s3.address("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("raysweep.driver.generate.generate", generate_here)
+        patch.setattr(compacting, "MANY_FILES", SAMPLES + 1)  # the parts stay in files of their own
         config = a_run_config(out=out, samples=SAMPLES, stages=("generate",))
         assert run_stages(config, as_document(config)) == DONE
     return out
