@@ -26,6 +26,7 @@ from raysweep.reporting.results import read_candidates, where
 from raysweep.storage import result_files
 from raysweep.storage.part_file import place_of
 from raysweep.storage.record import CONFIG, read_record
+from raysweep.storage.reductions import check_one_reduction
 from raysweep.storage.result_files import COMPARISON
 from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store
@@ -205,11 +206,19 @@ class FinishedRun:
         bounds = {"difference": found.mean, "difference_lo": found.low, "difference_hi": found.high}
         return keys.assign(**{name: np.asarray(values) for name, values in bounds.items()})
 
+    @cached_property
+    def _belong_together(self) -> bool:
+        """True. Raises ConfigError if the tables belong to different reductions."""
+        check_one_reduction(self.store)
+        return True
+
     def _table(self, name: str) -> pd.DataFrame:
         if not self.store.exists(name):
             raise ConfigError(
                 f"{self.store.path(name)} is missing; run the stages 'reduce' and 'plan' first"
             )
+        if name in result_files.REDUCED:
+            assert self._belong_together
         return self.store.read_table(name).to_pandas()
 
 

@@ -9,10 +9,13 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from raysweep.spec import Decoding, EngineSpec, Question
 from raysweep.system.content import INCIDENTAL, canonical, content_hash, hash_of_texts
+
+if TYPE_CHECKING:
+    from raysweep.storage.part import Part
 
 
 class Place(NamedTuple):
@@ -56,6 +59,16 @@ class Shard:
         """Name of the endless stream of samples to which the shard belongs."""
         texts = self.engine.canonical, canonical(self.benchmark), canonical(self.decoding)
         return hash_of_texts(*texts)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {question.question_id: place for place, question in enumerate(self.questions)}
+
+    def held_by(self, part: "Part") -> tuple[Question, ...]:
+        """Its questions that a part has samples of, asked as they are now; in their order."""
+        known = (self._places[name] for name in part.questions if name in self._places)
+        own = (self.questions[place] for place in sorted(known))
+        return tuple(question for question in own if part.holds(question))
 
     @property
     def indices(self) -> range:

@@ -23,9 +23,9 @@ BATCH = 10_000
 
 
 def write_plan(config: RunConfig, planned: Plan, costs: Sequence[Estimate], store: Store) -> None:
-    """Write engines.parquet and plan.parquet."""
-    store.write_table(result_files.ENGINES, engines_table(config, costs))
-    store.write_table(result_files.PLAN, plan_table(config, planned, costs))
+    """Write engines.parquet and plan.parquet, unless they hold these rows."""
+    store.update_table(result_files.ENGINES, engines_table(config, costs))
+    store.update_table(result_files.PLAN, plan_table(config, planned, costs))
 
 
 def engines_table(config: RunConfig, costs: Iterable[Estimate]) -> pa.Table:

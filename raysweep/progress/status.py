@@ -14,7 +14,7 @@ from typing import Any
 from raysweep.planning.plan import Plan, PlannedShard
 from raysweep.progress.display import snapshot_text
 from raysweep.progress.nodes_json import node_lines, read_nodes
-from raysweep.progress.progress_json import Progress, read_progress
+from raysweep.progress.progress_json import PROGRESS, Progress, read_progress
 from raysweep.storage import result_files
 from raysweep.storage.store import Store
 from raysweep.storage.summary import read_summary
@@ -105,7 +105,7 @@ def lines(status: Status, now: float | None = None) -> Iterator[tuple[str, str]]
             "progress",
             f"{snapshot_text(status.progress.snapshot)} ({ago(status.progress.when, now)})",
         )
-    yield from engine_lines(status.engines)
+    yield from engine_lines(status.engines, counted=status.progress is not None)
     if "wall_s" in status.summary:
         yield "so far", spent(status.summary)
     for warning in status.summary.get("warnings", ()):
@@ -119,19 +119,23 @@ def ago(when: datetime, now: float) -> str:
     return f"{duration(max(0.0, now - when.timestamp()))} ago"
 
 
-def engine_lines(engines: Iterable[EngineStatus]) -> Iterator[tuple[str, str]]:
-    """How many engines are finished, and the others with most work left first."""
+def engine_lines(
+    engines: Iterable[EngineStatus], counted: bool = False
+) -> Iterator[tuple[str, str]]:
+    """How many engines are finished, and the samples of the others, with most work left first.
+
+    counted  whether progress.json is there, which counts the samples of each
+    """
     engines = tuple(engines)
     unfinished = sorted((e for e in engines if e.shards_left), key=lambda e: e.samples - e.wanted)
-    yield "engines", f"{len(engines) - len(unfinished):,} of {len(engines):,} are finished"
+    samples = "; finished samples of the others:" if unfinished else ""
+    yield "engines", f"{len(engines) - len(unfinished):,} of {len(engines):,} are finished{samples}"
     for engine in unfinished[:MOST_NAMED]:
-        yield (
-            "",
-            f"{engine.engine_id} ({engine.backend}): {engine.samples:,} of {engine.wanted:,} samples, "
-            f"{plural(engine.shards_left, 'shard')} missing",
-        )
+        # 80 columns have room for a long name beside it.
+        yield "", f"{f'{engine.samples:,} of {engine.wanted:,}':<16}  {engine.engine_id}"
     if len(unfinished) > MOST_NAMED:
-        yield "", f"and {len(unfinished) - MOST_NAMED:,} other engines with missing shards"
+        rest = f"; {PROGRESS} counts them" if counted else ""
+        yield "", f"and {len(unfinished) - MOST_NAMED:,} other engines with missing shards{rest}"
 
 
 def spent(summary: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """From the result tables to what people look at: the page, the figures, the table in the terminal.
 
 page                     report/index.html, from page_data, advice, quality and web/
-figures, study_figures   the figures as SVG, PDF and PNG
+figures, line_figures, study_figures, drawn_figures   the figures as SVG, PDF and PNG
 terminal, plan_text      the frontier and the plan as text
 recommendation_text      the recommendation as text and JSON
 results                  the tables as they are read back

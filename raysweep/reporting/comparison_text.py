@@ -1,11 +1,11 @@
 """The stage compare: a run beside published figures, as tables for the terminal and as comparison.json."""
 
 import json
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from math import isfinite
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.table import Table
 from rich.text import Text
@@ -13,12 +13,17 @@ from rich.text import Text
 from raysweep.published.cells import Order, published
 from raysweep.published.comparing import ANOTHER, CellBeside, Comparison, OrderBeside, compare
 from raysweep.reporting.results import read_candidates
-from raysweep.reporting.terminal import empty_table
+from raysweep.reporting.terminal import MOST_ROWS, empty_table
 from raysweep.reporting.terminal_lines import Line
 from raysweep.run_config import RunConfig
 from raysweep.storage.result_files import COMPARISON
 from raysweep.storage.store import Store
-from raysweep.system.quantities import interval, percent, percentage_points, plural
+from raysweep.system.quantities import percent, percentage_points, plural
+
+# In a table, what the lines below it call ANOTHER.
+OTHER = "other"
+
+T = TypeVar("T")
 
 
 def comparison(config: RunConfig, store: Store) -> Comparison:
@@ -72,63 +77,62 @@ def _order_as_json(beside: OrderBeside) -> dict[str, Any]:
 
 
 def tables(found: Comparison) -> Iterator[Table]:
-    """The cells and the orders that the run has a counterpart of; no table without rows."""
-    if found.cells:
-        yield _cells_table(found)
-    if found.orders:
-        yield _orders_table(found)
+    """By benchmark, the cells and the orders that the run has a counterpart of; no table without rows."""
+    for benchmark, cells in _by_benchmark(found.cells, lambda one: one.cell.benchmark):
+        yield _cells_table(benchmark, cells)
+    for benchmark, orders in _by_benchmark(found.orders, lambda one: one.benchmark):
+        yield _orders_table(benchmark, orders)
 
 
-def _cells_table(found: Comparison) -> Table:
+def _by_benchmark(besides: Iterable[T], name_of: Callable[[T], str]) -> list[tuple[str, list[T]]]:
+    groups: dict[str, list[T]] = defaultdict(list)
+    for one in besides:
+        groups[name_of(one)].append(one)
+    return list(groups.items())
+
+
+def _rest(count: int) -> str:
+    """What a table's title says of rows that are left out."""
+    return f"; the first {MOST_ROWS} of {count}, and {COMPARISON} has all" * (count > MOST_ROWS)
+
+
+def _cells_table(benchmark: str, cells: Sequence[CellBeside]) -> Table:
     title = (
-        "published accuracies beside this run's; the interval is over questions, and ± is the largest "
-        "difference that counts as agreement, with all cells judged together"
+        f"{benchmark}: published accuracies beside this run's, whose intervals are in {COMPARISON}; ± is the "
+        f"largest difference that counts as agreement, with all cells judged together, and {OTHER!r} is not "
+        f"the same cell{_rest(len(cells))}"
     )
-    names = (
-        "source",
-        "benchmark",
-        "engine",
-        "published",
-        "here",
-        "interval",
-        "diff.",
-        "±",
-        "verdict",
-    )
-    table = empty_table(Text(title), names, words=("source", "benchmark", "engine", "verdict"))
-    for beside in found.cells:
-        cell, here = beside.cell, beside.here
+    names = ("source", "engine", "paper", "here", "diff.", "±", "verdict")
+    table = empty_table(Text(title), names, words=("source", "engine", "verdict"))
+    # What can be judged comes first.
+    for beside in sorted(cells, key=lambda one: one.verdict == ANOTHER)[:MOST_ROWS]:
+        cell, here, is_other = beside.cell, beside.here, beside.verdict == ANOTHER
         table.add_row(
             cell.source.name,
-            cell.benchmark,
             Text(here.configuration.engine_id),
             percent(cell.accuracy),
             percent(here.accuracy),
-            interval(here.accuracy_lo, here.accuracy_hi),
             percentage_points(beside.difference),
-            "–" if beside.verdict == ANOTHER else percentage_points(beside.margin),
-            beside.verdict,
+            "–" if is_other else percentage_points(beside.margin),
+            OTHER if is_other else beside.verdict,
         )
     return table
 
 
-def _orders_table(found: Comparison) -> Table:
+def _orders_table(benchmark: str, orders: Sequence[OrderBeside]) -> Table:
     title = (
-        "reported orders: is the first more accurate? Differences are paired by question, and the intervals "
-        "hold together in 95% of runs"
+        f"{benchmark}: reported orders; is the first more accurate? Differences are paired by question, and "
+        f"the intervals hold together in 95% of runs{_rest(len(orders))}"
     )
-    names = ("benchmark", "first", "second", "diff.", "interval", "verdict")
-    table = empty_table(Text(title), names, words=("benchmark", "first", "second", "verdict"))
-    for beside in found.orders:
-        order = beside.order
-        table.add_row(
-            beside.benchmark,
-            Text(str(order.ahead)),
-            Text(str(order.behind)),
-            percentage_points(beside.difference),
-            f"{percentage_points(beside.low)} to {percentage_points(beside.high)}",
-            beside.verdict,
+    table = empty_table(Text(title), ("verdict", "order"), words=("verdict", "order"))
+    table.padding = (0, 2, 0, 0)
+    for beside in orders[:MOST_ROWS]:
+        low, high = percentage_points(beside.low), percentage_points(beside.high)
+        said = Text(f"{beside.order.ahead}, {beside.order.behind}")
+        said.append(
+            f"\n{percentage_points(beside.difference)} points ({low} to {high})", style="dim"
         )
+        table.add_row(beside.verdict, said)
     return table
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -19,10 +19,15 @@ from matplotlib.ticker import (
 )
 
 from raysweep.reporting.appearance import PolicyStyle, model_colours, models, precisions
+from raysweep.reporting.results import weights_column
 from raysweep.system.quantities import human_bytes, human_count
 
 # At most this many panels stand side by side. A panel is this many inches wide.
 MOST_PANELS, PANEL = 4, 3.2
+
+# With more engines than this on a set of axes, each model has a panel of its own, and panels of many policies
+# show one precision.
+MOST_TOGETHER = 10
 
 # The ticks within a power of ten, from many to few.
 MANTISSAS = ((1, 2, 5), (1, 3), (1,))
@@ -100,12 +105,39 @@ def choice_axis(axes: Axes, values: pd.Series, label: str) -> None:
     """Make the x axis one of a choice's values: logarithmic if they grow by factors, else linear."""
     ticks = sorted(values.unique())
     axes.set_xlabel(label)
-    if all(after / before > LEAST_FACTOR for before, after in itertools.pairwise(ticks)):
+    if grows_by_factors(ticks):
         axes.set_xscale("log", base=2)
         axes.xaxis.set_minor_locator(NullLocator())
     labels = [f"{value:,}" for value in ticks]
     every = 1 + sum(map(len, labels)) // MOST_LETTERS
     axes.set_xticks(ticks, [label if i % every == 0 else "" for i, label in enumerate(labels)])
+
+
+def grows_by_factors(values: Iterable[float]) -> bool:
+    """Whether an axis of these values should be logarithmic."""
+    distinct = sorted(set(values))
+    return all(after / before > LEAST_FACTOR for before, after in itertools.pairwise(distinct))
+
+
+def of_precision(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The rows of few engines; of many those of the most bits, and words that say so for a title."""
+    kinds = precisions(rows)
+    if rows.engine_id.nunique() <= MOST_TOGETHER or len(kinds) == 1:
+        return rows, ""
+    slugs = [weights.slug for weights in weights_column(rows)]
+    return rows.loc[[slug == kinds[0] for slug in slugs]], f" ({kinds[0]} weights)"
+
+
+def drawn_handles(
+    colours: dict[str, str], styles: dict[str, PolicyStyle], rows: pd.DataFrame
+) -> list[Line2D]:
+    """The models and policies of the rows that are drawn, in the order of `colours` and `styles`."""
+    models_drawn, policies_drawn = set(rows.model), set(rows.kv_policy)
+    return memory_handles(
+        {name: colour for name, colour in colours.items() if name in models_drawn},
+        {name: style for name, style in styles.items() if name in policies_drawn},
+        rows,
+    )[:-2]
 
 
 def memory_handles(
@@ -168,7 +200,8 @@ def outside_legend(figure: Figure, handles: list[Line2D]) -> None:
 
 def panels_of(names: Sequence[str]) -> tuple[Figure, dict[str, Axes]]:
     """A figure with a panel per name, in rows that share their y axes."""
-    columns, rows = min(len(names), MOST_PANELS), -(-len(names) // MOST_PANELS)
+    rows = -(-len(names) // MOST_PANELS)
+    columns = -(-len(names) // rows)  # as many in each row, as far as that goes
     figure = Figure(figsize=(2.2 + PANEL * columns, 0.9 + 3.3 * rows))
     grid = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
     for axes in grid[len(names) :]:

@@ -1,9 +1,8 @@
 """The figures of a run: pure functions from one benchmark's results to matplotlib figures.
 
-Four figures that show all scenarios are here: accuracy over memory, over the token budget and over the
-number of votes (the last two per model, with the full KV cache), and over the bytes of the KV cache under
-each policy. The figures that answer the study's questions are in `study_figures`. No global state is
-changed and no date is written, so equal tables give equal bytes.
+The figure of accuracy over memory, which shows all scenarios, is here. Those with a line per engine are in
+`line_figures`, and those that answer the study's questions in `study_figures`. No global state is changed
+and no date is written, so equal tables give equal bytes.
 """
 
 import io
@@ -12,42 +11,26 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import matplotlib
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from raysweep.reporting import study_figures
-from raysweep.reporting.appearance import (
-    LIGHT,
-    PolicyStyle,
-    model_colours,
-    models,
-    policies,
-    policy_colours,
-    policy_styles,
-    precisions,
-)
+from raysweep.reporting import line_figures, study_figures
+from raysweep.reporting.appearance import PolicyStyle, model_colours, policies, policy_styles
 from raysweep.reporting.drawing import (
     GREY,
     INK,
-    LINES,
-    PANEL,
     STYLE,
     accuracy_axis,
     bytes_axis,
     canvas,
-    choice_axis,
     heading,
-    is_leftmost,
-    line_handles,
     memory_handles,
     outside_legend,
-    panels_of,
     titled,
 )
 from raysweep.reporting.inflation_figure import inflation_figure
-from raysweep.reporting.results import Point, Results, points_of, weights_column, where
+from raysweep.reporting.results import Point, Results, points_of, where
 from raysweep.system.content import content_hash
 
 # The legend's entry for what an adaptive run has stopped.
@@ -149,95 +132,14 @@ def _draw_frontier(
         )
 
 
-def token_budget_figure(own: Results, batch_size: int) -> Figure:
-    """Accuracy of one sample over the token budget, with a line per model and precision."""
-    scenarios = own.scenarios
-    policy, group = policies(scenarios)[0], scenarios.group_size.min()
-    rows = where(scenarios, kv_policy=policy, group_size=group)
-    figure, axes = canvas(titled(scenarios, "accuracy by thinking tokens"), width=6.4, height=4.0)
-    _draw_lines(axes, rows, "token_budget", model_colours(scenarios))
-    accuracy_axis(axes, rows.accuracy_hi)
-    choice_axis(axes, rows.token_budget, f"Token budget ({policy} KV, G = {group})")
-    outside_legend(figure, line_handles(scenarios))
-    return figure
-
-
-def group_size_figure(own: Results, batch_size: int) -> Figure:
-    """Accuracy over the number of parallel samples at the largest token budget; pass@G is dotted."""
-    scenarios = own.scenarios
-    policy, budget = policies(scenarios)[0], scenarios.token_budget.max()
-    rows = where(scenarios, kv_policy=policy, token_budget=budget)
-    figure, axes = canvas(titled(scenarios, "accuracy by parallel samples"), width=6.4, height=4.0)
-    colours = model_colours(scenarios)
-    _draw_lines(axes, rows, "group_size", colours)
-    for _, line in rows.sort_values("group_size").groupby("engine_id", sort=False):
-        colour = colours[line.model.iloc[0]]
-        axes.plot(line.group_size, line.pass_at_g, color=colour, lw=1, ls=":", alpha=0.8)
-    accuracy_axis(axes, rows[["accuracy_hi", "pass_at_g"]].max(axis=1))
-    choice_axis(axes, rows.group_size, f"Parallel samples G ({policy} KV, {budget:,} tokens)")
-    handles = [
-        heading("Score"),
-        Line2D([], [], color=GREY, marker="o", ms=4, label="majority vote"),
-        Line2D([], [], color=GREY, lw=1, ls=":", label="pass@G: any correct"),
-    ]
-    outside_legend(figure, line_handles(scenarios) + handles)
-    return figure
-
-
-def _draw_lines(axes: Axes, rows: pd.DataFrame, x: str, colours: dict[str, str]) -> None:
-    """Draw a line per engine. Those of the most bits have their 95% interval as a band."""
-    dashes = dict(zip(precisions(rows), LINES * len(rows), strict=False))
-    for _, line in rows.sort_values(x).groupby("engine_id", sort=False):
-        colour = colours[line.model.iloc[0]]
-        dash = dashes[weights_column(line.head(1))[0].slug]
-        if dash == LINES[0]:
-            bounds = (line.accuracy_lo, line.accuracy_hi)
-            axes.fill_between(line[x], *bounds, color=colour, alpha=0.1, lw=0)
-        axes.plot(line[x], line.accuracy, color=colour, ls=dash, lw=1.6)
-        going = line.stopped_at.isna()
-        for chosen, face in ((line[going], colour), (line[~going], "white")):
-            axes.plot(chosen[x], chosen.accuracy, color=colour, ls="", marker="o", ms=4, mfc=face)
-
-
-def kv_policy_figure(own: Results, batch_size: int) -> Figure | None:
-    """Accuracy of one sample over its KV bytes, with a panel per model and a line per policy."""
-    scenarios = own.scenarios
-    if len(policies(scenarios)) < 2:
-        return None
-    group, sizes = scenarios.group_size.min(), models(scenarios)
-    colours, styles = policy_colours(policies(scenarios), LIGHT), policy_styles(policies(scenarios))
-    figure, panels = panels_of(list(sizes))
-    title = titled(scenarios, "accuracy by bytes of KV cache")
-    figure.suptitle(title, x=0.01, ha="left", weight="bold")
-    for model, axes in panels.items():
-        rows = where(scenarios, model=model, group_size=group)
-        for _, line in rows.sort_values("token_budget").groupby("engine_id", sort=False):
-            policy = line.kv_policy.iloc[0]
-            colour, marker = colours[policy], styles[policy].marker.matplotlib
-            axes.plot(line.kv_bytes, line.accuracy, color=colour, marker=marker, ms=4, lw=1.2)
-        accuracy_axis(axes, scenarios.accuracy_hi)
-        axes.set_ylabel("Accuracy" if is_leftmost(axes) else "")
-        bytes_axis(axes, f"KV bytes (G = {group})", inches=PANEL - 0.5)
-    outside_legend(figure, _policy_handles(colours, styles))
-    return figure
-
-
-def _policy_handles(colours: dict[str, str], styles: dict[str, PolicyStyle]) -> list[Line2D]:
-    lines = [
-        Line2D([], [], color=colour, marker=styles[name].marker.matplotlib, ms=4, label=name)
-        for name, colour in colours.items()
-    ]
-    return [heading("KV policy"), *lines]
-
-
 FIGURES: Mapping[str, Callable[[Results, int], Figure | None]] = {
     "frontier": memory_figure,
     "composition": study_figures.composition_figure,
-    "token-budget": token_budget_figure,
-    "group-size": group_size_figure,
+    "token-budget": line_figures.token_budget_figure,
+    "group-size": line_figures.group_size_figure,
     "parallel": study_figures.parallel_figure,
     "batches": study_figures.batches_figure,
-    "kv-policy": kv_policy_figure,
+    "kv-policy": line_figures.kv_policy_figure,
     "eviction": study_figures.eviction_figure,
     "threshold": study_figures.threshold_figure,
     "inflation": inflation_figure,

@@ -18,7 +18,7 @@ from raysweep.reporting.adaptive_page import adaptive_section
 from raysweep.reporting.controls import comparisons, overview
 from raysweep.reporting.correlation_text import shared_luck
 from raysweep.reporting.doubts import doubts
-from raysweep.reporting.figures import all_figures
+from raysweep.reporting.drawn_figures import write_figures
 from raysweep.reporting.findings import find
 from raysweep.reporting.inflation_text import UNCLOSED, inflations
 from raysweep.reporting.page_data import page_data
@@ -28,25 +28,26 @@ from raysweep.reporting.results import Results
 from raysweep.reporting.verdict_table import HOW, Said, verdicts
 from raysweep.storage.result_files import PAGE
 from raysweep.storage.store import Store
+from raysweep.system.linear_algebra import linear_algebra_on_one_thread
 from raysweep.system.quantities import tied
 
 WEB = Path(__file__).parent / "web"
-SCRIPTS = ("words.js", "sums.js", "chart.js", "tables.js", "figures.js", "page.js")
+SCRIPTS = (
+    *("words.js", "sums.js", "chart.js", "dots.js", "tips.js", "tables.js"),
+    *("axes.js", "figures.js", "columns.js", "captions.js", "page.js"),
+)
 
 
 def write_report(results: Results, store: Store) -> str:
-    """Write the page and the figures into the run's folder, and return the page's address."""
-    store.write_text(PAGE, render(results))
-    store.write_all(
-        (f"figures/{stem}.{ending}", data)
-        for stem, encodings in all_figures(results)
-        for ending, data in encodings.items()
-    )
+    """Write the page, and the figures that have changed, and return the page's address."""
+    with linear_algebra_on_one_thread():
+        store.write_text(PAGE, render(results))
+    write_figures(results, store)
     return store.path(PAGE)
 
 
-def render(results: Results) -> str:
-    """The whole page as HTML."""
+def render(results: Results, traces: str | None = None) -> str:
+    """The whole page as HTML. `traces` is the address of the traces' pages, from the page's folder."""
     environment = Environment(
         loader=FileSystemLoader(WEB),
         autoescape=True,
@@ -55,7 +56,7 @@ def render(results: Results) -> str:
         lstrip_blocks=True,
     )
     environment.filters["tied"] = tied
-    data, compared = page_data(results), comparisons(results.controls)
+    data, compared = page_data(results, traces), comparisons(results.controls)
     return environment.get_template("page.html.j2").render(
         run=str(results.summary.get("run", "")),
         lead=lead(results.scenarios, results.summary),

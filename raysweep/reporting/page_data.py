@@ -53,8 +53,11 @@ BOUNDS = ("accuracy_lo", "accuracy_hi")
 Places = Mapping[tuple, int]
 
 
-def page_data(results: Results) -> dict[str, Any]:
-    """What the scripts draw: the choices of the sweep with their looks, the scenarios, the findings."""
+def page_data(results: Results, traces: str | None = None) -> dict[str, Any]:
+    """What the scripts draw: the choices of the sweep with their looks, the scenarios, the findings.
+
+    traces  the address of the folder of the traces' pages; None if there are none
+    """
     scenarios = results.scenarios.reset_index(drop=True)
     batch_sizes = sorted({*SLIDER_BATCHES, *results.batch_sizes})
     engines = _engines(scenarios)
@@ -80,6 +83,7 @@ def page_data(results: Results) -> dict[str, Any]:
         "eviction": _comparisons(results, study.eviction_or_bits),
         "advantages": _records(results.thresholds),
         "thresholds": results.summary.get("thresholds", []),
+        "traces": traces,
     }
 
 
@@ -88,12 +92,16 @@ def _distinct(values: pd.Series) -> list[int]:
 
 
 def _looks(scenarios: pd.DataFrame, frontier: pd.DataFrame, hide: bool) -> dict[str, list[dict]]:
-    """The values of each choice in order, how they look, and whether they are shown at first."""
+    """The values of each choice in order, how they look, and whether they are shown at first.
+
+    hide  whether to show at first only what is on a frontier, with the baselines: the full cache and the
+          smallest group, without which no other policy or group can be judged
+    """
     on_frontier = {
         "model": set(frontier.model),
         "weights": {weights.slug for weights in weights_column(frontier)},
-        "policy": set(frontier.kv_policy),
-        "group": set(map(str, frontier.group_size)),
+        "policy": {"full", *frontier.kv_policy},
+        "group": {str(scenarios.group_size.min()), *map(str, frontier.group_size)},
     }
     looks = {
         "model": _model_looks(scenarios),

@@ -1,6 +1,7 @@
 """A plan for the terminal: how much work a run is, on which GPUs, and what it costs."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rich.table import Table
 from rich.text import Text
@@ -14,15 +15,13 @@ from raysweep.planning.plan import Plan
 from raysweep.planning.speed import BANDWIDTH_EFFICIENCY, FLOPS_EFFICIENCY
 from raysweep.planning.unfit import unused_checkpoints
 from raysweep.reporting.power_text import power_lines
-from raysweep.reporting.terminal import empty_table
+from raysweep.reporting.terminal import MOST_ROWS, WIDTH, cut, empty_table
 from raysweep.reporting.terminal_lines import Line, human_hours, human_usd, span
 from raysweep.reporting.unfit_text import unfit_lines, without_bf16_lines
 from raysweep.reporting.weights_text import weights_lines
 from raysweep.run_config import Gpu, Pool, RunConfig
+from raysweep.spec import EngineSpec
 from raysweep.system.quantities import human_bytes, human_count, plural
-
-# A table has at most this many rows. More engines are grouped by model and precision.
-MOST_ROWS = 24
 
 # Longer times are told in days too.
 LONG_HOURS = 96
@@ -166,42 +165,69 @@ def pool_cost(pool: Pool, hours: float) -> str:
     return f"{text}; {human_hours(wall_hours)} hours{days} if {busy} always busy"
 
 
-def engines_table(config: RunConfig, costs: Sequence[Estimate]) -> Table:
-    """Memory, GPUs and cost of each engine, or of all KV policies of a model at a precision."""
+def engines_table(config: RunConfig, costs: Sequence[Estimate], width: int = WIDTH) -> Table:
+    """Memory, GPUs and cost in at most MOST_ROWS rows: of engines, precisions of a model, or models.
+
+    width  columns of the terminal; a name that is too long for them is cut in its middle
+    """
     lengths, several = run_lengths(config), len(config.cluster.pools) > 1
-    groups = grouped(costs)
+    groups, over = grouped(costs)
     title = (
         "per engine: memory of the weights and of the KV cache of a sequence of "
         f"{lengths.row:,} tokens, GPUs per actor, sequences per batch, and the GPU-hours that remain"
     )
-    if len(groups) < len(costs):
-        title += "; ranges are over KV policies"
+    if over:
+        title += f"; ranges are over {over}, and engines.parquet has each engine"
+    if len(groups) > MOST_ROWS:
+        title += f"; the first {MOST_ROWS} of {len(groups):,}, and engines.parquet has all"
     names = ["engine", "weights", "KV", *(["GPU kind"] if several else [])]
     names += ["GPUs", "batch", "hours", "USD"]
     table = empty_table(Text(title), names, words=("engine", "GPU kind"))
-    for name, group in groups:
-        cells = [name, *bytes_cells(group, lengths), *([on_kinds(group)] if several else [])]
-        table.add_row(*(Text(cell) for cell in [*cells, *place_cells(group), *cost_cells(group)]))
+    rows = [
+        [
+            *bytes_cells(group, lengths),
+            *([on_kinds(group)] if several else []),
+            *place_cells(group),
+            *cost_cells(group),
+        ]
+        for _, group in groups[:MOST_ROWS]
+    ]
+    cells = [max(map(len, column)) for column in zip(names[1:], *rows, strict=True)]
+    room = width - sum(cells) - len(names) - 1
+    for (name, _), row in zip(groups, rows, strict=False):
+        table.add_row(*(Text(cell) for cell in [cut(name, room), *row]))
     return table
 
 
-def grouped(costs: Sequence[Estimate]) -> list[tuple[str, list[Estimate]]]:
-    """The table's rows: an engine each, or if there are many, a model at a precision each."""
-    by_engine = len(costs) <= MOST_ROWS
-    groups: dict[str, list[Estimate]] = {}
+# What a row of the table of engines may stand for, and what its ranges are then over.
+GROUPS: tuple[tuple[str, Callable[[EngineSpec], str]], ...] = (
+    ("", lambda engine: engine.engine_id),
+    ("KV policies", lambda engine: f"{engine.model.name}.{engine.weights.slug}"),
+    ("precisions and KV policies", lambda engine: engine.model.name),
+)
+
+
+def grouped(costs: Sequence[Estimate]) -> tuple[list[tuple[str, list[Estimate]]], str]:
+    """The table's rows, of the finest kind that has few enough, and what their ranges are over."""
+    found = [(_groups(costs, name_of), over) for over, name_of in GROUPS]
+    return next((one for one in found if len(one[0]) <= MOST_ROWS), found[-1])
+
+
+def _groups(
+    costs: Sequence[Estimate], name_of: Callable[[EngineSpec], str]
+) -> list[tuple[str, list[Estimate]]]:
+    groups: dict[str, list[Estimate]] = defaultdict(list)
     for cost in costs:
-        engine = cost.engine
-        name = engine.engine_id if by_engine else f"{engine.model.name}.{engine.weights.slug}"
-        groups.setdefault(name, []).append(cost)
+        groups[name_of(cost.engine)].append(cost)
     return list(groups.items())
 
 
 def bytes_cells(group: Sequence[Estimate], lengths: Lengths) -> tuple[str, str]:
-    engine = group[0].engine
-    a = engine.model.architecture
+    a = group[0].engine.model.architecture
     tokens = lengths.within(a).row
     peaks = [kv_peak_bytes(a, cost.engine.kv_policy, tokens) for cost in group]
-    return human_bytes(weights_bytes(engine.model, engine.weights)), span(peaks, human_bytes)
+    weights = [weights_bytes(cost.engine.model, cost.engine.weights) for cost in group]
+    return span(weights, human_bytes), span(peaks, human_bytes)
 
 
 def on_kinds(group: Iterable[Estimate]) -> str:

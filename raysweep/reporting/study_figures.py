@@ -26,13 +26,14 @@ from raysweep.reporting.appearance import (
 from raysweep.reporting.drawing import (
     GREY,
     INK,
+    MOST_TOGETHER,
     PANEL,
     accuracy_axis,
     bytes_axis,
     canvas,
+    drawn_handles,
     heading,
     is_leftmost,
-    memory_handles,
     outside_legend,
     panels_of,
     titled,
@@ -74,8 +75,13 @@ def composition_figure(own: Results, batch_size: int) -> Figure | None:
         bytes_axis(axes, "Memory per question", inches=2.6)
         axes.set_xlabel(axes.get_xlabel() if axes in panels[2:] else "")
         _values_axis(axes, rows[column].tolist(), column, names)
-    outside_legend(figure, memory_handles(colours, styles, own.scenarios)[:-2])
+    outside_legend(figure, drawn_handles(colours, styles, _scenarios_of(rows, own)))
     return figure
+
+
+def _scenarios_of(rows: pd.DataFrame, own: Results) -> pd.DataFrame:
+    """The scenarios of the engines that are drawn, which have the sizes of their models."""
+    return own.scenarios.loc[own.scenarios.engine_id.isin(set(rows.engine_id))]
 
 
 def _values_axis(axes: Axes, values: list[int], column: str, names: list[str]) -> None:
@@ -146,10 +152,12 @@ def batches_figure(own: Results, batch_size: int) -> Figure | None:
         str(round(0.75 - 0.75 * i / max(1, len(devices) - 1), 2)) for i in range(len(devices))
     ]
     colours, styles = model_colours(own.scenarios), policy_styles(policies(own.scenarios))
+    drawn = []
     for memory_bytes, shade in zip(devices, shades, strict=True):
         found = pd.DataFrame(study.theoretical_batches(candidates, memory_bytes))
         best = where(found, on_frontier=True).sort_values("batch_size")
         axes.step(best.batch_size, best.estimate, where="pre", color=shade, lw=1)
+        drawn.append(best)
         for row in best.to_dict("records"):
             marker = styles[row["kv_policy"]].marker.matplotlib
             axes.plot(row["batch_size"], row["estimate"], marker, color=colours[row["model"]], ms=5)
@@ -162,22 +170,29 @@ def batches_figure(own: Results, batch_size: int) -> Figure | None:
         Line2D([], [], color=shade, lw=1.4, label=human_bytes(memory_bytes))
         for memory_bytes, shade in zip(devices, shades, strict=True)
     ]
-    handles = memory_handles(colours, styles, own.scenarios)[:-2]
+    handles = drawn_handles(colours, styles, _scenarios_of(pd.concat(drawn), own))
     outside_legend(figure, [heading("Memory of the device"), *lines, *handles])
     return figure
 
 
 def eviction_figure(own: Results, batch_size: int) -> Figure | None:
-    """How much better evicting is than fewer bits at equal memory, per model and precision."""
+    """How much better evicting is than fewer bits at equal memory, per model.
+
+    Few models and precisions are drawn all, coloured by precision. Of many, those of the most bits are drawn.
+    """
     rows = _asked(study.eviction_or_bits, own, batch_size)
     if rows.empty:
         return None
     kinds = [kind for kind in precisions(own.scenarios) if kind in set(rows.weights)]
+    weights = ""
+    if len(kinds) > 1 and len(rows[["model", "weights"]].drop_duplicates()) > MOST_TOGETHER:
+        kinds, weights = kinds[:1], f" ({kinds[0]} weights)"
+        rows = where(rows, weights=kinds[0])
     colours = dict(zip(kinds, ramp(PRECISION_RAMPS[LIGHT], len(kinds)), strict=True))
     figure, panels = panels_of(
         [model for model in models(own.scenarios) if model in set(rows.model)]
     )
-    title = titled(own.scenarios, "evict tokens, or store fewer bits?")
+    title = titled(own.scenarios, f"evict tokens, or store fewer bits?{weights}")
     figure.suptitle(title, x=0.01, ha="left", weight="bold")
     for model, axes in panels.items():
         for kind, colour in colours.items():

@@ -26,5 +26,5 @@ def run_stage(run: Context) -> int:
     for line in lines:
         run.say(line.label, line.text, RED if line.urgent else "bold")
     if run.config.cluster.kinds:
-        run.console.print(engines_table(run.config, costs))
+        run.console.print(engines_table(run.config, costs, run.console.width))
     return DONE

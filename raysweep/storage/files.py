@@ -200,6 +200,23 @@ class Folder:
 
         return self._do(below, act)
 
+    def versions(self, below: str) -> dict[str, str]:
+        """The size and the time of writing of the files at any depth in the folder `below`, by name.
+
+        A file that is written again has another version. Empty if the folder is missing.
+        """
+
+        def act(filesystem: fs.FileSystem, path: str) -> dict[str, str]:
+            selector = fs.FileSelector(path, allow_not_found=True, recursive=True)
+            found = filesystem.get_file_info(selector)
+            return {
+                f"{below}{info.path.removeprefix(path)}": f"{info.size}-{info.mtime_ns}"
+                for info in found
+                if info.type == fs.FileType.File
+            }
+
+        return self._do(below, act)
+
     def last_written(self, name: str) -> datetime | None:
         """When a file, or the newest file below a folder, was written. None if there is no file."""
 

@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -15,7 +16,6 @@ import pyarrow as pa
 
 from raysweep.storage.damaged import DamagedPartError
 from raysweep.storage.files import MissingFileError
-from raysweep.storage.listing import LISTING, places_in
 from raysweep.storage.note_index import read_index, write_index
 from raysweep.storage.note_rows import Noted, parts_of, rows_of, together
 from raysweep.storage.part import Part
@@ -29,24 +29,20 @@ BATCH = 1_000
 MOST_LOOKS = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Notes:
     """What was found at a look.
 
-    listing  the files with parts (`listing.LISTING`)
-    parts    those in all files that are whole, by file; a part that is being moved may be in two
-    damaged  the names of files that are not whole
+    parts     those in all files that are whole, by file; a part that is being moved may be in two
+    damaged   the names of files that are not whole
+    newest    when the newest file was written; None if there is none
+    versions  a number for each listed file as it was then; listings of a large run take much memory: [files]
     """
 
-    listing: pa.Table = field(default_factory=LISTING.empty_table)
     parts: tuple[Part, ...] = ()
     damaged: tuple[str, ...] = ()
-
-    @property
-    def newest(self) -> datetime | None:
-        """When the newest file was written. None if there is none."""
-        newest = max(self.listing["modified"].to_pylist(), default=None)
-        return None if newest is None else datetime.fromtimestamp(newest / 1e9, UTC)
+    newest: datetime | None = None
+    versions: np.ndarray = field(default_factory=partial(np.zeros, 0, np.int64))
 
 
 def look(store: Store, before: Notes) -> Notes:
@@ -63,34 +59,36 @@ def look(store: Store, before: Notes) -> Notes:
 def _look(store: Store, before: Notes) -> Notes:
     listed = time.monotonic()
     listing = store.part_files()
-    if listing.equals(before.listing):
+    versions = _versions(listing)
+    if np.array_equal(versions, before.versions):
         return before
-    if not before.parts:
-        new, damaged = _read(store, listing, listing.num_rows, listed)
-        return Notes(listing, _by_file(new), damaged)
-    kept = _unchanged(listing, before)
-    rest = listing.filter(
-        pa.array([name not in kept for name in listing["file"].to_pylist()], pa.bool_())
-    )
-    new, damaged = _read(store, rest, listing.num_rows, listed)
+    whole = {part.file for part in before.parts}
+    same = np.isin(versions, before.versions)
+    kept = {name for name in listing["file"].filter(pa.array(same)).to_pylist() if name in whole}
+    changed = listing
+    if kept:
+        rest = (name not in kept for name in listing["file"].to_pylist())
+        changed = listing.filter(pa.array(rest, pa.bool_()))
+    new, damaged = _read(store, changed, listing.num_rows, listed)
     parts = [part for part in before.parts if part.file in kept]
-    return Notes(listing, _by_file([*parts, *new]), damaged)
+    newest = max(listing["modified"].to_pylist(), default=None)
+    return Notes(
+        _by_file([*parts, *new]),
+        damaged,
+        None if newest is None else datetime.fromtimestamp(newest / 1e9, UTC),
+        versions,
+    )
+
+
+def _versions(listing: pa.Table) -> np.ndarray:
+    """The hash of each row. In this process, equal rows have equal ones."""
+    some = (batch.to_pydict().values() for batch in listing.to_batches(max_chunksize=BATCH))
+    rows = (row for columns in some for row in zip(*columns, strict=True))
+    return np.fromiter(map(hash, rows), np.int64, listing.num_rows)
 
 
 def _by_file(parts: list[Part]) -> tuple[Part, ...]:
     return tuple(sorted(parts, key=lambda part: part.file))
-
-
-def _unchanged(listing: pa.Table, before: Notes) -> set[str]:
-    """The files that are listed as they were before, and were whole."""
-    place = places_in(before.listing, listing["file"])
-    there = place.is_valid()
-    now, then = listing.filter(there), before.listing.take(place.filter(there))
-    same = np.ones(now.num_rows, bool)
-    for column in ("size", "modified"):
-        same &= now[column].to_numpy() == then[column].to_numpy()
-    whole = {part.file for part in before.parts}
-    return whole.intersection(now["file"].filter(pa.array(same)).to_pylist())
 
 
 def _read(

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
@@ -84,6 +85,7 @@ def part_name(engine_id: str, shard_id: str) -> str:
     return f"samples/engine={engine_id}/shard-{shard_id}.parquet"
 
 
+@lru_cache(maxsize=1 << 14)
 def gold_name(gold: str) -> str:
     """The name of a gold answer in a part's metadata: itself, or its hash if it is long."""
     return gold if len(gold) <= LONGEST_GOLD else f"hash {content_hash(gold)}"

@@ -5,6 +5,7 @@ on a benchmark (`storage.compaction`). Each part has row groups of its own, so o
 others.
 """
 
+import itertools
 import json
 import re
 from collections import Counter
@@ -12,12 +13,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from raysweep.shard import Place
 from raysweep.storage.part import PART_KEY, Part, decoded, encoded, of_note, part_name
 from raysweep.system.content import content_hash
 
 if TYPE_CHECKING:
-    from pyarrow.parquet import FileMetaData
+    from pyarrow.parquet import FileMetaData, ParquetFile
 
 # Keys of a compacted file's metadata: the notes of its parts, and each part's row groups by shard id.
 NOTES_KEY = b"raysweep.parts"
@@ -73,6 +76,23 @@ def groups_of(metadata: "FileMetaData", shard_id: str) -> range:
     if GROUPS_KEY not in own:
         return range(metadata.num_row_groups)
     return _all_groups(own)[shard_id]
+
+
+def tables_of(
+    file: "ParquetFile", shard_ids: Sequence[str], columns: Sequence[str]
+) -> list[pa.Table]:
+    """Several parts of a file, read at once. Raises KeyError if it lacks one of them or a column."""
+    groups = _all_groups(file.metadata.metadata or {})
+    own = [groups[shard_id] for shard_id in shard_ids]
+    table = file.read_row_groups(
+        [group for part in own for group in part], columns=list(columns), use_threads=False
+    )
+    if lacking := {column.partition(".")[0] for column in columns} - set(table.column_names):
+        raise KeyError(f"it lacks {', '.join(sorted(lacking))}")
+    rows = [sum(file.metadata.row_group(group).num_rows for group in part) for part in own]
+    starts = itertools.accumulate(rows, initial=0)
+    whole = table.replace_schema_metadata(None)
+    return [whole.slice(start, count) for start, count in zip(starts, rows, strict=False)]
 
 
 def _all_groups(metadata: Mapping[bytes, bytes]) -> dict[str, range]:

@@ -6,7 +6,7 @@ work. Every Parquet file is sealed (`storage.seal`), so damage is detected. A st
 when it loses the lease.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,10 +22,18 @@ from raysweep.storage.encoding import parquet_bytes
 from raysweep.storage.files import Folder, MissingFileError
 from raysweep.storage.lease import LOOK_EVERY_S, Lease
 from raysweep.storage.part import PART_KEY, Part, encoded
-from raysweep.storage.part_file import PART_NAME, described, groups_of, is_compacted, notes_of, once
+from raysweep.storage.part_file import (
+    PART_NAME,
+    described,
+    groups_of,
+    is_compacted,
+    notes_of,
+    once,
+    tables_of,
+)
 from raysweep.storage.part_footers import check_version, footer_of, part_files
 from raysweep.storage.schemas import SAMPLES, SCHEMA_VERSION
-from raysweep.storage.seal import check_whole, opened
+from raysweep.storage.seal import check_whole, opened, sealed_metadata
 from raysweep.storage.whole_file import WholeFile, whole_file
 from raysweep.system.safe_text import without_secrets
 
@@ -105,14 +113,34 @@ class Store:
         for _ in self.folder.side_by_side(lambda file: self.folder.write(*file), files):
             self.fence(LOOK_EVERY_S)
 
-    def write_table(self, name: str, table: pa.Table) -> None:
-        """Publish a whole Parquet file. It carries the schema version and the lease's epoch."""
-        self.write_bytes(name, self._encoded([table], {}))
+    def write_table(
+        self, name: str, table: pa.Table, metadata: Mapping[bytes, bytes] | None = None
+    ) -> None:
+        """Publish a whole Parquet file. It carries the schema version, the lease's epoch and `metadata`."""
+        self.write_bytes(name, self._encoded([table], metadata or {}))
+
+    def update_table(self, name: str, table: pa.Table) -> None:
+        """Publish a whole Parquet file, unless it holds these rows."""
+        if not (self.exists(name) and self._holds(name, table)):
+            self.write_table(name, table)
+
+    def _holds(self, name: str, table: pa.Table) -> bool:
+        try:
+            return self.read_whole_table(name).equals(table)
+        except DamagedPartError:
+            return False
+
+    def read_metadata(self, name: str) -> Mapping[bytes, bytes]:
+        """The metadata of a Parquet file. Raises DamagedPartError if its footer cannot be read."""
+        try:
+            return self.folder.read(name, sealed_metadata).metadata or {}
+        except Damage as error:
+            raise self._damaged(name, error) from error
 
     def _encoded(
         self,
         tables: Iterable[pa.Table],
-        metadata: dict[bytes, bytes],
+        metadata: Mapping[bytes, bytes],
         version: int = SCHEMA_VERSION,
     ) -> bytes:
         stamped = {VERSION_KEY: str(version).encode(), **metadata}
@@ -167,6 +195,34 @@ class Store:
             return table
 
         return self._at(place, read)
+
+    def read_parts(
+        self, places: Sequence[Place], columns: Sequence[str], dictionaries: Sequence[str] = ()
+    ) -> list[pa.Table]:
+        """The named columns of several parts that lie in one file, which is opened once.
+
+        Raises as `read_part` does.
+        """
+        if len(places) > 1:
+            with suppress(MissingFileError):  # each part is looked for where it was moved
+                return self._read_parts(places, columns, dictionaries)
+        return [self.read_part(place, columns, dictionaries) for place in places]
+
+    def _read_parts(
+        self, places: Sequence[Place], columns: Sequence[str], dictionaries: Sequence[str]
+    ) -> list[pa.Table]:
+        name = places[0].file
+
+        def read(file: pa.NativeFile) -> list[pa.Table]:
+            found = opened(file, dictionaries)
+            return tables_of(found, [place.shard_id for place in places], columns)
+
+        try:
+            return self.folder.read(name, read)
+        except MissingFileError:
+            raise
+        except Damage as error:
+            raise self._damaged(name, error) from error
 
     def _read_part(
         self, place: Place, columns: Sequence[str] | None, dictionaries: Sequence[str] = ()

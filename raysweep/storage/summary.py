@@ -27,5 +27,8 @@ def read_mapping(store: Store, name: str) -> dict[str, Any]:
 
 
 def add_to_summary(store: Store, noted: Mapping[str, Any]) -> None:
-    """Add values to summary.json and keep those of the other stages."""
-    store.write_text(SUMMARY, json.dumps({**read_summary(store), **noted}, indent=2) + "\n")
+    """Add values to summary.json and keep those of the other stages. Equal values are not written again."""
+    before = read_summary(store)
+    text = json.dumps({**before, **noted}, indent=2)
+    if not before or json.loads(text) != before:
+        store.write_text(SUMMARY, text + "\n")

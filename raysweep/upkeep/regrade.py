@@ -89,10 +89,9 @@ def wanted_parts(config: RunConfig, parts: Iterable[Part]) -> Iterator[Wanted]:
     streams = made_streams(config, makers, made)
     benchmarks = {benchmark.name: benchmark for benchmark in config.sweep.benchmarks}
     for part in parts:
-        if stream := streams.get(part.stream_id):
-            asked = tuple(question for question in stream.questions if part.holds(question))
-            if asked:
-                yield Wanted(part, stream.engine, benchmarks[stream.benchmark], asked)
+        stream = streams.get(part.stream_id)
+        if stream is not None and (asked := stream.held_by(part)):
+            yield Wanted(part, stream.engine, benchmarks[stream.benchmark], asked)
 
 
 def check_graders(config: RunConfig, parts: Iterable[Part]) -> None:

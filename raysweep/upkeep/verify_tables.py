@@ -9,14 +9,12 @@ from typing import Any
 from raysweep.errors import ConfigError, StorageError
 from raysweep.storage import result_files
 from raysweep.storage.damaged import DamagedPartError
+from raysweep.storage.reductions import REDUCTION, REDUCTION_KEY
 from raysweep.storage.store import EPOCH_KEY, Store
 from raysweep.storage.summary import SUMMARY
 from raysweep.upkeep.problems import Problem, schema_problem
 from raysweep.upkeep.verify_decisions import check_decisions
 
-# The name of the reduction, in the metadata of its tables and in summary.json.
-REDUCTION_KEY = b"raysweep.reduction"
-REDUCTION = "reduction"
 # Columns that the tables of early runs do not have.
 _LATER_OF_WEIGHTS = {"weight_symmetric", "weight_act_order"}
 LATER_IN_TABLES = {

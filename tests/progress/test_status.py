@@ -50,7 +50,7 @@ def test_of_a_run_that_was_never_started_everything_is_missing_and_no_folder_is_
     status, said = folder.status()
     assert status == WORK_REMAINS
     assert "samples 0 of 8 are finished; 4 shards missing" in said
-    assert "toy.bf16.full (fake): 0 of 8 samples, 4 shards missing" in said
+    assert "finished samples of the others: 0 of 8 toy.bf16.full" in said
     assert "results none yet" in said
     assert not folder.files()
 
@@ -63,7 +63,7 @@ def test_missing_shards_are_listed_by_engine(folder: Folder):
     status, said = folder.status()
     assert status == WORK_REMAINS
     assert "samples 6 of 8 are finished; 1 shard missing" in said
-    assert "engines 0 of 1 are finished toy.bf16.full (fake): 6 of 8 samples" in said
+    assert "engines 0 of 1 are finished; finished samples of the others: 6 of 8 toy" in said
     assert "so far 1 min 30 s of generating, 1.00 GPU-hours, 2 faults survived (2 node)" in said
     assert "warning slow disk" in said
 
@@ -113,7 +113,7 @@ def test_many_open_engines_are_named_most_work_first_and_the_rest_counted():
     found = Status(engines, {"samples": newest}, {})
     said = [f"{label} {text}" for label, text in lines(found, now=newest.timestamp() + 90)]
     assert "newest part was written 1 min 30 s ago" in said
-    assert said[3].startswith(" e0 (torch): 0 of 100 samples")
+    assert said[3].split() == ["0", "of", "100", "e0"]
     assert " and 18 other engines with missing shards" in said
 
 

@@ -82,7 +82,7 @@ def test_reported_orders_are_in_table_and_file(tmp_path, capsys):
     config = a_run(str(tmp_path), {"qwen3-4b": 79}, kv_policies=policies)
     assert run_stages(config, as_document(config)) == DONE
     said = " ".join(capsys.readouterr().out.split())
-    assert "KV quantized-8 KV quantized-4 0.0 0.0 to 0.0 not decided" in said
+    assert "not decided KV quantized-8, KV quantized-4 0.0 points (0.0 to 0.0)" in said
     assert "as reported in reviews of it" in said
     (order,) = json.loads((tmp_path / "test" / "comparison.json").read_text())["orders"]
     assert (order["verdict"], order["benchmark"], order["engines"]) == (UNDECIDED, "aime25", 1)

@@ -1,5 +1,6 @@
 """Partitions are reduced alike here and on Ray; parts that cannot be read are set aside, and named."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -21,7 +22,9 @@ from raysweep.driver import reduce_tasks
 from raysweep.driver.ray_session import ray_session
 from raysweep.errors import ConfigError
 from raysweep.reducing.answer_counts import COLUMNS
+from raysweep.reducing.partitions import count_here
 from raysweep.stages.folder_view import FolderView
+from raysweep.stages.reduce import partitions
 from raysweep.storage.damaged import aside_name
 from raysweep.storage.store import VERSION_KEY, Store
 
@@ -162,7 +165,16 @@ def test_a_folder_that_cannot_be_read_is_no_damaged_part(store: Store, monkeypat
 def test_a_configured_cluster_is_used(store: Store, monkeypatch):
     generate(sweep_of(), store, MIXED)
     asked = []
-    monkeypatch.setattr(reduce_tasks, "_on_ray", lambda *arguments: asked.append(arguments) or [])
+
+    def on_ray(wanted, sweep, store, cluster):
+        asked.extend(wanted)
+        yield from count_here(wanted, sweep, store)
+
+    monkeypatch.setattr(reduce_tasks, "_on_ray", on_ray)
     cluster = a_cluster(address="ray://head:10001")
-    assert reduce_tasks.reduce_partitions([], sweep_of().sweep, store, cluster) == []
-    assert asked
+    config = replace(sweep_of(), cluster=cluster)
+    wanted = partitions(FolderView(config, store), {})
+    assert reduce_tasks.reduce_partitions([], config.sweep, store, cluster) == []
+    assert not asked
+    assert len(reduce_tasks.reduce_partitions(wanted, config.sweep, store, cluster)) == 1
+    assert asked == wanted

@@ -17,7 +17,6 @@ from raysweep.reporting.appearance import (
     models,
     policies,
     policy_colours,
-    policy_styles,
     precisions,
     ramp,
 )
@@ -133,10 +132,6 @@ def test_hues_follow_model_size_whatever_the_order_of_rows():
 
 def test_the_full_cache_comes_first_and_policies_sort_by_number():
     assert policies(SCENARIOS) == ["full", "streaming_llm-64", "streaming_llm-128"]
-
-
-def test_forty_five_policies_look_different():
-    assert len(set(policy_styles([f"policy-{i}" for i in range(45)]).values())) == 45
 
 
 def test_a_legend_of_many_models_makes_the_figure_taller():

@@ -11,9 +11,9 @@ from support.report_page import (
     KEY,
     RESULTS,
     choose,
+    frontier_of,
     frontier_texts,
     key_of,
-    table_of,
     texts,
 )
 
@@ -36,7 +36,9 @@ def test_it_draws_from_a_file_without_requests_and_without_console_messages(page
     assert page.evaluate("location.protocol") == "file:"
     assert page.evaluate("document.body.dataset.error ?? null") is None
     assert page.evaluate("performance.getEntriesByType('resource').length") == 0
-    assert page.evaluate("document.querySelectorAll('.chart > svg').length") == 11
+    drawn = "Object.keys(CHARTS).filter((name) => byId(`${name}-chart`).querySelector('svg'))"
+    everything = ["memory", "tokens", "groups", "votes", "batches", "kv", "threshold", "size"]
+    assert page.evaluate(drawn) == [*everything, "budget", "group", "policy"]
     assert page.troubles == []
 
 
@@ -52,10 +54,8 @@ def test_the_batch_slider_moves_the_frontier_to_where_python_has_it(page: Page, 
     choose(page, batch_size=place)
     batch_size = SLIDER_BATCHES[place]
     assert page.evaluate("document.getElementById('batch-value').textContent") == str(batch_size)
-    assert table_of(page, "frontier") == frontier_texts(CHAIN, batch_size, RESULTS.of("chain"))
-    assert page.evaluate("byId('memory-chart').chart.stops.length") == len(
-        table_of(page, "frontier")
-    )
+    assert frontier_of(page) == frontier_texts(CHAIN, batch_size, RESULTS.of("chain"))
+    assert page.evaluate("byId('memory-chart').chart.stops.length") == len(frontier_of(page))
 
 
 def test_what_is_expected_is_read_from_the_frontiers_table_where_it_has_the_batch_size():
@@ -77,7 +77,7 @@ def test_expected_accuracies_are_shown_though_the_page_would_round_another_front
     one = where(frontier, benchmark="chain", batch_size=1).index[1]
     page = browser.open(render(replace(RESULTS, frontier=frontier.drop(one))), name="rounded")
     page.until("page.view")
-    shown = table_of(page, "frontier")
+    shown = frontier_of(page)
     assert len(shown) == len(where(frontier, benchmark="chain", batch_size=1)) - 1
     assert all("–" in row[7] and row[7] != "–" for row in shown)
 
@@ -103,7 +103,7 @@ def test_what_was_measured_on_fewer_questions_is_shown_but_not_on_the_frontier(b
     page = browser.open(render(own), name="unfinished")
     page.until("page.view")
     assert page.evaluate("page.view.isOfAll")
-    assert table_of(page, "frontier") == frontier_texts(compared, 1, own)
+    assert frontier_of(page) == frontier_texts(compared, 1, own)
     assert page.evaluate(f"page.view.rows[{place}].estimate") is None
     assert page.evaluate("page.view.rows.length") == len(facts)
     memory = float(compared.device_bytes(1).max())
@@ -121,7 +121,7 @@ def test_filters_and_the_benchmark_choose_who_competes(page: Page):
         if one.model in ("tiny-50k", "tiny-394k") and one.group_size in (1, 4)
     ]
     expected = frontier_texts(facts, 1, RESULTS.of("facts"), chosen)
-    assert table_of(page, "frontier") == expected
+    assert frontier_of(page) == expected
     assert texts(page, "#status") == [f"{len(chosen)} of 375 scenarios shown."]
 
 

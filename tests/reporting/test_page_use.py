@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from support import result_tables
 from support.browser import PHONE, Browser, Page
-from support.report_page import CHAIN, RESULTS, frontier_texts, table_of, texts
+from support.report_page import CHAIN, RESULTS, frontier_of, frontier_texts, table_of, texts
 
 from raysweep.reporting.page import render
 from raysweep.reporting.recommendation_text import (
@@ -28,10 +28,10 @@ AXE = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text()
 def test_a_heading_sorts_its_table_down_and_up_again(page: Page):
     memory = "document.querySelector('#frontier-table th button')"
     rows = frontier_texts(CHAIN, 1, RESULTS.of("chain"))
-    assert table_of(page, "frontier") == rows  # at first the least memory is above
+    assert frontier_of(page) == rows  # at first the least memory is above
     for order, shown in (("descending", rows[::-1]), ("ascending", rows)):
         page.evaluate(f"{memory}.click()")
-        assert table_of(page, "frontier") == shown
+        assert frontier_of(page) == shown
         sorts = page.evaluate(f"{memory}.parentElement.getAttribute('aria-sort')")
         assert sorts == order
 
@@ -53,6 +53,24 @@ def test_a_table_is_saved_whole_as_csv(page: Page):
         assert float(row["accuracy"]) == own.accuracy
         assert float(row["memory_bytes"]) == own.weights_bytes + own.kv_bytes
     assert len(table_of(page, "scenarios")) == 20
+
+
+def test_a_scenario_leads_to_its_traces_where_there_are_pages_of_them(browser: Browser, page: Page):
+    links = "document.querySelectorAll('#scenarios-table tbody a')"
+    assert page.evaluate(f"{links}.length") == 0
+    read = browser.open(render(RESULTS, "traces/"), name="traces")
+    assert read.evaluate(f"{links}.length") == 20
+    asked = "({ id, token_budget, group_size }) => ({ engine: id, token_budget, group_size })"
+    best = read.evaluate(f"new URLSearchParams(({asked})(page.view.answer.best)).toString()")
+    (address,) = read.evaluate(
+        "[...document.querySelectorAll('#answer a')].map((link) => link.getAttribute('href'))"
+    )
+    assert address == f"traces/chain.html#{best}"
+    head, *_ = read.evaluate("page.tables.scenarios.csv()").splitlines()
+    assert "traces" not in head
+    read.evaluate(AXE)
+    faults = "axe.run().then(({ violations }) => violations.map(({ id }) => id))"
+    assert read.evaluate(faults) == []
 
 
 def test_a_comma_a_quote_and_a_line_end_survive_in_csv(page: Page):

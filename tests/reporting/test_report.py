@@ -138,6 +138,25 @@ def test_a_study_of_many_engines_at_first_shows_only_what_is_on_a_frontier():
     assert {name for name, is_shown in shown.items() if is_shown} == set(tables.frontier.model)
 
 
+def test_the_baselines_are_shown_at_first_though_they_are_on_no_frontier():
+    tables = result_tables.results()
+    frontier = tables.frontier.head(1).assign(kv_policy="streaming_llm-64", group_size=4)
+    copies = [
+        tables.scenarios.assign(
+            engine_id=tables.scenarios.engine_id + i, model=tables.scenarios.model + i
+        )
+        for i in "ab"
+    ]
+    rows = pd.concat([tables.scenarios, *copies], ignore_index=True)
+    many = replace(tables, scenarios=rows, frontier=frontier, candidates={})
+    looks = page_data(many)["looks"]
+    shown = {
+        choice: [entry["name"] for entry in looks[choice] if entry["shown"]]
+        for choice in ("policy", "group")
+    }
+    assert shown == {"policy": ["full", "streaming_llm-64"], "group": ["1", "4"]}
+
+
 def test_an_empty_run_gives_a_page_that_says_so(tmp_path):
     store = Store(str(tmp_path))
     for name, schema in {

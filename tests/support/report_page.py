@@ -22,7 +22,7 @@ def choose(page: Page, **controls: object) -> None:
     page.evaluate(
         f"""(() => {{
         for (const [name, value] of Object.entries({json.dumps(controls)})) {{
-          for (const control of form.querySelectorAll(`[name="${{name}}"]`)) {{
+          for (const control of [...form.elements].filter((one) => one.name === name)) {{
             if (control.type === "checkbox") control.checked = value.includes(control.value);
             else if (control.type === "radio") control.checked = control.value === String(value);
             else control.value = value;
@@ -31,6 +31,7 @@ def choose(page: Page, **controls: object) -> None:
         }} }})()"""
     )
     page.frames()
+    page.evaluate("page.settle()")
 
 
 def texts(page: Page, selector: str) -> list[str]:
@@ -41,6 +42,21 @@ def texts(page: Page, selector: str) -> list[str]:
 def table_of(page: Page, name: str) -> list[list[str]]:
     rows = f"[...document.querySelectorAll('#{name}-table tbody tr')]"
     return page.evaluate(f"{rows}.map((row) => [...row.cells].map((cell) => cell.textContent))")
+
+
+def frontier_of(page: Page) -> list[list[str]]:
+    """The cells of all points of the frontier's table, unfolded and page by page."""
+    return page.evaluate(
+        """(() => { page.settle();
+        page.tables.frontier.setFolded(false);
+        const table = byId("frontier-table"), pager = byId("frontier-pager"), all = [];
+        for (;;) {
+          for (const row of table.tBodies[0].rows)
+            all.push([...row.cells].map((cell) => cell.textContent));
+          if (pager.hidden || pager.lastElementChild.disabled) return all;
+          pager.lastElementChild.click();
+        } })()"""
+    )
 
 
 def frontier_texts(

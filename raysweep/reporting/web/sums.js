@@ -23,14 +23,26 @@ function scenarioRows(data) {
 const memoryOf = (row, batch) => row.weights_bytes / batch + row.kv_bytes;
 const deviceMemoryOf = (row, batch) => memoryOf(row, batch) * batch;
 
-// The rows for which no other has as good an estimate at as little cost, least cost first. Of equal rows the first
-// is kept. An estimate is the accuracy by which configurations are chosen (analysis/shrinkage.py). Rows without one
-// were stopped early or measured on fewer questions than others, and are not compared with them.
-function pareto(rows, costOf) {
-  const sorted = rows.filter((row) => row.estimate !== null).map((row) => [costOf(row), row])
-    .sort(([a, one], [b, other]) => a - b || other.estimate - one.estimate || one.index - other.index);
-  let best = -Infinity;
-  return sorted.filter(([, row]) => row.estimate > best && ((best = row.estimate), true)).map(([, row]) => row);
+// The rows that have an estimate, best first; of equal ones the first. An estimate is the accuracy by which
+// configurations are chosen (analysis/shrinkage.py). Rows without one were stopped early or measured on fewer
+// questions than others, and are not compared with them.
+function ranked(rows) {
+  return rows.filter((row) => row.estimate !== null).sort((one, other) => other.estimate - one.estimate || one.index - other.index);
+}
+
+// Of ranked rows those for which no other has as good an estimate at as little cost, least cost first. Of equal
+// rows the first is kept. One pass suffices: a row stays if it costs less than all that are better.
+function pareto(best, costOf) {
+  const kept = [];
+  let least = Infinity;
+  for (const row of best) {
+    const cost = costOf(row);
+    if (!(cost < least)) continue;
+    if (kept.length && kept.at(-1).estimate === row.estimate) kept.pop();
+    kept.push(row);
+    least = cost;
+  }
+  return kept.reverse();
 }
 
 // The number of questions that fit at once beside the weights, 0 if none does.
@@ -39,24 +51,34 @@ const largestBatch = (row, memory) => Math.floor(Math.max(0, memory - row.weight
 // The recommendation, as recommend.py gives it. `rows` are all rows of the benchmark, and `advice` is its part
 // of the data. Where nothing fits, `best` is null and `smallest` is the configuration of least memory.
 function recommendation(rows, advice, memory, batch) {
-  const able = advice.comparable.map((local) => rows[local]);
   const fits = (row) => deviceMemoryOf(row, batch) <= memory;
   const steps = advice.steps[batch].map(stepOf);
   const within = steps.filter((step) => fits(rows[step.local])).length;
   if (within === 0) {
+    const able = advice.comparable.map((local) => rows[local]);
     const smallest = able.reduce((a, b) => (deviceMemoryOf(b, batch) < deviceMemoryOf(a, batch) ? b : a));
     return { best: null, smallest };
   }
   const [before, step, after] = [steps[within - 2], steps[within - 1], steps[within]];
-  const best = rows[step.local], beyond = rows.filter((row) => !fits(row));
-  const close = Uint8Array.from(atob(step.indistinguishable), (letter) => letter.charCodeAt(0));
+  const best = rows[step.local], close = Uint8Array.from(atob(step.indistinguishable), (letter) => letter.charCodeAt(0));
+  const alternatives = [];
+  let considered = 0;
+  advice.comparable.forEach((local, i) => {
+    if (!fits(rows[local])) return;
+    considered += 1;
+    if ((close[i >> 3] >> (7 - (i & 7))) & 1) alternatives.push(rows[local]);
+  });
+  let stopped = 0, beyond = 0, beyondStopped = 0;
+  for (const row of rows) {
+    const isStopped = row.stopped_at !== null, isWithin = fits(row);
+    if (isWithin) stopped += isStopped;
+    else { beyond += 1; beyondStopped += isStopped; }
+  }
   return {
     best, measured: best.accuracy, memory: deviceMemoryOf(best, batch),
     accuracy: step.expected, low: step.low, high: step.high,
-    considered: able.filter(fits).length, stopped: rows.filter((row) => row.stopped_at !== null && fits(row)).length,
-    beyondUnknown: beyond.length > 0 && beyond.every((row) => row.stopped_at !== null), compared: step.compared,
-    alternatives: able.filter((row, i) => (close[i >> 3] >> (7 - (i & 7))) & 1 && fits(row))
-      .sort((a, b) => b.estimate - a.estimate || deviceMemoryOf(a, batch) - deviceMemoryOf(b, batch)),
+    considered, stopped, beyondUnknown: beyond > 0 && beyond === beyondStopped, compared: step.compared,
+    alternatives: alternatives.sort((a, b) => b.estimate - a.estimate || deviceMemoryOf(a, batch) - deviceMemoryOf(b, batch)),
     less: before ? { row: rows[before.local], ...before.gain } : null,
     more: after ? { row: rows[after.local], ...step.gain } : null,
   };

@@ -54,3 +54,28 @@ const eachIsWorseInWords = (compared) => (compared === 1
 const stoppedInWords = (samples) => (samples === 0
   ? "does not fit the memory that was asked for, so it is compared with nothing"
   : `out after ${plural(samples, "sample")} per question: compared with nothing, and too low in expectation`);
+
+// ---- the tooltip of a scenario ----
+function describeScenario(row, view) {
+  const shared = view.batch === 1 ? "" : ` / ${view.batch}`;
+  const stays = view.stays(row);
+  return [
+    inWords(row),
+    ...expectedInWords(view.expected(row)),
+    `measured ${percent(row.accuracy)}, 95% interval ${interval(row.accuracy_lo, row.accuracy_hi)}; estimate ${percent(row.estimate)}`,
+    `memory ${humanBytes(memoryOf(row, view.batch))}: weights ${humanBytes(row.weights_bytes)}${shared}, ` +
+      `KV ${humanBytes(row.kv_bytes)} (peak ${humanBytes(row.kv_peak_bytes)})`,
+    `pass@1 ${percent(row.pass_at_1)}, pass@${row.group_size} ${percent(row.pass_at_g)}`,
+    `unanswered ${percent(row.unanswered)}, cut off ${percent(row.cut_off)}, errors ${percent(row.errors)}`,
+    `${number(Math.round(row.mean_trace_tokens))} thinking tokens on average`,
+    `${plural(row.n_questions, "question")}, ${plural(row.n_samples, "sample")} per question` + (row.complete || row.stopped_at !== null ? "" : " (incomplete)"),
+    ...(row.stopped_at === null ? [] : [stoppedInWords(row.stopped_at)]),
+    ...(stays === undefined ? [] : [`on the frontier in ${percent(stays)} of the bootstrap draws`]),
+  ];
+}
+const expectedInWords = ({ mean, lo, hi }) =>
+  (lo !== undefined ? [`expected ${percent(mean)} on new questions, 95% interval ${interval(lo, hi)}`] : []);
+
+// Where the traces of a scenario are read: `base` is the address of the folder of their pages.
+const traceAddress = (base, benchmark, row) =>
+  `${base}${encodeURIComponent(benchmark)}.html#${new URLSearchParams({ engine: row.id, token_budget: row.token_budget, group_size: row.group_size })}`;
