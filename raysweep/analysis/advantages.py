@@ -124,11 +124,7 @@ def by_surface(
 ) -> tuple[dict[int, Advantages], float]:
     """The same on the smooth surface, and the p-value of its fit."""
     questions = len(candidates.scores)
-    weights = bootstrap_weights(questions, SMOOTH_DRAWS, seed)
-    surface, means = Surface(candidates), bootstrap_means(candidates.scores, weights)
-    drawn = surface.fitted(means)
-    fits = deviations_p_value(candidates.accuracy - surface.accuracy, means - drawn, questions)
-    accuracies = np.concatenate([surface.accuracy[None], drawn]).T
+    accuracies, fits = _smooth(candidates, seed)
     doublings = Doublings(candidates, batch_sizes)
     found = {}
     for size, contests in zip(batch_sizes, doublings.contests(accuracies, accuracies), strict=True):
@@ -138,6 +134,20 @@ def by_surface(
             doublings.sizes, total[0], number[0], covariance, questions - 1, questions
         )
     return found, fits
+
+
+def _smooth(candidates: Candidates, seed: int) -> tuple[Floats, float]:
+    """Accuracies on the surface, and the p-value of its fit.
+
+    The first are over all questions, then in each draw: [members, 1 + draws].
+    """
+    questions = len(candidates.scores)
+    weights = bootstrap_weights(questions, SMOOTH_DRAWS, seed)
+    surface, means = Surface(candidates), bootstrap_means(candidates.scores, weights)
+    drawn = surface.fitted(means)
+    means -= drawn
+    fits = deviations_p_value(candidates.accuracy - surface.accuracy, means, questions)
+    return np.concatenate([surface.accuracy[None], drawn]).T, fits
 
 
 # The total and the number of contests by draw, halving and size: [draws, halvings, sizes] each.

@@ -136,7 +136,9 @@ class _Fit:
         self._free_members = len(own) - self._surface.terms
         left_out = np.ones((self._questions, self._questions)) - np.eye(self._questions)
         means = bootstrap_means(own.scores, left_out)
-        _, _, engine, member = self._deviations(means)
+        parts = range(0, self._questions, DRAWS_AT_ONCE)
+        each = [self._deviations(means[at : at + DRAWS_AT_ONCE])[2:] for at in parts]
+        engine, member = (np.concatenate(of_all) for of_all in zip(*each, strict=True))
         # One question alone does not say how far questions differ, so what it measured may all be chance.
         measured = (~np.isnan(own.scores)).sum(axis=0)
         alone = measured < 2, np.maximum.reduceat(measured, self._starts) < 2

@@ -103,13 +103,14 @@ def deviations_p_value(here: Floats, drawn: Floats, questions: int) -> float:
     what the deviations of the draws do around those of all questions.
     """
     # A bootstrap's variance is too small by this factor.
-    chance = (drawn - drawn.mean(axis=0)) * np.sqrt(questions / max(1, questions - 1))
+    chance = drawn - drawn.mean(axis=0)
+    chance *= np.sqrt(questions / max(1, questions - 1))
     variance = chance.var(axis=0)
     told = variance > 1e-12
     if not told.any():
         return 1.0
     share = np.where(told, 1 / np.where(told, variance, 1.0), 0.0)
-    found, by_chance = here**2 @ share, chance**2 @ share
+    found, by_chance = here**2 @ share, np.square(chance, out=chance) @ share
     return float((1 + (by_chance >= found).sum()) / (1 + len(drawn)))
 
 

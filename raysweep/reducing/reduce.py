@@ -82,6 +82,7 @@ def write_results(
 
     follows_from  names all that the results follow from; "" if a later reduce shall not rely on them
     """
+    pa.default_memory_pool().release_unused()  # what samples took
     with linear_algebra_on_one_thread():
         reduction = _results(reduced, sweep, stopping)
     found = reduction_id(reduction.tables, reduction.summary)
