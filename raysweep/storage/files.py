@@ -21,9 +21,9 @@ from typing import TypeVar
 import pyarrow as pa
 from pyarrow import fs
 
-from raysweep.errors import ConfigError, shown
+from raysweep.errors import ConfigError, StorageRefused, shown
 from raysweep.storage.address import is_local, unfolded
-from raysweep.storage.trouble import persistently
+from raysweep.storage.trouble import is_refusal, persistently
 
 Result = TypeVar("Result")
 
@@ -32,7 +32,8 @@ Result = TypeVar("Result")
 class Folder:
     """The folder at `address`: a local path, or a URI that pyarrow knows (`s3://…`, `gs://…`).
 
-    Permanent errors of the file system are raised as ConfigError. Transient errors that last are raised as
+    Missing rights, and all other permanent errors of a change, are raised as StorageRefused: no sample is at
+    fault. Permanent errors of reading are raised as ConfigError, and transient errors that last as
     StorageError.
     """
 
@@ -56,8 +57,13 @@ class Folder:
             )
         return filesystem, path
 
-    def _do(self, name: str, act: Callable[[fs.FileSystem, str], Result]) -> Result:
-        """The result of `act` for the file system and the path of `name`. It may be called again."""
+    def _do(
+        self, name: str, act: Callable[[fs.FileSystem, str], Result], changes: bool = False
+    ) -> Result:
+        """The result of `act` for the file system and the path of `name`. It may be called again.
+
+        changes  whether `act` writes, moves or removes
+        """
 
         def attempt() -> Result:
             filesystem, root = self._located
@@ -66,6 +72,12 @@ class Folder:
         try:
             return persistently(attempt, f"access to {name} in the run's folder")
         except OSError as error:
+            if changes or is_refusal(error):
+                raise StorageRefused(
+                    f"storage: {name} in the run's folder cannot be {'written' if changes else 'read'} "
+                    f"({error}); give this user the right to read and write there, or mend what stands in the "
+                    "way, and run the same command to continue"
+                ) from error
             raise ConfigError(
                 f"out: {name} in the run's folder cannot be read or written ({error}); choose another "
                 "folder or address, or remove the file if it is damaged"
@@ -89,7 +101,7 @@ class Folder:
 
     def write(self, name: str, data: bytes) -> None:
         """Publish a whole file and replace any file of that name."""
-        self._do(name, lambda filesystem, path: _publish(filesystem, path, data))
+        self._do(name, lambda filesystem, path: _publish(filesystem, path, data), changes=True)
 
     def names(self, below: str) -> list[str]:
         """The files at any depth in the folder `below`, sorted. Empty if the folder is missing."""
@@ -122,7 +134,7 @@ class Folder:
             with suppress(FileNotFoundError):
                 filesystem.move(path, target)
 
-        self._do(name, act)
+        self._do(name, act, changes=True)
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
@@ -131,7 +143,7 @@ class Folder:
             with suppress(FileNotFoundError):
                 filesystem.delete_file(path)
 
-        self._do(name, act)
+        self._do(name, act, changes=True)
 
     def remove_leftovers(self, below: str, pattern: str, age_s: float) -> None:
         """Remove the unfinished files of killed writers. Object stores keep no such files."""
@@ -144,7 +156,7 @@ class Folder:
                     if time.time() - file.stat().st_mtime > age_s:
                         file.unlink()
 
-        self._do(below, act)
+        self._do(below, act, changes=True)
 
 
 def _is_file(filesystem: fs.FileSystem, path: str) -> bool:
