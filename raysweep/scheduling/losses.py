@@ -3,9 +3,9 @@
 A shard that was lost together with others may be the cause or a victim. It is tried again, and its last
 attempts run alone in quarantine. A shard that is lost alone is halved until a single question is left, and
 that question is given up. The loss of a node or a server counts against no shard and no engine. An engine
-that runs out of GPU memory decodes half as many rows from then on. Samples that cannot be written are nobody's
-fault either. They stop the work, though, after too many in a row of one engine or of all, or twice as many of
-one shard.
+that runs out of GPU memory decodes half as many rows from then on. Samples that cannot be written are
+nobody's fault either. They stop the work, though, after too many in a row of one engine or of all, or twice
+as many of one shard.
 """
 
 from collections import Counter

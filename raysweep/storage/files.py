@@ -75,8 +75,8 @@ class Folder:
             if changes or is_refusal(error):
                 raise StorageRefused(
                     f"storage: {name} in the run's folder cannot be {'written' if changes else 'read'} "
-                    f"({error}); give this user the right to read and write there, or mend what stands in the "
-                    "way, and run the same command to continue"
+                    f"({error}); give this user the right to read and write there, or mend what stands in "
+                    "the way, and run the same command to continue"
                 ) from error
             raise ConfigError(
                 f"out: {name} in the run's folder cannot be read or written ({error}); choose another "

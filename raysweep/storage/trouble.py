@@ -3,7 +3,7 @@
 An error is transient if a retry may help: a time-out, a lost connection, a server's 5xx, a stale NFS handle.
 Transient errors are retried with exponential back-off and jitter for `PATIENCE_S`. A full disk is retried
 for `FULL_PATIENCE_S`, because its operator needs time to make room. Each wait is logged. All other errors
-(a missing bucket, a damaged file) are raised at once, and `is_refusal` says which of them mean missing rights.
+(a missing bucket, a damaged file) are raised at once. `is_refusal` tells those that mean missing rights.
 """
 
 import errno

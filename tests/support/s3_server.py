@@ -26,7 +26,7 @@ DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Err
 class S3:
     """A server and what it was asked.
 
-    While `failing` says so of (method, path), it answers 503, and while `denying` does, that access is denied.
+    While `failing` says so of (method, path), it answers 503, and while `denying` does, 403.
     """
 
     port: int
