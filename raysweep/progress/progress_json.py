@@ -7,6 +7,7 @@ from datetime import datetime
 
 from raysweep.monitoring.snapshot import EngineProgress, Snapshot
 from raysweep.storage.store import Store
+from raysweep.system.json_text import parsed_json
 
 PROGRESS = "progress.json"
 
@@ -32,7 +33,7 @@ def write_progress(store: Store, snapshot: Snapshot) -> None:
 def read_progress(store: Store) -> Progress | None:
     """What the running generate stage, or the last one, has written; None if it cannot be read."""
     try:
-        noted = json.loads(store.read_text(PROGRESS)) if store.exists(PROGRESS) else None
+        noted = parsed_json(store.read_text(PROGRESS)) if store.exists(PROGRESS) else None
         if noted is None:
             return None
         when = datetime.fromisoformat(noted.pop("written_at"))

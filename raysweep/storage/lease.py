@@ -25,6 +25,7 @@ from typing import Any
 
 from raysweep.errors import ConfigError, StorageError, one_line
 from raysweep.storage.files import Folder
+from raysweep.system.json_text import parsed_json
 
 LEASES = "leases"
 NAME = re.compile(r"leases/epoch-(\d{7})-[0-9a-f]{8}(\.released)?\.json")
@@ -144,7 +145,7 @@ def _epoch(name: str | None) -> int:
 def _note(folder: Folder, name: str) -> dict[str, Any]:
     """The contents of a lease's file, or only its epoch if the file cannot be read."""
     try:
-        note = json.loads(folder.read(name, lambda file: file.read()))
+        note = parsed_json(folder.read(name, lambda file: file.read()))
     except (ValueError, ConfigError):
         note = None
     return note if isinstance(note, dict) else {"epoch": _epoch(name)}

@@ -10,6 +10,7 @@ from typing import Any
 from raysweep.spec import Question
 from raysweep.storage.schemas import SCHEMA_VERSION
 from raysweep.system.content import content_hash
+from raysweep.system.json_text import parsed_json
 
 PART_KEY = b"raysweep.part"
 # A longer gold answer is named by its hash in the metadata.
@@ -100,7 +101,7 @@ def encoded(part: Part) -> bytes:
 
 def decoded(data: bytes) -> Part:
     """A part from its metadata. Unknown fields of a newer raysweep are ignored. Raises ValueError."""
-    values = json.loads(data)
+    values = parsed_json(data)
     if not isinstance(values, Mapping):
         raise ValueError("it does not say what it holds")
     known = {one.name: values[one.name] for one in fields(Part) if one.name in values}

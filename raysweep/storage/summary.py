@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from raysweep.storage.store import Store
+from raysweep.system.json_text import parsed_json
 
 SUMMARY = "summary.json"
 
@@ -20,7 +21,7 @@ def read_summary(store: Store) -> dict[str, Any]:
 def read_mapping(store: Store, name: str) -> dict[str, Any]:
     """The mapping in a JSON file. Empty if the file is missing or cannot be read."""
     try:
-        found = json.loads(store.read_text(name)) if store.exists(name) else {}
+        found = parsed_json(store.read_text(name)) if store.exists(name) else {}
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
