@@ -26,6 +26,8 @@ from raysweep.storage.record import Document
 from raysweep.storage.store import Store
 from raysweep.system.exit_status import DONE, WORK_REMAINS
 
+# The stages that write tables or pages, before which unfinished ones of killed commands are removed.
+WRITING_STAGES = {"plan", "generate", "reduce", "report", "compare"}
 # The stages for which damaged parts are set aside first.
 SAMPLE_STAGES = {"status", "plan", "generate", "reduce"}
 
@@ -48,6 +50,8 @@ def run_stages(config: RunConfig, document: Document, definitions: tuple[Path, .
                 lease = ended.enter_context(leased(store.folder, drives(config), run.say))
                 run = context_of(config, document, replace(store, lease=lease), definitions)
                 claim_folder(run.store, config, document)
+            if WRITING_STAGES & set(config.stages):
+                run.store.remove_unfinished_results()
             return _run_stages(run)
     except LeaseLost as lost:
         run.say("stopped", str(lost), RED)

@@ -10,10 +10,11 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -145,16 +146,24 @@ class Folder:
 
         self._do(name, act, changes=True)
 
-    def remove_leftovers(self, below: str, pattern: str, age_s: float) -> None:
-        """Remove the unfinished files of killed writers. Object stores keep no such files."""
+    def remove_leftovers(
+        self, below: str, pattern: str, age_s: float, spared: Sequence[str] = ()
+    ) -> None:
+        """Remove the unfinished files of killed writers. Object stores keep no such files.
+
+        spared  folders below that are not entered
+        """
 
         def act(filesystem: fs.FileSystem, path: str) -> None:
             if not isinstance(filesystem, fs.LocalFileSystem):
                 return
-            for file in Path(path).rglob(pattern):
-                with suppress(FileNotFoundError):  # another run has published or removed it
-                    if time.time() - file.stat().st_mtime > age_s:
-                        file.unlink()
+            for folder, folders, names in os.walk(path):
+                if folder == path:
+                    folders[:] = (name for name in folders if name not in spared)
+                for file in (Path(folder, name) for name in names if fnmatch(name, pattern)):
+                    with suppress(FileNotFoundError):  # another run has published or removed it
+                        if time.time() - file.stat().st_mtime > age_s:
+                            file.unlink()
 
         self._do(below, act, changes=True)
 

@@ -25,6 +25,9 @@ from raysweep.system.safe_text import without_secrets
 
 # A temporary file that is younger than this may still be in use.
 LEFTOVER_AGE_S = 3600
+# What a file is called before it is renamed into place: its name, and 32 hex digits.
+UNFINISHED = f".*.{'[0-9a-f]' * 32}.tmp"
+SAMPLES_FOLDER = "samples"
 VERSION_KEY = b"raysweep.schema_version"
 EPOCH_KEY = b"raysweep.epoch"
 
@@ -204,8 +207,12 @@ class Store:
         return DamagedPartError(name, self.path(name), error)
 
     def remove_leftovers(self) -> None:
-        """Remove the unfinished files of killed writers."""
-        self.folder.remove_leftovers("samples", ".shard-*.tmp", LEFTOVER_AGE_S)
+        """Remove the unfinished parts of killed writers."""
+        self.folder.remove_leftovers(SAMPLES_FOLDER, ".shard-*.tmp", LEFTOVER_AGE_S)
+
+    def remove_unfinished_results(self) -> None:
+        """Remove all other unfinished files of killed writers, without looking through the parts."""
+        self.folder.remove_leftovers("", UNFINISHED, LEFTOVER_AGE_S, spared=[SAMPLES_FOLDER])
 
     def read_samples(
         self, engine_id: str, shard_ids: Sequence[str], columns: Sequence[str]
