@@ -15,6 +15,7 @@ from raysweep.shard import Shard
 from raysweep.spec import Checkpoint, ModelSpec, WeightSpec
 from raysweep.storage.address import absolute, below
 from raysweep.system.json_text import parsed_json
+from raysweep.system.shapes import fits
 
 MANIFEST = "raysweep.json"
 
@@ -59,7 +60,11 @@ def is_there(checkpoint: Checkpoint) -> bool:
         files = parsed_json(store.read_text(MANIFEST))["files"] if store.exists(MANIFEST) else None
     except (ValueError, KeyError, TypeError, ConfigError):
         return False
-    return bool(files) and all(store.size(name) == size for name, size in files.items())
+    return (
+        fits(files, dict[str, int])
+        and bool(files)
+        and all(store.size(name) == size for name, size in files.items())
+    )
 
 
 def ready_shards(

@@ -8,6 +8,7 @@ from datetime import datetime
 from raysweep.monitoring.snapshot import EngineProgress, Snapshot
 from raysweep.storage.store import Store
 from raysweep.system.json_text import parsed_json
+from raysweep.system.shapes import fits
 
 PROGRESS = "progress.json"
 
@@ -38,6 +39,8 @@ def read_progress(store: Store) -> Progress | None:
             return None
         when = datetime.fromisoformat(noted.pop("written_at"))
         noted.pop("epoch", None)
+        if not fits(noted, Snapshot):
+            return None
         engines = tuple(EngineProgress(**engine) for engine in noted.pop("engines"))
         return Progress(when, Snapshot(engines, **noted))
     except (ValueError, TypeError, KeyError, AttributeError):
