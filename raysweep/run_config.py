@@ -274,6 +274,7 @@ class RunConfig:
     verify: Verify = Verify()
     simulate: Simulate = Simulate()
     server: Servers = Servers()
+    compare_with: str | None = None  # the stage `compare`: another run's name or folder
 
     def decoding(self, model: ModelSpec, benchmark: Benchmark) -> Decoding:
         family, forcing = model.family, self.sweep.forcing

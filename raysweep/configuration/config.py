@@ -106,6 +106,7 @@ def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConf
         verify,
         simulate,
         read_servers(top.below("server"), sweep),
+        None if top.value("compare_with") is None else top.path("compare_with"),
     )
     check_tokens(config.sweep)
     check_backend(config)

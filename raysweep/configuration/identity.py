@@ -107,7 +107,7 @@ def as_document(config: RunConfig) -> dict[str, Any]:
     """The run folder's config.yaml: the resolved configuration, identity, versions and git revision."""
     resolved = asdict(config)
     resolved["sweep"]["kv_policies"] = [described_policy(p) for p in config.sweep.kv_policies]
-    del resolved["show"], resolved["verify"]  # these do not describe the run
+    del resolved["show"], resolved["verify"], resolved["compare_with"]  # no description of the run
     resolved["sweep"]["benchmarks"] = [described_benchmark(b) for b in config.sweep.benchmarks]
     resolved["prepare"]["calibration"] = described_calibration(config.prepare.calibration)
     return {
