@@ -33,9 +33,9 @@ def shorter_traces(store: Store, shard: Shard) -> dict[Cell, Trace]:
     """
     found: dict[Cell, Trace] = {}
     wanted = set(cells(shard))
-    for name in shard.shorter:
+    for place in shard.shorter:
         try:
-            part, table, _ = store.read_whole_part(name)
+            part, table = store.read_whole_part(place)
         except ConfigError:
             continue
         held = wanted & _held(shard, part)

@@ -23,6 +23,7 @@ from raysweep.planning.grid import engines
 from raysweep.reducing.answer_counts import CORRECT, flatten, positions
 from raysweep.run_config import RunConfig
 from raysweep.spec import Benchmark
+from raysweep.storage.part_file import place_of
 from raysweep.storage.store import Store
 
 COLUMNS = ("benchmark", "question_id", "sample_index", "prompt_tokens", "answers")
@@ -89,8 +90,8 @@ def read(config: RunConfig) -> Iterator[Stored]:
     parts, own = list(store.parts()), engines(config)
     tables = []
     for engine in own:
-        shards = [part.shard_id for part in parts if part.engine_id == engine.engine_id]
-        tables.append(store.read_samples(engine.engine_id, shards, COLUMNS))
+        places = [place_of(part) for part in parts if part.engine_id == engine.engine_id]
+        tables.append(store.read_samples(places, COLUMNS))
     grid = Grid(own, sweep.token_budgets, sweep.group_sizes)
     for benchmark in sweep.benchmarks:
         of = [_of_benchmark(table, benchmark.name) for table in tables]

@@ -42,7 +42,7 @@ def sweep(out: Path, run: str, *changes: str) -> None:
 def tokens(folder: Path) -> int:
     """Decoded tokens of all parts: those of the traces and those of the forks' answers."""
     total = 0
-    for file in folder.glob("samples/**/shard-*.parquet"):
+    for file in folder.glob("samples/*/*.parquet"):
         rows = pq.read_table(file, columns=["trace_tokens", "answers"]).to_pylist()
         for row in rows:
             forks = sum(answer["answer_tokens"] for answer in row["answers"] if answer["forced"])

@@ -263,10 +263,10 @@ def module_of(thing: Any) -> types.ModuleType:
 def part_table() -> str:
     """What a part of samples says of itself."""
     described = field_docs(Part)
-    rows = [
-        (f"`{field.name}`", described.get(field.name, "")) for field in dataclasses.fields(Part)
-    ]
-    return markdown(("field", "what it is"), rows)
+    noted = (field.name for field in dataclasses.fields(Part) if field.compare)
+    return markdown(
+        ("field", "what it is"), [(f"`{name}`", described.get(name, "")) for name in noted]
+    )
 
 
 if __name__ == "__main__":

@@ -23,7 +23,9 @@ from raysweep.analysis.uncertainty import paired_difference
 from raysweep.errors import ConfigError, unknown
 from raysweep.reporting.results import read_candidates, where
 from raysweep.storage import result_files
+from raysweep.storage.part_file import place_of
 from raysweep.storage.record import CONFIG, read_record
+from raysweep.storage.reductions import check_one_reduction
 from raysweep.storage.result_files import COMPARISON
 from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store
@@ -124,11 +126,11 @@ class FinishedRun:
 
         Of a sample that was made up to several token budgets, the one with the most answers counts.
         """
-        shards = [part.shard_id for part in self.store.parts() if part.engine_id == engine_id]
+        places = [place_of(part) for part in self.store.parts() if part.engine_id == engine_id]
         wanted = list(dict.fromkeys((*columns, *SAMPLE)))
-        found = self.store.read_samples(engine_id, shards, wanted).to_pandas()
+        found = self.store.read_samples(places, wanted).to_pandas()
         if found.duplicated(list(SAMPLE)).any():
-            answers = self.store.read_samples(engine_id, shards, ("answers",))["answers"]
+            answers = self.store.read_samples(places, ("answers",))["answers"]
             longest = np.argsort([-len(given) for given in answers.to_pylist()], kind="stable")
             kept = found.iloc[longest].drop_duplicates(list(SAMPLE)).index
             found = found.loc[kept.sort_values()].reset_index(drop=True)
@@ -204,11 +206,19 @@ class FinishedRun:
         bounds = {"difference": found.mean, "difference_lo": found.low, "difference_hi": found.high}
         return keys.assign(**{name: np.asarray(values) for name, values in bounds.items()})
 
+    @cached_property
+    def _belong_together(self) -> bool:
+        """True. Raises ConfigError if the tables belong to different reductions."""
+        check_one_reduction(self.store)
+        return True
+
     def _table(self, name: str) -> pd.DataFrame:
         if not self.store.exists(name):
             raise ConfigError(
                 f"{self.store.path(name)} is missing; run the stages 'reduce' and 'plan' first"
             )
+        if name in result_files.REDUCED:
+            assert self._belong_together
         return self.store.read_table(name).to_pandas()
 
 

@@ -9,16 +9,30 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
 from raysweep.spec import Decoding, EngineSpec, Question
 from raysweep.system.content import INCIDENTAL, canonical, content_hash, hash_of_texts
+
+if TYPE_CHECKING:
+    from raysweep.storage.part import Part
+
+
+class Place(NamedTuple):
+    """Where the part of a shard lies: the file in the run's folder, and the shard's id.
+
+    The part may have moved into another file of the same folder since. Reading then finds it there.
+    """
+
+    file: str
+    shard_id: str
 
 
 @dataclass(frozen=True)
 class Shard:
     """One actor call and one Parquet part: some questions, and the same sample indices of each.
 
-    shorter  names of parts with the same samples up to fewer token budgets, whose traces may be lengthened
+    shorter  places of parts with the same samples up to fewer token budgets, whose traces may be lengthened
     """
 
     engine: EngineSpec
@@ -28,7 +42,7 @@ class Shard:
     questions: tuple[Question, ...]
     sample_start: int
     sample_count: int
-    shorter: tuple[str, ...] = field(default=(), metadata=INCIDENTAL)
+    shorter: tuple[Place, ...] = field(default=(), metadata=INCIDENTAL)
 
     @cached_property
     def shard_id(self) -> str:
@@ -45,6 +59,16 @@ class Shard:
         """Name of the endless stream of samples to which the shard belongs."""
         texts = self.engine.canonical, canonical(self.benchmark), canonical(self.decoding)
         return hash_of_texts(*texts)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {question.question_id: place for place, question in enumerate(self.questions)}
+
+    def held_by(self, part: "Part") -> tuple[Question, ...]:
+        """Its questions that a part has samples of, asked as they are now; in their order."""
+        known = (self._places[name] for name in part.questions if name in self._places)
+        own = (self.questions[place] for place in sorted(known))
+        return tuple(question for question in own if part.holds(question))
 
     @property
     def indices(self) -> range:

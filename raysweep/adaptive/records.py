@@ -158,7 +158,7 @@ def _counts(found: Mapping[str, Any]) -> dict[str, int]:
 def read_document(store: Store, name: str) -> Mapping[str, Any]:
     """The JSON file of a record. Empty if it is missing or cannot be read."""
     try:
-        found = parsed_json(store.read_text(name)) if store.exists(name) else {}
+        found = parsed_json(store.text_if_there(name) or "{}")
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -9,8 +9,9 @@ from raysweep.grading.equivalence import Equivalence
 from raysweep.planning.plan import Plan
 from raysweep.reducing.partitions import Partition, read_partition
 from raysweep.run_config import Sweep
-from raysweep.shard import Shard
+from raysweep.shard import Place, Shard
 from raysweep.spec import Benchmark, EngineSpec
+from raysweep.storage.part_file import shard_place
 from raysweep.storage.store import Store
 
 Stream = tuple[str, str]  # engine id, benchmark
@@ -20,13 +21,13 @@ Stream = tuple[str, str]  # engine id, benchmark
 class VoteReader:
     """Reads votes, and keeps the last of each engine on each benchmark.
 
-    finished  the ids of the questions that count in each finished part, by the part's shard id
+    finished  the ids of the questions that count in each finished part, by its place
     """
 
     sweep: Sweep
     store: Store
     equivalence: Equivalence
-    finished: dict[Stream, dict[str, tuple[str, ...]]] = field(
+    finished: dict[Stream, dict[Place, tuple[str, ...]]] = field(
         default_factory=lambda: defaultdict(dict)
     )
     _read: dict[Stream, tuple[int, int, Votes]] = field(default_factory=dict)
@@ -35,13 +36,15 @@ class VoteReader:
         """Take in which parts are finished by a plan."""
         self.finished.clear()
         for one in plan.shards:
-            if one.shard is None:
-                self.finished[one.engine_id, one.benchmark][one.shard_id] = one.question_ids
+            if one.place is not None:
+                self.finished[one.engine_id, one.benchmark][one.place] = one.question_ids
 
     def note(self, shard: Shard) -> None:
         """Take in that the part of a shard is finished."""
         questions = tuple(question.question_id for question in shard.questions)
-        self.finished[shard.engine.engine_id, shard.benchmark][shard.shard_id] = questions
+        engine_id = shard.engine.engine_id
+        place = shard_place(engine_id, shard.shard_id)
+        self.finished[engine_id, shard.benchmark][place] = questions
 
     def votes(self, engine: EngineSpec, benchmark: Benchmark, budgets: int, n: int) -> Votes | None:
         """An engine's votes: n samples of each question, at the first `budgets` token budgets.

@@ -17,7 +17,11 @@ import numpy as np
 from raysweep.analysis.candidates import Candidates, Indices
 from raysweep.analysis.cross_fitting import CrossFit, Expectation
 from raysweep.analysis.told_apart import CentredDraws
-from raysweep.analysis.uncertainty import ConfidenceInterval, paired_difference
+from raysweep.analysis.uncertainty import (
+    ConfidenceInterval,
+    paired_difference,
+    paired_differences,
+)
 from raysweep.frontier import frontier_points
 from raysweep.metrics import Floats
 
@@ -56,8 +60,7 @@ class Ladder:
     def behind(self, step: int, others: Indices) -> ConfidenceInterval:
         """How much less accurate others were than the step's, with intervals that hold for all compared."""
         scores, best = self.candidates.scores, self.steps[step]
-        critical = float(self.critical_value[step])
-        return paired_difference(scores[:, [best]], scores[:, others], at_least=critical)
+        return paired_differences(scores[:, best], scores, others, float(self.critical_value[step]))
 
     def not_told_apart(self, step: int) -> Indices:
         """Those compared that are not worse than the step's by more than chance."""

@@ -32,6 +32,9 @@ FEWEST_MEMBERS = 32
 # accuracies, where nothing is shrunken, are told apart by all that they differ in but rounding.
 PLACES, MEASURED_PLACES = 3, 6
 
+# Draws that are estimated at once, so that they fit the processor's cache.
+DRAWS_AT_ONCE = 32
+
 
 class Shrinkage:
     """Estimates of the candidates' accuracies, from all of their questions or from some."""
@@ -56,6 +59,11 @@ class Shrinkage:
         A member that was measured on none of the questions that count is estimated at -inf, since
         nothing else may speak for it. So are all where no question counts.
         """
+        parts = range(0, len(weights), DRAWS_AT_ONCE)
+        each = [self._estimates(weights[at : at + DRAWS_AT_ONCE]) for at in parts]
+        return np.concatenate([np.zeros((0, self._order.size)), *each])
+
+    def _estimates(self, weights: Floats) -> Floats:
         counts = weights.any(axis=1, keepdims=True)
         weights = np.where(counts, weights, 1.0)
         kept = np.empty(self._order.size, dtype=np.intp)

@@ -30,6 +30,9 @@ FEWEST_QUESTIONS = 8
 # A kurtosis that is estimated from few questions does not justify fewer degrees of freedom.
 FEWEST_DF = 4
 
+# Members that are compared with one at a time.
+MEMBERS_AT_ONCE = 512
+
 
 @dataclass(frozen=True)
 class ConfidenceInterval:
@@ -101,13 +104,39 @@ def paired_difference(
     """
     difference = one - other
     mean = mean_score(difference)
-    quantile = np.maximum(at_least, student_quantile((1 + level) / 2, _df(difference)))
-    half = quantile * standard_error(difference)
+    half = _quantile((1 + level) / 2, difference, at_least) * standard_error(difference)
     low, high = (
         np.where(np.isnan(half), -1.0, mean - half),
         np.where(np.isnan(half), 1.0, mean + half),
     )
     return ConfidenceInterval(mean, rounded(low), rounded(high))
+
+
+def paired_differences(
+    one: Floats, others: Floats, chosen: NDArray[np.intp], at_least: float
+) -> ConfidenceInterval:
+    """`paired_difference` of one [questions] and each of the chosen others [questions, members]: [chosen].
+
+    Some members are compared at a time, so that their scores fit the processor's cache.
+    """
+    parts = [
+        paired_difference(
+            one[:, None], others[:, chosen[at : at + MEMBERS_AT_ONCE]], at_least=at_least
+        )
+        for at in range(0, len(chosen), MEMBERS_AT_ONCE)
+    ]
+    ends = ([getattr(part, end) for part in parts] for end in ("mean", "low", "high"))
+    return ConfidenceInterval(*(np.concatenate([np.zeros(0), *end]) for end in ends))
+
+
+def _quantile(probability: float, difference: Floats, at_least: float) -> Floats:
+    """Student's quantile for each point, and `at_least` where that is larger."""
+    fewest = int((~np.isnan(difference)).sum(axis=0).min(initial=FEWEST_DF + 1))
+    # Degrees of freedom are not looked at where even the fewest of them give less.
+    most = student_quantile(probability, np.array(max(1.0, min(fewest - 1, FEWEST_DF))))
+    if at_least >= most:
+        return np.full(difference.shape[1:], at_least)
+    return np.maximum(at_least, student_quantile(probability, _df(difference)))
 
 
 def holm_level(excluded: Callable[[float], int], comparisons: int, level: float = LEVEL) -> float:
@@ -192,6 +221,8 @@ def _variance(scores: Floats) -> Floats:
 def mean_measured(values: Floats, axis: int = 0) -> Floats:
     """Mean over an axis of the values that are not NaN; NaN if there is none."""
     measured = ~np.isnan(values)
+    if values.size and measured.all():
+        return np.asarray(values.sum(axis=axis) / values.shape[axis], dtype=np.float64)
     return divided(np.where(measured, values, 0.0).sum(axis=axis), measured.sum(axis=axis))
 
 

@@ -57,8 +57,8 @@ def is_there(checkpoint: Checkpoint) -> bool:
 
     store = Store(checkpoint.path)
     try:
-        files = parsed_json(store.read_text(MANIFEST))["files"] if store.exists(MANIFEST) else None
-    except (ValueError, KeyError, TypeError, ConfigError):
+        files = parsed_json(store.text_if_there(MANIFEST) or "{}").get("files")
+    except (AttributeError, ValueError, KeyError, TypeError, ConfigError):
         return False
     return (
         fits(files, dict[str, int])

@@ -36,7 +36,7 @@ from raysweep.system.safe_text import printable
 # The stages in the order in which they run.
 STAGES = (
     *("show", "status", "verify", "plan", "simulate", "prepare", "regrade"),
-    *("generate", "reduce", "report", "recommend", "compare"),
+    *("generate", "compact", "reduce", "report", "recommend", "compare"),
 )
 
 # These stages need only the number of questions, not the questions.

@@ -258,10 +258,12 @@ def events_of(place: Place, error: RayError) -> list[Event]:
 
 
 def named(shard: Shard) -> str:
-    """The name of a shard's call in Ray's dashboard."""
-    first, last = shard.indices[0], shard.indices[-1]
-    names = [shard.questions[0].question_id, shard.questions[-1].question_id]
-    return f"{shard.engine.engine_id} {shard.benchmark} {'…'.join(dict.fromkeys(names))} #{first}-{last}"
+    """The name of a shard's call in Ray's dashboard.
+
+    It names engine and benchmark and no more, since Ray keeps metrics for each name that it has seen: in the
+    driver, the actors and the agent of each node, some 10 kB in each.
+    """
+    return f"{shard.engine.engine_id} {shard.benchmark}"
 
 
 def within(needs: Iterable[Need], cluster: Cluster) -> list[Need]:

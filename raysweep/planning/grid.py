@@ -6,7 +6,7 @@ no result but the difference of the two rests on it.
 """
 
 import itertools
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from raysweep.checkpoints.engine_files import engine_checkpoint
@@ -36,7 +36,8 @@ def planned_engines(
     streams  the streams of samples that the folder holds
     """
     grid = engines(config)
-    choices = tuple(backend_of(config, engine, streams) for engine in grid)
+    makers = _makers(config, grid, streams) if streams else {}
+    choices = tuple(backend_of(config, engine, makers.get(engine.engine_id, ())) for engine in grid)
     chosen = tuple(
         replace(engine, backend=choice.backend)
         for engine, choice in zip(grid, choices, strict=True)
@@ -66,13 +67,27 @@ def control_of(engine: EngineSpec) -> EngineSpec:
     return replace(engine, backend="torch", control=True)
 
 
-def backend_of(config: RunConfig, engine: EngineSpec, streams: Collection[str]) -> Choice:
-    """The backend of an engine of the grid, given the streams of samples that the folder holds.
+def _makers(
+    config: RunConfig, grid: Sequence[EngineSpec], streams: Collection[str]
+) -> Mapping[str, Sequence[str]]:
+    """The backends that have made samples of each engine, by its id."""
+    own = () if config.sweep.backend == "auto" else (config.sweep.backend,)
+    tried = dict.fromkeys((*own, *AUTO, "server"))
+    makers = [replace(engine, backend=backend) for backend in tried for engine in grid]
+    controls = map(control_of, filter(is_full, grid))
+    made = made_streams(config, [*makers, *controls], streams).values()
+    found = {(one.engine.engine_id, one.engine.backend) for one in made if not one.engine.control}
+    return {
+        engine.engine_id: [backend for backend in tried if (engine.engine_id, backend) in found]
+        for engine in grid
+    }
+
+
+def backend_of(config: RunConfig, engine: EngineSpec, makers: Sequence[str]) -> Choice:
+    """The backend of an engine of the grid, given those that have made samples of it in the folder.
 
     Raises ConfigError if another backend has made the engine's samples, because they would differ.
     """
-    tried = (*AUTO, "server") if streams else ()
-    makers = [backend for backend in tried if _has_made(config, engine, backend, streams)]
     # Which server made them is not recorded, so it must be named again.
     if engine.backend == "auto" and makers != ["server"]:
         made = "made the samples in this folder"
@@ -86,17 +101,6 @@ def backend_of(config: RunConfig, engine: EngineSpec, streams: Collection[str]) 
             "another run=NAME"
         )
     return Choice(engine.backend, "as configured")
-
-
-def _has_made(
-    config: RunConfig, engine: EngineSpec, backend: str, streams: Collection[str]
-) -> bool:
-    maker = replace(engine, backend=backend)
-    return any(
-        stream.stream_id in streams
-        for benchmark in config.sweep.benchmarks
-        for stream in streams_of(config, maker, benchmark)
-    )
 
 
 def whole_stream(
@@ -118,12 +122,6 @@ def whole_stream(
     )
 
 
-def streams_of(config: RunConfig, engine: EngineSpec, benchmark: Benchmark) -> Iterator[Shard]:
-    """The streams of one engine on one benchmark: up to all token budgets, then up to fewer and fewer."""
-    for budgets in range(len(config.sweep.token_budgets), 0, -1):
-        yield whole_stream(config, engine, benchmark, budgets)
-
-
 def made_streams(
     config: RunConfig, engines: Iterable[EngineSpec], made: Iterable[str]
 ) -> dict[str, Shard]:
@@ -142,4 +140,6 @@ def made_streams(
             if stream.stream_id in left:
                 left.remove(stream.stream_id)
                 found[stream.stream_id] = stream
+                if not left:
+                    return found
     return found

@@ -9,22 +9,32 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from raysweep.planning.backends import Choice
-from raysweep.planning.cutting import Cut, Piece, finished_pieces, missing_cells, missing_shards
+from raysweep.planning.cutting import (
+    Cut,
+    Piece,
+    cells_of,
+    count,
+    finished_pieces,
+    missing_cells,
+    missing_shards,
+)
 from raysweep.planning.demand import Demands, Segment, everything
 from raysweep.planning.grid import made_streams, planned_engines, whole_stream
 from raysweep.planning.lengths import Lengths, run_lengths
 from raysweep.planning.placements import placements
 from raysweep.run_config import Generation, RunConfig
-from raysweep.shard import Cell, Shard, cells, est_tokens
-from raysweep.spec import EngineSpec
+from raysweep.shard import Cell, Place, Shard, cells, est_tokens
+from raysweep.spec import EngineSpec, Question
 from raysweep.storage.part import Part
+from raysweep.storage.part_file import place_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PlannedShard:
     """A shard as a row of plan.parquet. `shard` is None if the shard is finished.
 
     again  how many samples of a finished shard are made again in missing ones, up to more token budgets
+    part   that of a finished shard
     """
 
     shard_id: str
@@ -36,10 +46,16 @@ class PlannedShard:
     est_tokens: int
     shard: Shard | None
     again: int = 0
+    part: Part | None = None
 
     @property
     def samples(self) -> int:
         return len(self.question_ids) * self.sample_count
+
+    @property
+    def place(self) -> Place | None:
+        """Where the part of a finished shard lies."""
+        return place_of(self.part) if self.part else None
 
 
 @dataclass(frozen=True)
@@ -125,32 +141,42 @@ def _plan_benchmark(
     """
     pieces: list[Piece] = []
     shorter: dict[Cell, Part] = {}
+    longest = 0  # samples up to all token budgets
     for piece, new in finished_pieces(made):
         pieces.append(piece)
+        longest += count(new) if piece.budgets == most else 0
         if piece.budgets < most:
-            shorter |= dict.fromkeys(new, piece.part)
+            shorter |= dict.fromkeys(cells_of(new), piece.part)
     to_do: list[Shard] = []
     again: Counter[str] = Counter()
-    for shard, cut in wanted:
+    complete = bool(made) and longest == made[0][0].samples
+    for shard, cut in () if complete else wanted:
         if missing := missing_cells(shard, pieces):
             to_do += (
                 _lengthening(new, shorter, again) for new in missing_shards(shard, missing, cut)
             )
+    names: dict[int, tuple[str, ...]] = {}  # of the questions, by the id of their tuple
     for piece in pieces:
-        shard_id = piece.part.shard_id
-        yield _planned(shard_id, piece.shard, None, again[shard_id])
+        part, questions = piece.part, piece.shard.questions
+        if id(questions) not in names:
+            names[id(questions)] = _names(questions)
+        yield _planned(piece.shard, names[id(questions)], part, again[part.shard_id])
     for shard in to_do:
-        yield _planned(shard.shard_id, shard, shard)
+        yield _planned(shard, _names(shard.questions))
+
+
+def _names(questions: Iterable[Question]) -> tuple[str, ...]:
+    return tuple(question.question_id for question in questions)
 
 
 def _lengthening(shard: Shard, shorter: Mapping[Cell, Part], again: Counter[str]) -> Shard:
-    """A missing shard with the names of the parts that hold its samples up to fewer budgets.
+    """A missing shard with the places of the parts that hold its samples up to fewer budgets.
 
     again  where the number of these samples is added, by the finished shard's id
     """
     found = [shorter[cell] for cell in cells(shard) if cell in shorter] if shorter else []
     again.update(part.shard_id for part in found)
-    return replace(shard, shorter=tuple(sorted({part.name for part in found}))) if found else shard
+    return replace(shard, shorter=tuple(sorted({*map(place_of, found)}))) if found else shard
 
 
 def _tokens_s(config: RunConfig, engine: EngineSpec, lengths: Lengths) -> float | None:
@@ -176,15 +202,19 @@ def cut_of(whole: Shard, generation: Generation, tokens_s: float | None) -> Cut:
     return Cut(max(1, min(generation.shard_questions, within // samples)), samples)
 
 
-def _planned(shard_id: str, piece: Shard, to_do: Shard | None, again: int = 0) -> PlannedShard:
+def _planned(
+    shard: Shard, question_ids: tuple[str, ...], part: Part | None = None, again: int = 0
+) -> PlannedShard:
+    """A shard as a row of plan.parquet; `part` has its samples if it is finished."""
     return PlannedShard(
-        shard_id=shard_id,
-        engine_id=piece.engine.engine_id,
-        benchmark=piece.benchmark,
-        question_ids=tuple(question.question_id for question in piece.questions),
-        sample_start=piece.sample_start,
-        sample_count=piece.sample_count,
-        est_tokens=est_tokens(piece),
-        shard=to_do,
+        shard_id=part.shard_id if part else shard.shard_id,
+        engine_id=shard.engine.engine_id,
+        benchmark=shard.benchmark,
+        question_ids=question_ids,
+        sample_start=shard.sample_start,
+        sample_count=shard.sample_count,
+        est_tokens=est_tokens(shard),
+        shard=None if part else shard,
         again=again,
+        part=part,
     )

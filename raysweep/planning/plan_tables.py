@@ -1,7 +1,7 @@
 """Writes engines.parquet and plan.parquet: a plan with its cost, for people. No stage reads them."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -10,7 +10,7 @@ from raysweep import memory
 from raysweep.kv_policy import kind_of, parameters
 from raysweep.planning.estimate import Estimate
 from raysweep.planning.placements import seen_by
-from raysweep.planning.plan import Plan
+from raysweep.planning.plan import Plan, PlannedShard
 from raysweep.run_config import RunConfig
 from raysweep.spec import EngineSpec
 from raysweep.storage import result_files
@@ -18,11 +18,14 @@ from raysweep.storage.schemas import ENGINES, PLAN
 from raysweep.storage.store import Store
 from raysweep.system.machine import bytes_per_multiplied_number
 
+# Shards that are made rows at a time, to hold few values besides the rows.
+BATCH = 10_000
+
 
 def write_plan(config: RunConfig, planned: Plan, costs: Sequence[Estimate], store: Store) -> None:
-    """Write engines.parquet and plan.parquet."""
-    store.write_table(result_files.ENGINES, engines_table(config, costs))
-    store.write_table(result_files.PLAN, plan_table(config, planned, costs))
+    """Write engines.parquet and plan.parquet, unless they hold these rows."""
+    store.update_table(result_files.ENGINES, engines_table(config, costs))
+    store.update_table(result_files.PLAN, plan_table(config, planned, costs))
 
 
 def engines_table(config: RunConfig, costs: Iterable[Estimate]) -> pa.Table:
@@ -33,8 +36,16 @@ def engines_table(config: RunConfig, costs: Iterable[Estimate]) -> pa.Table:
 def plan_table(config: RunConfig, plan: Plan, costs: Iterable[Estimate]) -> pa.Table:
     """plan.parquet."""
     gpus = {cost.engine.engine_id: gpus_of(config, cost) for cost in costs}
-    rows = [{**vars(planned), "gpus": gpus[planned.engine_id]} for planned in plan.shards]
-    return pa.Table.from_pylist(rows, schema=PLAN)
+    starts = range(0, len(plan.shards), BATCH)
+    rows = (_plan_rows(plan.shards[start : start + BATCH], gpus) for start in starts)
+    return pa.concat_tables([PLAN.empty_table(), *rows])
+
+
+def _plan_rows(shards: Sequence[PlannedShard], gpus: Mapping[str, float | None]) -> pa.Table:
+    own = (name for name in PLAN.names if name != "gpus")
+    columns: dict[str, list[Any]] = {name: [getattr(one, name) for one in shards] for name in own}
+    columns["gpus"] = [gpus[one.engine_id] for one in shards]
+    return pa.table({name: columns[name] for name in PLAN.names}, schema=PLAN)
 
 
 def gpus_of(config: RunConfig, cost: Estimate) -> float | None:

@@ -34,7 +34,7 @@ def write_progress(store: Store, snapshot: Snapshot) -> None:
 def read_progress(store: Store) -> Progress | None:
     """What the running generate stage, or the last one, has written; None if it cannot be read."""
     try:
-        noted = parsed_json(store.read_text(PROGRESS)) if store.exists(PROGRESS) else None
+        noted = parsed_json(store.text_if_there(PROGRESS) or "null")
         if noted is None:
             return None
         when = datetime.fromisoformat(noted.pop("written_at"))

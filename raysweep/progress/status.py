@@ -61,10 +61,13 @@ class Status:
         return sum(engine.shards_left for engine in self.engines)
 
 
-def read_status(planned: Plan, store: Store) -> Status:
-    """The status of a run, from its plan and its folder."""
+def read_status(planned: Plan, store: Store, newest: datetime | None) -> Status:
+    """The status of a run, from its plan and its folder.
+
+    newest  when the newest part was written; None if there is none
+    """
     engines = tuple(by_engine(planned))
-    written, summary = last_written(store), read_summary(store)
+    written, summary = last_written(store, newest), read_summary(store)
     return Status(engines, written, summary, read_progress(store), read_nodes(store))
 
 
@@ -81,12 +84,10 @@ def by_engine(planned: Plan) -> Iterator[EngineStatus]:
         yield EngineStatus(engine.engine_id, engine.backend, wanted - missing, wanted, len(left))
 
 
-def last_written(store: Store) -> dict[str, datetime]:
+def last_written(store: Store, newest: datetime | None) -> dict[str, datetime]:
     """When the newest part, the results and the page were written, as far as they exist."""
-    found = {
-        name: store.folder.last_written(name) for name in (SAMPLES, RESULTS, result_files.PAGE)
-    }
-    return {name: when for name, when in found.items() if when is not None}
+    tables = {name: store.folder.last_written(name) for name in (RESULTS, result_files.PAGE)}
+    return {name: when for name, when in {SAMPLES: newest, **tables}.items() if when is not None}
 
 
 def lines(status: Status, now: float | None = None) -> Iterator[tuple[str, str]]:

@@ -21,6 +21,9 @@ from raysweep.spec import Benchmark, EngineSpec
 # These two outcomes cast a vote. The others do not, but stay in the denominator.
 CORRECT, WRONG = 0, 1
 
+# The samples of these may change if they run again (`schemas.SAMPLES`).
+MAY_CHANGE = ("seeded", "unseeded", "resumed")
+
 # All that is read of a part. Texts and token ids, which are nearly all of its bytes, are not.
 ANSWER_COLUMNS = tuple(
     f"answers.list.element.{leaf}"
@@ -57,6 +60,8 @@ class Tally:
     finishes          of the traces that were made up to the largest budget, the number by the way they ended
     right             1 for a sample that is correct, 0 for another, -1 for one that is missing:
                       [budgets, questions, samples]
+    reused_tokens, recomputed_tokens  thinking tokens before answers that were prompts of their own
+    seeded_samples    samples that may change if they run again, in another batch
     """
 
     engine: EngineSpec
@@ -73,6 +78,9 @@ class Tally:
     n_samples_read: int
     finishes: Mapping[str, int]
     right: NDArray[np.int8]
+    reused_tokens: int
+    recomputed_tokens: int
+    seeded_samples: int
 
     @cached_property
     def samples(self) -> Ints:
@@ -146,7 +154,15 @@ def tally(
         n_samples_read=samples.num_rows,
         finishes=_finishes(samples, token_budgets[-1]),
         right=_right(answers, samples["sample_index"].to_numpy(), shape),
+        reused_tokens=_sum(samples["reused_tokens"]),
+        recomputed_tokens=_sum(samples["recomputed_tokens"]),
+        seeded_samples=int((positions(samples["reproducible"], MAY_CHANGE) >= 0).sum()),
     )
+
+
+def _sum(column: pa.ChunkedArray) -> int:
+    """The sum of a column of whole numbers; nulls count as 0."""
+    return int(column.fill_null(0).to_numpy().sum())
 
 
 def _right(answers: "Answers", sample_index: Ints, shape: tuple[int, int]) -> NDArray[np.int8]:
@@ -237,14 +253,17 @@ def _outcomes(names: pa.Array) -> Ints:
 
 
 def _wrong_classes(answers: Answers, shape: tuple[int, int]) -> Ints:
-    """For each cell the number of samples of each distinct wrong answer: [budgets, questions, classes]."""
+    """For each cell the number of samples of each distinct wrong answer: [budgets, questions, classes].
+
+    The most frequent comes first, so that the order in which answers were met changes nothing.
+    """
     is_wrong = answers.outcome == WRONG
     n_choices = int(answers.choice.max(initial=0)) + 2
     keys = answers.cell[is_wrong] * n_choices + answers.choice[is_wrong] + 1
-    distinct, sizes = np.unique(
-        keys, return_counts=True
-    )  # sorted, so a cell's choices are adjacent
+    distinct, sizes = np.unique(keys, return_counts=True)
     cell = distinct // n_choices
+    order = np.lexsort((-sizes, cell))
+    cell, sizes = cell[order], sizes[order]
     rank = np.arange(len(cell)) - np.searchsorted(cell, cell)
     classes = np.zeros((shape[0] * shape[1], int(rank.max(initial=-1)) + 1), dtype=np.int64)
     classes[cell, rank] = sizes

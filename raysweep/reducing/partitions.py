@@ -5,11 +5,14 @@ the columns that are counted are read, strings as dictionaries. The result is ro
 thousandth of what was read.
 """
 
+import itertools
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,19 +22,16 @@ from numpy.typing import NDArray
 
 from raysweep.grading.equivalence import Equivalence
 from raysweep.metrics import Floats
-from raysweep.reducing.answer_counts import COLUMNS, DICTIONARIES, Ints, positions, tally
+from raysweep.reducing.answer_counts import COLUMNS, DICTIONARIES, Ints, Tally, positions, tally
 from raysweep.reducing.scenarios import Scenario, make_scenarios
 from raysweep.run_config import Sweep
+from raysweep.shard import Place
 from raysweep.spec import Benchmark, EngineSpec
-from raysweep.storage import damaged
 from raysweep.storage.damaged import DamagedPartError
-from raysweep.storage.part import part_name
+from raysweep.storage.rescue import rescued
 from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store
 from raysweep.system.workers import Workers
-
-# The samples of these may change if they run again (`schemas.SAMPLES`).
-MAY_CHANGE = ("seeded", "unseeded", "resumed")
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,25 @@ class Partition:
     """What the plan knows about one engine on one benchmark.
 
     described  the engine's row of engines.parquet
-    finished   for each finished shard, the ids of the questions that count
+    finished   for the place of each finished part, the ids of the questions that count
+    rests_on   names all that its votes follow from (`stored_votes`); "" if that is unknown
     """
 
     engine: EngineSpec
     benchmark: str
     described: Mapping[str, Any]
-    finished: Mapping[str, tuple[str, ...]]
+    finished: Mapping[Place, tuple[str, ...]]
     shards_missing: int
+    rests_on: str = ""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The votes of a partition, and what was lost of it (`Read`)."""
+
+    votes: Tally
+    set_aside: tuple[str, ...] = ()
+    lost: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,7 +68,7 @@ class Reduced:
     samples_missing                   those that are missing, or go up to fewer token budgets
     finishes                          traces up to the largest budget by the way they ended
     lengths                           mean thinking tokens of each question at the largest budget: [questions]
-    set_aside                         parts that could not be read, by their new paths
+    set_aside                         files that could not be read, by their new paths
     reused_tokens, recomputed_tokens  thinking tokens before answers that were prompts of their own
     seeded_samples                    samples that may change if they run again, in another batch
     right                             1 for a correct sample, 0 for another, -1 for a missing one:
@@ -83,58 +94,61 @@ class Reduced:
     right: NDArray[np.int8]
 
 
-def reduce_here(partitions: Sequence[Partition], sweep: Sweep, store: Store) -> list[Reduced]:
-    """Reduce all partitions in this process, in order. The next one is read while one is counted."""
+def count_here(partitions: Sequence[Partition], sweep: Sweep, store: Store) -> Iterator[Counted]:
+    """Count all partitions in this process, in order. The next one is read while one is counted."""
     with Workers(os.cpu_count() or 1) as workers:
         known = Equivalence(workers)
         reads = _read_ahead(partitions, sweep, store)
-        pairs = zip(partitions, reads, strict=True)
-        return [reduce_partition(partition, sweep, read, known) for partition, read in pairs]
+        for partition, read in zip(partitions, reads, strict=True):
+            yield count(partition, sweep, read, known)
 
 
 @dataclass(frozen=True)
 class Read:
-    """The samples that the run asks for, each once, and the damaged parts that were set aside."""
+    """The samples that the run asks for, each once, and the damaged files that were set aside.
+
+    lost  the number of parts in these files that could not be read
+    """
 
     samples: pa.Table
     set_aside: tuple[str, ...]
+    lost: int = 0
 
 
-def reduce_partition(
-    partition: Partition, sweep: Sweep, read: Read, equivalence: Equivalence
-) -> Reduced:
-    """One partition, from its samples to its scenarios."""
-    samples, benchmark = read.samples, _benchmark(partition, sweep)
-    votes = tally(samples, partition.engine, benchmark, sweep.token_budgets, equivalence)
+def count(partition: Partition, sweep: Sweep, read: Read, equivalence: Equivalence) -> Counted:
+    """The votes of one partition's samples."""
+    benchmark, budgets = _benchmark(partition, sweep), sweep.token_budgets
+    votes = tally(read.samples, partition.engine, benchmark, budgets, equivalence)
+    return Counted(votes, read.set_aside, read.lost)
+
+
+def reduce_votes(partition: Partition, sweep: Sweep, counted: Counted) -> Reduced:
+    """One partition, from its votes to its scenarios."""
+    votes = counted.votes
     made = make_scenarios(votes, sweep.group_sizes, sweep.samples, dict(partition.described))
     return Reduced(
         engine=partition.engine,
         benchmark=partition.benchmark,
         scenarios=tuple(made),
         shards=len(partition.finished) + partition.shards_missing,
-        shards_missing=partition.shards_missing + len(read.set_aside),
+        shards_missing=partition.shards_missing + counted.lost,
         samples=votes.n_samples_read,
-        samples_missing=len(benchmark.questions) * sweep.samples - int(votes.samples[-1].sum()),
+        samples_missing=votes.samples.shape[1] * sweep.samples - int(votes.samples[-1].sum()),
         tokens_generated=votes.tokens_generated,
         outcomes=votes.outcomes.sum(axis=0),
         finishes=votes.finishes,
         lengths=votes.lengths,
         longest_prompt_tokens=votes.longest_prompt_tokens,
-        set_aside=read.set_aside,
-        reused_tokens=_sum(samples["reused_tokens"]),
-        recomputed_tokens=_sum(samples["recomputed_tokens"]),
-        seeded_samples=int((positions(samples["reproducible"], MAY_CHANGE) >= 0).sum()),
+        set_aside=counted.set_aside,
+        reused_tokens=votes.reused_tokens,
+        recomputed_tokens=votes.recomputed_tokens,
+        seeded_samples=votes.seeded_samples,
         right=votes.right,
     )
 
 
 def _benchmark(partition: Partition, sweep: Sweep) -> Benchmark:
     return next(one for one in sweep.benchmarks if one.name == partition.benchmark)
-
-
-def _sum(column: pa.ChunkedArray) -> int:
-    """The sum of a column of whole numbers; nulls count as 0."""
-    return int(column.fill_null(0).to_numpy().sum())
 
 
 def _read_ahead(partitions: Sequence[Partition], sweep: Sweep, store: Store) -> Iterator[Read]:
@@ -150,24 +164,42 @@ def _read_ahead(partitions: Sequence[Partition], sweep: Sweep, store: Store) -> 
 
 
 def read_partition(partition: Partition, sweep: Sweep, store: Store) -> Read:
-    """Read a partition's samples from its parts; set damaged parts aside."""
-    engine_id = partition.engine.engine_id
-    parts, set_aside = [], []
-    for shard_id, question_ids in partition.finished.items():
-        try:
-            part = store.read_part(engine_id, shard_id, COLUMNS, DICTIONARIES)
-        except DamagedPartError:
-            set_aside.append(
-                store.path(damaged.set_aside(store.folder, part_name(engine_id, shard_id)))
-            )
-            continue
-        # A part of an earlier run may hold questions that have changed since.
-        planned = positions(part["question_id"], question_ids) >= 0
-        parts.append(part if planned.all() else part.filter(pa.array(planned)))
+    """Read a partition's samples from its parts; set damaged files aside."""
+    own = itertools.groupby(sorted(partition.finished), lambda place: place.file)
+    files = [tuple(places) for _, places in own]
+    found: dict[Place, pa.Table | DamagedPartError] = {}
+    read = store.folder.side_by_side(partial(_read_file, store), files)
+    for places, tables in zip(files, read, strict=True):
+        found |= zip(places, tables, strict=True)
+    names = {one.name: None for one in found.values() if isinstance(one, DamagedPartError)}
+    set_aside = tuple(store.path(rescued(store, name)) for name in names)
+    asked = ((found[place], ids) for place, ids in partition.finished.items())
+    parts = [_asked(table, ids) for table, ids in asked if isinstance(table, pa.Table)]
+    lost = len(found) - len(parts)
     if not parts:
-        return Read(SAMPLES.empty_table(), tuple(set_aside))
+        return Read(SAMPLES.empty_table(), set_aside, lost)
     samples = _wanted(pa.concat_tables(parts), _benchmark(partition, sweep), sweep.samples)
-    return Read(samples, tuple(set_aside))
+    return Read(samples, set_aside, lost)
+
+
+def _read_file(store: Store, places: Sequence[Place]) -> list[pa.Table | DamagedPartError]:
+    """The parts of one file. Where it is damaged, those that are not, and the error of each other one."""
+    with suppress(DamagedPartError):
+        return list(store.read_parts(places, COLUMNS, DICTIONARIES))
+    return [_read_part(store, place) for place in places]
+
+
+def _read_part(store: Store, place: Place) -> pa.Table | DamagedPartError:
+    try:
+        return store.read_part(place, COLUMNS, DICTIONARIES)
+    except DamagedPartError as error:
+        return error
+
+
+def _asked(part: pa.Table, question_ids: Sequence[str]) -> pa.Table:
+    """The samples of these questions. A part of an earlier run may hold some that have changed since."""
+    planned = positions(part["question_id"], question_ids) >= 0
+    return part if planned.all() else part.filter(pa.array(planned))
 
 
 def _wanted(samples: pa.Table, benchmark: Benchmark, n_samples: int) -> pa.Table:

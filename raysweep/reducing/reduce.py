@@ -41,18 +41,23 @@ from raysweep.reducing.scenarios import Scenario, by_benchmark
 from raysweep.reducing.stopping import NOTHING_STOPPED, Stopping, marked
 from raysweep.run_config import Sweep
 from raysweep.storage import result_files
+from raysweep.storage.reductions import FOLLOWS_FROM, REDUCTION, REDUCTION_KEY, reduction_id
 from raysweep.storage.store import Store
 from raysweep.storage.summary import add_to_summary
+from raysweep.system.linear_algebra import linear_algebra_on_one_thread
 
 BOOTSTRAP_DRAWS = 1000
 
 # The seed is fixed, so that the same samples give the same results.
 BOOTSTRAP_SEED = 1
 
+# Raised by whatever makes other results of the same votes, so that they are computed again.
+VERSION = 1
+
 
 @dataclass(frozen=True)
 class Reduction:
-    """The tables as they were written, by file name, and what was merged into summary.json."""
+    """The tables as they were written, by file name, and what summary.json says of them."""
 
     tables: Mapping[str, pa.Table]
     summary: dict[str, Any]
@@ -67,13 +72,23 @@ class Reduction:
 
 
 def write_results(
-    reduced: Sequence[Reduced], sweep: Sweep, store: Store, stopping: Stopping = NOTHING_STOPPED
+    reduced: Sequence[Reduced],
+    sweep: Sweep,
+    store: Store,
+    stopping: Stopping = NOTHING_STOPPED,
+    follows_from: str = "",
 ) -> Reduction:
-    """Write the result tables of the partitions' scenarios, and add to summary.json."""
-    reduction = _results(reduced, sweep, stopping)
+    """Write the result tables of the partitions' scenarios, and then add to summary.json.
+
+    follows_from  names all that the results follow from; "" if a later reduce shall not rely on them
+    """
+    with linear_algebra_on_one_thread():
+        reduction = _results(reduced, sweep, stopping)
+    found = reduction_id(reduction.tables, reduction.summary)
     for name, table in reduction.tables.items():
-        store.write_table(name, table)
-    add_to_summary(store, reduction.summary)
+        store.write_table(name, table, {REDUCTION_KEY: found.encode()})
+    named = {REDUCTION: found, FOLLOWS_FROM: follows_from}
+    add_to_summary(store, {**reduction.summary, **named})
     return reduction
 
 

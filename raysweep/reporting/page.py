@@ -18,7 +18,7 @@ from raysweep.reporting.adaptive_page import adaptive_section
 from raysweep.reporting.controls import comparisons, overview
 from raysweep.reporting.correlation_text import shared_luck
 from raysweep.reporting.doubts import doubts
-from raysweep.reporting.figures import all_figures
+from raysweep.reporting.drawn_figures import write_figures
 from raysweep.reporting.findings import find
 from raysweep.reporting.inflation_text import UNCLOSED, inflations
 from raysweep.reporting.page_data import page_data
@@ -28,6 +28,7 @@ from raysweep.reporting.results import Results
 from raysweep.reporting.verdict_table import HOW, Said, verdicts
 from raysweep.storage.result_files import PAGE
 from raysweep.storage.store import Store
+from raysweep.system.linear_algebra import linear_algebra_on_one_thread
 from raysweep.system.quantities import tied
 
 WEB = Path(__file__).parent / "web"
@@ -35,11 +36,10 @@ SCRIPTS = ("words.js", "sums.js", "chart.js", "tables.js", "figures.js", "page.j
 
 
 def write_report(results: Results, store: Store) -> str:
-    """Write the page and the figures into the run's folder, and return the page's address."""
-    store.write_text(PAGE, render(results))
-    for stem, encodings in all_figures(results):
-        for ending, data in encodings.items():
-            store.write_bytes(f"figures/{stem}.{ending}", data)
+    """Write the page, and the figures that have changed, and return the page's address."""
+    with linear_algebra_on_one_thread():
+        store.write_text(PAGE, render(results))
+    write_figures(results, store)
     return store.path(PAGE)
 
 

@@ -16,6 +16,7 @@ from raysweep.errors import ConfigError
 from raysweep.spec import WeightSpec
 from raysweep.storage import result_files
 from raysweep.storage.comparison_schemas import CONTROLS, CORRELATIONS, FINDINGS, INFLATION
+from raysweep.storage.reductions import check_one_reduction
 from raysweep.storage.schemas import THRESHOLDS
 from raysweep.storage.store import Store
 from raysweep.storage.summary import read_summary
@@ -105,8 +106,10 @@ class Point:
 def read_results(store: Store) -> Results:
     """The results of a run.
 
-    Raises ConfigError if an older version reduced it, whose tables lack the accuracies that are reported.
+    Raises ConfigError if an older version reduced it, whose tables lack the accuracies that are reported, and
+    if the tables belong to different reductions.
     """
+    check_one_reduction(store)
     table = store.read_table(result_files.SCENARIOS)
     if "estimate" not in table.column_names:
         raise ConfigError(
@@ -174,7 +177,11 @@ def where(table: pd.DataFrame, **wanted: Hashable) -> pd.DataFrame:
 
 
 def read_candidates(store: Store) -> dict[str, Candidates]:
-    """The scenarios of each benchmark with their scores, in the order of scenarios.parquet."""
+    """The scenarios of each benchmark with their scores, in the order of scenarios.parquet.
+
+    Raises ConfigError if the tables belong to different reductions.
+    """
+    check_one_reduction(store)
     return _candidates(
         store.read_table(result_files.SCENARIOS), store.read_table(result_files.SCORES)
     )

@@ -23,7 +23,7 @@ from raysweep.system.safe_text import printable
 MOST_DIFFERENCES, MOST_MOVEMENTS = 9, 6
 MOST_SETTINGS = 8
 
-NOT_APART = "a frontier is chosen by estimates: a place that enters or leaves need not differ by more than chance"
+NOT_APART = "chosen by estimates: a place that enters or leaves need not differ by more than chance"
 ORDER = ("entered", "left", "moved", "same")
 
 

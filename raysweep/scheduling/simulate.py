@@ -26,6 +26,7 @@ from raysweep.scheduling.simulated_world import Bar, Luck, SimulatedWorld
 from raysweep.scheduling.trace_lengths import Stream, TraceLengths
 from raysweep.shard import Shard
 from raysweep.storage.part import Part
+from raysweep.storage.part_file import place_of
 from raysweep.storage.store import Store
 
 GPUS_PER_NODE = 8
@@ -139,7 +140,7 @@ def _lengths(parts: Sequence[Part], store: Store) -> list[int]:
     """The trace lengths of some parts. The tokens of a part's forks are spread evenly over its traces."""
     lengths: list[int] = []
     for part in parts:
-        table = store.read_part(part.engine_id, part.shard_id, ["trace_tokens"])
+        table = store.read_part(place_of(part), ["trace_tokens"])
         traces: list[int] = table["trace_tokens"].to_pylist()
         forks = (part.tokens + part.kept_tokens - sum(traces)) / len(traces)
         lengths += [round(tokens + forks) for tokens in traces]

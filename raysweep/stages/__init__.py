@@ -1,6 +1,6 @@
 """The stages of a run, in order. Each reads files of the run's folder and writes files there.
 
-    plan -> prepare -> (regrade ->) generate -> reduce -> report (-> recommend, compare)
+    plan -> prepare -> (regrade ->) generate -> (compact ->) reduce -> report (-> recommend, compare)
 
 Four more check or describe: `show` prints what a model is asked, `status` how far the run is, `verify`
 whether the folder is sound, and `simulate` how long the run takes on a given cluster.
@@ -29,7 +29,7 @@ from raysweep.system.exit_status import DONE, WORK_REMAINS
 # The stages that write tables or pages, before which unfinished ones of killed commands are removed.
 WRITING_STAGES = {"plan", "generate", "reduce", "report", "compare"}
 # The stages for which damaged parts are set aside first.
-SAMPLE_STAGES = {"status", "plan", "generate", "reduce"}
+SAMPLE_STAGES = {"status", "plan", "generate", "compact", "reduce"}
 
 
 def run_stages(config: RunConfig, document: Document, definitions: tuple[Path, ...] = ()) -> int:
@@ -61,7 +61,7 @@ def run_stages(config: RunConfig, document: Document, definitions: tuple[Path, .
 def drives(config: RunConfig) -> bool:
     """Whether the run writes, rewrites or moves samples, for which it takes the lease."""
     repairs = "verify" in config.stages and config.verify.repair
-    return repairs or bool({"generate", "regrade"} & set(config.stages))
+    return repairs or bool({"generate", "regrade", "compact"} & set(config.stages))
 
 
 @contextmanager

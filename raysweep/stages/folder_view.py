@@ -1,11 +1,14 @@
 """What a run's folder holds and what is left to do, read once for all stages of a command.
 
-The footer of each part is read once. A later look lists the folder again and reads only the footers of new
-parts. The plan and its cost follow from the parts, and from the records of decisions if the run is adaptive.
-They are made again only if these have changed.
+The note of each part is read once (`storage.notes`). A later look lists the folder again and reads only what
+has changed. The plan and its cost follow from the parts, and from the records of decisions if the run is
+adaptive. They are made again only if these have changed.
 """
 
 from collections.abc import Callable
+from datetime import datetime
+
+import pyarrow as pa
 
 from raysweep.adaptive.rounds import Rounds, restored
 from raysweep.planning.estimate import Estimate, estimates
@@ -14,9 +17,12 @@ from raysweep.planning.loads import loads_of, noted_loads
 from raysweep.planning.plan import Plan, make_plan
 from raysweep.planning.plan_tables import write_plan
 from raysweep.run_config import RunConfig
-from raysweep.storage.damaged import DamagedPartError, set_aside
+from raysweep.storage.damaged import set_aside
+from raysweep.storage.notes import Notes, look
 from raysweep.storage.part import Part
+from raysweep.storage.part_file import once, place_of
 from raysweep.storage.store import Store
+from raysweep.system.collecting import rare_collections
 
 
 class FolderView:
@@ -27,7 +33,8 @@ class FolderView:
     ):
         """`tell` hears the new path of each damaged part that was set aside."""
         self.config, self.store, self.tell = config, store, tell
-        self._notes: dict[str, Part] | None = None  # what each footer says, by file name
+        self._notes: Notes | None = None
+        self._parts: tuple[Part, ...] = ()
         self._rounds: Rounds | None = None
         self._plan: Plan | None = None
         self._costs: tuple[Estimate, ...] | None = None
@@ -39,15 +46,14 @@ class FolderView:
         A damaged part is renamed, so that it no longer counts, and told. Raises ConfigError for a part of
         another schema version.
         """
-        before = self._notes or {}
-        notes: dict[str, Part] = {}
-        for name in self.store.part_names():
-            try:
-                notes[name] = before[name] if name in before else self.store.read_note(name)
-            except DamagedPartError:
-                self.tell(self.store.path(set_aside(self.store.folder, name)))
-        if notes != self._notes:
-            self._notes, self._plan, self._costs = notes, None, None
+        with rare_collections():
+            notes = look(self.store, self._notes or Notes())
+        pa.default_memory_pool().release_unused()
+        for name in notes.damaged:
+            self.tell(self.store.path(set_aside(self.store.folder, name)))
+        if self._notes is None or not _same(notes, self._notes):
+            self._parts, self._plan, self._costs = tuple(once(notes.parts)), None, None
+        self._notes = notes
         self._look_at_records()
 
     def _look_at_records(self) -> None:
@@ -58,16 +64,31 @@ class FolderView:
             self._rounds, self._plan, self._costs = found, None, None
 
     def forget(self) -> None:
-        """Read every footer again at the next look, because parts were rewritten under their names."""
+        """Trust nothing that was seen at the next look, because parts were rewritten under their names."""
         self._notes = None
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """All finished parts, in the order of their names."""
+        """All finished parts, each once, in the order of their names."""
         if self._notes is None:
             self.look()
-        assert self._notes is not None
-        return tuple(self._notes.values())
+        return self._parts
+
+    @property
+    def newest(self) -> datetime | None:
+        """When the newest part was written. None if there is none."""
+        if self._notes is None:
+            self.look()
+        return self._notes.newest if self._notes else None
+
+    @property
+    def copied(self) -> set[str]:
+        """The engines of which a part lies in two files, because compaction was cut short."""
+        parts, every = self.parts, self._notes.parts if self._notes else ()
+        if len(every) == len(parts):
+            return set()
+        counted = set(map(place_of, parts))
+        return {part.engine_id for part in every if place_of(part) not in counted}
 
     @property
     def _streams(self) -> set[str]:
@@ -85,7 +106,8 @@ class FolderView:
         """Every shard that the run wants so far, finished or missing."""
         parts, rounds = self.parts, self.rounds
         if self._plan is None:
-            self._plan = make_plan(self.config, parts, rounds.demands() if rounds else None)
+            with rare_collections():
+                self._plan = make_plan(self.config, parts, rounds.demands() if rounds else None)
         return self._plan
 
     @property
@@ -102,3 +124,11 @@ class FolderView:
         if self._written is not self.plan:
             write_plan(self.config, self.plan, self.costs, self.store)
             self._written = self.plan
+
+
+def _same(notes: Notes, before: Notes) -> bool:
+    """Whether the same parts lie in the same files."""
+    if notes is before:
+        return True
+    files = ([part.file for part in one.parts] for one in (notes, before))
+    return notes.parts == before.parts and next(files) == next(files)

@@ -12,8 +12,11 @@ from raysweep.planning.lengths import run_lengths
 from raysweep.planning.loads import loads_of, noted_loads
 from raysweep.planning.unfit import held
 from raysweep.progress.sessions import note_killed_session, note_session
+from raysweep.scheduling.loop import Event, Finished
 from raysweep.scheduling.losses import Failure
+from raysweep.scheduling.schedule import Schedule
 from raysweep.shard import Shard
+from raysweep.stages.compact import show_compacted
 from raysweep.stages.context import RED, Context
 from raysweep.stages.folder import note_origin
 from raysweep.stages.grading_checks import check_golds, check_graders_work
@@ -21,6 +24,7 @@ from raysweep.stages.sampling import sampling_of
 from raysweep.storage.summary import add_to_summary
 from raysweep.system.exit_status import DONE, WORK_REMAINS
 from raysweep.system.quantities import plural
+from raysweep.upkeep.compacting import Compactor, Countdown, compactor_of, in_many_files
 from raysweep.upkeep.growing import check_growing
 from raysweep.upkeep.regrade import check_graders
 
@@ -53,6 +57,8 @@ def _generate(run: Context, sampling: "FolderSampling | None") -> int:
             check_golds(config)
     else:
         run.say("generate", "nothing to do: every shard is finished")
+        with compactor_of(config, run.store, parts) as compactor:
+            _compact(run, compactor, run.folder.copied)
         return DONE
     lengths = run_lengths(config)
     shards, unfit = held(config, shards, lengths, run.known_gpus)
@@ -83,20 +89,29 @@ def _generate(run: Context, sampling: "FolderSampling | None") -> int:
     note_origin(run.store, run.document)
     run.say("generate", "starting Ray")
     samples = 0 if sampling else sum(shard.samples for shard in shards)
-    with watching(run.store, run.console, samples) as watch:
-        outcome = make(
-            with_prompts(shards, prompts),
-            run.store,
-            config,
-            lengths,
-            watch=watch,
-            ended=ended,
-            parts=parts,
-            tell=lambda line: run.say("refused", line, RED),
-            loads=loads_of(noted_loads(run.store), planned.engines),
-            sampling=sampling,
-        )
-    run.folder.look()
+    with compactor_of(config, run.store, parts, planned.to_do) as compactor:
+        with watching(run.store, run.console, samples) as watch:
+            countdown = Countdown(planned.to_do, compactor)
+
+            def hear(schedule: Schedule, event: Event | None) -> None:
+                watch(schedule, event)
+                if isinstance(event, Finished) and sampling is None:
+                    countdown.finished(event.task.shard)
+
+            outcome = make(
+                with_prompts(shards, prompts),
+                run.store,
+                config,
+                lengths,
+                watch=hear,
+                ended=ended,
+                parts=parts,
+                tell=lambda line: run.say("refused", line, RED),
+                loads=loads_of(noted_loads(run.store), planned.engines),
+                sampling=sampling,
+            )
+        done = sampling is None or sampling.rounds.done
+        _compact(run, compactor, _done(run) if done else set())
     show_unfit(run, outcome.unfit)
     planned = run.folder.plan
     whole = outcome.shards + len(planned.to_do) if sampling else len(shards)
@@ -105,6 +120,19 @@ def _generate(run: Context, sampling: "FolderSampling | None") -> int:
     if sampling is not None:
         remains = remains or planned.to_do or not sampling.rounds.done
     return WORK_REMAINS if remains else DONE
+
+
+def _done(run: Context) -> set[str]:
+    """The engines for which the plan has nothing left, and which have parts in many files."""
+    run.folder.look()
+    left = {shard.engine.engine_id for shard in run.folder.plan.to_do}
+    return (in_many_files(run.folder.parts) | run.folder.copied) - left
+
+
+def _compact(run: Context, compactor: Compactor, engine_ids: Iterable[str]) -> None:
+    for engine_id in sorted(engine_ids):
+        compactor.compact(engine_id)
+    show_compacted(run, compactor)
 
 
 def show_unfit(run: Context, unfit: Sequence[Shard]) -> None:

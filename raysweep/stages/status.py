@@ -9,7 +9,7 @@ from raysweep.system.exit_status import DONE, WORK_REMAINS
 
 def run_stage(run: Context) -> int:
     """Print how far the run is, and what is missing."""
-    found = read_status(run.folder.plan, run.store)
+    found = read_status(run.folder.plan, run.store, run.folder.newest)
     for label, text in lines(found):
         run.say(label, text)
     rounds = run.folder.rounds

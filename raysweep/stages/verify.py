@@ -1,17 +1,23 @@
 """The stage verify: report what is wrong in a run's folder, and move it aside if the user asks for that."""
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
+from itertools import starmap
 
 from rich.console import Console
 from rich.progress import track
 
 from raysweep.run_config import RunConfig
 from raysweep.stages.context import Context
-from raysweep.storage.damaged import set_aside
+from raysweep.storage.rescue import rescued
 from raysweep.storage.store import Store
 from raysweep.system.exit_status import DONE, WORK_REMAINS
 from raysweep.system.quantities import plural
-from raysweep.upkeep.verify import Problem, check_doubles, check_parts, check_prompts, check_tables
+from raysweep.upkeep.problems import Problem
+from raysweep.upkeep.verify import check_doubles, check_parts, check_prompts
+from raysweep.upkeep.verify_folder import check_folder_files, check_missing
+from raysweep.upkeep.verify_index import check_index
+from raysweep.upkeep.verify_tables import check_tables
 
 
 def run_stage(run: Context) -> int:
@@ -36,18 +42,22 @@ def verify_run(config: RunConfig, store: Store, console: Console, say: Say) -> b
     reading = check_parts(config, store, names)
     checked = list(track(reading, "verify", len(names), console=console))
     problems = [problem for one in checked for problem in one.problems]
-    sound = [one.part for one in checked if one.part]
-    problems += [*check_doubles(config, sound), *check_prompts(sound)]
-    problems += check_tables(store)
+    sound = [part for one in checked for part in one.parts]
+    problems += [*check_doubles(sound), *check_prompts(sound)]
+    if not problems:  # which would be why samples are missing
+        problems += check_missing(config, store, sound)
+    problems += [*check_tables(store), *check_folder_files(store, names)]
+    parts = sum(one.held for one in checked)
+    problems += starmap(Problem, check_index(store, sound))
     rows, unsealed = sum(one.rows for one in checked), sum(not one.sealed for one in checked)
     found = plural(len(problems), "problem") if problems else "no problem"
     say(
         "verify",
-        f"{found} found in {plural(rows, 'sample')} of {plural(len(names), 'part')}",
+        f"{found} found in {plural(rows, 'sample')} of {plural(parts, 'part')}",
         PLAIN,
     )
     if unsealed:
-        say("", f"{plural(unsealed, 'part')} without a seal: only their pages were checked", PLAIN)
+        say("", f"{plural(unsealed, 'file')} without a seal: only their pages were checked", PLAIN)
     for problem in problems:
         say("wrong", f"{store.path(problem.name)}: {problem.text}", RED)
     return not problems or _mended(config, store, problems, say)
@@ -55,11 +65,14 @@ def verify_run(config: RunConfig, store: Store, console: Console, say: Say) -> b
 
 def _mended(config: RunConfig, store: Store, problems: Sequence[Problem], say: Say) -> bool:
     """Move aside what can be made again. Gives whether this command makes it again and nothing is left."""
-    mended = sorted({problem.name for problem in problems if problem.mended})
+    mended: dict[str, set[str]] = defaultdict(set)
+    for problem in problems:
+        if problem.mended:
+            mended[problem.name].add(problem.shard_id)
     if not config.verify.repair:
         files = plural(len(mended), "file")
         say("", f"verify.repair=true moves {files} aside, so that they are made again", PLAIN)
         return False
-    for name in mended:
-        say("aside", store.path(set_aside(store.folder, name)), PLAIN)
+    for name, shard_ids in sorted(mended.items()):
+        say("aside", store.path(rescued(store, name, shard_ids)), PLAIN)
     return all(problem.mended for problem in problems) and set(config.stages) >= REMAKING

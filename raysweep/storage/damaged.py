@@ -1,15 +1,13 @@
 """Damaged files: the error that names one, and the new name under which it is kept.
 
-A damaged part is renamed, so nothing is lost, it counts no more, and its samples are made again.
+A damaged part is renamed, so nothing is lost, it counts no more, and its samples are made again. Readers of
+data sets ignore files whose names begin with an underscore.
 """
 
 import pyarrow as pa
 
 from raysweep.errors import ConfigError
 from raysweep.storage.files import Folder
-
-# The suffix of a damaged part's new name.
-ASIDE = ".damaged"
 
 # What reading a damaged part may raise.
 Damage = (pa.ArrowException, ConfigError, KeyError, ValueError)
@@ -27,5 +25,11 @@ class DamagedPartError(ConfigError):
 
 def set_aside(folder: Folder, name: str) -> str:
     """Rename a damaged file, so that it is one no more. Gives its new name."""
-    folder.move(name, name + ASIDE)
-    return name + ASIDE
+    folder.move(name, aside_name(name))
+    return aside_name(name)
+
+
+def aside_name(name: str) -> str:
+    """The name of a damaged file that was set aside."""
+    place, slash, own = name.rpartition("/")
+    return f"{place}{slash}_{own}.damaged"

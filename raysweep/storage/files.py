@@ -1,32 +1,78 @@
 """Files below a folder, on any file system that pyarrow knows. Each is published whole or not at all.
 
-On a disk and on NFS, a file is written beside its target, synced and renamed over it, and then its folder is
-synced. This needs no locks, and no reader sees half a file. An object store publishes an upload whole when
-it is closed, and pyarrow closes it even after an error. So a file is complete in memory before its upload
-begins, and nothing interrupts the thread that uploads it. Transient errors are retried (`trouble`).
+Transient errors are retried (`trouble`). Requests to an object store go through its gate (`in_flight`), and a
+small file takes one of them once its size is known.
 """
 
 import os
-import threading
 import time
-import uuid
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatch
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 from pyarrow import fs
 
-from raysweep.errors import ConfigError, StorageRefused, shown
+from raysweep.errors import ConfigError, shown
 from raysweep.storage.address import is_local, unfolded
-from raysweep.storage.trouble import is_refusal, persistently
+from raysweep.storage.in_flight import MOST, Gate, side_by_side
+from raysweep.storage.listing import LISTING, file_names, file_rows
+from raysweep.storage.publishing import publish
+from raysweep.storage.trouble import is_refusal, persistently, refused
 
+if TYPE_CHECKING:
+    from pyarrow.parquet import FileMetaData
+
+Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+# A file on an object store that is no larger is read whole, by one request.
+WHOLE_BELOW = 4_000_000
+# Work on files of a disk or of NFS that is done at once.
+LOCAL_WIDTH = 8
+
+
+class MissingFileError(ConfigError):
+    """A file that should be read is not there."""
+
+
+@lru_cache(maxsize=64)
+def _located(address: str) -> tuple[fs.FileSystem, str, Gate | None]:
+    """The file system of an address, the path there, and the gate for requests, which a disk has none of."""
+    if is_local(address):
+        return fs.LocalFileSystem(), os.path.abspath(address), None
+    # Each client has as many connections as pyarrow has threads for I/O when it is made.
+    pa.set_io_thread_count(max(pa.io_thread_count(), MOST))
+    try:
+        filesystem, path = fs.FileSystem.from_uri(_quick(unfolded(address)))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise ConfigError(
+            f"out: {shown(address)} is not an address that pyarrow knows ({error}); "
+            "write a folder, or a file://, s3:// or gs:// address"
+        ) from error
+    path = path.rstrip("/")
+    if isinstance(filesystem, fs.LocalFileSystem):
+        return filesystem, path, None
+    if not path:
+        raise ConfigError(f"out: {shown(address)} names no bucket; write {address}bucket/…")
+    return filesystem, path, _gate(unfolded(address).split("/")[2])
+
+
+@lru_cache(maxsize=64)
+def _gate(storage: str) -> Gate:
+    return Gate()
+
+
+def _quick(address: str) -> str:
+    """The address with the option that uploads a small file by one request instead of three."""
+    if not address.startswith("s3://") or "allow_delayed_open" in address:
+        return address
+    return f"{address}{'&' if '?' in address else '?'}allow_delayed_open=true"
 
 
 @dataclass(frozen=True)
@@ -41,22 +87,25 @@ class Folder:
     address: str
 
     @cached_property
-    def _located(self) -> tuple[fs.FileSystem, str]:
-        if is_local(self.address):
-            return fs.LocalFileSystem(), os.path.abspath(self.address)
-        try:
-            filesystem, path = fs.FileSystem.from_uri(unfolded(self.address))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
-            raise ConfigError(
-                f"out: {shown(self.address)} is not an address that pyarrow knows ({error}); "
-                "write a folder, or a file://, s3:// or gs:// address"
-            ) from error
-        path = path.rstrip("/")
-        if not path and not isinstance(filesystem, fs.LocalFileSystem):
-            raise ConfigError(
-                f"out: {shown(self.address)} names no bucket; write {self.address}bucket/…"
-            )
-        return filesystem, path
+    def _place(self) -> tuple[fs.FileSystem, str, Gate | None]:
+        return _located(self.address)
+
+    @property
+    def width(self) -> int:
+        """How many files are worth reading or writing at once."""
+        return MOST if self._place[2] else LOCAL_WIDTH
+
+    def side_by_side(
+        self,
+        act: Callable[[Item], Result],
+        items: Iterable[Item],
+        bytes_of: Callable[[Item], int] = lambda item: 0,
+    ) -> Generator[Result]:
+        """The results of `act`, which reads or writes files of this folder, in the order of the items.
+
+        bytes_of  the bytes that an item has in memory (`in_flight.side_by_side`)
+        """
+        return side_by_side(act, items, self.width, bytes_of)
 
     def _do(
         self, name: str, act: Callable[[fs.FileSystem, str], Result], changes: bool = False
@@ -67,19 +116,17 @@ class Folder:
         """
 
         def attempt() -> Result:
-            filesystem, root = self._located
-            return act(filesystem, f"{root}/{name}")
+            filesystem, root, gate = self._place
+            with gate.slot() if gate else nullcontext():
+                return act(filesystem, f"{root}/{name}")
 
         try:
             return persistently(attempt, f"access to {name} in the run's folder")
         except OSError as error:
             if changes or is_refusal(error):
-                raise StorageRefused(
-                    f"storage: {name} in the run's folder cannot be {'written' if changes else 'read'} "
-                    f"({error}); give this user the right to read and write there, or mend what stands in "
-                    "the way, and run the same command to continue"
-                ) from error
-            raise ConfigError(
+                raise refused(name, error, changes) from error
+            kind = MissingFileError if isinstance(error, FileNotFoundError) else ConfigError
+            raise kind(
                 f"out: {name} in the run's folder cannot be read or written ({error}); choose another "
                 "folder or address, or remove the file if it is damaged"
             ) from error
@@ -92,26 +139,90 @@ class Folder:
         return self._do(name, _is_file)
 
     def read(self, name: str, how: Callable[[pa.NativeFile], Result]) -> Result:
-        """The result of `how` for the open file. After an error it is called again."""
+        """The result of `how` for the open file. After an error it is called again.
+
+        Raises MissingFileError if the file is missing.
+        """
 
         def act(filesystem: fs.FileSystem, path: str) -> Result:
             with filesystem.open_input_file(path) as file:
-                return how(file)
+                if isinstance(filesystem, fs.LocalFileSystem) or file.size() > WHOLE_BELOW:
+                    return how(file)
+                return how(pa.BufferReader(file.read()))
+
+        return self._do(name, act)
+
+    def read_footer(self, name: str, size: int) -> "FileMetaData | None":
+        """The footer of a Parquet file of this size by one request, unchecked. None on a disk.
+
+        An object store checks what it holds and sends. pyarrow asks for the size of a file that it opens,
+        but not of a fragment of a data set. Raises as `read` does, and pyarrow's errors.
+        """
+        if self._place[2] is None:
+            return None
+        from pyarrow.dataset import ParquetFileFormat
+
+        def act(filesystem: fs.FileSystem, path: str) -> "FileMetaData":
+            return ParquetFileFormat().make_fragment(path, filesystem, file_size=size).metadata
 
         return self._do(name, act)
 
     def write(self, name: str, data: bytes) -> None:
         """Publish a whole file and replace any file of that name."""
-        self._do(name, lambda filesystem, path: _publish(filesystem, path, data), changes=True)
+        self._do(name, lambda filesystem, path: publish(filesystem, path, data), changes=True)
+
+    def write_if_possible(self, name: str, data: bytes) -> bool:
+        """Publish a whole file that nobody needs. Tries once, and gives whether it could."""
+        filesystem, root, _ = self._place
+        try:
+            publish(filesystem, f"{root}/{name}", data)
+        except OSError:
+            return False
+        return True
 
     def names(self, below: str) -> list[str]:
         """The files at any depth in the folder `below`, sorted. Empty if the folder is missing."""
 
         def act(filesystem: fs.FileSystem, path: str) -> list[str]:
+            return [f"{below}{file.removeprefix(path)}" for file in file_names(filesystem, path)]
+
+        return self._do(below, act)
+
+    def listing(self, below: str) -> pa.Table:
+        """The files at any depth in the folder `below`, with the columns of LISTING, sorted by name."""
+
+        def act(filesystem: fs.FileSystem, path: str) -> pa.Table:
+            rows = file_rows(filesystem, path)
+            named = [(f"{below}{file.removeprefix(path)}", *facts) for file, *facts in rows]
+            return pa.table([*zip(*named, strict=True)] or [[], [], []], schema=LISTING)
+
+        return self._do(below, act)
+
+    def folders(self, below: str) -> list[str]:
+        """The folders at any depth in the folder `below`, sorted."""
+
+        def act(filesystem: fs.FileSystem, path: str) -> list[str]:
             selector = fs.FileSelector(path, allow_not_found=True, recursive=True)
             found = filesystem.get_file_info(selector)
-            files = (info.path for info in found if info.type == fs.FileType.File)
-            return sorted(f"{below}{file.removeprefix(path)}" for file in files)
+            folders = (info.path for info in found if info.type == fs.FileType.Directory)
+            return sorted(f"{below}{folder.removeprefix(path)}" for folder in folders)
+
+        return self._do(below, act)
+
+    def versions(self, below: str) -> dict[str, str]:
+        """The size and the time of writing of the files at any depth in the folder `below`, by name.
+
+        A file that is written again has another version. Empty if the folder is missing.
+        """
+
+        def act(filesystem: fs.FileSystem, path: str) -> dict[str, str]:
+            selector = fs.FileSelector(path, allow_not_found=True, recursive=True)
+            found = filesystem.get_file_info(selector)
+            return {
+                f"{below}{info.path.removeprefix(path)}": f"{info.size}-{info.mtime_ns}"
+                for info in found
+                if info.type == fs.FileType.File
+            }
 
         return self._do(below, act)
 
@@ -170,66 +281,3 @@ class Folder:
 
 def _is_file(filesystem: fs.FileSystem, path: str) -> bool:
     return filesystem.get_file_info(path).type == fs.FileType.File
-
-
-def _publish(filesystem: fs.FileSystem, path: str, data: bytes) -> None:
-    if isinstance(filesystem, fs.LocalFileSystem):
-        _publish_local(path, data)
-    else:
-        _uninterrupted(lambda: _upload(filesystem, path, data))
-
-
-def _publish_local(target: str, data: bytes) -> None:
-    """Write beside the target and rename into place. A failure leaves no file behind."""
-    folder, name = os.path.split(target)
-    os.makedirs(folder, exist_ok=True)
-    temporary = f"{folder}/.{name}.{uuid.uuid4().hex}.tmp"
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-        _sync_folder(folder)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        raise
-
-
-def _sync_folder(folder: str) -> None:
-    """Make a rename survive a power cut. Some file systems cannot sync a folder and raise OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        with suppress(OSError):
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _upload(filesystem: fs.FileSystem, path: str, data: bytes) -> None:
-    with filesystem.open_output_stream(path) as stream:
-        stream.write(data)
-
-
-def _uninterrupted(act: Callable[[], None]) -> None:
-    """Call `act` in its own thread, because an interruption of this one would close an unfinished upload.
-
-    The thread is always waited for, so an interruption takes effect after it.
-    """
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            act()
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        thread.join()
-    finally:
-        thread.join()
-    if errors:
-        raise errors[0]

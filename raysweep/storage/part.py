@@ -1,9 +1,9 @@
-"""A part is the file of a finished shard. Its metadata describe it, and its name follows from the shard."""
+"""A part is what a finished shard left. Its note describes it, and its name follows from the shard."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
@@ -15,10 +15,9 @@ from raysweep.system.json_text import parsed_json
 PART_KEY = b"raysweep.part"
 # A longer gold answer is named by its hash in the metadata.
 LONGEST_GOLD = 200
-PART_NAME = re.compile(r"/shard-[^/]*\.parquet$")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Part:
     """What a finished part holds.
 
@@ -34,6 +33,7 @@ class Part:
     prompts       hash of the prompt as the model read it (`prompt_name`), by question id
     version       the schema version of its file; parts of version 1 have no prompts
     kept_tokens   tokens of its samples that a part up to fewer token budgets had already, forks included
+    file          the file in which it lies, if it was read; no part of its note
     """
 
     engine_id: str
@@ -52,6 +52,7 @@ class Part:
     prompts: dict[str, str] = field(default_factory=dict)
     version: int = SCHEMA_VERSION
     kept_tokens: int = 0
+    file: str = field(default="", compare=False)
 
     def holds(self, question: Question) -> bool:
         """Whether it has samples of that question, asked as the question is now."""
@@ -77,7 +78,7 @@ class Part:
 
     @property
     def name(self) -> str:
-        """The name of its file in the run's folder."""
+        """Its name, which is that of its file until it is moved into a compacted one."""
         return part_name(self.engine_id, self.shard_id)
 
 
@@ -85,6 +86,7 @@ def part_name(engine_id: str, shard_id: str) -> str:
     return f"samples/engine={engine_id}/shard-{shard_id}.parquet"
 
 
+@lru_cache(maxsize=1 << 14)
 def gold_name(gold: str) -> str:
     """The name of a gold answer in a part's metadata: itself, or its hash if it is long."""
     return gold if len(gold) <= LONGEST_GOLD else f"hash {content_hash(gold)}"
@@ -96,15 +98,21 @@ def prompt_name(rendered: str) -> str:
 
 
 def encoded(part: Part) -> bytes:
-    return json.dumps(asdict(part)).encode()
+    note = asdict(part)
+    del note["file"]
+    return json.dumps(note).encode()
 
 
 def decoded(data: bytes) -> Part:
-    """A part from its metadata. Unknown fields of a newer raysweep are ignored. Raises ValueError."""
-    values = parsed_json(data)
+    """A part from its note. Raises ValueError."""
+    return of_note(parsed_json(data))
+
+
+def of_note(values: object) -> Part:
+    """A part from its note as read. Unknown fields of a newer raysweep are ignored. Raises ValueError."""
     if not isinstance(values, Mapping):
         raise ValueError("it does not say what it holds")
-    known = {one.name: values[one.name] for one in fields(Part) if one.name in values}
+    known = {name: values[name] for name in EXPECTED if name in values}
     for name, value in known.items():
         if not _fits(name, value):
             raise ValueError(f"its {name} is not of type {EXPECTED[name].__name__}")

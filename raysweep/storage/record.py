@@ -31,10 +31,11 @@ class Record(_Origin):
 
 def read_record(store: Store) -> Document:
     """config.yaml, which describes the folder's samples. Empty for a new folder."""
-    if not store.exists(CONFIG):
-        return {}
     try:
-        recorded = yaml.safe_load(store.read_text(CONFIG))
+        text = store.text_if_there(CONFIG)
+        if text is None:
+            return {}
+        recorded = yaml.safe_load(text)
         if not fits(recorded, Record):
             raise TypeError("its identity or its versions are no mappings, or a name is no text")
         return recorded

@@ -9,6 +9,7 @@ a digest of the footer, a digest of pages and footer, and a mark.
 
 import hashlib
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -31,8 +32,9 @@ class BrokenSealError(ValueError):
     """The file has changed since it was written."""
 
 
-def seal(data: bytes) -> bytes:
+def seal(data: bytes | memoryview) -> bytes:
     """The bytes of a Parquet file with a seal added."""
+    data = memoryview(data)  # whose pieces are no copies
     start = len(data) - END_BYTES - int.from_bytes(data[-END_BYTES : -len(MAGIC)], "little")
     pages, footer = data[:start], data[start:]
     return b"".join([pages, _seal(pages, footer), footer])
@@ -55,11 +57,26 @@ def sealed_metadata(file: pa.NativeFile) -> "FileMetaData":
     return pq.read_metadata(io.BytesIO(MAGIC + footer))
 
 
+def opened(file: pa.NativeFile, dictionaries: Sequence[str] = ()) -> pq.ParquetFile:
+    """A Parquet file with its footer checked. Pages are checked when they are read.
+
+    dictionaries  columns that are read dictionary-encoded
+    """
+    metadata = sealed_metadata(file)
+    return pq.ParquetFile(
+        file,
+        metadata=metadata,
+        read_dictionary=list(dictionaries),
+        page_checksum_verification=True,
+    )
+
+
 def check_whole(data: bytes) -> bool:
     """Whether a file has a seal. Raises BrokenSealError if the file does not match it."""
+    view = memoryview(data)  # whose pieces are no copies
     end = len(data) - _footer_bytes(data, len(data))
     start = max(0, end - SEAL_BYTES)
-    pages, seal, footer = data[:start], data[start:end], data[end:]
+    pages, seal, footer = view[:start], bytes(view[start:end]), view[end:]
     if not seal.endswith(MARK):
         return False
     if seal != _seal(pages, footer):
@@ -77,11 +94,11 @@ def _footer_bytes(tail: bytes, size: int) -> int:
     return length
 
 
-def _seal(pages: bytes, footer: bytes) -> bytes:
+def _seal(pages: memoryview, footer: memoryview) -> bytes:
     return _digest(footer) + _digest(pages, footer) + MARK
 
 
-def _digest(*data: bytes) -> bytes:
+def _digest(*data: bytes | memoryview) -> bytes:
     made = hashlib.blake2b(digest_size=DIGEST_BYTES)
     for piece in data:
         made.update(piece)

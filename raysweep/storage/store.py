@@ -6,28 +6,49 @@ work. Every Parquet file is sealed (`storage.seal`), so damage is detected. A st
 when it loses the lease.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from raysweep.errors import ConfigError
+from raysweep.shard import Place
 from raysweep.storage.address import absolute, below
 from raysweep.storage.damaged import Damage, DamagedPartError
-from raysweep.storage.files import Folder
+from raysweep.storage.encoding import parquet_bytes
+from raysweep.storage.files import Folder, MissingFileError
 from raysweep.storage.lease import LOOK_EVERY_S, Lease
-from raysweep.storage.part import PART_KEY, PART_NAME, Part, decoded, encoded, part_name
-from raysweep.storage.schemas import READABLE_VERSIONS, SAMPLES, SCHEMA_VERSION
-from raysweep.storage.seal import check_whole, seal, sealed_metadata
+from raysweep.storage.part import PART_KEY, Part, encoded
+from raysweep.storage.part_file import (
+    PART_NAME,
+    described,
+    groups_of,
+    is_compacted,
+    notes_of,
+    once,
+    tables_of,
+)
+from raysweep.storage.part_footers import check_version, footer_of, part_files
+from raysweep.storage.schemas import SAMPLES, SCHEMA_VERSION
+from raysweep.storage.seal import check_whole, opened, sealed_metadata
+from raysweep.storage.whole_file import WholeFile, whole_file
 from raysweep.system.safe_text import without_secrets
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import FileMetaData
 
 # A temporary file that is younger than this may still be in use.
 LEFTOVER_AGE_S = 3600
 # What a file is called before it is renamed into place: its name, and 32 hex digits.
 UNFINISHED = f".*.{'[0-9a-f]' * 32}.tmp"
 SAMPLES_FOLDER = "samples"
+Result = TypeVar("Result")
+
+# How often in a row a part may have moved while it is read.
+MOST_MOVES = 5
 VERSION_KEY = b"raysweep.schema_version"
 EPOCH_KEY = b"raysweep.epoch"
 
@@ -74,6 +95,13 @@ class Store:
     def read_text(self, name: str) -> str:
         return self.read_bytes(name).decode()
 
+    def text_if_there(self, name: str) -> str | None:
+        """The text of a file. None if it is missing. `exists` first would be a request more."""
+        try:
+            return self.read_text(name)
+        except MissingFileError:
+            return None
+
     def write_text(self, name: str, text: str) -> None:
         self.write_bytes(name, text.encode())
 
@@ -82,29 +110,51 @@ class Store:
         self.fence()
         self.folder.write(name, data)
 
-    def write_table(self, name: str, table: pa.Table) -> None:
-        """Publish a whole Parquet file. It carries the schema version and the lease's epoch."""
-        self.write_bytes(name, self._encoded(table, {}))
+    def write_all(self, files: Iterable[tuple[str, bytes]]) -> None:
+        """Publish whole files, given by name and content, side by side."""
+        self.fence()
+        for _ in self.folder.side_by_side(lambda file: self.folder.write(*file), files):
+            self.fence(LOOK_EVERY_S)
+
+    def write_table(
+        self, name: str, table: pa.Table, metadata: Mapping[bytes, bytes] | None = None
+    ) -> None:
+        """Publish a whole Parquet file. It carries the schema version, the lease's epoch and `metadata`."""
+        self.write_bytes(name, self._encoded([table], metadata or {}))
+
+    def update_table(self, name: str, table: pa.Table) -> None:
+        """Publish a whole Parquet file, unless it holds these rows."""
+        if not (self.exists(name) and self._holds(name, table)):
+            self.write_table(name, table)
+
+    def _holds(self, name: str, table: pa.Table) -> bool:
+        try:
+            return self.read_whole_table(name).equals(table)
+        except DamagedPartError:
+            return False
+
+    def read_metadata(self, name: str) -> Mapping[bytes, bytes]:
+        """The metadata of a Parquet file. Raises DamagedPartError if its footer cannot be read."""
+        try:
+            return self.folder.read(name, sealed_metadata).metadata or {}
+        except Damage as error:
+            raise self._damaged(name, error) from error
 
     def _encoded(
-        self, table: pa.Table, metadata: dict[bytes, bytes], version: int = SCHEMA_VERSION
+        self,
+        tables: Iterable[pa.Table],
+        metadata: Mapping[bytes, bytes],
+        version: int = SCHEMA_VERSION,
     ) -> bytes:
         stamped = {VERSION_KEY: str(version).encode(), **metadata}
         if self.lease is not None:
             stamped[EPOCH_KEY] = str(self.lease.epoch).encode()
-        sink = pa.BufferOutputStream()
-        pq.write_table(
-            table.replace_schema_metadata(stamped),
-            sink,
-            compression="zstd",
-            write_page_checksum=True,
-        )
-        return seal(sink.getvalue().to_pybytes())
+        return parquet_bytes(tables, stamped)
 
     def read_table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         try:
             return self.folder.read(
-                name, lambda file: _opened(file).read(columns=list(columns) if columns else None)
+                name, lambda file: opened(file).read(columns=list(columns) if columns else None)
             )
         except (pa.ArrowException, ValueError) as error:
             if isinstance(error, ConfigError):
@@ -118,88 +168,173 @@ class Store:
         """Publish a shard's samples under the shard's name. A part that is rewritten keeps its version."""
         if self.lease is not None:
             part = replace(part, epoch=self.lease.epoch)
-        data = self._encoded(samples, {PART_KEY: encoded(part)}, part.version)
+        data = self._encoded([samples], {PART_KEY: encoded(part)}, part.version)
         self.fence(LOOK_EVERY_S)
         self.folder.write(part.name, data)
 
+    def write_parts(self, name: str, parts: Sequence[Part], tables: Iterable[pa.Table]) -> None:
+        """Publish a compacted file: parts of one schema version, and the table of each."""
+        data = self._encoded(tables, described(parts), parts[0].version)
+        self.fence(LOOK_EVERY_S)
+        self.folder.write(name, data)
+
     def read_part(
-        self,
-        engine_id: str,
-        shard_id: str,
-        columns: Sequence[str],
-        dictionaries: Sequence[str] = (),
+        self, place: Place, columns: Sequence[str], dictionaries: Sequence[str] = ()
     ) -> pa.Table:
         """The named columns of a part.
 
         columns       nested columns are named by their path
         dictionaries  columns that are read dictionary-encoded
 
-        Raises DamagedPartError if the file exists but cannot be read as a part.
+        Raises DamagedPartError if the file exists but cannot be read as one with the part.
         """
-        name = part_name(engine_id, shard_id)
+
+        def read(found: Place) -> pa.Table:
+            table = self._read_part(found, columns, dictionaries)
+            lacking = {column.partition(".")[0] for column in columns} - set(table.column_names)
+            if lacking:
+                reason = f"it lacks {', '.join(sorted(lacking))}"
+                raise DamagedPartError(found.file, self.path(found.file), reason)
+            return table
+
+        return self._at(place, read)
+
+    def read_parts(
+        self, places: Sequence[Place], columns: Sequence[str], dictionaries: Sequence[str] = ()
+    ) -> list[pa.Table]:
+        """The named columns of several parts that lie in one file, which is opened once.
+
+        Raises as `read_part` does.
+        """
+        if len(places) > 1:
+            with suppress(MissingFileError):  # each part is looked for where it was moved
+                return self._read_parts(places, columns, dictionaries)
+        return [self.read_part(place, columns, dictionaries) for place in places]
+
+    def _read_parts(
+        self, places: Sequence[Place], columns: Sequence[str], dictionaries: Sequence[str]
+    ) -> list[pa.Table]:
+        name = places[0].file
+
+        def read(file: pa.NativeFile) -> list[pa.Table]:
+            found = opened(file, dictionaries)
+            return tables_of(found, [place.shard_id for place in places], columns)
+
+        try:
+            return self.folder.read(name, read)
+        except MissingFileError:
+            raise
+        except Damage as error:
+            raise self._damaged(name, error) from error
+
+    def _read_part(
+        self, place: Place, columns: Sequence[str] | None, dictionaries: Sequence[str] = ()
+    ) -> pa.Table:
+        name, names = place.file, None if columns is None else list(columns)
 
         def read(file: pa.NativeFile) -> pa.Table:
-            return _opened(file, dictionaries).read(columns=list(columns), use_threads=False)
+            found = opened(file, dictionaries)
+            groups = list(groups_of(found.metadata, place.shard_id))
+            return found.read_row_groups(groups, columns=names, use_threads=False)
 
         try:
             table = self.folder.read(name, read)
+        except MissingFileError:
+            raise
         except Damage as error:
             raise self._damaged(name, error) from error
-        if missing := {column.partition(".")[0] for column in columns} - set(table.column_names):
-            raise DamagedPartError(name, self.path(name), f"it lacks {', '.join(sorted(missing))}")
         return table.replace_schema_metadata(None)
 
-    def read_whole_part(self, name: str) -> tuple[Part, pa.Table, bool]:
-        """A part, its table with every byte checked, and whether it has a seal.
+    def _at(self, place: Place, read: Callable[[Place], Result]) -> Result:
+        """What `read` gives for the place of a part, or for the one to which it was moved meanwhile."""
+        for _ in range(MOST_MOVES):
+            try:
+                return read(place)
+            except MissingFileError:
+                place = self._moved(place)
+        return read(place)
+
+    def _moved(self, place: Place) -> Place:
+        """Where a part is that is no longer in its file. Raises MissingFileError if it is nowhere."""
+        for name in self.folder.names(place.file.rpartition("/")[0]):
+            if PART_NAME.search(name) and (is_compacted(name) or place.shard_id in name):
+                with suppress(MissingFileError):
+                    if any(part.shard_id == place.shard_id for part in self.read_notes(name)):
+                        return Place(name, place.shard_id)
+        raise MissingFileError(
+            f"{self.path(place.file)}: is missing, and no other file has its samples; run the stage "
+            "generate, which makes them again"
+        )
+
+    def read_whole_part(self, place: Place) -> tuple[Part, pa.Table]:
+        """A part and all its columns, with the footer and each of its pages checked.
 
         Raises DamagedPartError if the part has changed since it was written, and ConfigError if it has
         another schema version.
         """
-        part = self.read_note(name)
-        table, sealed = self._read_whole(name)
-        return part, table, sealed
+
+        def read(found: Place) -> tuple[Part, pa.Table]:
+            notes = {part.shard_id: part for part in self.read_notes(found.file)}
+            return notes[found.shard_id], self._read_part(found, None)
+
+        return self._at(place, read)
+
+    def read_whole_file(self, name: str) -> WholeFile:
+        """A file of samples with every byte checked. Raises as `read_whole_part` does."""
+        self.read_notes(name)
+        return whole_file(name, self.path(name), self.read_bytes(name))
 
     def read_whole_table(self, name: str) -> pa.Table:
         """A table with every byte checked. Raises DamagedPartError if it changed since it was written."""
-        return self._read_whole(name)[0]
-
-    def _read_whole(self, name: str) -> tuple[pa.Table, bool]:
         data = self.read_bytes(name)
         try:
-            sealed = check_whole(data)
-            return _opened(pa.BufferReader(data)).read(use_threads=False), sealed
+            check_whole(data)
+            return opened(pa.BufferReader(data)).read(use_threads=False)
         except (*Damage, OSError) as error:
             raise DamagedPartError(name, self.path(name), error) from error
 
     def parts(self) -> Iterator[Part]:
-        """All finished parts, sorted by name.
+        """All finished parts, each once, sorted by name.
 
         Raises DamagedPartError for a damaged file or one that raysweep did not write, and ConfigError for
         a part of another schema version.
         """
-        for name in self.part_names():
-            yield self.read_note(name)
+        while True:
+            with suppress(MissingFileError):  # moved into a compacted file meanwhile: look again
+                notes = [self.read_notes(name) for name in self.part_names()]
+                return once(part for parts in notes for part in parts)
 
-    def part_names(self) -> list[str]:
-        """The names of all files that should be parts, relative to the run's folder."""
-        return [name for name in self.folder.names("samples") if PART_NAME.search(name)]
+    def part_names(self, below: str = "samples") -> list[str]:
+        """The names of all files below a folder that should hold parts, sorted."""
+        return self.part_files(below)["file"].to_pylist()
 
-    def read_note(self, name: str) -> Part:
-        """The part that a file's metadata describe. Raises as `parts` does."""
+    def part_files(self, below: str = "samples") -> pa.Table:
+        """All files below a folder that should hold parts, as they are listed (`listing.LISTING`)."""
+        return part_files(self.folder, below)
+
+    def read_notes(self, name: str, size: int | None = None) -> tuple[Part, ...]:
+        """The parts that a file's metadata describe. Takes and raises what `read_footer` does."""
+        return self.read_footer(name, size)[0]
+
+    def read_footer(
+        self, name: str, size: int | None = None
+    ) -> tuple[tuple[Part, ...], "FileMetaData"]:
+        """The parts in a file, and its Parquet metadata.
+
+        size  the file's size in bytes, if it is known; an object store is then asked once
+
+        Raises as `parts` does, or MissingFileError.
+        """
         try:
-            metadata = self.folder.read(name, sealed_metadata).metadata or {}
-            version, part = metadata[VERSION_KEY].decode(), decoded(metadata[PART_KEY])
+            footer = footer_of(self.folder, name, size)
+            metadata = footer.metadata or {}
+            version, parts = metadata[VERSION_KEY].decode(), notes_of(name, metadata)
+        except MissingFileError:
+            raise
         except Damage as error:
             raise self._damaged(name, error) from error
-        if version not in map(str, READABLE_VERSIONS):
-            raise ConfigError(
-                f"{self.path(name)}: has schema version {version}, but this raysweep reads only "
-                f"{', '.join(map(str, READABLE_VERSIONS))}; use the raysweep that wrote it, or choose "
-                "another run"
-            )
-        if part.name != name:
-            raise DamagedPartError(name, self.path(name), "its metadata belong to another part")
-        return part
+        check_version(self.path(name), version)
+        return parts, footer
 
     def _damaged(self, name: str, error: Exception) -> DamagedPartError:
         """The error for a part that cannot be read. Raises if the storage is at fault, not the part."""
@@ -208,32 +343,18 @@ class Store:
 
     def remove_leftovers(self) -> None:
         """Remove the unfinished parts of killed writers."""
-        self.folder.remove_leftovers(SAMPLES_FOLDER, ".shard-*.tmp", LEFTOVER_AGE_S)
+        for pattern in (".shard-*.tmp", ".parts-*.tmp"):
+            self.folder.remove_leftovers(SAMPLES_FOLDER, pattern, LEFTOVER_AGE_S)
 
     def remove_unfinished_results(self) -> None:
         """Remove all other unfinished files of killed writers, without looking through the parts."""
         self.folder.remove_leftovers("", UNFINISHED, LEFTOVER_AGE_S, spared=[SAMPLES_FOLDER])
 
-    def read_samples(
-        self, engine_id: str, shard_ids: Sequence[str], columns: Sequence[str]
-    ) -> pa.Table:
-        """The samples of an engine's shards. A missing part adds no rows."""
-        names = [part_name(engine_id, shard_id) for shard_id in shard_ids]
-        tables = [self.read_table(name, columns) for name in names if self.exists(name)]
-        empty = SAMPLES.empty_table().select(list(columns))
+    def read_samples(self, places: Iterable[Place], columns: Sequence[str]) -> pa.Table:
+        """The samples of some parts. A missing part adds no rows."""
+        tables = [SAMPLES.empty_table().select(list(columns))]
+        for place in places:
+            with suppress(MissingFileError):
+                tables.append(self._at(place, lambda found: self._read_part(found, columns)))
         # Parts that are older than a column have nulls in it.
-        return pa.concat_tables(
-            [empty, *(table.replace_schema_metadata(None) for table in tables)],
-            promote_options="default",
-        )
-
-
-def _opened(file: pa.NativeFile, dictionaries: Sequence[str] = ()) -> pq.ParquetFile:
-    """A Parquet file with its footer checked. Pages are checked when they are read."""
-    metadata = sealed_metadata(file)
-    return pq.ParquetFile(
-        file,
-        metadata=metadata,
-        read_dictionary=list(dictionaries),
-        page_checksum_verification=True,
-    )
+        return pa.concat_tables(tables, promote_options="default")

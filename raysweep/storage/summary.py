@@ -26,12 +26,15 @@ def read_summary(store: Store) -> dict[str, Any]:
 def read_mapping(store: Store, name: str) -> dict[str, Any]:
     """The mapping in a JSON file. Empty if the file is missing or cannot be read."""
     try:
-        found = parsed_json(store.read_text(name)) if store.exists(name) else {}
+        found = parsed_json(store.text_if_there(name) or "{}")
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
 
 
 def add_to_summary(store: Store, noted: Mapping[str, Any]) -> None:
-    """Add values to summary.json and keep those of the other stages."""
-    store.write_text(SUMMARY, json.dumps({**read_summary(store), **noted}, indent=2) + "\n")
+    """Add values to summary.json and keep those of the other stages. Equal values are not written again."""
+    before = read_summary(store)
+    text = json.dumps({**before, **noted}, indent=2)
+    if not before or json.loads(text) != before:
+        store.write_text(SUMMARY, text + "\n")

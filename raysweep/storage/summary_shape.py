@@ -156,6 +156,7 @@ class Summary(TypedDict, total=False):
     prefix_cache: dict[str, Any]
     samples_that_a_batch_may_change: int
     caches_as_full: list[CachesAsFull]
+    reduction: str
     thresholds: list[DecidedThreshold | UndecidedThreshold]
     inflation: list[Inflation]
     thinking_fills_budgets: bool

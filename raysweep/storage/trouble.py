@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential_jitter
 
-from raysweep.errors import StorageError
+from raysweep.errors import StorageError, StorageRefused
 
 Result = TypeVar("Result")
 
@@ -55,6 +55,15 @@ def is_refusal(error: OSError) -> bool:
     return error.errno in REFUSALS or bool(TOLD_AS_REFUSAL.search(str(error)))
 
 
+def refused(name: str, error: OSError, changes: bool) -> StorageRefused:
+    """The error for a file in the run's folder that the storage refuses to change, or to give."""
+    return StorageRefused(
+        f"storage: {name} in the run's folder cannot be {'written' if changes else 'read'} ({error}); give "
+        "this user the right to read and write there, or mend what stands in the way, and run the same "
+        "command to continue"
+    )
+
+
 def patience_s(error: BaseException | None) -> float:
     """For how many seconds a call with this error is retried."""
     return FULL_PATIENCE_S if isinstance(error, OSError) and error.errno in FULL else PATIENCE_S
@@ -65,6 +74,19 @@ def persistently(call: Callable[[], Result], what: str) -> Result:
 
     `call` must be safe to repeat, and `what` names it in messages. Raises StorageError when time is up.
     """
+    try:
+        return call()
+    except OSError as error:
+        if not is_transient(error):
+            raise
+        failed = [error]
+
+    def again() -> Result:
+        # The first call has been made already: most calls succeed, and retrying costs more than they do.
+        if failed:
+            raise failed.pop()
+        return call()
+
     retrying = Retrying(
         retry=retry_if_exception(is_transient),
         wait=wait_exponential_jitter(
@@ -75,7 +97,7 @@ def persistently(call: Callable[[], Result], what: str) -> Result:
         reraise=True,
     )
     try:
-        return retrying(call)
+        return retrying(again)
     except OSError as error:
         if not is_transient(error):
             raise

@@ -1,9 +1,10 @@
 """Grades stored answers again, by a corrected or a different grader, without a GPU.
 
 Grading depends only on an answer's text, its gold answer, and whether the text ended, and a part of samples
-holds all three. Each part is graded by its own worker process, and there are as many workers as cores. A
-part is rewritten whole if anything changed. So regrading twice changes nothing, and it may be stopped at any
-time. Parts name the grader of each question's answers, so outcomes of two graders are never mixed.
+holds all three. Each file of parts is graded by its own worker process, and there are as many workers as
+cores. A file is rewritten whole if anything changed. So regrading twice changes nothing, and it may be
+stopped at any time. Parts name the grader of each question's answers, so outcomes of two graders are never
+mixed.
 """
 
 from collections import Counter, defaultdict
@@ -22,7 +23,8 @@ from raysweep.planning.grid import made_streams, planned_engines
 from raysweep.run_config import RunConfig
 from raysweep.spec import Benchmark, EngineSpec, Question
 from raysweep.storage.lease import LOOK_EVERY_S
-from raysweep.storage.part import PART_KEY, Part, decoded, gold_name, part_name
+from raysweep.storage.part import Part, gold_name
+from raysweep.storage.part_file import is_compacted, place_of
 from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store
 from raysweep.system.workers import CallError, DeadWorkerError, Workers
@@ -87,10 +89,9 @@ def wanted_parts(config: RunConfig, parts: Iterable[Part]) -> Iterator[Wanted]:
     streams = made_streams(config, makers, made)
     benchmarks = {benchmark.name: benchmark for benchmark in config.sweep.benchmarks}
     for part in parts:
-        if stream := streams.get(part.stream_id):
-            asked = tuple(question for question in stream.questions if part.holds(question))
-            if asked:
-                yield Wanted(part, stream.engine, benchmarks[stream.benchmark], asked)
+        stream = streams.get(part.stream_id)
+        if stream is not None and (asked := stream.held_by(part)):
+            yield Wanted(part, stream.engine, benchmarks[stream.benchmark], asked)
 
 
 def check_graders(config: RunConfig, parts: Iterable[Part]) -> None:
@@ -126,31 +127,40 @@ def regrade_run(
         grading.check_works(benchmark.grader, f"sweep.benchmarks[{index}].grader", workers)
     to_do = list(wanted_parts(config, parts))
     _check_corrections(config, to_do, workers)
+    by_file: dict[str, list[Wanted]] = defaultdict(list)
+    for wanted in to_do:
+        by_file[place_of(wanted.part).file].append(wanted)
     root = store.absolute.root
 
-    def regrade(wanted: Wanted) -> Changes:
+    def regrade(name: str) -> Changes:
         store.fence(LOOK_EVERY_S)
-        names = wanted.part.engine_id, wanted.part.shard_id
-        questions = [(q.question_id, q.asked, q.gold) for q in wanted.questions]
-        arguments = (root, *names, wanted.benchmark.grader, questions)
+        arguments = (root, name, by_file[name][0].benchmark.grader, _asked(by_file[name]))
         try:
-            return Changes(**workers.call("raysweep.upkeep.regrade:regrade_part", *arguments))
+            return Changes(**workers.call("raysweep.upkeep.regrade:regrade_file", *arguments))
         except DeadWorkerError as error:
             raise ConfigError(
-                f"stages: regrade: {store.path(part_name(*names))} stays as it is: {error}; give more "
+                f"stages: regrade: {store.path(name)} stays as it is: {error}; give more "
                 "memory, or raise the limits (ulimit -a lists them)"
             ) from error
         except CallError as error:
             raise ConfigError(
-                f"stages: regrade cannot grade {store.path(part_name(*names))} ({error}); remove the "
+                f"stages: regrade cannot grade {store.path(name)} ({error}); remove the "
                 "file, and its samples are made again"
             ) from error
 
     changes = {benchmark.name: Changes() for benchmark in config.sweep.benchmarks}
     with ThreadPoolExecutor(workers.most) as threads:
-        for wanted, found in zip(to_do, threads.map(regrade, to_do), strict=True):
-            changes[wanted.benchmark.name] += found
+        for name, found in zip(by_file, threads.map(regrade, by_file), strict=True):
+            changes[by_file[name][0].benchmark.name] += found  # A file has parts of one benchmark.
     return changes
+
+
+def _asked(parts: Iterable[Wanted]) -> dict[str, list[tuple[str, str, str]]]:
+    """(id, `Question.asked`, gold answer) of each question of some parts, by shard id."""
+    return {
+        wanted.part.shard_id: [(q.question_id, q.asked, q.gold) for q in wanted.questions]
+        for wanted in parts
+    }
 
 
 def _check_corrections(config: RunConfig, to_do: Iterable[Wanted], workers: Workers) -> None:
@@ -164,28 +174,45 @@ def _check_corrections(config: RunConfig, to_do: Iterable[Wanted], workers: Work
             grading.check_golds(replace(benchmark, questions=questions), field, workers)
 
 
-def regrade_part(
-    root: str, engine_id: str, shard_id: str, grader: str, questions: list[tuple[str, str, str]]
+def regrade_file(
+    root: str, name: str, grader: str, asked: Mapping[str, list[tuple[str, str, str]]]
 ) -> dict[str, Any]:
-    """Grade a part's answers to some questions, and rewrite the part if anything changes.
+    """Grade the answers to some questions in a file of parts, and rewrite the file if anything changes.
 
-    questions  (id, `Question.asked`, gold answer) of each
+    asked  (id, `Question.asked`, gold answer) of each of these questions, by shard id
 
     Runs in a worker process. Returns the fields of Changes.
     """
-    golds = {question_id: gold for question_id, _, gold in questions}
     store = Store(root)
-    table = store.read_table(part_name(engine_id, shard_id))
-    part = decoded((table.schema.metadata or {})[PART_KEY])
-    answers, changes = _regraded(table, grader, golds)
-    note = _noted(part, grader, questions)
-    rewrite = bool(changes.reread or changes.outcomes or note != part)
-    if rewrite:
-        column = table.schema.get_field_index("answers")
-        table = table.set_column(column, SAMPLES.field("answers"), answers)
-        store.write_part(note, table)
+    whole = store.read_whole_file(name)
+    notes, answers, changes = list(whole.parts), {}, Changes()
+    for place, part in enumerate(whole.parts):
+        if questions := asked.get(part.shard_id):
+            golds = {question_id: gold for question_id, _, gold in questions}
+            notes[place], table = _noted(part, grader, questions), whole.table(part)
+            answers[part.shard_id], found = _regraded(table, grader, golds)
+            changes += _counted(found, part, notes[place])
+    if changes.parts:
+        tables = (_with_answers(whole.table(part), answers.get(part.shard_id)) for part in notes)
+        if is_compacted(name):
+            store.write_parts(name, notes, tables)
+        else:
+            store.write_part(notes[0], next(tables))
+    return asdict(changes)
+
+
+def _counted(changes: Changes, part: Part, note: Part) -> Changes:
+    """The changes of a part's answers, with those of its note."""
+    changed = bool(changes.reread or changes.outcomes or note != part)
     corrected = {q: old for q, old in note.former_golds.items() if part.former_golds.get(q) != old}
-    return asdict(replace(changes, parts=int(rewrite), corrected=corrected))
+    return replace(changes, parts=int(changed), corrected=corrected)
+
+
+def _with_answers(table: pa.Table, answers: pa.Array | None) -> pa.Table:
+    if answers is None:
+        return table
+    place = table.schema.get_field_index("answers")
+    return table.set_column(place, SAMPLES.field("answers"), answers)
 
 
 def _noted(part: Part, grader: str, questions: list[tuple[str, str, str]]) -> Part:

@@ -13,6 +13,7 @@ from actors.engine import Trace
 from actors.engine_actor import EngineActor
 from actors.fake_engine import FakeEngine
 from raysweep.shard import Receipt, Shard, sample_key
+from raysweep.storage.part_file import shard_place
 from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store
 
@@ -44,7 +45,8 @@ class Actor(EngineActor):
 
 def rows_of(store_root: Path, shard: Shard) -> list[dict]:
     store = Store(str(store_root))
-    return store.read_samples(shard.engine.engine_id, [shard.shard_id], SAMPLES.names).to_pylist()
+    place = shard_place(shard.engine.engine_id, shard.shard_id)
+    return store.read_samples([place], SAMPLES.names).to_pylist()
 
 
 def test_a_receipt_says_what_the_part_holds(tmp_path):

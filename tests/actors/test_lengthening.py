@@ -23,9 +23,10 @@ from actors.engine_actor import EngineActor
 from actors.fake_engine import fake_trace
 from actors.lengthening import ended_by_itself
 from raysweep.benchmarks import chain
-from raysweep.shard import Receipt, Shard
+from raysweep.shard import Place, Receipt, Shard
 from raysweep.spec import BF16, Checkpoint, Decoding
-from raysweep.storage.part import part_name
+from raysweep.storage.compaction import compact_engine
+from raysweep.storage.part_file import shard_place
 from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store
 
@@ -73,15 +74,15 @@ class Actor(EngineActor):
         return asyncio.run(together())
 
 
-def name_of(shard: Shard) -> str:
-    return part_name(shard.engine.engine_id, shard.shard_id)
+def place_of(shard: Shard) -> Place:
+    return shard_place(shard.engine.engine_id, shard.shard_id)
 
 
 def rows_of(folder: Path, shard: Shard) -> list[dict]:
     """The rows of a shard's part, without the time that they took."""
     names = [name for name in SAMPLES.names if name != "wall_s"]
     store = Store(str(folder))
-    return store.read_samples(shard.engine.engine_id, [shard.shard_id], names).to_pylist()
+    return store.read_samples([place_of(shard)], names).to_pylist()
 
 
 def fills(row: dict, budget: int) -> bool:
@@ -111,7 +112,7 @@ def test_rows_are_those_of_a_run_that_made_them_at_once(way: str, backend: str, 
     actor.run(*shorter)
     for first in shorter:
         actor.asked = 0
-        (receipt,) = actor.run(replace(shard, shorter=(name_of(first),)))
+        (receipt,) = actor.run(replace(shard, shorter=(place_of(first),)))
         assert rows_of(tmp_path, shard) == expected
         assert actor.asked == sum(fills(row, first.decoding.token_budgets[-1]) for row in expected)
         assert receipt.samples == shard.samples
@@ -127,7 +128,7 @@ def test_only_traces_that_were_cut_are_decoded_again_and_counted(tmp_path: Path)
     actor, first = Actor(tmp_path, shard), up_to(2, shard)
     (before,) = actor.run(first)
     actor.asked = 0
-    (after,) = actor.run(replace(shard, shorter=(name_of(first),)))
+    (after,) = actor.run(replace(shard, shorter=(place_of(first),)))
     cut = [row for row in rows_of(tmp_path, first) if row["finish"] == "budget"]
     again = {(row["question_id"], row["sample_index"]) for row in cut}
     rows = rows_of(tmp_path, shard)
@@ -135,7 +136,7 @@ def test_only_traces_that_were_cut_are_decoded_again_and_counted(tmp_path: Path)
     made = [row for row in rows if (row["question_id"], row["sample_index"]) in again]
     assert after.tokens == tokens_in(made)
     assert before.tokens == tokens_in(rows_of(tmp_path, first))
-    part = Store(str(tmp_path)).read_note(name_of(shard))
+    (part,) = Store(str(tmp_path)).read_notes(place_of(shard).file)
     assert (part.tokens, part.kept_tokens) == (after.tokens, after.kept_tokens)
 
 
@@ -146,7 +147,7 @@ def test_of_several_shorter_parts_the_longest_trace_of_a_sample_counts(tmp_path:
     alone, both = [], []
     for names, found in [(shorter[1:], alone), (shorter, both), (shorter[::-1], both)]:
         actor.asked = 0
-        actor.run(replace(shard, shorter=tuple(map(name_of, names))))
+        actor.run(replace(shard, shorter=tuple(map(place_of, names))))
         found.append(actor.asked)
     assert both == alone * 2
 
@@ -165,15 +166,29 @@ def replace_by_another(path: Path) -> None:
     pq.write_table(SAMPLES.empty_table(), path)
 
 
+def test_shorter_samples_are_found_in_a_compacted_file(tmp_path: Path):
+    shard = a_shard()
+    Actor(tmp_path / "whole", shard).run(shard)
+    actor, first, other = Actor(tmp_path, shard), up_to(1, shard), up_to(3, shard)
+    actor.run(first, other)
+    store, engine_id = Store(str(tmp_path)), shard.engine.engine_id
+    streams = {one.stream_id: shard.benchmark for one in (first, other)}
+    assert compact_engine(store, engine_id, streams).files == 2
+    actor.asked = 0
+    actor.run(replace(shard, shorter=(place_of(first), place_of(other))))
+    assert actor.asked < shard.samples
+    assert rows_of(tmp_path, shard) == rows_of(tmp_path / "whole", shard)
+
+
 @pytest.mark.parametrize("spoil", [remove, damage, replace_by_another])
 def test_samples_of_a_part_that_cannot_be_read_are_made(spoil, tmp_path: Path):
     shard = a_shard()
     Actor(tmp_path / "whole", shard).run(shard)
     actor, first = Actor(tmp_path, shard), up_to(2, shard)
     actor.run(first)
-    spoil(tmp_path / name_of(first))
+    spoil(tmp_path / place_of(first).file)
     actor.asked = 0
-    actor.run(replace(shard, shorter=(name_of(first),)))
+    actor.run(replace(shard, shorter=(place_of(first),)))
     assert actor.asked == shard.samples
     assert rows_of(tmp_path, shard) == rows_of(tmp_path / "whole", shard)
 
@@ -198,7 +213,7 @@ def test_samples_that_do_not_begin_alike_are_made(what: str, tmp_path: Path):
     actor, first = Actor(tmp_path, shard), up_to(3, other)
     actor.run(first)
     actor.asked = 0
-    actor.run(replace(shard, shorter=(name_of(first),)))
+    actor.run(replace(shard, shorter=(place_of(first),)))
     lost = shard.sample_count if what in ("question", "prompt") else shard.samples
     Actor(tmp_path / "whole", shard).run(shard)
     assert actor.asked >= lost
@@ -217,7 +232,7 @@ def test_where_traces_made_again_differ_none_is_kept(tmp_path: Path):
     actor.engine.add = lambda request, done: add(request, lambda trace: done(seeded(trace)))
     actor.run(first)
     actor.asked = 0
-    (receipt,) = actor.run(replace(shard, shorter=(name_of(first),)))
+    (receipt,) = actor.run(replace(shard, shorter=(place_of(first),)))
     assert (actor.asked, receipt.kept_tokens) == (shard.samples, 0)
 
 
@@ -243,7 +258,7 @@ def test_of_a_continued_trace_only_the_continuation_counts_as_decoded(tmp_path: 
         add(request, lambda trace: done(replace(trace, reproducible=how)))
 
     actor.engine.add, actor.engine.continues = continued, True
-    (after,) = actor.run(replace(shard, shorter=(name_of(first),)))
+    (after,) = actor.run(replace(shard, shorter=(place_of(first),)))
     rows = rows_of(tmp_path, shard)
     assert {row["reproducible"] for row in rows} == {"batch_invariant", "resumed"}
     assert before.tokens + after.tokens == tokens_in(rows)

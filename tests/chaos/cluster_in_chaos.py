@@ -158,7 +158,7 @@ class Chaos:
         self.generates_since(time.time())
 
     def part_damaged(self) -> None:
-        parts = sorted(self.folder.glob("runs/test/samples/*/shard-*.parquet"))
+        parts = sorted(self.folder.glob("runs/test/samples/*/*.parquet"))
         if not parts:
             raise Missed("part_damaged")
         self.driver.kill()

@@ -15,7 +15,7 @@ from actors.engine_actor import EngineActor
 from raysweep.driver import ray_world
 from raysweep.errors import StorageError
 from raysweep.shard import Shard
-from raysweep.storage import files
+from raysweep.storage import publishing
 
 CHAOS = Path(os.environ["CHAOS"])
 
@@ -48,7 +48,7 @@ class ChaosActor(EngineActor):
         super().__init__(**arguments)
         self.log = (CHAOS / "work" / f"{os.getpid()}.jsonl").open("a", buffering=1)
         (CHAOS / "pids" / str(os.getpid())).touch()
-        publish, engine_step, add = files._publish_local, self.engine.step, self.engine.add
+        publish, engine_step, add = publishing._publish_local, self.engine.step, self.engine.add
 
         def logged(request, done) -> None:
             def finished(trace) -> None:
@@ -74,7 +74,7 @@ class ChaosActor(EngineActor):
                 time.sleep(1e6)
             engine_step()
 
-        files._publish_local, self.engine.step, self.engine.add = published, step, logged
+        publishing._publish_local, self.engine.step, self.engine.add = published, step, logged
         replace = os.replace
 
         def replaced(*paths: str) -> None:

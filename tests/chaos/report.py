@@ -24,7 +24,7 @@ class Report:
 
 def samples(run: Path) -> pd.DataFrame:
     """All samples of a run in order, without timings. Equal samples of two parts count once."""
-    tables = [pd.read_parquet(file) for file in sorted(run.glob("samples/*/shard-*.parquet"))]
+    tables = [pd.read_parquet(file) for file in sorted(run.glob("samples/*/*.parquet"))]
     table = pd.concat(tables).drop(columns="wall_s")
     table["as_bytes"] = [repr(row) for row in table.to_dict("records")]
     once = table.drop_duplicates(["as_bytes"]).drop(columns="as_bytes")

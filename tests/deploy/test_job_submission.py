@@ -25,6 +25,7 @@ import pytest
 import requests
 from ray.job_submission import JobStatus, JobSubmissionClient
 from support.manifests import OVERLAYS, documents, faults, the
+from support.parts import written
 
 from raysweep.system.exit_status import BAD_INPUT, DONE, WORK_REMAINS
 
@@ -158,10 +159,6 @@ def free_port() -> int:
         return taken.getsockname()[1]
 
 
-def parts(out: Path) -> dict[Path, int]:
-    return {part: part.stat().st_mtime_ns for part in out.rglob("shard-*.parquet")}
-
-
 def test_a_submission_without_the_token_is_refused(cluster):
     body = {"entrypoint": "true"}
     without = requests.post(f"{cluster.url}/api/jobs/", json=body)
@@ -187,7 +184,7 @@ def sweep(cluster: Submitting, out: Path) -> str:
 
 def test_a_submitted_run_is_stopped_by_sigterm_and_the_same_submission_ends_it(cluster, tmp_path):
     job = sweep(cluster, tmp_path)
-    until(lambda: len(parts(tmp_path)) >= 3)
+    until(lambda: len(written(tmp_path)) >= 3)
     cluster.client.stop_job(job)
     assert cluster.ended(job) == JobStatus.STOPPED
     assert (
@@ -195,7 +192,7 @@ def test_a_submitted_run_is_stopped_by_sigterm_and_the_same_submission_ends_it(c
         in cluster.client.get_job_logs(job)
     )
     assert not (tmp_path / "R" / "report").exists()
-    before = parts(tmp_path)
+    before = written(tmp_path)
     assert 3 <= len(before) < 48
 
     seen: dict[str, set[str]] = {"actors": set(), "tasks": set()}
@@ -208,9 +205,10 @@ def test_a_submitted_run_is_stopped_by_sigterm_and_the_same_submission_ends_it(c
     assert cluster.ended(again) == JobStatus.SUCCEEDED, cluster.client.get_job_logs(again)
     assert (tmp_path / "R" / "report" / "index.html").exists()
 
-    after = parts(tmp_path)
+    after = written(tmp_path)
     assert before.items() <= after.items()
-    rows = [row for part in after for row in pq.read_table(part).to_pylist()]
+    files = tmp_path.rglob("samples/*/*.parquet")
+    rows = [row for file in files for row in pq.read_table(file).to_pylist()]
     named = {(row["question_id"], row["sample_index"]) for row in rows}
     assert len(after) == len(rows) == len(named) == 48
     assert any(re.fullmatch(rf"{re.escape(ENGINE)}#\d+-\w{{6}}", name) for name in seen["actors"])

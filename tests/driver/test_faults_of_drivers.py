@@ -9,9 +9,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
+from support.parts import written
 
+from raysweep.storage.part_file import is_compacted
 from raysweep.storage.store import Store
 from raysweep.storage.summary import read_summary
 
@@ -42,26 +45,23 @@ def started(
     )
 
 
-def parts(folder: Path) -> dict[Path, int]:
-    return {part: part.stat().st_mtime_ns for part in folder.rglob("shard-*.parquet")}
-
-
 def test_a_driver_killed_by_sigkill_loses_nothing_and_its_session_is_counted(tmp_path):
     first = started(tmp_path)
-    while len(parts(tmp_path)) < 3:
+    while len(written(tmp_path)) < 3:
         assert first.poll() is None, first.communicate()
         time.sleep(0.02)
     first.kill()
     first.communicate()
     time.sleep(3)  # Meanwhile its actors end too.
-    before = parts(tmp_path)
+    before = written(tmp_path)
     second = started(tmp_path)
-    while len(parts(tmp_path)) == len(before):
+    while len(written(tmp_path)) == len(before):
         assert second.poll() is None, second.communicate()
         time.sleep(0.02)
     said, errors = second.communicate(timeout=120)
     assert (second.returncode, errors) == (0, ""), said
-    assert before.items() <= parts(tmp_path).items()
+    assert before.items() <= written(tmp_path).items()
+    assert all(is_compacted(part.file) for part in written(tmp_path).values())
     summary = read_summary(Store(str(tmp_path / "runs" / "test")))
     assert summary["faults_by_kind"] == {"driver": 1}
 
@@ -96,7 +96,8 @@ def test_an_engine_whose_folder_may_not_be_written_blames_nobody_and_ends_the_ru
 def test_a_folder_that_turns_read_only_ends_the_run_with_status_3_in_one_line(tmp_path):
     """The driver's own files are refused too, in mid run."""
     script = (
-        "import errno, os, sys; from raysweep.storage import files; real = files._publish_local\n"
+        "import errno, os, sys; from raysweep.storage import publishing as files\n"
+        "real = files._publish_local\n"
         "def publish(target, data):\n"
         "    if target.endswith('progress.json'):\n"
         "        raise OSError(errno.EROFS, 'Read-only file system', target)\n"
@@ -119,6 +120,25 @@ def test_a_folder_that_may_not_be_written_from_the_start_is_bad_input(tmp_path):
     assert errors.startswith("raysweep: out: ") and errors.count("\n") == 1
 
 
+def test_a_driver_killed_while_it_compacts_leaves_each_sample_once_and_the_next_ends_it(tmp_path):
+    first = started(tmp_path)
+    while not list(tmp_path.rglob("parts-*.parquet")):
+        assert first.poll() is None, first.communicate()
+        time.sleep(0.002)
+    first.kill()
+    first.communicate()
+    before = written(tmp_path)
+    said, errors = started(tmp_path).communicate(timeout=240)
+    assert errors == "", said
+    after = written(tmp_path)
+    assert before.items() <= after.items()
+    assert all(is_compacted(part.file) for part in after.values())
+    columns = ["engine_id", "benchmark", "question_id", "sample_index"]
+    table = ds.dataset(tmp_path / "runs" / "test" / "samples").to_table(columns=columns)
+    assert table.num_rows == table.group_by(columns).aggregate([]).num_rows
+    assert table.num_rows == sum(part.samples for part in after.values())
+
+
 def test_the_head_of_a_cluster_that_is_lost_ends_the_run_in_one_line(tmp_path):
     from ray.cluster_utils import Cluster
 
@@ -139,7 +159,7 @@ def test_the_head_of_a_cluster_that_is_lost_ends_the_run_in_one_line(tmp_path):
             stdout=subprocess.DEVNULL,
             text=True,
         )
-        while not parts(tmp_path):
+        while not written(tmp_path):
             assert process.poll() is None, process.communicate()
             time.sleep(0.02)
         assert cluster.head_node is not None

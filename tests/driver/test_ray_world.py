@@ -13,14 +13,14 @@ from ray.exceptions import (
     RayError,
     RayTaskError,
 )
-from support.nouns import a_cluster
+from support.nouns import a_cluster, some_shards
 from support.scheduling_cases import a_job, a_schedule, an_option, decide, finish, started
 
 from raysweep.driver import ray_world
 from raysweep.driver.generate import ENDING_S, Drain
 from raysweep.driver.preflight import Preflight
 from raysweep.driver.ray_errors import kind_of, reason_of
-from raysweep.driver.ray_world import LONG_LOAD_S, PATIENCE_S, RayWorld, events_of, told
+from raysweep.driver.ray_world import LONG_LOAD_S, PATIENCE_S, RayWorld, events_of, named, told
 from raysweep.errors import StorageError, StorageRefused
 from raysweep.planning.lengths import Lengths
 from raysweep.progress.watch import snapshot_of
@@ -30,6 +30,15 @@ from raysweep.scheduling.nodes import Node
 from raysweep.scheduling.places import Place
 from raysweep.storage.store import Store
 from raysweep.system.sigterm import Terminated
+
+
+def test_the_calls_of_an_engine_share_a_name_for_each_benchmark():
+    """Ray keeps metrics for each name that it has seen, so the names must not grow with the shards."""
+    shards = some_shards()
+    assert len(shards) > 1
+    assert {named(shard) for shard in shards} == {
+        f"{shard.engine.engine_id} {shard.benchmark}" for shard in shards
+    }
 
 
 def in_call(cause: Exception) -> RayTaskError:

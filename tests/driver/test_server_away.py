@@ -54,6 +54,8 @@ def test_a_sweep_whose_server_is_away_ends_with_work_left_and_the_same_command_g
     server.start()
     again = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert again.returncode == 0, again.stdout
-    rows = [pq.ParquetFile(part).read().to_pylist() for part in tmp_path.rglob("shard-*.parquet")]
+    rows = [
+        pq.ParquetFile(part).read().to_pylist() for part in tmp_path.rglob("samples/*/*.parquet")
+    ]
     cells = [(row["question_id"], row["sample_index"]) for part in rows for row in part]
     assert len(cells) == len(set(cells)) == 12 * 2

@@ -4,16 +4,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from many import many
+from mutations import NOTES, applied, changes
 from support.parts import ENGINE, PART, rows
 
 from raysweep.errors import ConfigError
 from raysweep.storage.damaged import DamagedPartError, set_aside
 from raysweep.storage.part import PART_KEY, encoded, part_name
+from raysweep.storage.part_file import place_of
 from raysweep.storage.seal import SEAL_BYTES
 from raysweep.storage.store import Store
 
@@ -39,44 +40,19 @@ def unsealed(sealed: bytes) -> bytes:
     return sealed[: end - SEAL_BYTES] + sealed[end:]
 
 
-@st.composite
-def changes(draw: st.DrawFn) -> list[tuple[str, int, bytes]]:
-    """Up to five changes, counted from the end of the file, where the footer is."""
-    kinds = st.sampled_from(["flip", "flip", "set", "insert", "drop", "cut"])
-    return [
-        (draw(kinds), draw(st.integers(1, 6000)), draw(st.binary(min_size=1, max_size=6)))
-        for _ in range(draw(st.integers(1, 5)))
-    ]
-
-
-def applied(data: bytes, changes: list[tuple[str, int, bytes]]) -> bytes:
-    made = bytearray(data)
-    for how, back, value in changes:
-        place = max(0, len(made) - 1 - back % max(1, len(made)))
-        if how == "flip" and made:
-            made[place] ^= value[0] or 1
-        elif how == "set":
-            made[place : place + len(value)] = value
-        elif how == "insert":
-            made[place:place] = value
-        elif how == "drop":
-            del made[place : place + len(value)]
-        elif how == "cut":
-            del made[len(made) - back % 64 :]
-    return bytes(made)
-
-
 def check(store: Store, data: bytes, intact: bytes | None) -> None:
     """Read the part in every way; where `intact` is known, nothing else may be read."""
     file = Path(store.path(NAME))
     file.write_bytes(data)
     try:
         found = list(store.parts())
-        table = store.read_part(ENGINE, "aa", ["question_id", "sample_index"])
+        table = store.read_part(place_of(PART), ["question_id", "sample_index"])
         if intact is not None:
             assert found == [PART]
             assert table["sample_index"].to_pylist() == [2, 3, 4]
-        store.read_whole_part(NAME)
+        store.read_whole_part(place_of(PART))
+        whole = store.read_whole_file(NAME)
+        list(map(whole.table, whole.parts))
     except ConfigError as error:  # damaged, or of another schema version
         said = str(error)
         assert NAME in said and said == " ".join(said.split()) and "\x1b" not in said
@@ -101,15 +77,6 @@ def test_a_part_without_a_seal_and_with_a_mutated_footer_is_a_part_or_is_set_asi
     check(store, applied(unsealed, made), intact=None)
 
 
-NOTES = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8)),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
-    ),
-    max_leaves=5,
-)
-
-
 @many(200)
 @given(key=st.sampled_from(sorted(json.loads(encoded(PART)))), value=NOTES, drop=st.booleans())
 def test_a_well_sealed_part_whose_note_is_anything_is_a_part_or_is_set_aside(
@@ -118,11 +85,12 @@ def test_a_well_sealed_part_whose_note_is_anything_is_a_part_or_is_set_aside(
     note = json.loads(encoded(PART))
     note.pop(key)
     note |= {} if drop else {key: value}
-    data = store._encoded(rows(2), {PART_KEY: json.dumps(note).encode()})
+    data = store._encoded([rows(2)], {PART_KEY: json.dumps(note).encode()})
     check(store, data, intact=None)
 
 
 def test_the_table_that_the_footers_are_of_is_read_as_it_is(store: Store, sealed: bytes):
     Path(store.path(NAME)).write_bytes(sealed)
-    part, table, is_sealed = store.read_whole_part(NAME)
-    assert part == PART and is_sealed and isinstance(table, pa.Table)
+    whole = store.read_whole_file(NAME)
+    assert whole.parts == (PART,) and whole.sealed
+    assert whole.table(PART).equals(rows(2, 3, 4))

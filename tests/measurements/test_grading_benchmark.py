@@ -2,6 +2,7 @@
 
 from benchmarks.grading import Scale, a_run, regrade, report, store_answers
 from raysweep.grading import sandbox
+from raysweep.storage.part_file import place_of
 from raysweep.storage.store import Store
 
 SMALL = Scale(plain=4, algebra_answers=3, programs=2, stored=240)
@@ -23,7 +24,7 @@ def test_what_is_regraded_is_a_run_whose_answers_are_all_graded(tmp_path):
     outcomes = {
         answer["outcome"]
         for part in store.parts()
-        for row in store.read_samples(part.engine_id, [part.shard_id], ["answers"]).to_pylist()
+        for row in store.read_samples([place_of(part)], ["answers"]).to_pylist()
         for answer in row["answers"]
     }
     assert outcomes <= {"correct", "wrong"}

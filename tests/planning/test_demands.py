@@ -15,11 +15,12 @@ from raysweep.errors import ConfigError
 from raysweep.planning import backends
 from raysweep.planning.demand import Segment, everything
 from raysweep.planning.estimate import estimates
-from raysweep.planning.grid import control_of, engines, made_streams, streams_of, whole_stream
+from raysweep.planning.grid import control_of, engines, made_streams, whole_stream
 from raysweep.planning.plan import Plan, PlannedShard, make_plan
 from raysweep.progress.status import by_engine
 from raysweep.run_config import RunConfig
 from raysweep.shard import Cell, Shard, cells
+from raysweep.storage.part_file import place_of
 from raysweep.upkeep.regrade import wanted_parts
 from raysweep.upkeep.verify import check_doubles
 
@@ -123,12 +124,12 @@ def test_a_missing_shard_names_the_parts_that_have_its_samples_up_to_fewer_budge
     made = finished_shards(draws, data)
     held = most_budgets(made)
     plan = make_plan(a_config(), parts_of(made), {(ENGINE, BENCHMARK): segments})
-    names = {part.name: shard for part, shard in zip(parts_of(made), made, strict=True)}
+    places = {place_of(part): shard for part, shard in zip(parts_of(made), made, strict=True)}
     for shard in plan.to_do:
         own = set(cells(shard))
-        covered = most_budgets([names[name] for name in shard.shorter])
+        covered = most_budgets([places[place] for place in shard.shorter])
         assert all(covered[cell] == held[cell] for cell in own)
-        assert all(own & set(cells(names[name])) for name in shard.shorter)
+        assert all(own & set(cells(places[place])) for place in shard.shorter)
     again = {cell for shard in plan.to_do for cell in cells(shard) if held[cell]}
     assert sum(row.again for row in plan.shards) == len(again)
 
@@ -178,7 +179,8 @@ def test_a_shorter_stream_shows_which_backend_made_the_samples():
 def test_streams_are_found_by_their_names_however_few_budgets_they_have():
     config = a_config()
     engine, benchmark = engines(config)[0], config.sweep.benchmarks[0]
-    streams = {stream.stream_id: stream for stream in streams_of(config, engine, benchmark)}
+    by_budgets = (whole_stream(config, engine, benchmark, budgets) for budgets in (3, 2, 1))
+    streams = {stream.stream_id: stream for stream in by_budgets}
     assert [budgets_of(stream) for stream in streams.values()] == [3, 2, 1]
     found = made_streams(config, [engine], [*reversed(streams), "of-another-run"])
     assert list(found.items()) == list(streams.items())
@@ -193,7 +195,7 @@ def lengthened() -> tuple[RunConfig, list[Shard], Plan]:
 
 def test_a_sample_that_is_made_again_is_wanted_once():
     _, made, plan = lengthened()
-    assert [shard.shorter for shard in plan.to_do] == [(parts_of(made)[0].name,)]
+    assert [shard.shorter for shard in plan.to_do] == [(place_of(parts_of(made)[0]),)]
     (status,) = by_engine(plan)
     assert (status.samples, status.wanted, status.shards_left) == (4, 8, 1)
 
@@ -210,7 +212,7 @@ def test_shorter_parts_are_regraded_and_verified_with_the_others():
     config, made, plan = lengthened()
     parts = parts_of([*made, *plan.to_do])
     assert [wanted.part for wanted in wanted_parts(config, parts)] == parts
-    assert list(check_doubles(config, parts)) == []
+    assert list(check_doubles(parts)) == []
     twice = parts_of(make_plan(config, [], wanting((1, 3, 1))).to_do)
-    (problem,) = check_doubles(config, [parts[0], *twice])
+    (problem,) = check_doubles([parts[0], *twice])
     assert "2 of its samples are also in" in problem.text

@@ -1,5 +1,6 @@
 """Partitions are reduced alike here and on Ray; parts that cannot be read are set aside, and named."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -21,7 +22,10 @@ from raysweep.driver import reduce_tasks
 from raysweep.driver.ray_session import ray_session
 from raysweep.errors import ConfigError
 from raysweep.reducing.answer_counts import COLUMNS
+from raysweep.reducing.partitions import count_here
 from raysweep.stages.folder_view import FolderView
+from raysweep.stages.reduce import partitions
+from raysweep.storage.damaged import aside_name
 from raysweep.storage.store import VERSION_KEY, Store
 
 
@@ -63,8 +67,8 @@ def test_only_the_columns_that_are_counted_are_read(store: Store, monkeypatch):
         read.append((set(named["columns"]), table.column_names))
         return table
 
-    whole = pq.ParquetFile.read
-    monkeypatch.setattr(pq.ParquetFile, "read", noting)
+    whole = pq.ParquetFile.read_row_groups
+    monkeypatch.setattr(pq.ParquetFile, "read_row_groups", noting)
     reduce_run(sweep_of(), store)
     assert len(read) == 4
     for asked, got in read:
@@ -77,8 +81,8 @@ def test_a_part_whose_data_are_damaged_is_set_aside_and_its_shard_is_to_be_run_a
     damaged = parts_of(store)[0]
     overwrite_pages(damaged)
     reduction = reduce_run(sweep_of(), store)
-    assert reduction.summary["parts_set_aside"] == [f"{damaged}.damaged"]
-    assert Path(f"{damaged}.damaged").exists() and not damaged.exists()
+    assert reduction.summary["parts_set_aside"] == [aside_name(str(damaged))]
+    assert Path(aside_name(str(damaged))).exists() and not damaged.exists()
     assert (reduction.summary["shards"], reduction.summary["shards_missing"]) == (4, 1)
     assert reduction.summary["samples"] == 6
     assert not any(row["complete"] for row in rows_at(reduction, LONG).values())
@@ -110,7 +114,7 @@ def test_a_part_whose_end_is_missing_is_set_aside_with_its_name(store: Store):
     generate(sweep_of(), store, MIXED)
     damaged = parts_of(store)[0]
     damaged.write_bytes(damaged.read_bytes()[:-9])
-    assert set_aside_in(store) == [f"{damaged}.damaged"]
+    assert set_aside_in(store) == [aside_name(str(damaged))]
     assert set_aside_in(store) == []
     assert len(to_do(sweep_of(), store)) == 1
 
@@ -120,7 +124,7 @@ def test_a_part_whose_metadata_are_damaged_is_set_aside_too(store: Store):
     damaged = parts_of(store)[0]
     whole = damaged.read_bytes()
     damaged.write_bytes(whole[:-400] + b"\xff" * 300 + whole[-100:])
-    assert set_aside_in(store) == [f"{damaged}.damaged"]
+    assert set_aside_in(store) == [aside_name(str(damaged))]
 
 
 def test_a_part_of_another_schema_version_is_refused_and_left_alone(store: Store):
@@ -142,7 +146,7 @@ def test_a_part_without_a_column_that_is_counted_is_damaged(store: Store):
     table = pq.read_table(short)
     metadata = pq.read_metadata(short).metadata
     pq.write_table(table.drop_columns(["answers"]).replace_schema_metadata(metadata), short)
-    assert reduce_run(sweep_of(), store).summary["parts_set_aside"] == [f"{short}.damaged"]
+    assert reduce_run(sweep_of(), store).summary["parts_set_aside"] == [aside_name(str(short))]
 
 
 def test_a_folder_that_cannot_be_read_is_no_damaged_part(store: Store, monkeypatch):
@@ -161,7 +165,16 @@ def test_a_folder_that_cannot_be_read_is_no_damaged_part(store: Store, monkeypat
 def test_a_configured_cluster_is_used(store: Store, monkeypatch):
     generate(sweep_of(), store, MIXED)
     asked = []
-    monkeypatch.setattr(reduce_tasks, "_on_ray", lambda *arguments: asked.append(arguments) or [])
+
+    def on_ray(wanted, sweep, store, cluster):
+        asked.extend(wanted)
+        yield from count_here(wanted, sweep, store)
+
+    monkeypatch.setattr(reduce_tasks, "_on_ray", on_ray)
     cluster = a_cluster(address="ray://head:10001")
-    assert reduce_tasks.reduce_partitions([], sweep_of().sweep, store, cluster) == []
-    assert asked
+    config = replace(sweep_of(), cluster=cluster)
+    wanted = partitions(FolderView(config, store), {})
+    assert reduce_tasks.reduce_partitions([], config.sweep, store, cluster) == []
+    assert not asked
+    assert len(reduce_tasks.reduce_partitions(wanted, config.sweep, store, cluster)) == 1
+    assert asked == wanted

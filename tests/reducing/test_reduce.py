@@ -178,7 +178,7 @@ def test_the_summary_keeps_what_the_other_stages_wrote(store):
     store.write_text("summary.json", json.dumps({"wall_s": 12.5, "samples": 999}))
     reduction = reduce_run(sweep_of(), store)
     summary = json.loads(store.read_text("summary.json"))
-    assert summary == {"wall_s": 12.5, **reduction.summary}
+    assert summary.items() >= {"wall_s": 12.5, **reduction.summary}.items()
     assert (summary["engines"], summary["samples"], summary["scenarios"]) == (1, 8, 6)
 
 

@@ -20,7 +20,8 @@ from support.hand_made_runs import (
 from raysweep.grading.equivalence import Equivalence
 from raysweep.planning.demand import Segment
 from raysweep.planning.plan import make_plan
-from raysweep.reducing.partitions import Partition, Reduced, read_partition, reduce_partition
+from raysweep.reducing.partitions import Partition, Reduced, count, read_partition, reduce_votes
+from raysweep.stages.folder_view import FolderView
 from raysweep.stages.reduce import partitions
 from raysweep.storage.store import Store
 from raysweep.system.workers import Workers
@@ -64,7 +65,7 @@ def make(store: Store, *segments: tuple[int, int, int]) -> None:
 
 
 def the_partition(store: Store) -> Partition:
-    (found,) = partitions(sweep_of(), make_plan(sweep_of(), store.parts()))
+    (found,) = partitions(FolderView(sweep_of(), store), {})
     return found
 
 
@@ -72,7 +73,8 @@ def reduced(store: Store) -> Reduced:
     partition, sweep = the_partition(store), sweep_of().sweep
     with Workers(1) as workers:
         read = read_partition(partition, sweep, store)
-        return reduce_partition(partition, sweep, read, Equivalence(workers))
+        counted = count(partition, sweep, read, Equivalence(workers))
+    return reduce_votes(partition, sweep, counted)
 
 
 def scores(found: Reduced, budget: int) -> list[list[float]]:

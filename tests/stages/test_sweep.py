@@ -45,7 +45,7 @@ def raysweep(out: Path, *changes: str) -> subprocess.CompletedProcess[str]:
 
 def samples(out: Path) -> pd.DataFrame:
     """All samples of the run, without timings, in the order of their names."""
-    parts = [pq.ParquetFile(p).read().to_pandas() for p in sorted(out.rglob("shard-*.parquet"))]
+    parts = [pq.ParquetFile(p).read().to_pandas() for p in sorted(out.rglob("samples/*/*.parquet"))]
     names = ["engine_id", "benchmark", "question_id", "sample_index"]
     whole = pd.concat(parts).drop(columns=TIMINGS).sort_values(names, ignore_index=True)
     return whole.map(lambda cell: json.dumps(cell, default=lambda array: array.tolist()))

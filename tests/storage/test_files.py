@@ -22,6 +22,7 @@ from raysweep.errors import ConfigError, StorageError, StorageRefused
 from raysweep.storage import address, trouble
 from raysweep.storage.damaged import DamagedPartError
 from raysweep.storage.part import part_name
+from raysweep.storage.part_file import place_of
 from raysweep.storage.seal import BrokenSealError, check_whole, seal
 from raysweep.storage.store import Store
 
@@ -255,8 +256,8 @@ def test_no_byte_of_a_part_can_change_and_be_read_as_something_else(tmp_path_fac
     file.write_bytes(bytes(data))
     try:
         assert list(store.parts()) == [PART]
-        assert store.read_part(ENGINE, "aa", ["question_id", "sample_index"]).num_rows == 3
-        read = store.read_part(ENGINE, "aa", ["sample_index"])["sample_index"].to_pylist()
+        assert store.read_part(place_of(PART), ["question_id", "sample_index"]).num_rows == 3
+        read = store.read_part(place_of(PART), ["sample_index"])["sample_index"].to_pylist()
         assert read == [2, 3, 4]
     except DamagedPartError:
         pass

@@ -13,9 +13,11 @@ from support.s3_server import S3, s3_server
 
 from raysweep.errors import StorageError, StorageRefused
 from raysweep.storage import trouble
-from raysweep.storage.damaged import set_aside
+from raysweep.storage.compaction import compact_engine
+from raysweep.storage.damaged import aside_name, set_aside
 from raysweep.storage.lease import LeaseLost, take_lease
 from raysweep.storage.part import part_name
+from raysweep.storage.part_file import is_compacted, place_of, shard_place
 from raysweep.storage.store import Store
 
 
@@ -47,16 +49,28 @@ def test_parts_and_texts_in_s3_are_given_back_as_they_were_written(store):
     store.write_text("config.yaml", "seed: 0\n")
     assert list(store.parts()) == [PART, second]
     assert store.read_text("config.yaml") == "seed: 0\n"
-    read = store.read_part(ENGINE, "aa", ["sample_index"])
+    read = store.read_part(place_of(PART), ["sample_index"])
     assert read["sample_index"].to_pylist() == [2, 3, 4]
+
+
+def test_parts_in_s3_are_moved_into_one_object_and_found_there(store):
+    second = replace(PART, shard_id="bb", sample_start=0)
+    store.write_part(PART, rows(2, 3, 4))
+    store.write_part(second, rows(0, 1))
+    assert compact_engine(store, ENGINE, {"stream": "sums"}).files == 2
+    assert list(store.parts()) == [PART, second]
+    assert [is_compacted(name) for name in store.part_names()] == [True]
+    for part, indices in ((PART, [2, 3, 4]), (second, [0, 1])):
+        read = store.read_part(shard_place(ENGINE, part.shard_id), ["sample_index"])
+        assert read["sample_index"].to_pylist() == indices
 
 
 def test_a_part_set_aside_in_s3_is_a_part_no_more_and_is_kept(store):
     store.write_part(PART, rows(2))
     path = store.path(set_aside(store.folder, part_name(ENGINE, "aa")))
-    assert path.startswith("s3://") and "shard-aa.parquet.damaged" in path
+    assert path.startswith("s3://") and "_shard-aa.parquet.damaged" in path
     assert list(store.parts()) == []
-    assert store.size(part_name(ENGINE, "aa") + ".damaged")
+    assert store.size(aside_name(part_name(ENGINE, "aa")))
 
 
 def test_an_upload_that_s3_refuses_for_a_while_is_tried_until_it_is_there(s3, store):

@@ -16,12 +16,14 @@ from support.parts import ENGINE, PART, files, rows
 from raysweep.errors import ConfigError, StorageRefused
 from raysweep.storage.address import below, parted
 from raysweep.storage.part import part_name
+from raysweep.storage.part_file import place_of, shard_place
 from raysweep.storage.schemas import SAMPLES, SCHEMA_VERSION
 from raysweep.storage.store import Store
 
 
 def indices(store: Store, *shard_ids: str) -> list[int]:
-    return store.read_samples(ENGINE, shard_ids, ["sample_index"])["sample_index"].to_pylist()
+    places = [shard_place(ENGINE, shard_id) for shard_id in shard_ids]
+    return store.read_samples(places, ["sample_index"])["sample_index"].to_pylist()
 
 
 @pytest.fixture
@@ -122,7 +124,7 @@ def test_a_parquet_file_of_someone_else_is_not_taken_for_a_part(store):
 def test_a_missing_part_adds_no_rows(store):
     store.write_part(PART, rows(2, 3))
     assert indices(store, "missing", "aa") == [2, 3]
-    nothing = store.read_samples(ENGINE, ["missing"], ["sample_index", "answers"])
+    nothing = store.read_samples([shard_place(ENGINE, "missing")], ["sample_index", "answers"])
     assert nothing.num_rows == 0
     assert nothing.schema.types == [SAMPLES.field(n).type for n in ("sample_index", "answers")]
 
@@ -132,7 +134,7 @@ def test_a_part_from_before_a_column_was_thought_of_has_nulls_in_it(store):
     second = replace(PART, shard_id="bb", sample_start=7)
     store.write_part(second, rows(7))
     columns = ["sample_index", "reproducible"]
-    read = store.read_samples(ENGINE, ["aa", "bb"], columns)
+    read = store.read_samples([place_of(PART), place_of(second)], columns)
     assert read.schema.equals(pa.schema([SAMPLES.field(name) for name in columns]))
     assert read["sample_index"].to_pylist() == [2, 7]
     assert read["reproducible"].to_pylist() == [None, None]

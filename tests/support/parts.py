@@ -8,6 +8,7 @@ import pyarrow as pa
 from raysweep.shard import Shard
 from raysweep.storage.part import Part
 from raysweep.storage.schemas import SAMPLES
+from raysweep.storage.store import Store
 
 ENGINE = "toy.bf16.full"
 
@@ -33,6 +34,19 @@ def parts_of(shards: Iterable[Shard]) -> list[Part]:
         )
         for shard in shards
     ]
+
+
+def read_file(store: Store, name: str) -> tuple[Part, pa.Table]:
+    """The one part of a shard file, with every byte checked."""
+    whole = store.read_whole_file(name)
+    (part,) = whole.parts
+    return part, whole.table(part)
+
+
+def written(out: Path) -> dict[str, Part]:
+    """The parts of all runs below a folder, by name, in whichever files they lie."""
+    folders = [found.parent for found in out.rglob("samples") if found.is_dir()]
+    return {part.name: part for folder in folders for part in Store(str(folder)).parts()}
 
 
 def files(folder: Path) -> list[str]:

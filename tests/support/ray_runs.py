@@ -17,6 +17,7 @@ from raysweep.planning.lengths import shard_lengths
 from raysweep.scheduling.loop import Event, Finished
 from raysweep.scheduling.schedule import Schedule
 from raysweep.shard import Shard
+from raysweep.storage.part_file import place_of
 from raysweep.storage.store import Store
 
 
@@ -52,6 +53,6 @@ def assert_whole(store: Store, shards: Iterable[Shard]) -> None:
     found = Counter()
     for part in store.parts():
         columns = ["engine_id", "question_id", "sample_index"]
-        rows = store.read_samples(part.engine_id, [part.shard_id], columns)
+        rows = store.read_samples([place_of(part)], columns)
         found.update(tuple(row.values()) for row in rows.to_pylist())
     assert found == wanted

@@ -11,6 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.parts import written
+
+from raysweep.storage.part import Part
 from raysweep.system.exit_status import WORK_REMAINS
 
 ROOT = Path(__file__).parents[2]
@@ -113,8 +116,8 @@ class Slurm:
     def requeued(self) -> bool:
         return f"requeue {self.environment['SLURM_JOB_ID']}" in self.calls
 
-    def parts(self) -> list[Path]:
-        return list((self.folder / "runs").rglob("shard-*.parquet"))
+    def parts(self) -> dict[str, Part]:
+        return written(self.folder / "runs")
 
 
 def allocation(folder: Path) -> Slurm:

@@ -66,7 +66,7 @@ def test_a_part_cannot_point_out_of_its_folder(tmp_path):
     store.write_part(PART, rows(2))
     (name,) = store.part_names()
     secret = encoded(replace(PART, engine_id="../../..", shard_id="x"))
-    data = store._encoded(rows(2), {PART_KEY: secret})
+    data = store._encoded([rows(2)], {PART_KEY: secret})
     store.folder.write(name, data)
     with pytest.raises(ConfigError, match="its metadata belong to another part"):
         list(store.parts())

@@ -8,6 +8,7 @@ from support.nouns import a_benchmark
 
 from raysweep.errors import ConfigError
 from raysweep.spec import Benchmark
+from raysweep.storage.damaged import aside_name
 from raysweep.storage.part import gold_name
 from raysweep.storage.store import Store
 from raysweep.system.exit_status import DONE
@@ -74,7 +75,7 @@ def test_a_damaged_part_that_regrading_finds_is_set_aside_and_told(run: Command)
     name = store.part_names()[0]
     store.write_bytes(name, store.read_bytes(name)[:-9])
     said = run("regrade")[1]
-    assert f"{name}.damaged cannot be read; it was set aside" in said
+    assert f"{aside_name(name)} cannot be read; it was set aside" in said
 
 
 def test_regrading_with_the_same_golds_corrects_nothing(run: Command):

@@ -10,6 +10,7 @@ import pytest
 from support import tiny_models
 from support.command import Command
 from support.nouns import a_benchmark
+from support.parts import read_file
 
 from raysweep.benchmarks import chain
 from raysweep.configuration import checkpoint_folder
@@ -31,7 +32,7 @@ def rewrite(run: Command, **changes: Any) -> None:
     """Change what each part says of itself."""
     store = Store(str(run.out / "test"))
     for name in store.part_names():
-        part, table, _ = store.read_whole_part(name)
+        part, table = read_file(store, name)
         store.write_part(replace(part, **changes), table)
 
 
@@ -69,7 +70,7 @@ def test_two_prompts_of_a_question_are_never_reduced_together(run: Command):
     run("generate")
     first = Store(str(run.out / "test")).part_names()[0]
     store = Store(str(run.out / "test"))
-    part, table, _ = store.read_whole_part(first)
+    part, table = read_file(store, first)
     store.write_part(replace(part, prompts=dict.fromkeys(part.questions, "another")), table)
     with pytest.raises(ConfigError, match=r"have samples of sums-. with different prompts; remove"):
         run("reduce")

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -47,7 +48,7 @@ def rewrite(store: Store, change: Callable[[dict], dict], tag: str = "integer-0"
         for row in rows:
             row["answers"] = [change(answer) for answer in row["answers"]]
         graders = dict.fromkeys(part.questions, tag)
-        earlier = Part(**{**vars(part), "graders": graders})
+        earlier = replace(part, graders=graders)
         store.write_part(earlier, pa.Table.from_pylist(rows, schema=SAMPLES))
 
 

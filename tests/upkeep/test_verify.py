@@ -11,12 +11,16 @@ import pyarrow.parquet as pq
 import pytest
 from support.command import Command, generate_here
 from support.nouns import a_run_config
+from support.parts import read_file
 
 from raysweep.driver import generate
 from raysweep.run_config import RunConfig, Verify
+from raysweep.storage.damaged import aside_name
 from raysweep.storage.store import Store
 from raysweep.system.exit_status import DONE, WORK_REMAINS
-from raysweep.upkeep.verify import check_doubles, check_parts, check_prompts, check_tables
+from raysweep.upkeep.verify import check_doubles, check_parts, check_prompts
+from raysweep.upkeep.verify_folder import check_folder_files
+from raysweep.upkeep.verify_tables import check_tables
 
 REPAIR = Verify(repair=True)
 
@@ -43,11 +47,13 @@ def config(command: Command) -> RunConfig:
 
 
 def problems(config: RunConfig, store: Store) -> list[str]:
-    checked = list(check_parts(config, store, store.part_names()))
+    names = store.part_names()
+    checked = list(check_parts(config, store, names))
     found = [problem for one in checked for problem in one.problems]
-    sound = [one.part for one in checked if one.part]
-    found += [*check_doubles(config, sound), *check_prompts(sound)]
-    return [problem.text for problem in [*found, *check_tables(store)]]
+    sound = [part for one in checked for part in one.parts]
+    found += [*check_doubles(sound), *check_prompts(sound)]
+    found += [*check_tables(store), *check_folder_files(store, names)]
+    return [problem.text for problem in found]
 
 
 def rewritten(
@@ -55,7 +61,7 @@ def rewritten(
 ) -> str:
     """Write a part again with each row changed. Returns its name."""
     name = store.part_names()[number]
-    note, table, _ = store.read_whole_part(name)
+    note, table = read_file(store, name)
     rows = [change(row) or row for row in table.to_pylist()]
     store.write_part(replace(note, **part), pa.Table.from_pylist(rows, schema=table.schema))
     return name
@@ -142,7 +148,7 @@ def test_rows_that_do_not_fit_their_part_or_run_are_told(store, config, change, 
 
 
 def test_a_column_that_is_not_there_or_of_another_type_is_told(store, config):
-    note, table, _ = store.read_whole_part(store.part_names()[0])
+    note, table = read_file(store, store.part_names()[0])
     store.write_part(note, table.drop_columns(["seed"]))
     assert problems(config, store) == ["it lacks seed"]
     store.write_part(note, table.set_column(4, "seed", table["wall_s"]))
@@ -150,7 +156,7 @@ def test_a_column_that_is_not_there_or_of_another_type_is_told(store, config):
 
 
 def test_a_part_from_before_a_column_was_thought_of_is_whole(store, config):
-    note, table, _ = store.read_whole_part(store.part_names()[0])
+    note, table = read_file(store, store.part_names()[0])
     store.write_part(note, table.drop_columns(["reproducible"]))
     assert problems(config, store) == []
 
@@ -168,7 +174,7 @@ def test_a_table_from_before_a_column_was_added_is_whole_and_one_that_lacks_anot
 
 def test_a_sample_that_counts_in_two_parts_is_told(store, config):
     """Two drivers that did not know of each other and cut the work differently leave this behind."""
-    parts = [store.read_whole_part(name)[:2] for name in store.part_names()]
+    parts = [read_file(store, name) for name in store.part_names()]
     early, late = sorted(
         (pair for pair in parts if "sums-2" in pair[0].questions),
         key=lambda pair: pair[0].sample_start,
@@ -219,19 +225,15 @@ def test_verify_says_what_is_wrong_changes_nothing_and_ends_with_3(command, stor
 def test_repair_moves_parts_and_tables_aside_and_the_next_run_makes_them_anew(
     command, store, config
 ):
-    rows = sorted(
-        store.read_whole_part(name)[1].to_pylist()[0]["seed"] for name in store.part_names()
-    )
+    rows = sorted(read_file(store, name)[1].to_pylist()[0]["seed"] for name in store.part_names())
     name = rewritten(store, other_seed)
     Path(store.path("frontier.parquet")).write_bytes(b"gone")
     status, said = command("verify", verify=REPAIR)
     assert status == WORK_REMAINS and said.count("aside ") == 2
-    assert not store.exists(name) and store.exists(f"{name}.damaged")
+    assert not store.exists(name) and store.exists(aside_name(name))
     assert command("plan", "generate", "reduce")[0] == DONE
     assert problems(config, store) == []
-    assert rows == sorted(
-        store.read_whole_part(n)[1].to_pylist()[0]["seed"] for n in store.part_names()
-    )
+    assert rows == sorted(read_file(store, n)[1].to_pylist()[0]["seed"] for n in store.part_names())
 
 
 def test_repair_and_what_makes_anew_may_be_one_command(command, store, config):
@@ -261,7 +263,7 @@ def test_a_part_that_does_not_name_its_prompts_is_told(store, config):
 
 def test_a_part_of_another_schema_version_is_told_and_left_where_it_is(command, store):
     name = store.part_names()[0]
-    note, table, _ = store.read_whole_part(name)
+    note, table = read_file(store, name)
     store.write_part(replace(note, version=99), table)
     status, said = command("verify", verify=REPAIR)
     assert status == WORK_REMAINS and "has schema version 99" in said

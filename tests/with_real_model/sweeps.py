@@ -37,7 +37,7 @@ def engines(out: Path) -> list[dict[str, Any]]:
 
 
 def samples(out: Path) -> pd.DataFrame:
-    parts = [pq.ParquetFile(part).read().to_pandas() for part in out.rglob("shard-*.parquet")]
+    parts = [pq.ParquetFile(part).read().to_pandas() for part in out.rglob("samples/*/*.parquet")]
     names = ["engine_id", "benchmark", "question_id", "sample_index"]
     return pd.concat(parts).sort_values(names, ignore_index=True)
 

@@ -95,7 +95,7 @@ def command(out: Path, *changes: str) -> list[str]:
 
 
 def parts(out: Path) -> list[Path]:
-    return sorted(out.rglob("shard-*.parquet"))
+    return sorted(out.rglob("samples/*/*.parquet"))
 
 
 def samples(out: Path) -> pd.DataFrame:

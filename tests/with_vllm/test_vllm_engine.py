@@ -259,6 +259,7 @@ def test_the_actor_grades_and_writes_what_vllm_says(tmp_path: Path):
     from support.nouns import some_shards
 
     from actors.engine_actor import EngineActor
+    from raysweep.storage.part_file import shard_place
     from raysweep.storage.schemas import SAMPLES
     from raysweep.storage.store import Store
 
@@ -269,7 +270,8 @@ def test_the_actor_grades_and_writes_what_vllm_says(tmp_path: Path):
     shard = replace(shard, engine=spec, decoding=way, questions=asked)
     actor = EngineActor(spec, str(tmp_path), 8, 400)
     receipt = asyncio.run(actor.run_shard(shard))
-    rows = Store(str(tmp_path)).read_samples(spec.engine_id, [shard.shard_id], SAMPLES.names)
+    place = shard_place(spec.engine_id, shard.shard_id)
+    rows = Store(str(tmp_path)).read_samples([place], SAMPLES.names)
     assert receipt.samples == rows.num_rows == 4
     assert set(rows["reproducible"].to_pylist()) == {"seeded"}
     assert isinstance(actor.engine, VllmEngine)

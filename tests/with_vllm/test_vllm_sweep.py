@@ -46,7 +46,7 @@ def raysweep(out: Path, *changes: str) -> subprocess.CompletedProcess[str]:
 
 def samples(out: Path) -> pd.DataFrame:
     """All samples, without times and luck in the cache, in the order of their names."""
-    parts = [pq.ParquetFile(p).read().to_pandas() for p in sorted(out.rglob("shard-*.parquet"))]
+    parts = [pq.ParquetFile(p).read().to_pandas() for p in sorted(out.rglob("samples/*/*.parquet"))]
     names = ["engine_id", "benchmark", "question_id", "sample_index"]
     rows = pd.concat(parts).drop(columns=TIMINGS_AND_CACHE)
     rows = rows.sort_values(names, ignore_index=True)
