@@ -165,7 +165,9 @@ def test_a_strange_value_is_ignored_or_refused_and_never_a_traceback(
                 origin(store, config)
                 note_origin(store, as_document(config))
                 continue
-            status = Status((), last_written(store), read_summary(store), read_progress(store))
+            status = Status(
+                (), last_written(store, None), read_summary(store), read_progress(store)
+            )
             list(lines(status, now=0.0))
             list(lines(Status((), {}, {}, None, read_nodes(store)), now=0.0))
             if name == "summary.json":

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from support.parts import PART, rows
 
-from raysweep.errors import ConfigError, StorageRefused
+from raysweep.errors import ConfigError
 from raysweep.storage import lease as leases
 from raysweep.storage.files import Folder
 from raysweep.storage.lease import Lease, LeaseLost, holder, take_lease, watch
@@ -206,7 +206,7 @@ def test_a_lease_of_the_last_epoch_is_named_with_the_way_out(folder):
     assert take_lease(folder).epoch == 1
 
 
-def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
+def test_a_folder_that_cannot_be_written_is_bad_input(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageRefused):
+    with pytest.raises(ConfigError):
         take_lease(Folder(str(tmp_path / "file" / "run")))
