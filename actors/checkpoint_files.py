@@ -6,6 +6,7 @@ stores cannot rename, so there the manifest is written last. So no later run tru
 
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -20,8 +21,10 @@ from actors.waits import waiting
 from raysweep.checkpoints.engine_files import MANIFEST, is_there
 from raysweep.checkpoints.hub import repository_of
 from raysweep.spec import Checkpoint
+from raysweep.system.held_folder import held, is_left_over
 
 TEXTS = ["*.json", "*.jinja", "*.txt", "*.model"]
+UNFINISHED = re.compile(r"\.[0-9a-f]+\.([0-9a-f]{32}){1,2}\.tmp")
 WANTED = [*TEXTS, "*.safetensors"]  # neither pickles nor code
 
 
@@ -76,13 +79,21 @@ def remove_leftovers(checkpoint: Checkpoint, session: str) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def remove_all_leftovers(folder: Path) -> None:
+    """Remove what killed processes of any session left in a folder of checkpoints on this machine's disk."""
+    for aside in folder.glob(".*.tmp"):
+        if UNFINISHED.fullmatch(aside.name) and is_left_over(aside):
+            shutil.rmtree(aside, ignore_errors=True)
+
+
 @contextmanager
 def _new_folder_beside(target: Path, session: str = "") -> Iterator[Path]:
     """A new folder on the target's disk, removed at the end unless it was moved."""
     aside = target.parent / f".{target.name}.{session}{uuid.uuid4().hex}.tmp"
     aside.mkdir(parents=True)
     try:
-        yield aside
+        with held(aside):
+            yield aside
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 

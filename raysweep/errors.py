@@ -39,6 +39,10 @@ class StorageError(RuntimeError):
         super().__init__(one_line(message))
 
 
+class StorageRefused(StorageError):  # noqa: N818 - it is not a bug
+    """Storage that does not let this user read or write, however often it is asked."""
+
+
 class ClusterLost(RuntimeError):  # noqa: N818 - it is not a bug
     """The Ray cluster no longer answers. The message is one line."""
 

@@ -9,7 +9,6 @@
 Tables are read on first use, from a local folder or from any address that `out` may have.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,6 +30,7 @@ from raysweep.storage.result_files import COMPARISON
 from raysweep.storage.schemas import SAMPLES
 from raysweep.storage.store import Store
 from raysweep.storage.summary import read_summary
+from raysweep.system.json_text import parsed_json
 from raysweep.system.quantities import GB
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class FinishedRun:
             raise ConfigError(
                 f"{self.store.path(COMPARISON)} is missing; run the stage 'compare' first"
             )
-        return pd.json_normalize(json.loads(self.store.read_text(COMPARISON))["cells"])
+        return pd.json_normalize(parsed_json(self.store.read_text(COMPARISON))["cells"])
 
     @cached_property
     def configuration(self) -> dict[str, Any]:

@@ -277,6 +277,7 @@ class RunConfig:
     server: Servers = Servers()
     traces: Traces = field(default_factory=Traces)
     publish: Publish = field(default_factory=Publish)
+    compare_with: str | None = None  # the stage `compare`: another run's name or folder
 
     def decoding(self, model: ModelSpec, benchmark: Benchmark) -> Decoding:
         family, forcing = model.family, self.sweep.forcing

@@ -23,6 +23,7 @@ from raysweep.storage.comparison_schemas import DECISIONS
 from raysweep.storage.damaged import DamagedPartError
 from raysweep.storage.store import Store
 from raysweep.system.content import content_hash
+from raysweep.system.json_text import parsed_json
 
 FOLDER = "adaptive"
 RECORD_NAME = re.compile(rf"^{FOLDER}/[^/]+-\d{{5}}\.(json|parquet)$")
@@ -157,7 +158,7 @@ def _counts(found: Mapping[str, Any]) -> dict[str, int]:
 def read_document(store: Store, name: str) -> Mapping[str, Any]:
     """The JSON file of a record. Empty if it is missing or cannot be read."""
     try:
-        found = json.loads(store.text_if_there(name) or "{}")
+        found = parsed_json(store.text_if_there(name) or "{}")
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

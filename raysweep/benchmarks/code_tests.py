@@ -18,6 +18,8 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
+from raysweep.system.json_text import parsed_json
+
 # The largest size of one column of tests after unpacking.
 MOST_BYTES = 2**30
 TEXT_OPCODES = {"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"}
@@ -56,7 +58,7 @@ def read_tests(gold: str) -> CodeTests:
     """The tests in a gold answer of either form. Raises ValueError if it holds no tests."""
     said = _object(gold)
     columns = _array(said.get("packed", []))
-    parts = [said.get("tests", []), *(json.loads(unpacked(column)) for column in columns)]
+    parts = [said.get("tests", []), *(parsed_json(unpacked(column)) for column in columns)]
     tests = tuple(_test(listed) for part in parts for listed in _array(part))
     if not tests:
         raise ValueError("it has no tests")
@@ -102,7 +104,7 @@ def pickled_text(pickled: bytes) -> str:
 
 
 def _object(gold: str) -> dict[str, Any]:
-    said = json.loads(gold)
+    said = parsed_json(gold)
     if not isinstance(said, dict) or not {"tests", "packed"} & said.keys():
         raise ValueError("it is not a JSON object with tests")
     return said

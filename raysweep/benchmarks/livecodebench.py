@@ -5,7 +5,6 @@ range of contest dates. The gold answer holds the question's tests (`code_tests`
 """
 
 import itertools
-import json
 from collections.abc import Iterator
 from datetime import date
 
@@ -14,6 +13,7 @@ from raysweep.benchmarks.prompts import Prompt
 from raysweep.benchmarks.rows import Row, identified, read_rows
 from raysweep.benchmarks.sources import File
 from raysweep.spec import Question
+from raysweep.system.json_text import parsed_json
 
 
 def questions(
@@ -46,7 +46,7 @@ def contest_date(row: Row) -> date:
 def tests(row: Row) -> str:
     """The row's tests as a gold answer. Raises ConfigError if they cannot be read."""
     try:
-        function = json.loads(row.text("metadata")).get("func_name")
+        function = parsed_json(row.text("metadata")).get("func_name")
     except (ValueError, AttributeError) as error:
         reason = f"is not a JSON object ({error}); fetch the file again"
         raise row.error("metadata", reason) from error

@@ -5,7 +5,6 @@ header does not count.
 """
 
 import csv
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from raysweep.benchmarks.sources import File
 from raysweep.errors import ConfigError, shown
+from raysweep.system.json_text import parsed_json
 from raysweep.system.safe_text import is_whole
 
 # The longest CSV field. Python's own limit is too low for some benchmarks.
@@ -92,7 +92,7 @@ def _check_header(names: Sequence[str]) -> None:
 
 
 def _parsed(text: str) -> Any:
-    return json.loads(text, object_pairs_hook=_mapping)
+    return parsed_json(text, object_pairs_hook=_mapping)
 
 
 def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

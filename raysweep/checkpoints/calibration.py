@@ -5,7 +5,6 @@ will read and write. They must not contain a test question (`overlap`). Texts of
 `published_texts`.
 """
 
-import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from raysweep.checkpoints.tensors import linears
 from raysweep.errors import ConfigError, shown
 from raysweep.recipe import Document
 from raysweep.spec import Architecture
+from raysweep.system.json_text import parsed_json
 
 # The calibration text that raysweep brings, and the family for which it was made.
 EMBEDDED, EMBEDDED_FAMILY = "embedded", "tiny"
@@ -55,7 +55,7 @@ def read_file(file: Path, field: str) -> Iterator[Document]:
 
 def _row(line: str, place: str) -> dict[str, str]:
     try:
-        row: Any = json.loads(line)
+        row: Any = parsed_json(line)
     except ValueError as error:
         raise ConfigError(f"{place}: is not JSON ({error}); write one object per line") from error
     if not isinstance(row, dict) or not isinstance(row.get("text"), str) or not row["text"]:

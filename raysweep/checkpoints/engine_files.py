@@ -5,7 +5,6 @@ checkpoint is named by the hash of its recipe, so all runs with the same `prepar
 is complete if its manifest, which is written last, lists files that all exist with the right size.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +14,8 @@ from raysweep.run_config import Prepare, RunConfig
 from raysweep.shard import Shard
 from raysweep.spec import Checkpoint, ModelSpec, WeightSpec
 from raysweep.storage.address import absolute, below
+from raysweep.system.json_text import parsed_json
+from raysweep.system.shapes import fits
 
 MANIFEST = "raysweep.json"
 
@@ -56,10 +57,14 @@ def is_there(checkpoint: Checkpoint) -> bool:
 
     store = Store(checkpoint.path)
     try:
-        files = json.loads(store.text_if_there(MANIFEST) or "{}").get("files")
+        files = parsed_json(store.text_if_there(MANIFEST) or "{}").get("files")
     except (AttributeError, ValueError, KeyError, TypeError, ConfigError):
         return False
-    return bool(files) and all(store.size(name) == size for name, size in files.items())
+    return (
+        fits(files, dict[str, int])
+        and bool(files)
+        and all(store.size(name) == size for name, size in files.items())
+    )
 
 
 def ready_shards(

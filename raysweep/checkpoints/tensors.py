@@ -104,15 +104,13 @@ def outer_tensors(a: Architecture) -> dict[str, TensorSpec]:
     return tensors if a.tied_embeddings else {**tensors, HEAD: table}
 
 
-def all_tensors(a: Architecture, weights: WeightSpec) -> dict[str, TensorSpec]:
-    """Every tensor of the checkpoint by its full name."""
+def all_tensors(a: Architecture, weights: WeightSpec) -> Iterator[tuple[str, TensorSpec]]:
+    """Every tensor of the checkpoint by its full name, one after the other: there may be very many."""
+    yield from outer_tensors(a).items()
     of_a_layer = layer_tensors(a, weights)
-    layers = {
-        f"{LAYER}{number}.{name}": spec
-        for number in range(a.layers)
-        for name, spec in of_a_layer.items()
-    }
-    return outer_tensors(a) | layers
+    for number in range(a.layers):
+        for name, spec in of_a_layer.items():
+            yield f"{LAYER}{number}.{name}", spec
 
 
 def _linear_tensors(linear: Linear, weights: WeightSpec) -> Iterator[tuple[str, TensorSpec]]:

@@ -4,18 +4,20 @@ Quantised checkpoints name their precision in `quantization_config`. AutoGPTQ an
 separate file.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 from raysweep.configuration.fields import Fields
 from raysweep.errors import ConfigError, unknown
 from raysweep.spec import BF16, Architecture, WeightSpec
+from raysweep.system.json_text import parsed_json
 
 # The known values of model_type, and whether each normalises queries and keys.
 QK_NORM = {"qwen3": True, "qwen2": False, "llama": False}
 # AutoGPTQ and AutoAWQ wrote these files without a method, so the file's name tells it.
 QUANTIZATION_FILES = {"quantize_config.json": "gptq", "quant_config.json": "awq"}
+# Ten times as many as the deepest models have.
+MOST_LAYERS = 10_000
 METHODS = ("gptq", "awq", "fp8")
 GPTQ_FORMATS = (None, "gptq", "gptq_v2")
 
@@ -47,7 +49,7 @@ def architecture_of(fields: Fields) -> Architecture:
     bias = fields.flag("attention_bias")
     return Architecture(
         hidden_size=hidden_size,
-        layers=fields.integer("num_hidden_layers"),
+        layers=fields.integer("num_hidden_layers", most=MOST_LAYERS),
         heads=heads,
         kv_heads=fields.integer("num_key_value_heads"),
         head_dim=fields.integer("head_dim"),
@@ -128,7 +130,7 @@ def _precision(fields: Fields) -> WeightSpec:
 
 def read_json(file: Path) -> dict[str, Any]:
     try:
-        content = json.loads(file.read_bytes())
+        content = parsed_json(file.read_bytes())
     except ValueError as error:
         raise ConfigError(f"{file}: is not JSON ({error}); fetch the file again") from error
     if not isinstance(content, dict):

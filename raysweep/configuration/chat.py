@@ -2,23 +2,28 @@
 
 A prompt is the chat template rendered with the question as the user's only message, after the family's
 system message if there is one, and followed by the opening of the thinking. Prompts are rendered here alone.
-Templates are Jinja in the dialect of transformers, without its clock: today is the family's `prompt_date`,
-or unknown. Tests check that text and tokens equal those of transformers.
+Templates are rendered in a worker process with limits of time and memory (`chat_template`). Tests check that
+text and tokens equal those of transformers.
 """
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import ConfigError
 from raysweep.spec import Family, Question
+from raysweep.system.json_text import parsed_json
+from raysweep.system.workers import CallError, Workers
 
 if TYPE_CHECKING:
-    from jinja2 import Template
     from tokenizers import Tokenizer
+
+# Limits of rendering so many prompts, which takes some milliseconds.
+AT_ONCE = 256
+RENDER_S = 10
+RENDER_BYTES = 1 << 30
 
 # Names under which a template may use the special tokens that tokenizer_config.json gives.
 SPECIAL_TOKENS = (
@@ -29,37 +34,38 @@ SPECIAL_TOKENS = (
 
 @dataclass(frozen=True)
 class Chat:
-    """How one model reads a text. `place` names the model in messages."""
+    """How one model reads a text. `place` names the model in messages, and `template` is its source."""
 
     place: str = field(compare=False)
     tokenizer: "Tokenizer"
-    template: "Template"
+    template: str
     special_tokens: tuple[tuple[str, str], ...]
 
     def prompt(self, question: str, family: Family) -> str:
         """The model's prompt for a question. Raises ConfigError if the template fails."""
-        variables = {**dict(self.special_tokens), **family.template}
-        if family.prompt_date is not None:
-            variables["strftime_now"] = datetime.fromisoformat(family.prompt_date).strftime
-        try:
-            text = self.template.render(
-                messages=_messages(question, family),
-                tools=None,
-                documents=None,
-                add_generation_prompt=True,
-                **variables,
-            )
-        except Exception as error:  # a template may raise anything
-            raise self._failed(error, family) from error
-        return text if text.endswith(family.think_open) else text + family.think_open
+        return self.prompts([question], family)[0]
 
-    def _failed(self, error: Exception, family: Family) -> ConfigError:
-        if str(error) == "'strftime_now' is undefined":
+    def prompts(self, questions: Sequence[str], family: Family) -> tuple[str, ...]:
+        """The model's prompt for each question. Raises ConfigError if the template fails."""
+        variables = {**dict(self.special_tokens), **family.template}
+        asked = [_messages(question, family) for question in questions]
+        texts: list[str] = []
+        for start in range(0, len(asked), AT_ONCE):
+            part = asked[start : start + AT_ONCE]
+            found = _rendered(self.template, part, variables, family.prompt_date)
+            if "failed" in found:
+                raise self._failed(found["failed"], family)
+            texts += found["texts"]
+        opened = family.think_open
+        return tuple(text if text.endswith(opened) else text + opened for text in texts)
+
+    def _failed(self, why: str, family: Family) -> ConfigError:
+        if why == "'strftime_now' is undefined":
             return ConfigError(
                 f"{self.place}: its chat template asks for the day, but prompt_date of the family "
                 f"{family.name!r} is null; write prompt_date: YYYY-MM-DD into the family"
             )
-        return ConfigError(f"{self.place}: its chat template fails ({error}); correct the template")
+        return ConfigError(f"{self.place}: its chat template fails ({why}); correct the template")
 
     def encode(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False).ids
@@ -67,6 +73,22 @@ class Chat:
     def piece(self, token: int) -> str:
         """The vocabulary's entry for a token."""
         return self.tokenizer.id_to_token(token) or ""
+
+
+def _rendered(*arguments: Any) -> dict[str, Any]:
+    """What `chat_template.rendered` returns in a worker."""
+    function = "raysweep.configuration.chat_template:rendered"
+    try:
+        return _worker().call(function, *arguments, cpu_s=RENDER_S, memory_bytes=RENDER_BYTES)
+    except CallError:
+        limits = f"more than {RENDER_S} s or {RENDER_BYTES >> 30} GiB"
+        return {"failed": f"it takes {limits}, or no worker process can run"}
+
+
+@cache
+def _worker() -> Workers:
+    """One worker for all templates. It ends with this process."""
+    return Workers(1)
 
 
 def _messages(question: str, family: Family) -> list[dict[str, str]]:
@@ -78,7 +100,7 @@ def _messages(question: str, family: Family) -> list[dict[str, str]]:
 @lru_cache(maxsize=64)
 def prompts(chat: Chat, family: Family, questions: tuple[Question, ...]) -> tuple[str, ...]:
     """The model's prompt for each question. Raises ConfigError if the template fails."""
-    return tuple(chat.prompt(question.prompt, family) for question in questions)
+    return chat.prompts([question.prompt for question in questions], family)
 
 
 def read_chat(folder: Path, field: str) -> Chat:
@@ -87,18 +109,17 @@ def read_chat(folder: Path, field: str) -> Chat:
         config = _config(folder)
         source = _template_source(folder, config)
         tokenizer = _tokenizer((folder / "tokenizer.json").read_bytes())
-        template = _compiled(source) if source is not None else None
     except Exception as error:  # tokenizers raises nothing narrower
         raise ConfigError(
             f"{field}: the tokenizer.json or the chat template in '{folder}' cannot be read ({error}); "
             "fetch it again"
         ) from error
-    if template is None:
+    if source is None:
         raise ConfigError(
             f"{field}: '{folder}' has no chat template; add its chat_template.jinja, or a "
             "tokenizer_config.json that has one"
         )
-    return Chat(f"{field}: '{folder}'", tokenizer, template, _special_tokens(config))
+    return Chat(f"{field}: '{folder}'", tokenizer, source, _special_tokens(config))
 
 
 def _config(folder: Path) -> dict[str, Any]:
@@ -109,7 +130,7 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def _json(file: Path) -> dict[str, Any]:
-    return json.loads(file.read_bytes()) if file.is_file() else {}
+    return parsed_json(file.read_bytes()) if file.is_file() else {}
 
 
 def _template_source(folder: Path, config: dict[str, Any]) -> str | None:
@@ -135,36 +156,3 @@ def _tokenizer(content: bytes) -> "Tokenizer":
     from tokenizers import Tokenizer
 
     return Tokenizer.from_buffer(content)
-
-
-@lru_cache(maxsize=8)
-def _compiled(source: str) -> "Template":
-    """The template in transformers' dialect of Jinja."""
-    from jinja2 import TemplateError, nodes
-    from jinja2.ext import Extension
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    class GenerationBlock(Extension):
-        """{% generation %} marks a model's own text for training. It has no effect here."""
-
-        tags = {"generation"}  # noqa: RUF012
-
-        def parse(self, parser: Any) -> list[nodes.Node]:
-            next(parser.stream)
-            return parser.parse_statements(("name:endgeneration",), drop_needle=True)
-
-    def raise_exception(message: str) -> NoReturn:
-        raise TemplateError(message)
-
-    def to_json(value: Any, ensure_ascii: bool = False, **layout: Any) -> str:
-        return json.dumps(value, ensure_ascii=ensure_ascii, **layout)
-
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=[GenerationBlock, "jinja2.ext.loopcontrols"],
-    )
-    environment.filters["tojson"] = to_json
-    environment.globals["raise_exception"] = raise_exception
-    del environment.filters["random"], environment.globals["lipsum"]  # a prompt is no chance
-    return environment.from_string(source)

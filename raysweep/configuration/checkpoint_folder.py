@@ -6,7 +6,6 @@ The revision of a folder is a fingerprint of all files that decide what the mode
 """
 
 import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from raysweep.configuration.architecture import read_architecture, read_json, re
 from raysweep.configuration.fields import Fields
 from raysweep.errors import ConfigError
 from raysweep.spec import Architecture, WeightSpec
+from raysweep.system.json_text import parsed_json
 
 DECISIVE_SUFFIXES = {".json", ".safetensors", ".jinja", ".txt", ".model"}
 # These files describe how a model was made and do not change what it computes.
@@ -105,7 +105,7 @@ def read_header(file: Path, field: str) -> dict[str, Any]:
     try:
         with file.open("rb") as stream:
             header_bytes = int.from_bytes(stream.read(8), "little")
-            header = json.loads(stream.read(min(header_bytes, size)))
+            header = parsed_json(stream.read(min(header_bytes, size)))
         header.pop("__metadata__", None)
         expected = 8 + header_bytes + max(t["data_offsets"][1] for t in header.values())
     except (ValueError, KeyError, TypeError, IndexError, AttributeError):
@@ -124,12 +124,14 @@ def check_tensors(
     found = {name: tensor for header in headers for name, tensor in header.items()}
     try:
         tensors.check_groups(architecture, weights)
-        expected = tensors.all_tensors(architecture, weights)
+        tensors.layer_tensors(architecture, weights)
     except ValueError as error:
         raise ConfigError(
             f"{place}: its config.json is impossible ({error}); fetch files that belong together"
         ) from error
-    for name, tensor in expected.items():
+    expected = set()
+    for name, tensor in tensors.all_tensors(architecture, weights):
+        expected.add(name)
         if name not in found:
             raise ConfigError(
                 f"{place} lacks the tensor {name} that its config.json requires; fetch all of its files"

@@ -111,6 +111,7 @@ def read_config(composed: Mapping[str, Any], folders: Sequence[Path]) -> RunConf
         read_servers(top.below("server"), sweep),
         read_traces(top.below("traces"), sweep),
         read_publish(top.below("publish")),
+        None if top.value("compare_with") is None else top.path("compare_with"),
     )
     check_tokens(config.sweep)
     check_backend(config)

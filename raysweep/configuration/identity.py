@@ -107,7 +107,13 @@ def as_document(config: RunConfig) -> dict[str, Any]:
     """The run folder's config.yaml: the resolved configuration, identity, versions and git revision."""
     resolved = asdict(config)
     resolved["sweep"]["kv_policies"] = [described_policy(p) for p in config.sweep.kv_policies]
-    for name in ("show", "verify", "traces", "publish"):  # these do not describe the run
+    for name in (
+        "show",
+        "verify",
+        "traces",
+        "publish",
+        "compare_with",
+    ):  # these do not describe the run
         del resolved[name]
     resolved["sweep"]["benchmarks"] = [described_benchmark(b) for b in config.sweep.benchmarks]
     resolved["prepare"]["calibration"] = described_calibration(config.prepare.calibration)

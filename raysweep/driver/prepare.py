@@ -15,7 +15,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from actors.checkpoint_files import remove_leftovers
+from actors.checkpoint_files import remove_all_leftovers, remove_leftovers
 from actors.quantize import ENVIRONMENT, LEAST_WORKERS, quantize_in_steps
 from raysweep.checkpoints.engine_files import Making
 from raysweep.driver.actor_environment import handed_over, hub_environment
@@ -62,6 +62,8 @@ def prepare(
     used.
     """
     check_installed(cluster)
+    if is_local(folder):
+        remove_all_leftovers(Path(folder))
     check_disk(makings)
     cluster = local_share(makings, cluster)
     session = uuid.uuid4().hex

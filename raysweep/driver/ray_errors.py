@@ -18,6 +18,7 @@ NODE_WORDS = ("node has died", "node died", "node is dead", "node failure", "ray
 KINDS_BY_NAME: dict[str, LossKind] = {
     "OutOfMemoryError": "out_of_memory",
     "StorageError": "storage",
+    "StorageRefused": "storage",
     # Whatever the server refuses, it refuses of all questions.
     "ServerRefused": "load",
     "ServerUnavailable": "server",

@@ -11,8 +11,9 @@ from typing import Any
 
 import ray
 
+from raysweep.driver.loopback import loopback_alone
 from raysweep.driver.sent_code import packed_code
-from raysweep.driver.temporary_folder import short_temporary_folder
+from raysweep.driver.temporary_folder import private_folder, short_temporary_folder
 from raysweep.errors import ConfigError
 from raysweep.run_config import Cluster
 from raysweep.system.sigterm import terminable
@@ -51,10 +52,12 @@ def ray_session(cluster: Cluster) -> Iterator[None]:
     with ExitStack() as ended:
         if cluster.address == "local":
             ended.enter_context(short_temporary_folder())
-        ended.callback(ray.shutdown)
-        if cluster.address == "local":
-            _start_local(cluster)
+            folder = ended.enter_context(private_folder())
+            address = ended.enter_context(loopback_alone())
+            ended.callback(ray.shutdown)
+            _start_local(cluster, folder, address)
         else:
+            ended.callback(ray.shutdown)
             _connect(cluster)
         with terminable():  # Ray's own handler of SIGTERM would exit without a message.
             yield
@@ -75,8 +78,12 @@ def _init(**options: Any) -> None:
     ray.init(logging_level=logging.ERROR, log_to_driver=False, **options)
 
 
-def _start_local(cluster: Cluster) -> None:
-    """Start a Ray cluster that only this process can talk to and that ends with it."""
+def _start_local(cluster: Cluster, folder: str, address: str) -> None:
+    """Start a Ray cluster that only this process can talk to and that ends with it.
+
+    folder   for its sockets and logs
+    address  on which its processes listen
+    """
     check_addresses()
     # Without a token in the environment Ray writes one to ~/.ray.
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
@@ -85,6 +92,8 @@ def _start_local(cluster: Cluster) -> None:
         num_cpus=math.ceil(cluster.actors * cluster.cpus_per_actor) if cluster.actors else None,
         include_dashboard=False,
         object_store_memory=OBJECT_STORE_BYTES,
+        _temp_dir=folder,
+        _node_ip_address=address,
     )
 
 

@@ -118,7 +118,7 @@ GRADERS: dict[str, Grader] = {
         stated=mathematics.STATED,
     ),
     "code": Grader(
-        version=2,
+        version=3,
         extract=code.extract,
         reads_gold=True,
         judge=code.judge,

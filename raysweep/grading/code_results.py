@@ -5,10 +5,11 @@ benchmark allows a tolerance t, numbers that are not both whole may differ: |a -
 contests that print real numbers judge them. Whole numbers are exact always.
 """
 
-import json
 import re
 from decimal import Decimal
 from typing import Any
+
+from raysweep.system.json_text import parsed_json
 
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
@@ -45,7 +46,7 @@ def same_word(said: str, expected: str, tolerance: float | None) -> bool:
 def same_result(said: str, expected: str, tolerance: float | None = None) -> bool:
     """Equal as JSON. Whole numbers are read as decimals, which may have any number of digits."""
     try:
-        ours, theirs = (json.loads(text, parse_int=Decimal) for text in (said, expected))
+        ours, theirs = (parsed_json(text, parse_int=Decimal) for text in (said, expected))
         return same_value(ours, theirs, tolerance)
     except (ValueError, ArithmeticError, RecursionError):
         return False

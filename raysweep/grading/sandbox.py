@@ -2,12 +2,14 @@
 
 bubblewrap gives it namespaces of its own: no network, a private process list, a read-only file system
 that holds the system and Python but no home, no run and no environment, and a scratch folder in memory.
-CPU time, memory, file size and processes are limited besides, so that what a fork bomb or an endless loop
+`system_calls` keeps it one process. CPU time, memory, file size and threads are limited besides, so that
+all the memory it can hold is MEMORY_BYTES, SCRATCH_BYTES and SHARED_BYTES together, and what an endless loop
 takes is bounded until the whole namespace is killed. What it writes goes to files with a limit.
 """
 
 import json
 import os
+import platform
 import random
 import select
 import shutil
@@ -24,15 +26,18 @@ from typing import IO
 
 from raysweep.errors import ConfigError
 from raysweep.grading.sandboxed import STARTED
+from raysweep.grading.system_calls import seccomp_filter
 
 RUNNER = Path(__file__).with_name("sandboxed.py")
-MEMORY_BYTES = 1 << 30  # of addresses, per process
+MEMORY_BYTES = 1 << 30  # of addresses
 STACK_BYTES = 256 << 20  # calls 100,000 deep that go through C, such as those of cached functions
 BWRAP = "bwrap"
 FILE_BYTES = 16 << 20
 SCRATCH_BYTES = 64 << 20
-PROCESSES = 16
-# The kernel counts a user's processes, but never root's: a sandbox that root starts gets a user of its own.
+SHARED_BYTES = 16 << 20  # of /dev/shm, where semaphores are
+THREADS = 16
+OPEN_FILES = 128  # the kernel buffers what sockets and pipes hold
+# The kernel counts a user's threads, but never root's: a sandbox that root starts gets a user of its own.
 USERS = range(20_000, 60_000)
 SYSTEM = (
     "/usr",
@@ -87,13 +92,13 @@ def run_program(
         folder = Path(name)
         folder.chmod(0o755)
         (folder / "program.py").write_text(source, "utf-8", "replace")
-        with _pipe() as pipe:
+        with _pipe() as pipe, _filter() as denied:
             if isolated:
                 python = _python("/program/program.py", imports, function, limit_s, pipe)
-                command = [*_bubblewrap(folder), *python]
+                command = [*_bubblewrap(folder, denied), *python]
             else:
                 command = _python(str(folder / "program.py"), imports, function, limit_s, pipe)
-            status = _run(command, folder, files, pipe, 1.5 * limit_s + 1)
+            status = _run(command, folder, files, (pipe, denied), 1.5 * limit_s + 1)
         output, complaints = (_content(file) for file in files[1:])
     if not complaints.startswith(STARTED):
         raise SandboxError(complaints.strip() or f"ended with status {status}")
@@ -118,6 +123,8 @@ def trouble() -> str:
     """Why no program can be isolated on this machine; empty if one can. Asked once."""
     if shutil.which(BWRAP) is None:
         return "there is no bwrap"
+    if seccomp_filter() is None:
+        return f"the system calls of {platform.machine()} are not known"
     try:
         ran = run_program("print(6 * 7)", "", None, 10)
     except (SandboxError, OSError) as error:  # the latter where no process can be started
@@ -125,8 +132,8 @@ def trouble() -> str:
     return "" if (ran.output or "").strip() == "42" else f"a trial program failed ({ran.reason})"
 
 
-def _bubblewrap(folder: Path) -> list[str]:
-    """bwrap and its options, for a program in `folder`."""
+def _bubblewrap(folder: Path, denied: int) -> list[str]:
+    """bwrap and its options, for a program in `folder`; `denied` holds the filter of system calls."""
     users = () if os.geteuid() == 0 else ("--unshare-user", "--disable-userns")
     rights = ("--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID")
     return [
@@ -136,6 +143,8 @@ def _bubblewrap(folder: Path) -> list[str]:
         *("--perms", "1777", "--size", str(SCRATCH_BYTES), "--tmpfs", "/tmp"),
         *_python_folders(),  # which may lie below /tmp
         *("--proc", "/proc", "--dev", "/dev"),
+        *("--perms", "1777", "--size", str(SHARED_BYTES), "--tmpfs", "/dev/shm"),
+        *("--remount-ro", "/dev", "--seccomp", str(denied)),
         *("--ro-bind", str(folder), "/program", "--ro-bind", str(RUNNER), "/sandboxed.py"),
         *("--chdir", "/tmp", "--remount-ro", "/", "--"),
     ]
@@ -161,9 +170,10 @@ def _python(
         "STACK": STACK_BYTES,
         "FSIZE": FILE_BYTES,
         "CORE": 0,
+        "NOFILE": OPEN_FILES,
     }
     if isolated:  # elsewhere all that the user runs would count
-        limits["NPROC"] = PROCESSES
+        limits["NPROC"] = THREADS
     user = random.choice(USERS) if isolated and os.geteuid() == 0 else 0
     runner = "/sandboxed.py" if isolated else str(RUNNER)
     arguments = [
@@ -177,7 +187,9 @@ def _python(
     return [sys.executable, "-I", "-B", "-X", "utf8", runner, *arguments]
 
 
-def _run(command: list[str], folder: Path, files: Files, pipe: int, wall_s: float) -> int | None:
+def _run(
+    command: list[str], folder: Path, files: Files, passed: tuple[int, int], wall_s: float
+) -> int | None:
     """The exit status; None if it had to be stopped. Whatever it started is killed on return."""
     stdin, stdout, stderr = files
     process = subprocess.Popen(
@@ -187,7 +199,7 @@ def _run(command: list[str], folder: Path, files: Files, pipe: int, wall_s: floa
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,
-        pass_fds=(pipe,),
+        pass_fds=passed,
         start_new_session=True,
     )
     try:
@@ -214,6 +226,18 @@ def _pipe() -> Iterator[int]:
     finally:
         os.close(end)
         os.close(ours)
+
+
+@contextmanager
+def _filter() -> Iterator[int]:
+    """The end of a pipe that holds the filter of system calls."""
+    end, ours = os.pipe()
+    try:
+        os.write(ours, seccomp_filter() or b"")
+        os.close(ours)
+        yield end
+    finally:
+        os.close(end)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from raysweep.storage.store import Store
 from raysweep.storage.summary import read_mapping
 from raysweep.system.node_report import NodeReport, node_report
 from raysweep.system.quantities import human_bytes
+from raysweep.system.shapes import fits
 
 NODES = "nodes.json"
 
@@ -26,6 +27,8 @@ def read_nodes(store: Store) -> tuple[NodeReport, ...]:
     """The nodes of the last generate stage. Empty if the file is missing or cannot be read."""
     try:
         noted = read_mapping(store, NODES).get("nodes", [])
+        if not fits(noted, list[NodeReport]):
+            return ()
         return tuple(node_report(one.pop("node"), one) for one in noted)
     except (TypeError, KeyError, AttributeError):
         return ()

@@ -7,6 +7,8 @@ from datetime import datetime
 
 from raysweep.monitoring.snapshot import EngineProgress, Snapshot
 from raysweep.storage.store import Store
+from raysweep.system.json_text import parsed_json
+from raysweep.system.shapes import fits
 
 PROGRESS = "progress.json"
 
@@ -32,11 +34,13 @@ def write_progress(store: Store, snapshot: Snapshot) -> None:
 def read_progress(store: Store) -> Progress | None:
     """What the running generate stage, or the last one, has written; None if it cannot be read."""
     try:
-        noted = json.loads(store.text_if_there(PROGRESS) or "null")
+        noted = parsed_json(store.text_if_there(PROGRESS) or "null")
         if noted is None:
             return None
         when = datetime.fromisoformat(noted.pop("written_at"))
         noted.pop("epoch", None)
+        if not fits(noted, Snapshot):
+            return None
         engines = tuple(EngineProgress(**engine) for engine in noted.pop("engines"))
         return Progress(when, Snapshot(engines, **noted))
     except (ValueError, TypeError, KeyError, AttributeError):

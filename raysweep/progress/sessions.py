@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+from raysweep.monitoring.snapshot import Snapshot
 from raysweep.planning.loads import LoadTime, LoadTimes, as_noted, noted_loads
-from raysweep.progress.progress_json import PROGRESS
+from raysweep.progress.progress_json import PROGRESS, read_progress
 from raysweep.scheduling.loss_kinds import LossKind
 from raysweep.storage.store import Store
 from raysweep.storage.summary import add_to_summary, read_mapping, read_summary
@@ -16,10 +17,11 @@ def note_killed_session(store: Store) -> None:
     before = store.lease.displaced if store.lease else None
     if not before:
         return
-    progress = read_mapping(store, PROGRESS)
-    known = progress if progress.get("epoch") == before.get("epoch") else {}
-    faults: dict[LossKind, int] = {**known.get("faults", {}), "driver": 1}
-    note_session(store, known.get("wall_s", 0.0), 0.0, faults)
+    epoch = read_mapping(store, PROGRESS).get("epoch")
+    progress = read_progress(store) if epoch == before.get("epoch") else None
+    known = progress.snapshot if progress else Snapshot((), 0, 0.0)
+    faults: dict[LossKind, int] = {**known.faults, "driver": 1}
+    note_session(store, known.wall_s, 0.0, faults)
 
 
 def note_session(

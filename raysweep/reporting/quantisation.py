@@ -1,9 +1,10 @@
 """Which quantisation of the KV cache was run, in words, from the parameters that the tables hold."""
 
-import json
 from typing import Any
 
 import pandas as pd
+
+from raysweep.system.json_text import parsed_json
 
 # What the layouts of `quantized` are; the last two are those of version 0.1.0.
 FORMS = {
@@ -23,7 +24,7 @@ def quantisations(scenarios: pd.DataFrame) -> list[str]:
     """
     alike: dict[str, list[str]] = {}
     for name, text in scenarios[["kv_policy", "kv_params"]].drop_duplicates().values.tolist():
-        parameters = json.loads(text)
+        parameters = parsed_json(text)
         if parameters.get("layout") in FORMS:
             alike.setdefault(_in_words(parameters), []).append(name)
     return [f"{', '.join(names)}: {words}" for words, names in alike.items()]

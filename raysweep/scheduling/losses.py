@@ -3,7 +3,9 @@
 A shard that was lost together with others may be the cause or a victim. It is tried again, and its last
 attempts run alone in quarantine. A shard that is lost alone is halved until a single question is left, and
 that question is given up. The loss of a node or a server counts against no shard and no engine. An engine
-that runs out of GPU memory decodes half as many rows from then on.
+that runs out of GPU memory decodes half as many rows from then on. Samples that cannot be written are
+nobody's fault either. They stop the work, though, after too many in a row of one engine or of all, or twice
+as many of one shard.
 """
 
 from collections import Counter
@@ -54,7 +56,8 @@ class Losses:
     """Counts the losses by kind, and holds the shards that were given up.
 
     retries  shards that were queued again
-    refused  attempts to write samples that failed since the last success, and `refusal` is the last reason
+    refused  attempts to write samples that failed since the last success of all, or of one engine;
+             `refusal` is the last reason
     """
 
     def __init__(self, max_attempts: int):
@@ -67,7 +70,9 @@ class Losses:
 
     def succeeded(self, queue: EngineQueue) -> None:
         """Note that the engine works, and that the storage accepts samples."""
-        queue.failed_loads = queue.losses_in_a_row = self.refused = 0
+        queue.failed_loads = queue.losses_in_a_row = queue.refused = 0
+        if not self.stopped:
+            self.refused = 0
 
     @property
     def stopped(self) -> str:
@@ -84,7 +89,11 @@ class Losses:
             self._give_up(queue, [shard], f"its question {question} was given up", question)
         self.retries += len(tasks)
         if kind == "storage":
-            self.refused, self.refusal = self.refused + 1, loss.reason
+            tasks = [replace(task, refused=task.refused + 1) for task in tasks]
+            queue.refused += 1
+            of_one = max((task.refused for task in tasks), default=0) // 2
+            self.refused = max(self.refused + 1, queue.refused, of_one)
+            self.refusal = loss.reason
         if kind == "load":
             self._failed_to_load(queue, tasks, loss, now)
         elif kind in BLAMELESS or known:

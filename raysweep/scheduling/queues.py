@@ -23,12 +23,14 @@ class Task:
     lost_with_others  losses of an actor that also ran other tasks, any of which may be the cause
     lost_alone        losses of an actor that ran nothing else
     alone             it waits in quarantine and runs alone, because it may kill its actor
+    refused           losses of an actor whose samples could not be written
     """
 
     shard: Shard
     lost_with_others: int = 0
     lost_alone: int = 0
     alone: bool = False
+    refused: int = 0
 
     @property
     def samples(self) -> int:
@@ -80,6 +82,7 @@ class EngineQueue:
     failed_loads           failed attempts to load the engine since the last success
     failed_at              time of the last of them
     bad_nodes              nodes on which they happened
+    refused                attempts to write its samples that failed since the last success
     losses_in_a_row        loaded places that the work or the engine killed since the last success
     """
 
@@ -98,6 +101,7 @@ class EngineQueue:
     failed_loads: int = 0
     failed_at: float = -math.inf
     bad_nodes: set[str] = field(default_factory=set)
+    refused: int = 0
     losses_in_a_row: int = 0
 
     def __post_init__(self) -> None:

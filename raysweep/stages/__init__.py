@@ -11,11 +11,13 @@ start from the finished parts in the folder, not from an earlier plan. Each stag
 which is imported when it runs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
+from raysweep.errors import ConfigError, StorageRefused
 from raysweep.run_config import RunConfig
 from raysweep.stages.context import RED, Context, context_of
 from raysweep.stages.folder import check_folder, claim_folder
@@ -25,6 +27,8 @@ from raysweep.storage.record import Document
 from raysweep.storage.store import Store
 from raysweep.system.exit_status import DONE, WORK_REMAINS
 
+# The stages that write tables or pages, before which unfinished ones of killed commands are removed.
+WRITING_STAGES = {"plan", "generate", "reduce", "report", "compare"}
 # The stages for which damaged parts are set aside first.
 SAMPLE_STAGES = {"status", "plan", "generate", "compact", "reduce", "traces"}
 
@@ -40,11 +44,16 @@ def run_stages(config: RunConfig, document: Document, definitions: tuple[Path, .
     run = context_of(config, document, store, definitions)
     if config.stages == ("show",):
         return stage_named("show")(run)
-    check_folder(store, config)
     try:
-        with leased(store.folder, drives(config), run.say) as lease:
-            own = replace(store, lease=lease)
-            return _run_stages(context_of(config, document, own, definitions))
+        with ExitStack() as ended:
+            with _opened():
+                check_folder(store, config)
+                lease = ended.enter_context(leased(store.folder, drives(config), run.say))
+                run = context_of(config, document, replace(store, lease=lease), definitions)
+                claim_folder(run.store, config, document)
+            if WRITING_STAGES & set(config.stages):
+                run.store.remove_unfinished_results()
+            return _run_stages(run)
     except LeaseLost as lost:
         run.say("stopped", str(lost), RED)
         return WORK_REMAINS
@@ -56,8 +65,16 @@ def drives(config: RunConfig) -> bool:
     return repairs or bool({"generate", "regrade", "compact"} & set(config.stages))
 
 
+@contextmanager
+def _opened() -> Iterator[None]:
+    """Call a folder that this user may not use bad input, since nothing has been done in it yet."""
+    try:
+        yield
+    except StorageRefused as refused:
+        raise ConfigError(str(refused).replace("storage:", "out:", 1)) from refused
+
+
 def _run_stages(run: Context) -> int:
-    claim_folder(run.store, run.config, run.document)
     if SAMPLE_STAGES & set(run.config.stages):
         run.folder.look()
     status = DONE

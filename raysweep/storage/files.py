@@ -6,10 +6,11 @@ small file takes one of them once its size is known.
 
 import os
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from fnmatch import fnmatch
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -22,7 +23,7 @@ from raysweep.storage.address import below, is_local, unfolded
 from raysweep.storage.in_flight import MOST, Gate, side_by_side
 from raysweep.storage.listing import LISTING, file_names, file_rows
 from raysweep.storage.publishing import publish
-from raysweep.storage.trouble import persistently
+from raysweep.storage.trouble import is_refusal, persistently, refused
 from raysweep.system.safe_text import without_secrets
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def _quick(address: str) -> str:
 class Folder:
     """The folder at `address`: a local path, or a URI that pyarrow knows (`s3://…`, `gs://…`).
 
-    Permanent errors of the file system are raised as ConfigError. Transient errors that last are raised as
+    Missing rights, and all other permanent errors of a change, are raised as StorageRefused: no sample is at
+    fault. Permanent errors of reading are raised as ConfigError, and transient errors that last as
     StorageError.
     """
 
@@ -106,8 +108,13 @@ class Folder:
         """
         return side_by_side(act, items, self.width, bytes_of)
 
-    def _do(self, name: str, act: Callable[[fs.FileSystem, str], Result]) -> Result:
-        """The result of `act` for the file system and the path of `name`. It may be called again."""
+    def _do(
+        self, name: str, act: Callable[[fs.FileSystem, str], Result], changes: bool = False
+    ) -> Result:
+        """The result of `act` for the file system and the path of `name`. It may be called again.
+
+        changes  whether `act` writes, moves or removes
+        """
 
         def attempt() -> Result:
             filesystem, root, gate = self._place
@@ -117,6 +124,8 @@ class Folder:
         try:
             return persistently(attempt, f"access to {name} in the run's folder")
         except OSError as error:
+            if changes or is_refusal(error):
+                raise refused(name, error, changes) from error
             kind = MissingFileError if isinstance(error, FileNotFoundError) else ConfigError
             raise kind(
                 f"out: {name} in the run's folder cannot be read or written ({error}); choose another "
@@ -165,7 +174,7 @@ class Folder:
 
     def write(self, name: str, data: bytes) -> None:
         """Publish a whole file and replace any file of that name."""
-        self._do(name, lambda filesystem, path: publish(filesystem, path, data))
+        self._do(name, lambda filesystem, path: publish(filesystem, path, data), changes=True)
 
     def write_if_possible(self, name: str, data: bytes) -> bool:
         """Publish a whole file that nobody needs. Tries once, and gives whether it could."""
@@ -242,7 +251,7 @@ class Folder:
             with suppress(FileNotFoundError):
                 filesystem.move(path, target)
 
-        self._do(name, act)
+        self._do(name, act, changes=True)
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
@@ -251,20 +260,28 @@ class Folder:
             with suppress(FileNotFoundError):
                 filesystem.delete_file(path)
 
-        self._do(name, act)
+        self._do(name, act, changes=True)
 
-    def remove_leftovers(self, below: str, pattern: str, age_s: float) -> None:
-        """Remove the unfinished files of killed writers. Object stores keep no such files."""
+    def remove_leftovers(
+        self, below: str, pattern: str, age_s: float, spared: Sequence[str] = ()
+    ) -> None:
+        """Remove the unfinished files of killed writers. Object stores keep no such files.
+
+        spared  folders below that are not entered
+        """
 
         def act(filesystem: fs.FileSystem, path: str) -> None:
             if not isinstance(filesystem, fs.LocalFileSystem):
                 return
-            for file in Path(path).rglob(pattern):
-                with suppress(FileNotFoundError):  # another run has published or removed it
-                    if time.time() - file.stat().st_mtime > age_s:
-                        file.unlink()
+            for folder, folders, names in os.walk(path):
+                if folder == path:
+                    folders[:] = (name for name in folders if name not in spared)
+                for file in (Path(folder, name) for name in names if fnmatch(name, pattern)):
+                    with suppress(FileNotFoundError):  # another run has published or removed it
+                        if time.time() - file.stat().st_mtime > age_s:
+                            file.unlink()
 
-        self._do(below, act)
+        self._do(below, act, changes=True)
 
 
 def _is_file(filesystem: fs.FileSystem, path: str) -> bool:

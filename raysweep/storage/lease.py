@@ -1,8 +1,8 @@
 """Who may write to a run's folder: the newest driver, by a lease with an epoch.
 
 An operator's retry may overlap the old attempt. So each driver that makes samples takes a lease: its own
-file in `leases/`, named by an epoch above all existing ones. **The last name in the folder holds the
-lease**, and a driver that finds another name there stops. This needs no locks, conditional writes or clocks.
+file in `leases/`, named by an epoch above all existing ones. **The file with the highest epoch holds the
+lease**, and a driver that finds another one there stops. This needs no locks, conditional writes or clocks.
 It only needs a listing that shows every written file. S3, Google's store and a disk guarantee that, and NFS
 does once its folder cache is renewed, by default within a minute. If two drivers start at once, they take
 the same epoch and their ids decide.
@@ -25,9 +25,11 @@ from typing import Any
 
 from raysweep.errors import ConfigError, StorageError, one_line
 from raysweep.storage.files import Folder
+from raysweep.system.json_text import parsed_json
 
 LEASES = "leases"
-NAME = re.compile(r"leases/epoch-(\d{7})-[0-9a-f]{8}(\.released)?\.json")
+NAME = re.compile(r"leases/epoch-(\d{7,15})-[0-9a-f]{8}(\.released)?\.json")
+LAST_EPOCH = 10**15 - 1
 LOOK_EVERY_S = 5.0
 RENEW_EVERY_S = 30.0
 
@@ -90,9 +92,16 @@ class Lease:
 
 
 def take_lease(folder: Folder) -> Lease:
-    """Take over the folder from any other driver. Raises LeaseLost if one takes it at the same time."""
+    """Take over the folder from any other driver.
+
+    Raises LeaseLost if one takes it at the same time, and ConfigError if a file claims the last epoch.
+    """
     before = _newest(folder)
-    epoch = _epoch(before) + 1
+    if (epoch := _epoch(before) + 1) > LAST_EPOCH:
+        raise ConfigError(
+            f"leases: no epoch comes after that of {before} in the run's folder, which no driver has made; "
+            "remove that file"
+        )
     driver = uuid.uuid4().hex[:8]
     note = {"epoch": epoch, "driver": driver, "host": socket.gethostname(), "pid": os.getpid()}
     lease = Lease(folder, f"{LEASES}/epoch-{epoch:07}-{driver}.json", epoch, note)
@@ -133,7 +142,7 @@ def _taken_over(folder: Folder, newest: str | None) -> str:
 
 def _newest(folder: Folder) -> str | None:
     names = [name for name in folder.names(LEASES) if NAME.fullmatch(name)]
-    return max(names, default=None, key=lambda name: name.removesuffix(".json"))
+    return max(names, default=None, key=lambda name: (_epoch(name), name.removesuffix(".json")))
 
 
 def _epoch(name: str | None) -> int:
@@ -144,7 +153,7 @@ def _epoch(name: str | None) -> int:
 def _note(folder: Folder, name: str) -> dict[str, Any]:
     """The contents of a lease's file, or only its epoch if the file cannot be read."""
     try:
-        note = json.loads(folder.read(name, lambda file: file.read()))
+        note = parsed_json(folder.read(name, lambda file: file.read()))
     except (ValueError, ConfigError):
         note = None
     return note if isinstance(note, dict) else {"epoch": _epoch(name)}

@@ -10,6 +10,7 @@ from typing import Any
 from raysweep.spec import Question
 from raysweep.storage.schemas import SCHEMA_VERSION
 from raysweep.system.content import content_hash
+from raysweep.system.json_text import parsed_json
 
 PART_KEY = b"raysweep.part"
 # A longer gold answer is named by its hash in the metadata.
@@ -104,7 +105,7 @@ def encoded(part: Part) -> bytes:
 
 def decoded(data: bytes) -> Part:
     """A part from its note. Raises ValueError."""
-    return of_note(json.loads(data))
+    return of_note(parsed_json(data))
 
 
 def of_note(values: object) -> Part:

@@ -5,16 +5,28 @@ make samples writes config.yaml, so the versions in it are those that made sampl
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 import yaml
 
 from raysweep.errors import ConfigError
 from raysweep.storage.store import Store
+from raysweep.system.shapes import fits
 
 CONFIG = "config.yaml"
 
 Document = Mapping[str, Any]
+
+
+class _Origin(TypedDict, total=False):
+    versions: dict[str, str | None] | None
+    git_revision: str | None
+
+
+class Record(_Origin):
+    """What is read of config.yaml."""
+
+    identity: dict[str, Any]
 
 
 def read_record(store: Store) -> Document:
@@ -24,10 +36,10 @@ def read_record(store: Store) -> Document:
         if text is None:
             return {}
         recorded = yaml.safe_load(text)
-        if isinstance(recorded["identity"], Mapping):
-            return recorded
-        raise TypeError("its identity is not a mapping")
-    except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
+        if not fits(recorded, Record):
+            raise TypeError("its identity or its versions are no mappings, or a name is no text")
+        return recorded
+    except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
         raise ConfigError(
             f"run: {store.path(CONFIG)} cannot be read, so it is unknown how its samples were made; "
             "choose another run"

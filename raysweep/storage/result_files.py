@@ -1,7 +1,7 @@
 """The files of results in a run's folder: the tables with their schemas, the page and the comparison.
 
 The stage plan writes the tables PLANNED, for readers only. The stage reduce writes the tables REDUCED, all
-of them each time. The stage report writes the page, and the stage compare the comparison.
+of them each time. The stage report writes the page, and the stage compare the comparisons.
 """
 
 from raysweep.storage import comparison_schemas, schemas
@@ -36,3 +36,4 @@ TABLES = {**PLANNED, **REDUCED}
 
 PAGE = "report/index.html"
 COMPARISON = "comparison.json"
+RUN_COMPARISON = "run_comparison.json"

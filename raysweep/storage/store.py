@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 # A temporary file that is younger than this may still be in use.
 LEFTOVER_AGE_S = 3600
+# What a file is called before it is renamed into place: its name, and 32 hex digits.
+UNFINISHED = f".*.{'[0-9a-f]' * 32}.tmp"
+SAMPLES_FOLDER = "samples"
 EPOCH_KEY = b"raysweep.epoch"
 
 
@@ -235,9 +238,13 @@ class Store:
         return part_reading.read_footer(self.folder, name, size)
 
     def remove_leftovers(self) -> None:
-        """Remove the unfinished files of killed writers."""
+        """Remove the unfinished parts of killed writers."""
         for pattern in (".shard-*.tmp", ".parts-*.tmp"):
-            self.folder.remove_leftovers("samples", pattern, LEFTOVER_AGE_S)
+            self.folder.remove_leftovers(SAMPLES_FOLDER, pattern, LEFTOVER_AGE_S)
+
+    def remove_unfinished_results(self) -> None:
+        """Remove all other unfinished files of killed writers, without looking through the parts."""
+        self.folder.remove_leftovers("", UNFINISHED, LEFTOVER_AGE_S, spared=[SAMPLES_FOLDER])
 
     def read_samples(self, places: Iterable[Place], columns: Sequence[str]) -> pa.Table:
         """The samples of some parts. A missing part adds no rows."""

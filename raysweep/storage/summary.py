@@ -1,26 +1,32 @@
 """summary.json: counts, times and faults of a run. Every stage adds what it knows.
 
-A damaged summary.json is treated as missing, because the stages can write it anew.
+A damaged summary.json is treated as missing, because the stages can write it anew, and so is an entry of
+another type than the stages write.
 """
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_type_hints
 
 from raysweep.storage.store import Store
+from raysweep.storage.summary_shape import Summary
+from raysweep.system.json_text import parsed_json
+from raysweep.system.shapes import fits
 
 SUMMARY = "summary.json"
 
 
 def read_summary(store: Store) -> dict[str, Any]:
-    """summary.json. Empty if the file is missing or cannot be read."""
-    return read_mapping(store, SUMMARY)
+    """The entries of summary.json that can be read."""
+    kinds = get_type_hints(Summary)
+    found = read_mapping(store, SUMMARY)
+    return {key: value for key, value in found.items() if fits(value, kinds.get(key, Any))}
 
 
 def read_mapping(store: Store, name: str) -> dict[str, Any]:
     """The mapping in a JSON file. Empty if the file is missing or cannot be read."""
     try:
-        found = json.loads(store.text_if_there(name) or "{}")
+        found = parsed_json(store.text_if_there(name) or "{}")
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

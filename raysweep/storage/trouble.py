@@ -3,7 +3,7 @@
 An error is transient if a retry may help: a time-out, a lost connection, a server's 5xx, a stale NFS handle.
 Transient errors are retried with exponential back-off and jitter for `PATIENCE_S`. A full disk is retried
 for `FULL_PATIENCE_S`, because its operator needs time to make room. Each wait is logged. All other errors
-(permissions, a missing bucket, a damaged file) are raised at once.
+(a missing bucket, a damaged file) are raised at once. `is_refusal` tells those that mean missing rights.
 """
 
 import errno
@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential_jitter
 
-from raysweep.errors import StorageError
+from raysweep.errors import StorageError, StorageRefused
 
 Result = TypeVar("Result")
 
@@ -34,6 +34,11 @@ TOLD_AS_TRANSIENT = re.compile(
     r"|REQUEST_EXPIRED|HTTP status (5\d\d|429)|curlCode: \d+"
     r"|Status\((UNAVAILABLE|DEADLINE_EXCEEDED|ABORTED|INTERNAL|RESOURCE_EXHAUSTED)"
 )
+REFUSALS = {errno.EPERM, errno.EACCES, errno.EROFS}
+TOLD_AS_REFUSAL = re.compile(
+    r"ACCESS_?DENIED|INVALID_ACCESS_KEY_ID|SIGNATURE_DOES_NOT_MATCH|EXPIRED_?TOKEN|HTTP status 40[13]"
+    r"|Status\((PERMISSION_DENIED|UNAUTHENTICATED)"
+)
 
 log = logging.getLogger("raysweep.storage")
 
@@ -43,6 +48,20 @@ def is_transient(error: BaseException) -> bool:
     if not isinstance(error, OSError):
         return False
     return error.errno in TRANSIENT or bool(TOLD_AS_TRANSIENT.search(str(error)))
+
+
+def is_refusal(error: OSError) -> bool:
+    """Whether the storage refuses the call for want of rights, or since it is mounted read-only."""
+    return error.errno in REFUSALS or bool(TOLD_AS_REFUSAL.search(str(error)))
+
+
+def refused(name: str, error: OSError, changes: bool) -> StorageRefused:
+    """The error for a file in the run's folder that the storage refuses to change, or to give."""
+    return StorageRefused(
+        f"storage: {name} in the run's folder cannot be {'written' if changes else 'read'} ({error}); give "
+        "this user the right to read and write there, or mend what stands in the way, and run the same "
+        "command to continue"
+    )
 
 
 def patience_s(error: BaseException | None) -> float:

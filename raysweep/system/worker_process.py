@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import queue
+import resource
 import signal
 import sys
 import threading
@@ -42,14 +43,27 @@ def requests() -> Iterator[dict[str, Any]]:
 
 
 def reply(request: dict[str, Any]) -> str:
-    """The call's result or error as JSON. The call may take `cpu_s` CPU seconds (0: no limit)."""
+    """The call's result or error as JSON.
+
+    The call may take `cpu_s` CPU seconds and `memory_bytes` of addresses (0: no limit).
+    """
     signal.setitimer(signal.ITIMER_PROF, request["cpu_s"])
+    before = limit_addresses(request["memory_bytes"])
     try:
         return json.dumps({"result": named(request["function"])(*request["arguments"])})
     except Exception as error:
-        return json.dumps({"error": f"{type(error).__name__}: {error}"})
+        return json.dumps({"error": f"{type(error).__name__}: {error}".removesuffix(": ")})
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def limit_addresses(most: int) -> tuple[int, int]:
+    """Limit this process's addresses to `most` bytes (0: no limit). Gives the limits before."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    soft = most if before[0] == resource.RLIM_INFINITY else min(most, before[0])
+    resource.setrlimit(resource.RLIMIT_AS, (soft, before[1]) if most else before)
+    return before
 
 
 def named(function: str) -> Any:

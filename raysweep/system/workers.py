@@ -1,7 +1,7 @@
 """Worker processes for calls that may hang, crash or need a main thread. They are usable from any thread.
 
-A call names a function and passes plain values. The kernel limits its CPU seconds, and this module limits
-its wall seconds. A worker that exceeds a limit is killed and replaced, and only its call fails.
+A call names a function and passes plain values. The kernel limits its CPU seconds and its addresses, and this
+module limits its wall seconds. A worker that exceeds a limit is killed and replaced, and only its call fails.
 """
 
 import json
@@ -39,10 +39,11 @@ class Workers:
     def __post_init__(self) -> None:
         self._places = threading.BoundedSemaphore(self.most)
 
-    def call(self, function: str, *arguments: Any, cpu_s: float = 0) -> Any:
+    def call(self, function: str, *arguments: Any, cpu_s: float = 0, memory_bytes: int = 0) -> Any:
         """The result of the function `module:name`, as plain values. Raises CallError.
 
-        cpu_s  limit in CPU seconds; 0 for no limit
+        cpu_s         limit in CPU seconds; 0 for no limit
+        memory_bytes  limit of the worker's addresses; 0 for no limit
         """
         with self._places:
             try:
@@ -50,7 +51,7 @@ class Workers:
             except OSError as error:  # no memory, or too many processes
                 raise DeadWorkerError(f"{function}: no worker can be started: {error}") from error
             try:
-                reply = process.ask(function, arguments, cpu_s)
+                reply = process.ask(function, arguments, cpu_s, memory_bytes)
             except BaseException:
                 process.kill()
                 raise
@@ -90,9 +91,12 @@ class _Process:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         )
 
-    def ask(self, function: str, arguments: tuple[Any, ...], cpu_s: float) -> dict[str, Any]:
+    def ask(
+        self, function: str, arguments: tuple[Any, ...], cpu_s: float, memory_bytes: int
+    ) -> dict[str, Any]:
         assert self.popen.stdin is not None
-        request = {"function": function, "arguments": arguments, "cpu_s": cpu_s}
+        limits = {"cpu_s": cpu_s, "memory_bytes": memory_bytes}
+        request = {"function": function, "arguments": arguments, **limits}
         try:
             self.popen.stdin.write(json.dumps(request).encode() + b"\n")
             self.popen.stdin.flush()
@@ -100,10 +104,10 @@ class _Process:
             raise DeadWorkerError(f"{function}: its worker has ended") from error
         return json.loads(self._line(function, PATIENCE * cpu_s if cpu_s else None))
 
-    def _line(self, function: str, wall_s: float | None) -> bytes:
+    def _line(self, function: str, wall_s: float | None) -> bytearray:
         """The next line that the worker writes."""
         assert self.popen.stdout is not None
-        pipe, line = self.popen.stdout.fileno(), b""
+        pipe, line = self.popen.stdout.fileno(), bytearray()
         ready = select.poll()
         ready.register(pipe, select.POLLIN)
         end = None if wall_s is None else time.monotonic() + wall_s

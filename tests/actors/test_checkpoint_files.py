@@ -1,6 +1,10 @@
 """Checkpoints that raysweep makes: whole or not there, on disks and at addresses."""
 
 import json
+import os
+import subprocess
+import sys
+import uuid
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,9 @@ from actors import checkpoint_files, waits
 from actors.checkpoint_files import local_folder, making
 from raysweep.checkpoints.engine_files import MANIFEST, is_there
 from raysweep.spec import Checkpoint
+from raysweep.system import held_folder
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(params=["folder", "address"])
@@ -45,6 +52,34 @@ def test_a_failure_leaves_nothing(checkpoint):
         (folder / "no" / "config.json").write_text("{}")
     assert not place(checkpoint).exists()
     assert not is_there(checkpoint)
+
+
+def test_what_a_killed_making_left_is_removed_and_what_is_at_work_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr(held_folder, "YOUNG_S", 0.0)
+    folder = tmp_path / "checkpoints"
+    script = (
+        "import os, signal; from actors.checkpoint_files import making\n"
+        "from raysweep.spec import Checkpoint\n"
+        f"with making(Checkpoint({str(folder / '0123')!r}, '0123'), {uuid.uuid4().hex!r}) as aside:\n"
+        "    (aside / 'model.safetensors').write_text('half')\n"
+        "    print(flush=True); input(); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    making_it = subprocess.Popen(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert making_it.stdout is not None
+    making_it.stdout.readline()
+    (folder / ".mine.tmp").mkdir()
+    checkpoint_files.remove_all_leftovers(folder)
+    assert len(names(folder)) == 2
+    making_it.communicate("\n")
+    assert len(names(folder)) == 2
+    checkpoint_files.remove_all_leftovers(folder)
+    assert names(folder) == [".mine.tmp"]
 
 
 @pytest.mark.parametrize("damage", ["cut", "missing", "no manifest", "broken manifest"])

@@ -16,6 +16,7 @@ from actors.kv.full import Full
 from actors.torch_engine.engine import TorchEngine
 from raysweep.benchmarks import chain, facts
 from raysweep.configuration.chat import prompts, read_chat
+from raysweep.configuration.chat_template import rendered
 from raysweep.errors import ConfigError
 from raysweep.spec import Family, Sampling
 
@@ -128,13 +129,13 @@ def test_a_template_may_stand_in_tokenizer_config(template: object, tmp_path: Pa
         ("{{ raise_exception('only systems') }}", r"its chat template fails \(only systems\)"),
         ("{{ messages[0].content.x.y }}", "its chat template fails"),
         ("{{ ''.__class__.__mro__ }}", "its chat template fails .*unsafe"),
-        ("{% for %}", "or the chat template in .* cannot be read"),
+        ("{% for %}", "its chat template fails .*Expected an expression"),
         (None, "has no chat template; add its chat_template.jinja"),
         (
             DATED,
             "asks for the day, but prompt_date of the family 'plain' is null; write prompt_date: Y",
         ),
-        ("{{ [1, 2] | random }}", "cannot be read .*random"),
+        ("{{ [1, 2] | random }}", "its chat template fails .*random"),
         ("{{ lipsum() }}", "its chat template fails .*lipsum"),
     ],
 )
@@ -157,8 +158,35 @@ def test_a_prompt_has_the_familys_date_and_no_clock(
         def now(cls, tz=None):
             raise AssertionError("a prompt asks for no time")
 
-    monkeypatch.setattr("raysweep.configuration.chat.datetime", Tomorrow)
-    assert chat.prompt("x", dated) == "Today is 03 Feb 2026, 00:00. x"
+    monkeypatch.setattr("raysweep.configuration.chat_template.datetime", Tomorrow)
+    asked = [[{"role": "user", "content": "x"}]]
+    assert rendered(DATED, asked, {}, "2026-02-03") == {"texts": ["Today is 03 Feb 2026, 00:00. x"]}
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        (
+            "{% for i in range(99999) %}{% for i in range(99999) %}{% endfor %}{% endfor %}",
+            "it takes more than 1 s or 1 GiB",
+        ),
+        ("{{ 10 ** (10 ** 9) }}", "it takes more than 1 s or 1 GiB"),
+        ("{{ '%3000000000d' | format(1) }}", "MemoryError"),
+        (
+            "{% for i in range(99999) %}{{ 'x' * 1000 }}{% endfor %}",
+            "a prompt of more than 10,000,000 characters",
+        ),
+        ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "maximum recursion depth"),
+    ],
+)
+def test_a_template_without_end_is_refused_in_time_and_the_next_one_is_rendered(
+    template: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("raysweep.configuration.chat.RENDER_S", 1)
+    folder = copy_with(tmp_path / "model", template)
+    with pytest.raises(ConfigError, match=rf"its chat template fails \(.*{words}.*\); correct"):
+        read_chat(folder, "sweep.models[0]").prompt("x", PLAIN)
+    assert read_chat(MODELS / smallest(), "model").prompt("x", PLAIN).endswith("<think>\n")
 
 
 def test_special_tokens_of_an_older_folder_stand_in_a_file_of_their_own(tmp_path: Path):

@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from support.configurations import tensors_of, write_checkpoint
 
-from raysweep.configuration import checkpoint_folder
+from raysweep.configuration import architecture, checkpoint_folder
 from raysweep.errors import ConfigError
 from raysweep.spec import BF16, WeightSpec
 
@@ -69,6 +69,30 @@ def test_a_cut_off_download_is_refused(folder: Path, kept_bytes: int):
 def test_a_pointer_file_in_place_of_the_weights_is_refused(folder: Path):
     (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n")
     assert "is not a whole safetensors file" in refusal(folder)
+
+
+def test_a_header_of_brackets_without_end_is_refused(folder: Path):
+    brackets = b"[" * 200_000
+    (folder / "model.safetensors").write_bytes(len(brackets).to_bytes(8, "little") + brackets)
+    assert "is not a whole safetensors file" in refusal(folder)
+
+
+def test_a_config_of_brackets_without_end_is_refused(folder: Path):
+    (folder / "config.json").write_bytes(b"[" * 200_000)
+    assert "config.json: is not JSON (it is nested too deeply" in refusal(folder)
+
+
+def test_a_config_of_a_billion_layers_is_refused(folder: Path):
+    change_config(folder, num_hidden_layers=10**9)
+    assert "num_hidden_layers: 1000000000 is out of range; write 1 to 10,000" in refusal(folder)
+
+
+def test_the_first_missing_tensor_of_very_many_is_found_at_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(architecture, "MOST_LAYERS", 10**9)
+    change_config(folder, num_hidden_layers=10**9)
+    assert "lacks the tensor model.layers.3." in refusal(folder)
 
 
 def test_a_part_that_the_index_names_must_be_there(folder: Path):

@@ -2,12 +2,15 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 from support.parts import written
 
@@ -19,16 +22,21 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (
-    *(sys.executable, "-m", "raysweep", "+sweep=smoke", "run=test", "sweep.backend=fake"),
+    *("+sweep=smoke", "run=test", "sweep.backend=fake"),
     *("stages=[generate]", "cluster.actors=1", "generation.shard_questions=1"),
     *("generation.shard_samples=1", "sweep.samples=4", "generation.max_rows=1"),
 )
 
 
-def started(folder: Path, *changes: str) -> subprocess.Popen:
+def started(
+    folder: Path,
+    *changes: str,
+    before: Sequence[str] = (),
+    python: Sequence[str] = ("-m", "raysweep"),
+) -> subprocess.Popen:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
-        [*COMMAND, *changes],
+        [*before, sys.executable, *python, *COMMAND, *changes],
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
@@ -56,6 +64,60 @@ def test_a_driver_killed_by_sigkill_loses_nothing_and_its_session_is_counted(tmp
     assert all(is_compacted(part.file) for part in written(tmp_path).values())
     summary = read_summary(Store(str(tmp_path / "runs" / "test")))
     assert summary["faults_by_kind"] == {"driver": 1}
+
+
+def read_only(*folders: Path) -> list[str]:
+    """The start of a command to which these folders are on a read-only file system."""
+    bwrap = shutil.which("bwrap")
+    if bwrap is None:
+        pytest.skip("no bubblewrap here: apt-get install bubblewrap to test without write rights")
+    bound = [option for folder in folders for option in ("--ro-bind", str(folder), str(folder))]
+    return [bwrap, "--dev-bind", "/", "/", *bound]
+
+
+def test_an_engine_whose_folder_may_not_be_written_blames_nobody_and_ends_the_run(tmp_path):
+    folder = tmp_path / "runs" / "test" / "samples"
+    said, errors = started(tmp_path, "stages=[plan]").communicate(timeout=60)
+    engine = pq.read_table(folder.parent / "engines.parquet")["engine_id"][0].as_py()
+    refused = folder / f"engine={engine}"
+    refused.mkdir(parents=True)
+    process = started(tmp_path, before=read_only(refused))
+    said, errors = process.communicate(timeout=120)
+    assert (process.returncode, errors) == (3, "")
+    assert said.count("Read-only file system") == 1 and "the right to read and write" in said
+    assert "given up" not in said and "failed" not in said
+    summary = read_summary(Store(str(folder.parent)))
+    assert summary["faults_by_kind"] == {"storage": 3} and summary["quarantined"] == []
+    again = started(tmp_path)
+    again.communicate(timeout=120)
+    assert again.returncode == 0
+
+
+def test_a_folder_that_turns_read_only_ends_the_run_with_status_3_in_one_line(tmp_path):
+    """The driver's own files are refused too, in mid run."""
+    script = (
+        "import errno, os, sys; from raysweep.storage import publishing as files\n"
+        "real = files._publish_local\n"
+        "def publish(target, data):\n"
+        "    if target.endswith('progress.json'):\n"
+        "        raise OSError(errno.EROFS, 'Read-only file system', target)\n"
+        "    real(target, data)\n"
+        "files._publish_local = publish\n"
+        "from raysweep.__main__ import main; sys.exit(main())"
+    )
+    process = started(tmp_path, python=["-c", script])
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 3
+    assert errors.startswith("raysweep: storage: progress.json") and errors.count("\n") == 1
+
+
+def test_a_folder_that_may_not_be_written_from_the_start_is_bad_input(tmp_path):
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    process = started(tmp_path, before=read_only(folder))
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert errors.startswith("raysweep: out: ") and errors.count("\n") == 1
 
 
 def test_a_driver_killed_while_it_compacts_leaves_each_sample_once_and_the_next_ends_it(tmp_path):
@@ -90,7 +152,7 @@ def test_the_head_of_a_cluster_that_is_lost_ends_the_run_in_one_line(tmp_path):
     try:
         slow = [f"cluster.address={cluster.address}", "sweep.samples=64", "sweep.group_sizes=[1]"]
         process = subprocess.Popen(
-            [sys.executable, "-c", script, *COMMAND[3:], *slow],
+            [sys.executable, "-c", script, *COMMAND, *slow],
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stderr=subprocess.PIPE,

@@ -7,9 +7,12 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import ray
+from ray._private import ray_constants
 from ray._private import worker as ray_worker
+from ray.util.metrics import Counter
 from support.nouns import a_cluster, a_generation, some_shards
 
 from raysweep.driver.ray_nodes import check_room, live_nodes
@@ -40,6 +43,31 @@ def test_a_failed_call_that_nobody_asks_about_prints_nothing(monkeypatch):
         gc.collect()
         time.sleep(0.5)  # Ray looks at dropped calls in a thread of its own
     assert printed == []
+
+
+@ray.remote
+def counted() -> list[int]:
+    Counter("raysweep_test_counted").inc()
+    return [os.getpid(), os.getppid()]
+
+
+def test_all_processes_of_a_private_ray_listen_on_this_machine_alone():
+    """Metrics among them, which need no token."""
+    own = psutil.Process()
+    before = set(own.children(recursive=True))
+    with ray_session(a_cluster(actors=1)):
+        ray.get(counted.remote())
+        time.sleep(3)  # its agent serves metrics by then
+        started = {*own.children(recursive=True)} - before
+        listening = {
+            (process.name(), socket.laddr.ip.removeprefix("::ffff:"))
+            for process in started
+            for socket in process.net_connections("inet")
+            if socket.status == psutil.CONN_LISTEN
+        }
+    assert {address for _, address in listening} == {"127.0.0.1"}, listening
+    assert {"gcs_server", "raylet"} <= {name for name, _ in listening}
+    assert ray_constants.ENABLE_RAY_CLUSTER
 
 
 SCRIPT = """

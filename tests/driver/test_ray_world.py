@@ -21,7 +21,7 @@ from raysweep.driver.generate import ENDING_S, Drain
 from raysweep.driver.preflight import Preflight
 from raysweep.driver.ray_errors import kind_of, reason_of
 from raysweep.driver.ray_world import LONG_LOAD_S, PATIENCE_S, RayWorld, events_of, named, told
-from raysweep.errors import StorageError
+from raysweep.errors import StorageError, StorageRefused
 from raysweep.planning.lengths import Lengths
 from raysweep.progress.watch import snapshot_of
 from raysweep.run_config import Server, Servers
@@ -67,6 +67,7 @@ class OutOfMemoryError(RuntimeError):
         (in_call(ValueError("no")), "error"),
         (in_call(OutOfMemoryError("CUDA out of memory")), "out_of_memory"),
         (in_call(StorageError("full")), "storage"),
+        (in_call(StorageRefused("read-only")), "storage"),
         (died("The actor died because its node has died. Node Id: ab"), "node"),
         (died("Worker unexpectedly exits with a connection error code 2. End of file."), "actor"),
         (

@@ -2,6 +2,8 @@
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,11 @@ from support.nouns import a_cluster
 
 from raysweep.driver import temporary_folder
 from raysweep.driver.ray_session import ray_session
-from raysweep.driver.temporary_folder import MOST_BYTES, short_temporary_folder
+from raysweep.driver.temporary_folder import MOST_BYTES, private_folder, short_temporary_folder
 from raysweep.errors import ConfigError
+from raysweep.system import held_folder
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +77,58 @@ def test_without_any_short_folder_the_variable_and_the_way_out_are_named(
         short_temporary_folder(),
     ):
         pass
+
+
+def test_a_private_folder_is_for_this_user_alone_and_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(temporary_folder, "SHORT", (str(tmp_path),))
+    monkeypatch.setattr(temporary_folder, "MOST_BYTES", 200)
+    with private_folder() as folder:
+        above = Path(folder).parent
+        assert above.parent == tmp_path and stat.S_IMODE(above.stat().st_mode) == 0o700
+        Path(folder, "session").mkdir(parents=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_private_folders_of_killed_drivers_are_removed_and_those_of_running_ones_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(temporary_folder, "SHORT", (str(tmp_path),))
+    monkeypatch.setattr(temporary_folder, "MOST_BYTES", 200)
+    monkeypatch.setattr(held_folder, "YOUNG_S", 0.0)
+    script = (
+        "import os, signal; from raysweep.driver import temporary_folder as t\n"
+        f"t.SHORT, t.MOST_BYTES = ({str(tmp_path)!r},), 200\n"
+        "with t.private_folder() as folder:\n"
+        "    print(folder, flush=True); input(); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    running = subprocess.Popen(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stdout is not None
+    theirs = Path(running.stdout.readline().strip()).parent
+    with private_folder():
+        assert theirs.is_dir()
+    running.communicate("\n")
+    assert theirs.is_dir()
+    with private_folder():
+        assert not theirs.exists()
+
+
+@pytest.mark.slow
+def test_a_private_ray_keeps_its_files_in_a_private_folder_and_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with ray_session(a_cluster(actors=1)):
+        folder = Path(ray._private.worker._global_node.get_temp_dir_path())
+        assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
+        assert list(folder.glob("session_*/sockets/plasma_store"))
+    assert not folder.parent.exists()
 
 
 @pytest.mark.slow

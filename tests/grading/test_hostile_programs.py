@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support.program_cases import DOUBLE, DOUBLED, gold_of, needs_bubblewrap, outcome
 
-from raysweep.grading import Said, sandbox
+from raysweep.grading import Said, sandbox, system_calls
 from raysweep.system.workers import Workers
 
 
@@ -61,6 +61,47 @@ os.killpg(0, signal.SIGKILL)""",
         "raising its limits": """
 import resource
 resource.setrlimit(resource.RLIMIT_AS, (1 << 40, 1 << 40))
+print(42)""",
+        "user namespace": f"""
+import os, ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+libc.prctl(4, 1, 0, 0, 0)
+if libc.unshare({0x10000000 | 0x00020000}) == 0:
+    print(42)""",
+        "user namespace by clone": f"""
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+number = {{"x86_64": 56, "aarch64": 220}}[os.uname().machine]
+if libc.syscall(number, {0x10000000 | 17}, 0, 0, 0, 0) >= 0:
+    print(42)""",
+        "600 MB of shared memory": """
+for number in range(60):
+    with open(f"/dev/shm/{number}", "wb") as file:
+        file.write(bytes(10 << 20))
+print(42)""",
+        "600 MB in /dev": """
+for number in range(60):
+    with open(f"/dev/{number}", "wb") as file:
+        file.write(bytes(10 << 20))
+print(42)""",
+        "600 MB without a name": """
+import os
+held = [os.memfd_create(str(number)) for number in range(60)]
+for file in held:
+    os.write(file, bytes(10 << 20))
+print(42)""",
+        "600 MB of segments": """
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+if all(libc.shmget(0, 100 << 20, 0o1600) >= 0 for _ in range(6)):
+    print(42)""",
+        "memory in children": """
+import os, time
+for _ in range(8):
+    if os.fork() == 0:
+        held = bytearray(500 << 20)
+        time.sleep(600)
+time.sleep(0.5)
 print(42)""",
         "environment": "import os\nprint(os.environ['RAYSWEEP_TEST_SECRET'])",
     }
@@ -124,9 +165,9 @@ def test_a_program_does_not_outlive_those_who_grade_it(processes: int):
     wait_until(lambda: program_processes() <= before)
 
 
-def outcome_program(program: str) -> str:
+def outcome_program(program: str, limit_s: float = 60) -> str:
     """A program that grades a program, in a worker."""
-    said = Said(f"```python\n{program}\n```", True, gold_of([("", "")], limit_s=60))
+    said = Said(f"```python\n{program}\n```", True, gold_of([("", "")], limit_s=limit_s))
     return f"""
 from raysweep import grading
 from raysweep.system.workers import Workers
@@ -157,6 +198,70 @@ def test_a_program_sees_no_more_of_the_file_system_than_the_system_and_python():
     }
     home = sandbox.run_program(f"import os\nprint(os.path.exists({__file__!r}))", "", None, 5)
     assert home.output == "False\n"
+
+
+def resident_bytes(processes: set[str]) -> int:
+    """Memory that processes hold, each page counted once."""
+    held = 0
+    for process in processes:
+        with suppress(OSError):  # it is over
+            for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
+                held += int(line.split()[1]) * 1024 if line.startswith("Pss:") else 0
+    return held
+
+
+GREEDY = """
+import os, threading, time
+held = []
+def take():
+    while True:
+        try:
+            held.append(bytearray(b"x" * (20 << 20)))
+        except MemoryError:
+            time.sleep(0.01)
+threading.stack_size(1 << 20)
+for _ in range(4):
+    threading.Thread(target=take, daemon=True).start()
+for _ in range(40):
+    try:
+        if os.fork() == 0: take()
+    except OSError:
+        time.sleep(0.01)
+time.sleep(600)
+"""
+
+
+@needs_bubblewrap
+def test_all_that_a_program_starts_holds_no_more_memory_than_its_limit():
+    before, most = program_processes(), 0
+    grading = subprocess.Popen([sys.executable, "-c", outcome_program(GREEDY, limit_s=3)])
+    while grading.poll() is None:
+        most = max(most, resident_bytes(program_processes() - before))
+        time.sleep(0.02)
+    assert sandbox.MEMORY_BYTES // 2 < most <= 1.05 * sandbox.MEMORY_BYTES
+
+
+@needs_bubblewrap
+def test_a_program_may_use_threads_and_semaphores():
+    program = """
+import multiprocessing, threading
+lock, found = multiprocessing.Lock(), []
+def add(number):
+    with lock: found.append(number)
+threads = [threading.Thread(target=add, args=(number,)) for number in range(3)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(sum(found))"""
+    assert sandbox.run_program(program, "", None, 5).output == "3\n"
+
+
+def test_the_filter_of_system_calls_ends_each_jump_inside_itself(monkeypatch: pytest.MonkeyPatch):
+    for name in system_calls.MACHINES:
+        monkeypatch.setattr(system_calls.platform, "machine", lambda name=name: name)
+        program = system_calls.seccomp_filter()
+        assert program is not None and len(program) % 8 == 0 and len(program) < 4096
+    monkeypatch.setattr(system_calls.platform, "machine", lambda: "abacus")
+    assert system_calls.seccomp_filter() is None
 
 
 @needs_bubblewrap

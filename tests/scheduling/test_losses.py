@@ -240,3 +240,22 @@ def test_storage_that_takes_nothing_blames_no_shard_but_stops_the_work():
     assert schedule.losses.stopped == "StorageError: full"
     assert not schedule.waits and decide(schedule) == []
     assert schedule.failures == []
+
+
+def test_one_shard_that_cannot_be_written_stops_the_work_though_others_can():
+    """As where one engine's folder has other rights: each loss is followed by a success elsewhere."""
+    jobs = [a_job("toy", 9, [ALL_AT_ONCE]), a_job("other", 9, [an_option(rows=8, load_s=1e6)])]
+    schedule = a_schedule(*jobs, nodes=nodes_of(2), max_attempts=3)
+    for lost in range(3):
+        assert not schedule.losses.stopped
+        decide(schedule)
+        places = {place.queue.engine.model.name: place for place in schedule.places.values()}
+        for place in places.values():
+            schedule.loaded(place)
+        decide(schedule)
+        finish(schedule, places["other"])
+        schedule.lost(places["toy"], "storage", f"StorageRefused: {lost}", 0.0)
+    assert schedule.losses.stopped == "StorageRefused: 2"
+    finish(schedule, places["other"])
+    assert schedule.losses.stopped == "StorageRefused: 2"
+    assert schedule.failures == []

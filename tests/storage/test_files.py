@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.parts import ENGINE, PART, files, rows
 
-from raysweep.errors import ConfigError, StorageError
+from raysweep.errors import ConfigError, StorageError, StorageRefused
 from raysweep.storage import address, trouble
 from raysweep.storage.damaged import DamagedPartError
 from raysweep.storage.part import part_name
@@ -88,12 +88,26 @@ def test_storage_that_goes_on_failing_is_a_storage_error_that_names_the_file(sto
     assert files(Path(store.root)) == []
 
 
-@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR])
-def test_what_waiting_does_not_mend_is_bad_input_at_once(store, monkeypatch, code):
+@pytest.mark.parametrize(
+    "code", [errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR]
+)
+def test_a_write_that_waiting_does_not_mend_is_refused_at_once(store, monkeypatch, code):
     calls = failing(monkeypatch, "replace", code, times=float("inf"))
-    with pytest.raises(ConfigError, match=r"out: config\.yaml in the run's folder cannot be"):
+    said = r"^storage: config\.yaml in the run's folder cannot be written .* the right to read and write"
+    with pytest.raises(StorageRefused, match=said):
         store.write_text("config.yaml", "seed: 0")
     assert len(calls) == 1
+
+
+def test_a_file_that_may_not_be_read_is_refused_and_one_that_is_damaged_is_not(store, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    store.write_text("table.parquet", "none")
+    with pytest.raises(StorageRefused, match=r"table\.parquet in the run's folder cannot be read"):
+        store.folder.read("table.parquet", refuse)
+    with pytest.raises(ConfigError, match="is not a whole Parquet file"):
+        store.read_table("table.parquet")
 
 
 @pytest.mark.parametrize(
@@ -116,6 +130,20 @@ def test_what_waiting_does_not_mend_is_bad_input_at_once(store, monkeypatch, cod
 )
 def test_what_object_stores_say_is_told_apart(said: str, transient: bool):
     assert trouble.is_transient(OSError(said)) == transient
+
+
+@pytest.mark.parametrize(
+    ("said", "refused"),
+    [
+        ("AWS Error ACCESS_DENIED during PutObject operation: Access Denied", True),
+        ("AWS Error UNKNOWN (HTTP status 403) during CompleteMultipartUpload operation", True),
+        ("google::cloud::Status(PERMISSION_DENIED: Permanent error)", True),
+        ("AWS Error NO_SUCH_BUCKET during CreateMultipartUpload operation", False),
+        ("Couldn't deserialize thrift: TProtocolException: Invalid data", False),
+    ],
+)
+def test_what_object_stores_say_of_rights_is_told_apart(said: str, refused: bool):
+    assert trouble.is_refusal(OSError(said)) == refused
 
 
 def test_waits_grow_and_none_is_like_the_other(monkeypatch):

@@ -188,6 +188,24 @@ def test_epochs_grow_past_any_number_of_restarts(folder):
         assert take_lease(folder).epoch == expected
 
 
+def test_a_lease_that_nobody_took_locks_no_folder(folder):
+    folder.write("leases/epoch-9999999-deadbeef.json", b"{}")
+    lease = take_lease(folder)
+    assert lease.epoch == 10_000_000 and not is_lost(lease)
+    lease.release()
+    following = take_lease(folder)
+    assert following.epoch == 10_000_001 and following.displaced is None
+
+
+def test_a_lease_of_the_last_epoch_is_named_with_the_way_out(folder):
+    folder.write(f"leases/epoch-{leases.LAST_EPOCH}-deadbeef.json", b"{}")
+    with pytest.raises(ConfigError, match=r"epoch-999999999999999-deadbeef.* remove that file"):
+        take_lease(folder)
+    folder.write(f"leases/epoch-{10**15}-deadbeef.json", b"{}")
+    folder.remove(f"leases/epoch-{leases.LAST_EPOCH}-deadbeef.json")
+    assert take_lease(folder).epoch == 1
+
+
 def test_a_folder_that_cannot_be_written_is_bad_input(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError):

@@ -11,7 +11,7 @@ import pytest
 from support.parts import ENGINE, PART, rows
 from support.s3_server import S3, s3_server
 
-from raysweep.errors import ConfigError, StorageError
+from raysweep.errors import StorageError, StorageRefused
 from raysweep.storage import trouble
 from raysweep.storage.compaction import compact_engine
 from raysweep.storage.damaged import aside_name, set_aside
@@ -29,7 +29,7 @@ def server() -> Iterator[S3]:
 
 @pytest.fixture
 def s3(server: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
-    server.failing = lambda method, path: False
+    server.failing = server.denying = lambda method, path: False
     server.asked.clear()
     monkeypatch.setattr(trouble, "FIRST_WAIT_S", 0.01)
     return server
@@ -88,6 +88,15 @@ def test_an_s3_that_goes_on_failing_is_a_storage_error_and_leaves_no_object(s3, 
     assert list(store.parts()) == []
 
 
+def test_a_bucket_that_denies_access_refuses_at_once_and_is_asked_no_more(s3, store):
+    s3.denying = lambda method, path: method in {"PUT", "POST"}
+    with pytest.raises(StorageRefused, match=r"^storage: .*shard-aa\.parquet .* cannot be written"):
+        store.write_part(PART, rows(2))
+    s3.denying = lambda method, path: True
+    with pytest.raises(StorageRefused, match="cannot be read"):
+        store.read_text("config.yaml")
+
+
 def test_an_interruption_in_mid_upload_leaves_the_object_whole_or_not_there(s3, store):
     data = os.urandom(12_000_000)  # three parts of a multipart upload
     slow = threading.Event()
@@ -113,11 +122,9 @@ def test_an_interruption_in_mid_upload_leaves_the_object_whole_or_not_there(s3, 
     assert not store.exists("big") or store.read_bytes("big") == data
 
 
-def test_a_missing_bucket_is_bad_input_and_no_storage_that_is_waited_for(s3):
+def test_a_missing_bucket_is_refused_and_no_storage_that_is_waited_for(s3):
     store = Store(s3.address("x").replace("bucket", "no-such-bucket"))
-    with pytest.raises(
-        ConfigError, match=r"out: config\.yaml in the run's folder cannot be .*NO_SUCH_"
-    ):
+    with pytest.raises(StorageRefused, match=r"config\.yaml in the run's folder .*NO_SUCH_"):
         store.write_text("config.yaml", "seed: 0")
 
 

@@ -3,6 +3,7 @@
 import os
 import time
 import types
+import uuid
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from pyarrow import fs
 from support.parts import ENGINE, PART, files, rows
 
-from raysweep.errors import ConfigError
+from raysweep.errors import ConfigError, StorageRefused
 from raysweep.storage.address import below, parted
 from raysweep.storage.part import part_name
 from raysweep.storage.part_file import place_of, shard_place
@@ -57,7 +58,7 @@ def test_a_failure_in_mid_write_leaves_neither_part_nor_temporary_file(store, mo
 
     with monkeypatch.context() as patch:
         patch.setattr(os, call, fail)
-        with pytest.raises(ConfigError, match="no space left"):
+        with pytest.raises(StorageRefused, match="no space left"):
             store.write_part(PART, rows(2))
     assert files(Path(store.root)) == []
     assert list(store.parts()) == []
@@ -90,6 +91,20 @@ def test_leftovers_of_killed_writers_are_removed_once_nobody_can_be_at_them(stor
         os.utime(folder / name, (time.time() - age_s, time.time() - age_s))
     store.remove_leftovers()
     assert files(folder) == [".shard-cc.parquet.02.tmp", "shard-aa.parquet"]
+
+
+def test_tables_that_killed_commands_left_unfinished_are_removed_and_no_other_file(store):
+    store.write_part(PART, rows(2))
+    store.write_text("report/index.html", "page")
+    root, name = Path(store.root), uuid.uuid4().hex
+    old = (f".scenarios.parquet.{name}.tmp", f"report/.index.html.{name}.tmp", ".mine.tmp")
+    for place in (*old, f".scores.parquet.{name}.tmp"):
+        (root / place).write_bytes(b"half")
+    for place in old:
+        os.utime(root / place, (time.time() - 7200, time.time() - 7200))
+    store.remove_unfinished_results()
+    kept = [".mine.tmp", f".scores.parquet.{name}.tmp", "index.html", "shard-aa.parquet"]
+    assert sorted(files(root)) == kept
 
 
 def test_a_part_that_was_damaged_is_named_with_the_way_out(store):
@@ -148,14 +163,14 @@ def test_an_address_that_nobody_knows_is_bad_input():
         Store("ftp://host/runs").exists("config.yaml")
 
 
-def test_a_folder_that_cannot_be_reached_is_bad_input(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_reached_is_named(tmp_path, monkeypatch):
     def fail(uri: str) -> None:
         raise OSError("AWS Error: access denied")
 
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setattr(fs, "FileSystem", types.SimpleNamespace(from_uri=fail))
     for root in (str(tmp_path / "file" / "run"), "/proc/nowhere/run", "s3://bucket/run"):
-        with pytest.raises(ConfigError, match=r"out: config\.yaml in the run's folder cannot be"):
+        with pytest.raises(StorageRefused, match=r"config\.yaml in the run's folder cannot be"):
             Store(root).write_text("config.yaml", "seed: 0")
     for read in (Store.exists, Store.read_text, Store.read_table):
         with pytest.raises(ConfigError, match="access denied"):

@@ -52,7 +52,7 @@ def tensors_of(folder: Path, weights: WeightSpec = BF16) -> dict[str, np.ndarray
     expected = all_tensors(read_architecture(folder / "config.json"), weights)
     return {
         name: np.zeros(tensor.shape, kinds.get(tensor.dtype, np.float16))
-        for name, tensor in expected.items()
+        for name, tensor in expected
     }
 
 

@@ -19,15 +19,20 @@ CREDENTIALS = {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 BUCKET = "bucket"
+DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
 
 
 @dataclass(eq=False)
 class S3:
-    """A server and what it was asked. While `failing` says so of (method, path), it answers 503."""
+    """A server and what it was asked.
+
+    While `failing` says so of (method, path), it answers 503, and while `denying` does, 403.
+    """
 
     port: int
     asked: list[tuple[str, str]] = field(default_factory=list)
     failing: Callable[[str, str], bool] = lambda method, path: False
+    denying: Callable[[str, str], bool] = lambda method, path: False
 
     def address(self, path: str) -> str:
         return f"s3://{BUCKET}/{path}?endpoint_override=127.0.0.1:{self.port}&scheme=http"
@@ -64,6 +69,10 @@ def s3_server() -> Iterator[S3]:
             environ["wsgi.input"].read(length)
             start_response("503 Service Unavailable", [("Content-Length", "0")])
             return [b""]
+        if s3.denying(method, path):
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            start_response("403 Forbidden", [("Content-Length", str(len(DENIED)))])
+            return [DENIED]
         return moto(environ, start_response)
 
     server = make_server("127.0.0.1", 0, answer, threaded=True, request_handler=Quiet)

@@ -22,6 +22,11 @@ def process_id(*_: str) -> int:
     return os.getpid()
 
 
+def hoard(*_: str) -> int:
+    """Hold 2 GiB of addresses, none of which is used."""
+    return len(bytearray(2 << 30))
+
+
 def spin(*_: str) -> None:
     while True:
         pass

@@ -69,6 +69,13 @@ def test_a_worker_that_sleeps_is_replaced_too():
         assert pool.call("support.worker_calls:echo", "x", "y") == ["x", "y"]
 
 
+def test_a_call_is_held_to_its_memory_and_the_next_one_is_not():
+    with Workers(1) as pool:
+        with pytest.raises(CallError, match=r"^MemoryError$"):
+            pool.call("support.worker_calls:hoard", "x", "y", memory_bytes=1 << 30)
+        assert pool.call("support.worker_calls:hoard", "x", "y") == 2 << 30
+
+
 def test_what_a_call_raises_or_prints_is_told_apart_from_what_it_returns():
     with Workers(1) as pool:
         with pytest.raises(CallError, match="KeyError: 'x'"):
