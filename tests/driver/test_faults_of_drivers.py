@@ -75,20 +75,23 @@ def read_only(*folders: Path) -> list[str]:
     return [bwrap, "--dev-bind", "/", "/", *bound]
 
 
+ONE_ENGINE = ("sweep.models=[tiny-60k]", "sweep.weights=[bf16]", "sweep.kv_policies=[full]")
+
+
 def test_an_engine_whose_folder_may_not_be_written_blames_nobody_and_ends_the_run(tmp_path):
     folder = tmp_path / "runs" / "test" / "samples"
-    said, errors = started(tmp_path, "stages=[plan]").communicate(timeout=60)
+    said, errors = started(tmp_path, *ONE_ENGINE, "stages=[plan]").communicate(timeout=60)
     engine = pq.read_table(folder.parent / "engines.parquet")["engine_id"][0].as_py()
     refused = folder / f"engine={engine}"
     refused.mkdir(parents=True)
-    process = started(tmp_path, before=read_only(refused))
+    process = started(tmp_path, *ONE_ENGINE, before=read_only(refused))
     said, errors = process.communicate(timeout=120)
     assert (process.returncode, errors) == (3, "")
     assert said.count("Read-only file system") == 1 and "the right to read and write" in said
     assert "given up" not in said and "failed" not in said
     summary = read_summary(Store(str(folder.parent)))
     assert summary["faults_by_kind"] == {"storage": 3} and summary["quarantined"] == []
-    again = started(tmp_path)
+    again = started(tmp_path, *ONE_ENGINE)
     again.communicate(timeout=120)
     assert again.returncode == 0
 
