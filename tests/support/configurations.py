@@ -135,6 +135,7 @@ def valid_configuration() -> dict[str, Any]:
         },
         "show": {"model": None, "benchmark": None, "question": None},
         "verify": {"repair": False},
+        "compare_with": None,
         "traces": {"engines": None, "samples": 2, "question": None},
         "publish": {"to": None, "traces": False, "samples": False, "license": None},
         "recommend": {
