@@ -5,7 +5,6 @@ on a benchmark (`storage.compaction`). Each part has row groups of its own, so o
 others.
 """
 
-import itertools
 import json
 import re
 from collections import Counter
@@ -81,18 +80,17 @@ def groups_of(metadata: "FileMetaData", shard_id: str) -> range:
 def tables_of(
     file: "ParquetFile", shard_ids: Sequence[str], columns: Sequence[str]
 ) -> list[pa.Table]:
-    """Several parts of a file, read at once. Raises KeyError if it lacks one of them or a column."""
+    """Several parts of a file. Raises KeyError if it lacks one of them or a column.
+
+    Each is read by itself, since pyarrow reads no nested dictionaries across row groups.
+    """
     groups = _all_groups(file.metadata.metadata or {})
-    own = [groups[shard_id] for shard_id in shard_ids]
-    table = file.read_row_groups(
-        [group for part in own for group in part], columns=list(columns), use_threads=False
-    )
-    if lacking := {column.partition(".")[0] for column in columns} - set(table.column_names):
+    own = [list(groups[shard_id]) for shard_id in shard_ids]
+    tables = [file.read_row_groups(some, columns=list(columns), use_threads=False) for some in own]
+    named = set(tables[0].column_names) if tables else set()
+    if lacking := {column.partition(".")[0] for column in columns} - named:
         raise KeyError(f"it lacks {', '.join(sorted(lacking))}")
-    rows = [sum(file.metadata.row_group(group).num_rows for group in part) for part in own]
-    starts = itertools.accumulate(rows, initial=0)
-    whole = table.replace_schema_metadata(None)
-    return [whole.slice(start, count) for start, count in zip(starts, rows, strict=False)]
+    return [table.replace_schema_metadata(None) for table in tables]
 
 
 def _all_groups(metadata: Mapping[bytes, bytes]) -> dict[str, range]:

@@ -14,7 +14,9 @@ from support.parts import files
 
 from raysweep import grading
 from raysweep.driver import generate
+from raysweep.reducing.answer_counts import COLUMNS, DICTIONARIES
 from raysweep.run_config import Verify
+from raysweep.storage import part_reading, seal
 from raysweep.storage.damaged import aside_name
 from raysweep.storage.part import Part
 from raysweep.storage.part_file import is_compacted, place_of
@@ -170,3 +172,19 @@ def test_generate_removes_the_copies_that_a_killed_compaction_left(run: Command,
     assert status == WORK_REMAINS and f"of its samples are also in {name}" in said
     assert run("generate", "verify")[0] == DONE
     assert in_folder(store) == [name.rpartition("/")[2]] and rows(store) == wanted
+
+
+def test_what_reduce_counts_of_all_parts_of_a_file_is_read_with_its_footer_read_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    places = [place_of(part) for part in store.parts()]
+    apart = [store.read_part(place, COLUMNS, DICTIONARIES) for place in places]
+    opened = []
+    monkeypatch.setattr(
+        part_reading,
+        "opened",
+        lambda file, *given: opened.append(file) or seal.opened(file, *given),
+    )
+    together = store.read_parts(places, COLUMNS, DICTIONARIES)
+    assert len(places) == 4 and len(opened) == 1
+    assert all(one.equals(other) for one, other in zip(together, apart, strict=True))
