@@ -28,18 +28,16 @@ from benchmarks.full_size import overrides, write_questions
 EVERY_S = 10.0
 MIB = 1 << 20
 
-# The first text that is found in a process's command line names its kind.
+# The first text that is found in a process's command line names its kind. The raylet's names its agents.
+NODE = "raylet and its agents"
 KINDS = {
-    "DashboardAgent": "metrics agent",
-    "dashboard/agent": "metrics agent",
-    "RuntimeEnvAgent": "runtime-environment agent",
-    "runtime_env": "runtime-environment agent",
+    **dict.fromkeys(
+        ("raylet", "DashboardAgent", "dashboard/agent", "RuntimeEnvAgent", "runtime_env"), NODE
+    ),
     "ray::": "actors",
     "gcs_server": "GCS",
-    "raylet": "raylet",
     "dashboard": "dashboard",
-    "monitor.py": "autoscaler monitor",
-    "log_monitor": "log monitor",
+    "monitor.py": "monitors",
 }
 
 
@@ -127,13 +125,13 @@ def _kinds(rows: Sequence[Mapping[str, float]]) -> list[str]:
 
 def draw(rows: Sequence[Mapping[str, float]], path: Path) -> None:
     """Memory over time, a line for each kind of process."""
-    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    figure, axes = plt.subplots(figsize=(9, 4.2), layout="constrained")
     minutes = [row["minutes"] for row in rows]
     for kind in sorted(_kinds(rows), key=lambda kind: -rows[-1].get(kind, 0.0)):
-        axes.plot(minutes, [row.get(kind, 0.0) for row in rows], label=kind)
+        axes.plot(minutes, [row.get(kind, 0.0) for row in rows], label=kind, linewidth=1.2)
     axes.set(xlabel="minutes", ylabel="memory of its own, MiB", ylim=(0, None))
     axes.set_title(f"{rows[-1]['shards']:,.0f} shards with a fake engine on Ray")
-    axes.legend(frameon=False, ncols=2)
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=150)
 
