@@ -15,7 +15,7 @@ from raysweep.planning.plan import make_plan
 from raysweep.run_config import Adaptive
 from raysweep.stages.folder_view import FolderView
 from raysweep.storage.store import Store
-from raysweep.upkeep.verify import check_tables
+from raysweep.upkeep.verify_tables import check_tables
 
 CONFIG = an_adaptive_config()
 

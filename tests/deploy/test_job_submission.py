@@ -212,9 +212,7 @@ def test_a_submitted_run_is_stopped_by_sigterm_and_the_same_submission_ends_it(c
     named = {(row["question_id"], row["sample_index"]) for row in rows}
     assert len(after) == len(rows) == len(named) == 48
     assert any(re.fullmatch(rf"{re.escape(ENGINE)}#\d+-\w{{6}}", name) for name in seen["actors"])
-    assert any(
-        re.fullmatch(rf"{re.escape(ENGINE)} chain chain-\d+ #\d-\d", name) for name in seen["tasks"]
-    )
+    assert f"{ENGINE} chain" in seen["tasks"]
     told = cluster.client.get_job_info(again).metadata
     assert told == {"run": "R", "sweep": "smoke", "report": f"{tmp_path}/R/report/index.html"}
 

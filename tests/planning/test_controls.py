@@ -101,10 +101,10 @@ def test_a_run_goes_on_with_its_controls_which_count_in_regrading_and_verifying(
     assert make_plan(config, parts).to_do == ()
     wanted = {one.part.engine_id for one in wanted_parts(config, parts)}
     assert wanted == set(ran_by(config))
-    assert list(check_doubles(config, parts)) == []
+    assert list(check_doubles(parts)) == []
     own = next(part for part in parts if part.engine_id.endswith(".control"))
     overlapping = replace(own, shard_id="again", sample_start=own.sample_start + 1)
-    (problem, *_) = check_doubles(config, [overlapping, *parts])
+    (problem, *_) = check_doubles([overlapping, *parts])
     assert problem.name.startswith("samples/engine=toy.bf16.full.control/")
 
 

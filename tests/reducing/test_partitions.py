@@ -25,6 +25,7 @@ from raysweep.reducing.answer_counts import COLUMNS
 from raysweep.reducing.partitions import count_here
 from raysweep.stages.folder_view import FolderView
 from raysweep.stages.reduce import partitions
+from raysweep.storage import part_reading
 from raysweep.storage.damaged import aside_name
 from raysweep.storage.store import VERSION_KEY, Store
 
@@ -155,7 +156,7 @@ def test_a_folder_that_cannot_be_read_is_no_damaged_part(store: Store, monkeypat
     def fail(*_: object) -> None:
         raise ConfigError("out: cannot be read")
 
-    monkeypatch.setattr(Store, "read_bytes", fail)
+    monkeypatch.setattr(part_reading, "damage_of", fail)
     overwrite_pages(parts_of(store)[0])
     with pytest.raises(ConfigError, match="out: cannot be read"):
         reduce_run(sweep_of(), store)

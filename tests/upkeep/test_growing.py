@@ -128,10 +128,10 @@ def clock_at(day: int) -> type[datetime]:
 
 @pytest.fixture
 def on_day(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Sets the clock of all that renders chat templates."""
+    """Sets the clock of all that renders chat templates in this process."""
 
     def set_day(day: int) -> None:
-        monkeypatch.setattr("raysweep.configuration.chat.datetime", clock_at(day))
+        monkeypatch.setattr("raysweep.configuration.chat_template.datetime", clock_at(day))
         monkeypatch.setattr("transformers.utils.chat_template_utils.datetime", clock_at(day))
 
     return set_day
