@@ -214,14 +214,14 @@ class Chaos:
     def finish(self) -> int:
         """Let the driver finish without further faults, and verify all parts. Gives its exit status."""
         self.pace(0)
-        if self.driver.wait(300) == 0 and not self.report.injected["part_damaged"]:
+        if self.driver.wait(500) == 0 and not self.report.injected["part_damaged"]:
             return 0
         for _ in range(3):
             verified = self.command(f"out={self.folder / 'runs'}", "verify.repair=true")
             verified[verified.index("stages=[plan,generate,reduce]")] = "stages=[verify]"
             subprocess.run(verified, cwd=self.folder, stdout=subprocess.DEVNULL, timeout=300)
             self.driver = self.start_driver()
-            if self.driver.wait(300) == 0:
+            if self.driver.wait(500) == 0:
                 break
         return self.driver.returncode
 
