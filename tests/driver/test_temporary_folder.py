@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import ray
+from ray._private import worker
 from support.nouns import a_cluster
 
 from raysweep.driver import temporary_folder
@@ -125,7 +126,9 @@ def test_a_private_ray_keeps_its_files_in_a_private_folder_and_leaves_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     with ray_session(a_cluster(actors=1)):
-        folder = Path(ray._private.worker._global_node.get_temp_dir_path())
+        node = worker._global_node
+        assert node is not None
+        folder = Path(node.get_temp_dir_path())
         assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
         assert list(folder.glob("session_*/sockets/plasma_store"))
     assert not folder.parent.exists()

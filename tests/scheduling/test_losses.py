@@ -246,6 +246,7 @@ def test_one_shard_that_cannot_be_written_stops_the_work_though_others_can():
     """As where one engine's folder has other rights: each loss is followed by a success elsewhere."""
     jobs = [a_job("toy", 9, [ALL_AT_ONCE]), a_job("other", 9, [an_option(rows=8, load_s=1e6)])]
     schedule = a_schedule(*jobs, nodes=nodes_of(2), max_attempts=3)
+    places = {}
     for lost in range(3):
         assert not schedule.losses.stopped
         decide(schedule)
