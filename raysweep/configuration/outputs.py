@@ -4,8 +4,8 @@ import re
 
 from raysweep.configuration.fields import MOST_WORK, Fields
 from raysweep.errors import ConfigError, shown
-from raysweep.outputs import Publish, Traces
 from raysweep.run_config import Sweep
+from raysweep.run_config.outputs import Publish, Traces
 from raysweep.system.safe_text import printable
 
 TRACES_KEYS = ("engines", "samples", "question")

@@ -23,8 +23,8 @@ from support.traced_run import (
     traced_run,
 )
 
-from raysweep.outputs import Traces
 from raysweep.run_config import RunConfig
+from raysweep.run_config.outputs import Traces
 from raysweep.storage.store import Store
 
 AXE = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text()

@@ -15,9 +15,9 @@ from support.report_page import texts
 from support.traced_run import HOSTILE, staged, store_of, traced_run
 
 from raysweep.errors import ConfigError
-from raysweep.outputs import Publish
 from raysweep.reporting.results import Results
 from raysweep.run_config import RunConfig
+from raysweep.run_config.outputs import Publish
 from raysweep.stages import publish
 from raysweep.storage import result_files
 from raysweep.storage.reductions import REDUCTION_KEY

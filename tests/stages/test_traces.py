@@ -17,11 +17,11 @@ from support.traced_run import (
 )
 
 from raysweep.errors import ConfigError
-from raysweep.outputs import Traces
 from raysweep.reporting.results import read_results
 from raysweep.reporting.trace_choice import chosen_engines, read_choice
 from raysweep.reporting.traces_page import traces_address
 from raysweep.run_config import RunConfig
+from raysweep.run_config.outputs import Traces
 from raysweep.storage.store import Store
 
 

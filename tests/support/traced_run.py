@@ -8,8 +8,8 @@ from support.hand_made_runs import LONG, MODEL, SHORT, SUMS, answer, generate, s
 
 from raysweep import grading
 from raysweep.configuration.identity import as_document
-from raysweep.outputs import Publish, Traces
 from raysweep.run_config import RunConfig
+from raysweep.run_config.outputs import Publish, Traces
 from raysweep.spec import Question
 from raysweep.stages import run_stages
 from raysweep.storage.store import Store

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from raysweep.kv_policy import KVPolicy
-from raysweep.outputs import Publish, Traces
 from raysweep.recipe import Calibration
+from raysweep.run_config.outputs import Publish, Traces
 from raysweep.spec import (
     PLAIN,
     Benchmark,
